@@ -1,0 +1,163 @@
+"""Ports: what the core asks of the world, as protocols and the plain data that crosses them.
+
+Every struct here also crosses the process boundary to a worker as JSON, so paths are strings.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+__all__ = [
+    "Clock",
+    "Engine",
+    "Ids",
+    "Measurement",
+    "MeasureRequest",
+    "MediaInfo",
+    "Parameter",
+    "PoseRequest",
+    "PoseResult",
+    "ProbeRequest",
+    "Produced",
+    "Progress",
+    "StageRequest",
+    "StageResult",
+    "VideoTarget",
+]
+
+Parameter = float | int | str | bool
+
+Progress = Callable[[int, int | None], None]
+"""Called with (units done, units in all or None). Ephemeral: also the heartbeat of a worker."""
+
+
+class Clock(Protocol):
+    """Wall clock and stopwatch; injected so that the core has neither."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch, UTC."""
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds of a clock that never jumps; only differences mean anything."""
+
+
+class Ids(Protocol):
+    """Fresh identifiers for commands; a reaction's ids are derived instead."""
+
+    def new(self) -> str:
+        """A new random UUID in canonical form."""
+
+
+class MediaInfo(Struct, frozen=True, kw_only=True):
+    """What a probe found in a clip or image; sizes are as displayed, after the rotation flag."""
+
+    kind: str
+    """`clip` or `image`."""
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation_deg: int
+    pixel_format: str
+    frames: int
+    """Counted from the packets, not believed from the header."""
+    fps: float
+    """Average frames per second; 0 for an image."""
+    variable_fps: bool
+    duration_s: float
+    has_audio: bool
+    audio_codec: str | None = None
+    audio_rate_hz: int | None = None
+    audio_channels: int | None = None
+    audio_duration_s: float | None = None
+    bytes: int
+
+
+class VideoTarget(Struct, frozen=True, kw_only=True):
+    """What the finished clip must look like."""
+
+    width: int
+    height: int
+    fps: float
+    length_seconds: float | None = None
+
+
+class ProbeRequest(Struct, frozen=True, kw_only=True):
+    path: str
+    require_audio: bool = False
+
+
+class PoseRequest(Struct, frozen=True, kw_only=True):
+    video: str
+    model: str
+    out_dir: str
+
+
+class PoseResult(Struct, frozen=True, kw_only=True):
+    """`landmarks` is an .npz: `points` (T, 33, 4) float32 x, y in pixels, z, visibility (NaN where no
+    pose was found) and `detected` (T,) bool."""
+
+    frames: int
+    detected: int
+    landmarks: str
+
+
+class StageRequest(Struct, frozen=True, kw_only=True):
+    """One stage, told exactly: the engine runs it with these inputs and parameters and no others."""
+
+    stage: str
+    """frame | motion | video."""
+    inputs: dict[str, str]
+    """Role to path: `source` always; `reference`, `pose`, `frames`, `motion` as far as they exist."""
+    parameters: dict[str, Parameter]
+    target: VideoTarget
+    out_dir: str
+    """An existing empty folder for the outputs."""
+
+
+class Produced(Struct, frozen=True, kw_only=True):
+    role: str
+    path: str
+
+
+class StageResult(Struct, frozen=True, kw_only=True):
+    outputs: tuple[Produced, ...]
+    facts: dict[str, Parameter]
+    """What the engine measured of its own work, units in the names: `shift_px`, `frames`, …"""
+
+
+class MeasureRequest(Struct, frozen=True, kw_only=True):
+    """Measure these metrics on one stage's output."""
+
+    metrics: tuple[str, ...]
+    video: str
+    source: str
+    """The job's input; what was audible and visible before anything was done."""
+    reference: str | None = None
+    pose: str | None = None
+    costume_required: bool = False
+
+
+class Measurement(Struct, frozen=True, kw_only=True):
+    """One metric of one clip: a score, or the reason why there is none."""
+
+    metric: str
+    version: int
+    score: float | None
+    """0..1, 1 is best; None when it could not be measured."""
+    reason: str
+    """One sentence for a person: what was seen, or why it was not measured."""
+    raw: dict[str, float] = {}
+    """The physical quantities behind the score, units in the names."""
+    worst_frames: tuple[int, ...] = ()
+
+
+class Engine(Protocol):
+    """Runs a stage, reports facts; never retries, adapts or judges."""
+
+    id: str
+    version: str
+
+    async def run(self, request: StageRequest, progress: Progress) -> StageResult:
+        """Raises `CafError` with a typed kind when the stage cannot be done."""
