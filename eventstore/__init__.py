@@ -1,0 +1,58 @@
+"""A durable, append-only event log: named streams, one global order, one hash chain.
+
+Knows bytes and names, nothing of what they mean. `SqliteStore` is one file on one disk, `MemoryStore` the
+same in memory; both keep the promises of the protocol `EventStore`, which `eventstore.contract` tests.
+"""
+
+from eventstore.errors import (
+    DuplicateEvent,
+    EventStoreError,
+    InvalidArgument,
+    StoreBusy,
+    StoreClosed,
+    StoreCorrupt,
+    StoreFull,
+    StoreIncompatible,
+    StoreNotFound,
+    StoreReadOnly,
+    VersionConflict,
+)
+from eventstore.memory import MemoryLog, MemoryStore
+from eventstore.model import (
+    ANY,
+    NO_STREAM,
+    Appended,
+    Checkpoint,
+    EventStore,
+    Fault,
+    NewEvent,
+    RecordedEvent,
+    VerifyReport,
+    category_of,
+)
+
+__all__ = [
+    "ANY",
+    "NO_STREAM",
+    "Appended",
+    "Checkpoint",
+    "DuplicateEvent",
+    "EventStore",
+    "EventStoreError",
+    "Fault",
+    "InvalidArgument",
+    "MemoryLog",
+    "MemoryStore",
+    "NewEvent",
+    "RecordedEvent",
+    "StoreBusy",
+    "StoreClosed",
+    "StoreCorrupt",
+    "StoreFull",
+    "StoreIncompatible",
+    "StoreNotFound",
+    "StoreReadOnly",
+    "VerifyReport",
+    "VersionConflict",
+    "category_of",
+]

@@ -1,0 +1,158 @@
+"""What every store refuses before it touches anything, so that all refuse the same."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from eventstore.errors import DuplicateEvent, InvalidArgument
+from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent
+
+__all__ = [
+    "check_append",
+    "check_checkpoint",
+    "check_range",
+    "id_bytes",
+    "id_text",
+    "repeated_append",
+]
+
+MAX_NAME_BYTES: Final = 1024
+MAX_INTEGER: Final = 2**63 - 1
+
+
+def id_bytes(text: str) -> bytes | None:
+    """The 16 bytes of a canonical UUID text, None for any other text."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        try:
+            raw = bytes.fromhex(text.replace("-", ""))
+        except ValueError:
+            return None
+    return raw if len(raw) == 16 and id_text(raw) == text else None
+
+
+def id_text(raw: bytes) -> str:
+    """The canonical UUID text of 16 bytes."""
+    digits = raw.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _check_name(name: str, what: str) -> None:
+    # The sqlite3 shell cuts text at a NUL, and a lone surrogate has no bytes at all.
+    if not name or "\0" in name:
+        raise InvalidArgument(
+            f"{what} {name!r} is empty or holds a NUL character.", remedy="Use a name that people can read."
+        )
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{what} {name!r} is not valid Unicode.", remedy="Use a valid name.") from None
+    if size > MAX_NAME_BYTES:
+        raise InvalidArgument(
+            f"{what} {name[:40]!r}… is {size} bytes long.", remedy=f"Use at most {MAX_NAME_BYTES} bytes."
+        )
+
+
+def _check_event(event: NewEvent) -> None:
+    if id_bytes(event.event_id) is None:
+        raise InvalidArgument(
+            f"Event id {event.event_id!r} is not a UUID in canonical form.",
+            remedy="Use str(uuid.UUID(...)): lower case, with dashes.",
+        )
+    _check_name(event.type, "Event type")
+    if not 1 <= event.type_version <= MAX_INTEGER:
+        raise InvalidArgument(
+            f"Type version {event.type_version} of {event.type!r} is not positive.", remedy="Count from 1."
+        )
+    if event.correlation_id is not None:
+        _check_name(event.correlation_id, "Correlation id")
+    if event.causation_id is not None:
+        _check_name(event.causation_id, "Causation id")
+
+
+def check_append(
+    stream: str, events: Sequence[NewEvent], expected_version: int, checkpoint: Checkpoint | None
+) -> None:
+    """Raise `InvalidArgument` or `DuplicateEvent` for what cannot be recorded in any state of the log."""
+    _check_name(stream, "Stream name")
+    if not ANY <= expected_version <= MAX_INTEGER:
+        raise InvalidArgument(
+            f"Expected version {expected_version} of {stream!r} is not a version.",
+            remedy="Use ANY, NO_STREAM or the version that was read.",
+        )
+    seen: set[str] = set()
+    for event in events:
+        _check_event(event)
+        if event.event_id in seen:
+            raise DuplicateEvent(event.event_id, None, "the append holds its id twice")
+        seen.add(event.event_id)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint)
+
+
+def check_checkpoint(checkpoint: Checkpoint, head: int = MAX_INTEGER) -> None:
+    """Raise `InvalidArgument` for a checkpoint that would make its consumer skip events."""
+    _check_name(checkpoint.consumer, "Consumer name")
+    if not 0 <= checkpoint.position <= head:
+        raise InvalidArgument(
+            f"Checkpoint {checkpoint.position} of {checkpoint.consumer!r} is beyond the head {head}.",
+            remedy="Save the position of an event that was read.",
+        )
+
+
+def check_range(after: int, limit: int | None) -> None:
+    """Raise `InvalidArgument` for a negative start or limit."""
+    if not 0 <= after <= MAX_INTEGER or (limit is not None and not 0 <= limit <= MAX_INTEGER):
+        raise InvalidArgument(
+            f"Cannot read {limit} events after {after}.", remedy="Use numbers from 0 on, or no limit."
+        )
+
+
+def _same(new: NewEvent, old: RecordedEvent) -> bool:
+    return (
+        new.type == old.type
+        and new.type_version == old.type_version
+        and new.data == old.data
+        and new.correlation_id == old.correlation_id
+        and new.causation_id == old.causation_id
+        and new.metadata == old.metadata
+    )
+
+
+def repeated_append(
+    stream: str, events: Sequence[NewEvent], known: Sequence[RecordedEvent | None]
+) -> Appended | None:
+    """The answer to an append that was recorded before; None if none of its ids is known.
+
+    `known[i]` is the recorded event under the id of `events[i]`. Raises `DuplicateEvent` if the ids are
+    known but the append is not the same.
+    """
+    first: RecordedEvent | None = None
+    for index, (new, old) in enumerate(zip(events, known, strict=True)):
+        if old is None:
+            continue
+        if first is None:
+            first = old
+        if old.stream != stream or not _same(new, old):
+            raise DuplicateEvent(
+                new.event_id, old.position, f"position {old.position} has its id and other content"
+            )
+        if first is not known[0] or old.version != first.version + index:
+            raise DuplicateEvent(
+                new.event_id, old.position, f"position {old.position} has it, but not the whole append"
+            )
+    if first is None:
+        return None
+    last = known[-1]
+    if last is None or len(known) != last.version - first.version + 1 or None in known:
+        raise DuplicateEvent(
+            first.event_id, first.position, f"position {first.position} has it, but not the whole append"
+        )
+    return Appended(
+        stream=stream,
+        first_version=first.version,
+        last_version=last.version,
+        first_position=first.position,
+        last_position=last.position,
+        repeated=True,
+    )

@@ -1,0 +1,246 @@
+"""A log in memory: a synchronous core for simulations, and the store around it for everything else."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.lowlevel
+
+from eventstore.chain import GENESIS, record
+from eventstore.checks import check_append, check_checkpoint, check_range, repeated_append
+from eventstore.errors import StoreClosed, VersionConflict
+from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport, category_of
+from eventstore.verify import Verifier
+
+__all__ = ["MemoryLog", "MemoryStore"]
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class MemoryLog:
+    """The same promises as a store, without durability and without waiting; not for several threads.
+
+    `listeners` are called after every append that recorded something.
+    """
+
+    def __init__(self, *, clock_ms: Callable[[], int] = _wall_clock_ms) -> None:
+        self.listeners: list[Callable[[], None]] = []
+        self._clock_ms = clock_ms
+        self._events: list[RecordedEvent] = []
+        self._streams: dict[str, list[RecordedEvent]] = {}
+        self._by_id: dict[str, RecordedEvent] = {}
+        self._checkpoints: dict[str, int] = {}
+
+    def append(
+        self,
+        stream: str,
+        events: Sequence[NewEvent],
+        *,
+        expected_version: int = ANY,
+        checkpoint: Checkpoint | None = None,
+    ) -> Appended:
+        """See `EventStore.append`."""
+        check_append(stream, events, expected_version, checkpoint)
+        answer = repeated_append(stream, events, [self._by_id.get(event.event_id) for event in events])
+        version = self.version(stream)
+        if answer is None:
+            if expected_version not in (ANY, version):
+                raise VersionConflict(stream, expected_version, version)
+            answer = Appended(
+                stream=stream,
+                first_version=version + 1,
+                last_version=version + len(events),
+                first_position=self.head() + 1,
+                last_position=self.head() + len(events),
+                repeated=False,
+            )
+        if checkpoint is not None:
+            check_checkpoint(checkpoint, max(self.head(), answer.last_position))
+            self._checkpoints[checkpoint.consumer] = checkpoint.position
+        if events and not answer.repeated:
+            self._record(stream, events)
+            for listener in tuple(self.listeners):
+                listener()
+        return answer
+
+    def _record(self, stream: str, events: Sequence[NewEvent]) -> None:
+        now_ms = self._clock_ms()
+        digest = self._events[-1].digest if self._events else GENESIS
+        own = self._streams.setdefault(stream, [])
+        for event in events:
+            recorded = record(digest, len(self._events) + 1, stream, len(own) + 1, now_ms, event)
+            digest = recorded.digest
+            self._events.append(recorded)
+            own.append(recorded)
+            self._by_id[event.event_id] = recorded
+
+    def read(
+        self, stream: str, *, after_version: int = 0, limit: int | None = None, backward: bool = False
+    ) -> Iterator[RecordedEvent]:
+        """See `EventStore.read`."""
+        check_range(after_version, limit)
+        events = self._streams.get(stream, [])[after_version:]
+        return iter((events[::-1] if backward else events)[:limit])
+
+    def read_all(
+        self,
+        *,
+        after_position: int = 0,
+        limit: int | None = None,
+        category: str | None = None,
+        correlation_id: str | None = None,
+        backward: bool = False,
+    ) -> Iterator[RecordedEvent]:
+        """See `EventStore.read_all`."""
+        check_range(after_position, limit)
+        events = [
+            event
+            for event in self._events[after_position:]
+            if (category is None or category_of(event.stream) == category)
+            and (correlation_id is None or event.correlation_id == correlation_id)
+        ]
+        return iter((events[::-1] if backward else events)[:limit])
+
+    def version(self, stream: str) -> int:
+        """Version of the stream's last event; 0 if it is empty."""
+        return len(self._streams.get(stream, ()))
+
+    def head(self) -> int:
+        """Position of the log's last event; 0 if it is empty."""
+        return len(self._events)
+
+    def checkpoint(self, consumer: str) -> int:
+        """The position saved last for `consumer`; 0 if never."""
+        return self._checkpoints.get(consumer, 0)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See `EventStore.save_checkpoint`."""
+        check_checkpoint(checkpoint, self.head())
+        self._checkpoints[checkpoint.consumer] = checkpoint.position
+
+    def verify(self) -> VerifyReport:
+        """Recompute the chain of digests over the whole log."""
+        verifier = Verifier()
+        for event in self._events:
+            if not verifier.feed(event):
+                break
+        return verifier.report()
+
+
+class MemoryStore:
+    """`EventStore` over a `MemoryLog`; for tests and for logs that nobody will miss."""
+
+    def __init__(self, log: MemoryLog | None = None, *, clock_ms: Callable[[], int] = _wall_clock_ms) -> None:
+        self.log = MemoryLog(clock_ms=clock_ms) if log is None else log
+        self._closed = False
+        self._news = anyio.Event()
+        self.log.listeners.append(self._wake)
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def _turn(self) -> MemoryLog:
+        await anyio.lowlevel.checkpoint()
+        if self._closed:
+            raise StoreClosed
+        return self.log
+
+    async def append(
+        self,
+        stream: str,
+        events: Sequence[NewEvent],
+        *,
+        expected_version: int = ANY,
+        checkpoint: Checkpoint | None = None,
+    ) -> Appended:
+        """See `EventStore.append`."""
+        log = await self._turn()
+        return log.append(stream, events, expected_version=expected_version, checkpoint=checkpoint)
+
+    async def read(
+        self, stream: str, *, after_version: int = 0, limit: int | None = None, backward: bool = False
+    ) -> AsyncIterator[RecordedEvent]:
+        """See `EventStore.read`."""
+        log = await self._turn()
+        for event in log.read(stream, after_version=after_version, limit=limit, backward=backward):
+            yield event
+
+    async def read_all(
+        self,
+        *,
+        after_position: int = 0,
+        limit: int | None = None,
+        category: str | None = None,
+        correlation_id: str | None = None,
+        backward: bool = False,
+    ) -> AsyncIterator[RecordedEvent]:
+        """See `EventStore.read_all`."""
+        log = await self._turn()
+        for event in log.read_all(
+            after_position=after_position,
+            limit=limit,
+            category=category,
+            correlation_id=correlation_id,
+            backward=backward,
+        ):
+            yield event
+
+    async def subscribe(
+        self, *, after_position: int = 0, category: str | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        """See `EventStore.subscribe`."""
+        check_range(after_position, None)
+        position = after_position
+        while True:
+            log = await self._turn()
+            head = log.head()
+            news = self._news
+            for event in log.read_all(after_position=position, category=category):
+                yield event
+            # Appends during the loop above went to the list after its copy was taken: stop at that head.
+            position = max(position, head)
+            if log.head() <= position:
+                await news.wait()
+
+    async def version(self, stream: str) -> int:
+        """See `EventStore.version`."""
+        return (await self._turn()).version(stream)
+
+    async def head(self) -> int:
+        """See `EventStore.head`."""
+        return (await self._turn()).head()
+
+    async def checkpoint(self, consumer: str) -> int:
+        """See `EventStore.checkpoint`."""
+        return (await self._turn()).checkpoint(consumer)
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See `EventStore.save_checkpoint`."""
+        (await self._turn()).save_checkpoint(checkpoint)
+
+    async def verify(self) -> VerifyReport:
+        """See `EventStore.verify`."""
+        return (await self._turn()).verify()
+
+    async def aclose(self) -> None:
+        """See `EventStore.aclose`."""
+        if not self._closed:
+            self._closed = True
+            self.log.listeners.remove(self._wake)
+            self._wake()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
