@@ -30,6 +30,7 @@ from eventstore.model import (
     VerifyReport,
     category_of,
 )
+from eventstore.sqlite import SqliteStore
 
 __all__ = [
     "ANY",
@@ -45,6 +46,7 @@ __all__ = [
     "MemoryStore",
     "NewEvent",
     "RecordedEvent",
+    "SqliteStore",
     "StoreBusy",
     "StoreClosed",
     "StoreCorrupt",

@@ -1,6 +1,7 @@
 """What every store refuses before it touches anything, so that all refuse the same."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from eventstore.errors import DuplicateEvent, InvalidArgument
@@ -17,17 +18,16 @@ __all__ = [
 
 MAX_NAME_BYTES: Final = 1024
 MAX_INTEGER: Final = 2**63 - 1
+MAX_EVENT_BYTES: Final = 256 * 1024 * 1024
+"""Well below what SQLite can hold in one value (1,000,000,000 bytes)."""
 
 
 def id_bytes(text: str) -> bytes | None:
     """The 16 bytes of a canonical UUID text, None for any other text."""
     try:
-        raw = bytes.fromhex(text)
+        raw = bytes.fromhex(text.replace("-", ""))
     except ValueError:
-        try:
-            raw = bytes.fromhex(text.replace("-", ""))
-        except ValueError:
-            return None
+        return None
     return raw if len(raw) == 16 and id_text(raw) == text else None
 
 
@@ -37,6 +37,7 @@ def id_text(raw: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+@lru_cache(maxsize=4096)
 def _check_name(name: str, what: str) -> None:
     # The sqlite3 shell cuts text at a NUL, and a lone surrogate has no bytes at all.
     if not name or "\0" in name:
@@ -53,8 +54,9 @@ def _check_name(name: str, what: str) -> None:
         )
 
 
-def _check_event(event: NewEvent) -> None:
-    if id_bytes(event.event_id) is None:
+def _check_event(event: NewEvent) -> bytes:
+    raw = id_bytes(event.event_id)
+    if raw is None:
         raise InvalidArgument(
             f"Event id {event.event_id!r} is not a UUID in canonical form.",
             remedy="Use str(uuid.UUID(...)): lower case, with dashes.",
@@ -68,26 +70,34 @@ def _check_event(event: NewEvent) -> None:
         _check_name(event.correlation_id, "Correlation id")
     if event.causation_id is not None:
         _check_name(event.causation_id, "Causation id")
+    if len(event.data) + len(event.metadata) > MAX_EVENT_BYTES:
+        raise InvalidArgument(
+            f"Event {event.event_id} is larger than {MAX_EVENT_BYTES} bytes.",
+            remedy="Keep large data in a file and its digest in the event.",
+        )
+    return raw
 
 
 def check_append(
     stream: str, events: Sequence[NewEvent], expected_version: int, checkpoint: Checkpoint | None
-) -> None:
-    """Raise `InvalidArgument` or `DuplicateEvent` for what cannot be recorded in any state of the log."""
+) -> list[bytes]:
+    """The events' ids as bytes.
+
+    Raises `InvalidArgument` or `DuplicateEvent` for what cannot be recorded in any state of the log.
+    """
     _check_name(stream, "Stream name")
     if not ANY <= expected_version <= MAX_INTEGER:
         raise InvalidArgument(
             f"Expected version {expected_version} of {stream!r} is not a version.",
             remedy="Use ANY, NO_STREAM or the version that was read.",
         )
-    seen: set[str] = set()
-    for event in events:
-        _check_event(event)
-        if event.event_id in seen:
-            raise DuplicateEvent(event.event_id, None, "the append holds its id twice")
-        seen.add(event.event_id)
     if checkpoint is not None:
         check_checkpoint(checkpoint)
+    ids = [_check_event(event) for event in events]
+    if len(ids) > 1 and len(set(ids)) < len(ids):
+        twice = next(raw for index, raw in enumerate(ids) if raw in ids[:index])
+        raise DuplicateEvent(id_text(twice), None, "the append holds its id twice")
+    return ids
 
 
 def check_checkpoint(checkpoint: Checkpoint, head: int = MAX_INTEGER) -> None:

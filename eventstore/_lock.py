@@ -1,0 +1,61 @@
+"""One writer at a time among all processes, beside SQLite's own locks.
+
+SQLite before 3.51.3 can lose committed pages when a WAL reset in one process races a checkpoint in
+another (https://sqlite.org/wal.html#walresetbug). Whoever writes or checkpoints a log holds this lock, so
+that the race cannot happen between stores, with any version of SQLite.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from eventstore.errors import StoreBusy, StoreReadOnly
+
+__all__ = ["FileLock"]
+
+
+class FileLock:
+    """An advisory lock on the file `<log>-lock`, which stays when the log is closed.
+
+    Never on the log's own file: closing any descriptor of that would drop SQLite's locks on it.
+    """
+
+    def __init__(self, path: Path, busy_s: float) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        try:
+            self._descriptor = os.open(
+                path.with_name(path.name + "-lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise StoreReadOnly(
+                f"Cannot lock {path} for writing: {error.strerror}.",
+                remedy="Name a folder that exists and can be written.",
+            ) from error
+
+    def acquire(self) -> None:
+        """Wait for the lock; raises `StoreBusy` after the time-out."""
+        wait_s = 0.00005
+        deadline = 0.0
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                now = time.monotonic()
+                deadline = deadline or now + self._busy_s
+                if now >= deadline:
+                    raise StoreBusy(
+                        f"Another process has been writing to {self._path} for {self._busy_s:g} s.",
+                        remedy="Find out whether it hangs, then append again.",
+                    ) from None
+                time.sleep(wait_s)
+                wait_s = min(wait_s * 1.5, 0.002)
+            else:
+                return
+
+    def release(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._descriptor)

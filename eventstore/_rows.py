@@ -1,0 +1,82 @@
+"""From a row of the events table to the event, with names for its keys."""
+
+import sqlite3
+from typing import Any, Final
+
+from eventstore.checks import id_text
+from eventstore.errors import StoreCorrupt
+from eventstore.model import RecordedEvent
+
+__all__ = ["COLUMNS", "Names", "to_event"]
+
+COLUMNS: Final = (
+    "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation_id,"
+    " metadata, digest, data"
+)
+_CACHED: Final = 100_000
+
+
+class Names:
+    """What the keys of streams, types and correlations stand for; a key never changes its meaning."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._streams: dict[int, str] = {}
+        self._types: dict[int, tuple[str, int]] = {}
+        self._correlations: dict[int, str] = {}
+
+    def stream(self, key: int) -> str:
+        name = self._streams.get(key)
+        if name is None:
+            (name,) = self._row("SELECT name FROM streams WHERE stream_key = ?", key, "stream")
+            if len(self._streams) >= _CACHED:
+                self._streams.clear()
+            self._streams[key] = name
+        return name
+
+    def type(self, key: int) -> tuple[str, int]:
+        name = self._types.get(key)
+        if name is None:
+            name = self._row("SELECT type, type_version FROM types WHERE type_key = ?", key, "type")
+            self._types[key] = name
+        return name
+
+    def correlation(self, key: int) -> str:
+        name = self._correlations.get(key)
+        if name is None:
+            sql = "SELECT correlation_id FROM correlations WHERE correlation_key = ?"
+            (name,) = self._row(sql, key, "correlation")
+            if len(self._correlations) >= _CACHED:
+                self._correlations.clear()
+            self._correlations[key] = name
+        return name
+
+    def _row(self, sql: str, key: int, what: str) -> Any:
+        row = self._db.execute(sql, (key,)).fetchone()
+        if row is None:
+            raise StoreCorrupt(
+                f"The log has no name for {what} {key}.", remedy="Restore a backup, or export what verifies."
+            )
+        return row
+
+
+def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
+    """The event in a row of `COLUMNS`; raises `StoreCorrupt` if a key has no name."""
+    position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, digest, data = (
+        row
+    )
+    type_, type_version = names.type(kind)
+    return RecordedEvent(
+        event_id=id_text(event_id),
+        type=type_,
+        type_version=type_version,
+        data=data,
+        correlation_id=None if correlation is None else names.correlation(correlation),
+        causation_id=id_text(cause) if isinstance(cause, bytes) else cause,
+        metadata=metadata,
+        stream=names.stream(stream),
+        version=version,
+        position=position,
+        recorded_at_ms=recorded_at_ms,
+        digest=digest,
+    )

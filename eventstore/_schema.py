@@ -1,0 +1,181 @@
+"""The tables of a log, how a connection to them is opened, and what SQLite's errors mean.
+
+Stored shape: a change needs a new SCHEMA_VERSION and a step that leads the old one there.
+"""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from eventstore.errors import (
+    EventStoreError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreFull,
+    StoreIncompatible,
+    StoreNotFound,
+    StoreReadOnly,
+)
+
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "connect_reader", "connect_writer", "explain", "wal_path"]
+
+APPLICATION_ID: Final = 0x65767374
+"""`evst` in ASCII."""
+SCHEMA_VERSION: Final = 1
+
+_SCHEMA: Final = Path(__file__).with_name("schema.sql")
+
+
+def wal_path(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of `path`."""
+    return path.with_name(path.name + "-wal")
+
+
+def explain(error: sqlite3.Error, path: Path) -> EventStoreError:
+    """The store's own error for one of SQLite's, chained by the caller."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
+        return StoreFull(
+            f"The disk under {path} is full, or the file may not grow ({error}); nothing was recorded.",
+            remedy="Free some space, then append again.",
+        )
+    match code & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreBusy(
+                f"Another process keeps {path} locked; nothing was recorded.",
+                remedy="End its transaction (an open sqlite3 shell?), then append again.",
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return StoreReadOnly(
+                f"{path} cannot be written.", remedy="Give write access to it and its folder."
+            )
+        case sqlite3.SQLITE_CANTOPEN:
+            return StoreReadOnly(
+                f"{path} or its -wal or -shm file cannot be opened.",
+                remedy="Give access to it and its folder.",
+            )
+        case sqlite3.SQLITE_NOTADB:
+            return StoreIncompatible(f"{path} is not an event log.", remedy="Name the right file.")
+        case sqlite3.SQLITE_CORRUPT:
+            return StoreCorrupt(
+                f"{path} is damaged ({error}).", remedy="Restore a backup, or export what verifies."
+            )
+    return EventStoreError(f"SQLite cannot go on with {path}: {error}.", remedy="Check the disk it lies on.")
+
+
+def _connect(path: Path, parameters: str, busy_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{parameters}",
+        uri=True,
+        timeout=busy_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> bool:
+    """True if the log is there, False if the file is still empty."""
+    version = _pragma(connection, "user_version")
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        if version == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+            return False
+        raise StoreIncompatible(f"{path} is a database, but no event log.", remedy="Name the right file.")
+    if version > SCHEMA_VERSION:
+        raise StoreIncompatible(
+            f"{path} has schema {version}; this version knows {SCHEMA_VERSION}: a newer one wrote it.",
+            remedy="Use the newer version; nothing was changed.",
+        )
+    return True
+
+
+def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreIncompatible(
+            f"{path} lies where SQLite cannot keep a write-ahead log (it stays in {mode!r} mode).",
+            remedy="Put it on a local disk.",
+        )
+
+
+def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Connection:
+    """A connection that may append; creates the log, for its owner's eyes only, if there is none.
+
+    The caller holds the log's lock, so that two processes do not create it together.
+    """
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreReadOnly(
+            f"Cannot create {path}: {error.strerror}.", remedy="Name a folder that exists and can be written."
+        ) from error
+    connection = _connect(path, "mode=rw", busy_s)
+    try:
+        if not _check_schema(connection, path):
+            _use_wal(connection, path)
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA.read_text()} PRAGMA application_id = {APPLICATION_ID};"
+                f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        _use_wal(connection, path)
+        for pragma in (
+            f"synchronous = {synchronous}",
+            # The writer itself checkpoints, after it has answered; never inside of a commit.
+            "wal_autocheckpoint = 0",
+            # 64 MiB: a WAL that a slow reader let grow is cut back to this at the next checkpoint.
+            "journal_size_limit = 67108864",
+            "cache_size = -16384",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        # From here on the writer itself waits for other processes, in shorter steps than SQLite's.
+        connection.execute("PRAGMA busy_timeout = 0")
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path, busy_s: float) -> tuple[sqlite3.Connection, bool]:
+    """A read-only connection, and whether it is only good while nobody writes.
+
+    The latter is the way into a log that was closed in a folder where nothing can be written: SQLite
+    cannot create the shared-memory file that it would need to notice a writer.
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where the folder may not be searched
+        raise StoreNotFound(f"There is no event log at {path}.", remedy="Check the path.")
+    frozen = False
+    connection = _connect(path, "mode=ro", busy_s)
+    try:
+        try:
+            ready = _check_schema(connection, path)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            if wal_path(path).exists():
+                raise
+            connection.close()
+            connection = _connect(path, "mode=ro&immutable=1", busy_s)
+            frozen = True
+            ready = _check_schema(connection, path)
+        if not ready:
+            raise StoreNotFound(f"{path} is empty: no log was created there yet.", remedy="Check the path.")
+        connection.execute("PRAGMA cache_size = -8192")
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection, frozen

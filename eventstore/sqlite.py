@@ -1,0 +1,363 @@
+"""`SqliteStore`: the log as one SQLite file; group commit, own readers, wake-up across processes."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+
+from eventstore._reader import Reader, Readers, Slice
+from eventstore._writer import Answer, Request, Writer
+from eventstore.checks import check_append, check_checkpoint, check_range
+from eventstore.errors import EventStoreError, StoreClosed, StoreReadOnly
+from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport
+
+__all__ = ["SqliteStore", "Synchronous"]
+
+_T = TypeVar("_T")
+
+Synchronous = Literal["FULL", "NORMAL", "OFF"]
+"""FULL: acknowledged means on disk. NORMAL: a power cut may take the last moments, a crash of the process
+nothing. OFF: for logs that nobody will miss."""
+
+_WAITING: Final = 4096
+"""Appends that may wait for the writer; more of them wait for their turn to wait."""
+_FIRST_SLICE: Final = 256
+_SLICE: Final = 2048
+_POLL_S: Final = 0.005
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class _Opening:
+    """`await` it, or enter it with `async with`."""
+
+    def __init__(self, start: Callable[[], "SqliteStore"]) -> None:
+        self._start = start
+        self._store: SqliteStore | None = None
+
+    def __await__(self) -> Generator[Any, Any, "SqliteStore"]:
+        return self._open().__await__()
+
+    async def _open(self) -> "SqliteStore":
+        loop = asyncio.get_running_loop()
+        store = await run_sync(self._start)
+        store._attach(loop)
+        return store
+
+    async def __aenter__(self) -> "SqliteStore":
+        self._store = await self._open()
+        return self._store
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._store is not None
+        await self._store.aclose()
+
+
+class SqliteStore:
+    """`EventStore` in one file; belongs to the event loop that opened it."""
+
+    def __init__(self, readers: Readers, path: Path) -> None:
+        """Use `SqliteStore.open`."""
+        self.path = path
+        self._readers = readers
+        self._writer: Writer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads = anyio.CapacityLimiter(4)
+        self._waiting = anyio.Semaphore(_WAITING, fast_acquire=True)
+        self._news = anyio.Event()
+        self._closed = False
+        self._listeners = 0
+        self._poll: asyncio.TimerHandle | None = None
+        self._poller: Reader | None = None
+        self._seen: int | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        synchronous: Synchronous = "FULL",
+        clock_ms: Callable[[], int] | None = None,
+        busy_s: float = 10.0,
+    ) -> _Opening:
+        """`async with SqliteStore.open(path) as store`, or `store = await SqliteStore.open(path)`.
+
+        Creates the log if there is none (never if `read_only`). `busy_s` is how long an append waits for
+        other processes. Raises `StoreNotFound`, `StoreIncompatible`, `StoreReadOnly`, `StoreBusy`,
+        `StoreCorrupt`.
+        """
+        return _Opening(
+            partial(cls._open, Path(path), read_only, synchronous, clock_ms or _wall_clock_ms, busy_s)
+        )
+
+    @classmethod
+    def _open(
+        cls, path: Path, read_only: bool, synchronous: str, clock_ms: Callable[[], int], busy_s: float
+    ) -> Self:
+        if read_only:
+            return cls(Readers(path, busy_s), path)
+        pending: list[SqliteStore] = []
+        writer = Writer(
+            path,
+            synchronous=synchronous,
+            busy_s=busy_s,
+            clock_ms=clock_ms,
+            deliver=lambda answers, count: pending[0]._delivered(answers, count),
+        )
+        try:
+            store = cls(Readers(path, busy_s), path)
+        except BaseException:
+            writer.close()
+            raise
+        store._writer = writer
+        pending.append(store)
+        return store
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    async def append(
+        self,
+        stream: str,
+        events: Sequence[NewEvent],
+        *,
+        expected_version: int = ANY,
+        checkpoint: Checkpoint | None = None,
+    ) -> Appended:
+        """See `EventStore.append`."""
+        events = tuple(events)
+        return await self._submit(
+            stream,
+            events,
+            check_append(stream, events, expected_version, checkpoint),
+            expected_version,
+            checkpoint,
+        )
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See `EventStore.save_checkpoint`."""
+        check_checkpoint(checkpoint)
+        await self._submit("-", (), [], ANY, checkpoint)
+
+    async def _submit(
+        self,
+        stream: str,
+        events: tuple[NewEvent, ...],
+        ids: list[bytes],
+        expected_version: int,
+        checkpoint: Checkpoint | None,
+    ) -> Appended:
+        await self._waiting.acquire()
+        if self._closed:
+            self._waiting.release()
+            raise StoreClosed
+        if self._writer is None or self._loop is None:
+            self._waiting.release()
+            raise StoreReadOnly(
+                f"{self.path} was opened for reading only.", remedy="Open it without read_only."
+            )
+        answer: asyncio.Future[Appended] = self._loop.create_future()
+        request = Request(stream, events, ids, expected_version, checkpoint, answer)
+        self._writer.put(request)
+        try:
+            return await answer
+        finally:
+            # The writer skips it if it has not begun; else it is recorded whole.
+            request.wanted = False
+
+    def _delivered(self, answers: list[tuple[Request, Answer]], count: int) -> None:
+        """In the writer's thread."""
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._resolve, answers, count)
+        except RuntimeError:
+            # The loop was closed without closing the store: nobody is left to be told.
+            return
+
+    def _resolve(self, answers: list[tuple[Request, Answer]], count: int) -> None:
+        for _ in range(count):
+            self._waiting.release()
+        news = False
+        for request, answer in answers:
+            future = request.token
+            assert isinstance(future, asyncio.Future)
+            if isinstance(answer, Appended):
+                news = news or not answer.repeated
+                if not future.done():
+                    future.set_result(answer)
+            elif not future.done():
+                future.set_exception(answer)
+        if news:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def _read(self, work: Callable[[Reader], _T]) -> _T:
+        if self._closed:
+            raise StoreClosed
+        return await run_sync(self._readers.run, work, limiter=self._threads)
+
+    async def read(
+        self, stream: str, *, after_version: int = 0, limit: int | None = None, backward: bool = False
+    ) -> AsyncIterator[RecordedEvent]:
+        """See `EventStore.read`."""
+        check_range(after_version, limit)
+
+        def work(after: int, before: int | None, count: int) -> Callable[[Reader], Slice]:
+            return lambda reader: reader.stream(stream, after, before, count, backward)
+
+        async for event in self._slices(work, after_version, limit, backward):
+            yield event
+
+    async def read_all(
+        self,
+        *,
+        after_position: int = 0,
+        limit: int | None = None,
+        category: str | None = None,
+        correlation_id: str | None = None,
+        backward: bool = False,
+    ) -> AsyncIterator[RecordedEvent]:
+        """See `EventStore.read_all`."""
+        check_range(after_position, limit)
+
+        def work(after: int, before: int | None, count: int) -> Callable[[Reader], Slice]:
+            return lambda reader: reader.log(after, before, count, backward, category, correlation_id)
+
+        async for event in self._slices(work, after_position, limit, backward):
+            yield event
+
+    async def _slices(
+        self,
+        work: Callable[[int, int | None, int], Callable[[Reader], Slice]],
+        after: int,
+        limit: int | None,
+        backward: bool,
+    ) -> AsyncIterator[RecordedEvent]:
+        before: int | None = None
+        size = _FIRST_SLICE
+        while limit is None or limit > 0:
+            count = size if limit is None else min(size, limit)
+            part = await self._read(work(after, before, count))
+            for event in part.events:
+                yield event
+            if part.done:
+                return
+            if backward:
+                before = part.next_after
+            else:
+                after = part.next_after
+            if limit is not None:
+                limit -= len(part.events)
+            size = _SLICE
+
+    async def subscribe(
+        self, *, after_position: int = 0, category: str | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        """See `EventStore.subscribe`."""
+        check_range(after_position, None)
+        position = after_position
+
+        def work(after: int) -> Callable[[Reader], Slice]:
+            return lambda reader: reader.log(after, None, _SLICE, False, category)
+
+        self._listen()
+        try:
+            while True:
+                news = self._news
+                part = await self._read(work(position))
+                for event in part.events:
+                    yield event
+                position = part.next_after
+                if part.done:
+                    await news.wait()
+        finally:
+            self._unlisten()
+
+    def _listen(self) -> None:
+        self._listeners += 1
+        if self._poll is None and self._loop is not None and not self._closed:
+            self._poll = self._loop.call_later(_POLL_S, self._look)
+
+    def _unlisten(self) -> None:
+        self._listeners -= 1
+        if not self._listeners and self._poll is not None:
+            self._poll.cancel()
+            self._poll = None
+
+    def _look(self) -> None:
+        """Wake the subscriptions if another process has committed; a few microseconds, so done inline."""
+        assert self._loop is not None
+        try:
+            if self._poller is None or not self._poller.still_good():
+                self._drop_poller()
+                self._poller = Reader(self.path, 0.0)
+            seen: int | None = self._poller.data_version()
+        except (EventStoreError, sqlite3.Error):
+            # What is wrong with the file, or only busy for a moment, the subscriptions find out themselves.
+            self._drop_poller()
+            seen = None
+        if seen is None or seen != self._seen:
+            self._seen = seen
+            self._wake()
+        self._poll = self._loop.call_later(_POLL_S, self._look)
+
+    def _drop_poller(self) -> None:
+        self._seen = None
+        if self._poller is not None:
+            self._poller.connection.close()
+            self._poller = None
+
+    async def version(self, stream: str) -> int:
+        """See `EventStore.version`."""
+        return await self._read(lambda reader: reader.version(stream))
+
+    async def head(self) -> int:
+        """See `EventStore.head`."""
+        return await self._read(Reader.head)
+
+    async def checkpoint(self, consumer: str) -> int:
+        """See `EventStore.checkpoint`."""
+        return await self._read(lambda reader: reader.checkpoint(consumer))
+
+    async def verify(self) -> VerifyReport:
+        """See `EventStore.verify`."""
+        return await self._read(Reader.verify)
+
+    async def aclose(self) -> None:
+        """See `EventStore.aclose`."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._poll is not None:
+            self._poll.cancel()
+            self._poll = None
+        with anyio.CancelScope(shield=True):
+            # The writer last: the last connection that may write cleans up the WAL.
+            self._readers.close()
+            self._drop_poller()
+            if self._writer is not None:
+                await run_sync(self._writer.close)
+            self._wake()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
