@@ -1,0 +1,190 @@
+"""The child side: confines itself, reads requests, runs them in the main thread, answers.
+
+The process dies with its caller. On Linux the kernel sees to that, even while native code hangs;
+everywhere a thread also watches stdin, whose end means that the caller is gone or done.
+"""
+
+import contextlib
+import ctypes
+import errno
+import faulthandler
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+import caf.errors
+from caf.errors import CafError, TryAgainError
+from caf.worker.memory import peak_bytes, reset_peak
+from caf.worker.protocol import Ask, Fault, Say
+from caf.worker.tasks import Task
+
+__all__ = ["confine", "serve"]
+
+_PR_SET_PDEATHSIG: Final = 1
+_BEAT_S: Final = 0.05
+"""Progress more often than this is not passed on: a person cannot read it, and it costs time."""
+
+_OPENCV_NO_MEMORY: Final = -4
+"""cv2.error.code for a failed allocation. Source: OpenCV, cv::Error::StsNoMem."""
+
+
+def confine(parent: int, memory_bytes: int | None) -> None:
+    """Binds this process to its caller and its limits: no core files, no Ctrl-C of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes is not None:
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses; the caller's deadline still holds
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def serve(tasks: dict[str, Task]) -> None:
+    """Answers requests one after another until stdin ends; does not return."""
+    asks, answers = _private_pipes()
+    faulthandler.enable()
+    stderr = os.dup(2)
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(asks, waiting), daemon=True).start()
+    decode = msgspec.json.Decoder(Ask).decode
+    while True:
+        ask = decode(waiting.get())
+        _answer(ask, tasks, answers, stderr)
+
+
+def _private_pipes() -> tuple[BinaryIO, int]:
+    """Moves the protocol away from descriptors 0 and 1, which native code may read and print to."""
+    asks = os.fdopen(os.dup(0), "rb")
+    answers = os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return asks, answers
+
+
+def _read(asks: BinaryIO, waiting: "queue.SimpleQueue[bytes]") -> None:
+    for line in asks:
+        waiting.put(line)
+    # There is nothing to tidy up, and native libraries are known to hang in their exit handlers.
+    os._exit(0)
+
+
+def _answer(ask: Ask, tasks: dict[str, Task], answers: int, stderr: int) -> None:
+    reset_peak()
+    _say(answers, Say(phase="accepted"))
+    try:
+        with _printing_to(ask.log, stderr):
+            result = _run(ask, tasks, answers)
+        _say(answers, Say(result=msgspec.Raw(result), peak_bytes=peak_bytes()))
+    except Exception as error:  # noqa: BLE001  whatever it is, the caller is told
+        _say(answers, Say(error=_fault(error), peak_bytes=peak_bytes()))
+
+
+def _run(ask: Ask, tasks: dict[str, Task], answers: int) -> bytes:
+    try:
+        task = tasks[ask.task]
+        module, _, name = task.function.partition(":")
+        function: Callable[..., Any] = getattr(import_module(module), name)
+        _say(answers, Say(phase="loaded"))
+        request = msgspec.json.decode(ask.request, type=task.request)
+        return msgspec.json.encode(function(request, _beat(answers)))
+    except Exception as error:
+        if not isinstance(error, CafError):
+            traceback.print_exc()
+        raise
+
+
+def _beat(answers: int) -> Callable[[int, int | None], None]:
+    last_s = -_BEAT_S
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if now_s - last_s >= _BEAT_S or done == total:
+            last_s = now_s
+            _say(answers, Say(progress=(done, total), peak_bytes=peak_bytes()))
+
+    return progress
+
+
+@contextlib.contextmanager
+def _printing_to(log: str | None, stderr: int) -> Iterator[None]:
+    """Sends descriptors 1 and 2 to the log file meanwhile."""
+    if log is None:
+        yield
+        return
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        _redirect(file)
+        yield
+    finally:
+        _redirect(stderr)
+        os.close(file)
+
+
+def _redirect(file: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+def _say(answers: int, say: Say) -> None:
+    line = memoryview(msgspec.json.encode(say) + b"\n")
+    try:
+        while line:
+            line = line[os.write(answers, line) :]
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def _fault(error: Exception) -> Fault:
+    told = _as_told(error)
+    known = next(c for c in type(told).__mro__ if c.__module__ == caf.errors.__name__)
+    return Fault(
+        raised_as=known.__name__,
+        kind=told.kind,
+        message=_encodable(told.message),
+        remedy=_encodable(told.remedy),
+        transient=told.transient,
+    )
+
+
+def _as_told(error: Exception) -> CafError:
+    if isinstance(error, CafError):
+        return error
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY:
+        return CafError("Out of memory.", remedy="", kind="out_of_memory")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" while writing {error.filename}" if error.filename else ""
+        return TryAgainError(
+            f"The disk is full{where}.",
+            remedy="Free some space, then try again.",
+            kind="disk_full",
+            transient=True,
+        )
+    return CafError(
+        f"{type(error).__name__}: {error}",
+        remedy="This is a defect of caf or of a library it uses; please report it with the log.",
+        kind="task_failed",
+    )
+
+
+def _encodable(text: str) -> str:
+    """Names of files need not be valid text; JSON must be."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,44 @@
+"""The tasks that a worker knows: a name, the function's address, and the types that cross over.
+
+Addresses are strings, so that this table is light on the caller's side and the native libraries are
+loaded in the child only. A function takes `(request, progress)` and returns the result.
+"""
+
+from importlib import import_module
+from typing import Any, Final, NamedTuple, cast
+
+from caf.ports import (
+    Measurement,
+    MeasureRequest,
+    MediaInfo,
+    PoseRequest,
+    PoseResult,
+    ProbeRequest,
+    StageRequest,
+    StageResult,
+)
+
+__all__ = ["TASKS", "TASKS_MODULE", "Task", "load_tasks"]
+
+TASKS_MODULE: Final = "caf.worker.tasks"
+
+
+class Task(NamedTuple):
+    function: str
+    """`module:name`."""
+    request: type[Any]
+    result: Any
+    """A type, or a generic alias such as `tuple[Measurement, ...]`."""
+
+
+TASKS: Final[dict[str, Task]] = {
+    "probe": Task("caf.media.probe:probe", ProbeRequest, MediaInfo),
+    "pose": Task("caf.pose.detect:detect", PoseRequest, PoseResult),
+    "stage": Task("caf.engines.local:run_stage", StageRequest, StageResult),
+    "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),
+}
+
+
+def load_tasks(module: str) -> dict[str, Task]:
+    """The `TASKS` of a module. Raises ImportError or AttributeError when there is none."""
+    return cast("dict[str, Task]", import_module(module).TASKS)
