@@ -88,15 +88,15 @@ class JobDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A job. `job_id`, `video` and `render.background_asset` are enough for the embedded engine."""
 
     job_id: JobIdText
-    video: VideoSpec
-    render: RenderSpec
     date: str | None = None
     lane: Lane | None = None
     niche: str | None = None
+    video: VideoSpec
     script: Script | str | None = None
     shots: tuple[JsonObject, ...] = ()
     captions: tuple[str, ...] = ()
     hashtags: tuple[str, ...] = ()
+    render: RenderSpec
     hero: Hero | None = None
     quality_target: DocumentRef | None = None
     quality_policy: DocumentRef | None = None

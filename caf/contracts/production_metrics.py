@@ -8,6 +8,10 @@ from caf.contracts.types import AttemptIdText, JobIdText, NonNegative, Unit, Utc
 
 __all__ = ["EngineMetrics", "FelineDetected", "HumanDetected", "ProductionMetrics", "VisualMetrics"]
 
+_Size = Annotated[
+    str, Meta(pattern=r"^[0-9]+x[0-9]+(?!\n)$", description="width x height in pixels, like 1080x1920")
+]
+
 
 class FelineDetected(Struct, frozen=True, kw_only=True, omit_defaults=True):
     present: bool | None = None
@@ -24,7 +28,7 @@ class HumanDetected(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class VisualMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    image_resolution: Annotated[str, Meta(pattern=r"^[0-9]+x[0-9]+(?!\n)$")] | None = None
+    image_resolution: _Size | None = None
     """`WxH` in pixels, as displayed."""
     aspect_ratio: Annotated[float, Meta(gt=0)] | None = None
     """Width over height."""

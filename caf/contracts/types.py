@@ -45,10 +45,26 @@ Unit = Annotated[float, Meta(ge=0, le=1)]
 NonNegative = Annotated[float, Meta(ge=0)]
 
 # Python's `$` also matches before a final newline; `(?!\n)` keeps ids that become file names clean.
-JobIdText = Annotated[str, Meta(pattern=r"^[a-z0-9-]{6,}(?!\n)$", max_length=200)]
+JobIdText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9-]{6,}(?!\n)$",
+        max_length=200,
+        description="6 to 200 of a-z, 0-9 and '-'",
+    ),
+]
 """At most 200 characters, so that every file name made of it fits into a folder entry."""
-AttemptIdText = Annotated[str, Meta(pattern=r"^run-[0-9]{4,}(?!\n)$")]
-Platform = Annotated[str, Meta(pattern=r"^[a-z0-9_-]+(?!\n)$", max_length=40)]
+AttemptIdText = Annotated[
+    str, Meta(pattern=r"^run-[0-9]{4,}(?!\n)$", description="run-0001, run-0002 and so on")
+]
+Platform = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9_-]+(?!\n)$",
+        max_length=40,
+        description="youtube, tiktok, instagram, x or another, up to 40 of a-z, 0-9, '_' and '-'",
+    ),
+]
 """youtube, tiktok, instagram, x, or another; it becomes part of file names."""
 Utc = Annotated[
     str,
@@ -57,6 +73,7 @@ Utc = Annotated[
             r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
             r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?(Z|\+00:00)(?!\n)$"
         ),
+        description="an RFC 3339 time in UTC, like 2026-02-08T05:00:46Z",
         extra_json_schema={"format": "date-time"},
     ),
 ]
@@ -65,6 +82,7 @@ Url = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+(?!\n)$",
+        description="a URL, like https://example.org/watch/1",
         extra_json_schema={"format": "uri"},
     ),
 ]
