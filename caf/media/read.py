@@ -1,0 +1,151 @@
+"""Read a clip or picture frame by frame, as displayed, with its own timestamps."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import av.error
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from caf.errors import MediaError
+from caf.media.opening import check_size, damaged, opened, video_stream
+from caf.media.upright import displayed_size, orientation, upright
+
+__all__ = ["Frame", "Pixel", "decoded", "is_animated_webp", "read_frames", "read_picture"]
+
+Pixel = Literal["bgr24", "rgb24"]
+
+_LEADING_FAULTS = 300  # packets before the first picture that may fail: a cut stream starts inside a group
+
+
+class Frame(NamedTuple):
+    """One displayed frame: `image` (H, W, 3) uint8, `time_s` seconds since the clip's first frame."""
+
+    image: NDArray[np.uint8]
+    time_s: float
+
+
+def read_frames(path: str | Path, *, pixel: Pixel = "bgr24", start_s: float = 0.0) -> Iterator[Frame]:
+    """Yield every frame in display order, one in memory at a time.
+
+    Rotation, mirroring and non-square pixels are applied, transparency is laid on black. Times strictly
+    increase and keep a variable rate. `start_s` skips earlier frames by seeking to the key frame before it;
+    times still count from the clip's first frame. A still image is one frame at 0.
+
+    Raises:
+        InputError: no such file.
+        MediaError: not a video, truncated, too large, or damaged at a time that the message names.
+    """
+    if is_animated_webp(Path(path)):
+        yield from _webp_frames(Path(path), pixel, start_s)
+        return
+    with opened(path) as container:
+        stream = video_stream(container, path)
+        size: tuple[int, int] | None = None
+        previous = -1.0
+        first = _start_s(container, stream) if start_s > 0 else None
+        if first is not None and stream.time_base:
+            container.seek(int((first + start_s) / stream.time_base), stream=stream)
+        for frame in decoded(container, stream, path):
+            time = _presentation_s(frame, stream)
+            first = time if first is None and time is not None else first
+            time_s = (
+                time - first if time is not None and first is not None else previous + _nominal_step_s(stream)
+            )
+            if time_s <= previous:
+                time_s = previous + _nominal_step_s(stream)
+            if time_s < start_s - 1e-6:
+                continue
+            previous = time_s
+            turn = orientation(frame)
+            size = size or displayed_size(frame.width, frame.height, stream.sample_aspect_ratio, turn)
+            image = upright(frame, size, turn)
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if pixel == "rgb24" else image, time_s)
+
+
+def read_picture(path: str | Path) -> NDArray[np.uint8]:
+    """The first frame of a clip or picture, (H, W, 3) uint8 BGR. Raises as `read_frames` does."""
+    for frame in read_frames(path):
+        return frame.image
+    raise damaged(path, "at its start")
+
+
+def decoded(container: InputContainer, stream: VideoStream, path: str | Path) -> Iterator[VideoFrame]:
+    """Decode the stream from where the container stands.
+
+    Undecodable packets before the first picture are passed over (a cut stream starts inside a group).
+
+    Raises:
+        MediaError: `media_damaged` after the first picture, or when no picture comes at all.
+    """
+    stream.thread_type = "AUTO"
+    stream.codec_context.options = {"max_pixels": "40000000"}
+    at_s, faults, found = 0.0, 0, False
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            if packet.pts is not None and packet.time_base is not None:
+                at_s = float(packet.pts * packet.time_base)
+            for frame in packet.decode():
+                if not found:
+                    check_size(Path(path), frame.width, frame.height)
+                found = True
+                yield frame
+        except (av.error.FFmpegError, ValueError) as fault:
+            if isinstance(fault, MediaError):
+                raise
+            faults += 1
+            if found or faults > _LEADING_FAULTS:
+                raise damaged(path, f"at {at_s:.2f} s") from fault
+    if not found:
+        raise damaged(path, "anywhere")
+
+
+def _presentation_s(frame: VideoFrame, stream: VideoStream) -> float | None:
+    base = frame.time_base or stream.time_base
+    pts = frame.pts if frame.pts is not None else frame.dts
+    return None if pts is None or base is None else float(pts * base)
+
+
+def _start_s(container: InputContainer, stream: VideoStream) -> float:
+    if stream.start_time is not None and stream.time_base is not None:
+        return float(stream.start_time * stream.time_base)
+    return 0.0
+
+
+def _nominal_step_s(stream: VideoStream) -> float:
+    return float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
+
+
+def is_animated_webp(path: Path) -> bool:
+    """True for a WebP with more than one frame: libavcodec decodes only still ones, so OpenCV reads these."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 0x02)
+
+
+def _webp_frames(path: Path, pixel: Pixel, start_s: float) -> Iterator[Frame]:
+    with opened(path):
+        pass  # the same checks and sentences as any other file
+    ok, animation = cv2.imreadanimation(str(path))
+    if not ok or not len(animation.frames):
+        raise damaged(path, "anywhere")
+    time_s = 0.0
+    for image, duration_ms in zip(animation.frames, animation.durations, strict=True):
+        if time_s >= start_s - 1e-6:
+            if image.shape[2] == 4:
+                weight = image[:, :, 3:4].astype(np.uint16)
+                image = ((image[:, :, :3] * weight + 127) // 255).astype(np.uint8)
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if pixel == "rgb24" else image, time_s)
+        time_s += max(int(duration_ms), 10) / 1000

@@ -1,0 +1,205 @@
+"""Write clips: lossless between the stages, H.264 with sound at the end; whole or not at all."""
+
+import errno
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.codec.context import Flags as CodecFlags
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from caf.errors import CafError, TryAgainError
+from caf.media.audio import SoundTrack, open_sound
+from caf.media.timing import snapped_rate, time_base_for
+
+__all__ = ["ClipWriter", "Mode", "disk_full"]
+
+Mode = Literal["lossless", "final"]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_THREADS = 4
+"""Fixed, because x264 decides differently with another number of threads."""
+_BT709 = 1
+
+
+def disk_full(path: Path, fault: BaseException) -> TryAgainError | None:
+    """The error for a full disk, quota or file limit if that is what `fault` says."""
+    if getattr(fault, "errno", None) not in _FULL:
+        return None
+    return TryAgainError(
+        f"There is no room to write {path}.",
+        remedy="Free some space on that disk, then run the job again.",
+        kind="disk_full",
+        transient=True,
+    )
+
+
+class ClipWriter:
+    """Writes frames with their times to `path`; the file appears complete when the block ends, or never.
+
+    `lossless` keeps every BGR value and every time to the microsecond. `final` is H.264 4:2:0 in BT.709,
+    tagged, index first; an odd side grows by a repeated row or column. The same frames give the same bytes
+    on one machine. `sound_from` names the clip whose sound goes along, zero being its first frame.
+
+    Raises:
+        TryAgainError: `disk_full`.
+        MediaError: the sound of `sound_from` does not decode.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        width: int,
+        height: int,
+        fps: float,
+        variable_fps: bool = False,
+        mode: Mode = "lossless",
+        crf: int = 18,
+        preset: str = "medium",
+        sound_from: str | Path | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.frames = 0
+        self.duration_s = 0.0
+        self.sound = "none"
+        self._mode, self._crf, self._preset = mode, crf, preset
+        self._size, self._rate = (width, height), snapped_rate(fps if fps > 0 else 25.0)
+        self._variable = variable_fps
+        self._base = time_base_for(fps, variable=variable_fps)
+        self._sound_from = sound_from
+        self._track: SoundTrack | None = None
+        self._held: tuple[NDArray[np.uint8], int] | None = None
+        self._step = max(1, round(1 / self._rate / self._base))
+        self._end: int | None = None
+        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> Self:
+        options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if self._mode == "final" else {})
+        kind = _FORMATS.get(self.path.suffix.lower(), "mp4")
+        try:
+            self._out = av.open(f"file:{self._part.absolute()}", "w", format=kind, options=options)
+            self._stream = self._video_stream()
+            if self._sound_from is not None:
+                self._track = open_sound(self._sound_from, self._out)
+                self.sound = self._track.how if self._track else "none"
+        except BaseException as fault:
+            self._drop()
+            raise self._translated(fault) from fault
+        return self
+
+    def _video_stream(self) -> VideoStream:
+        lossless = self._mode == "lossless"
+        width, height = self._size if lossless else (s + s % 2 for s in self._size)
+        options = (
+            {"preset": "ultrafast", "qp": "0"}
+            if lossless
+            else {"preset": self._preset, "crf": str(self._crf)}
+        )
+        options["threads"] = str(_THREADS)
+        stream = self._out.add_stream(
+            "libx264rgb" if lossless else "libx264", rate=self._rate, options=options
+        )
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "bgr24" if lossless else "yuv420p"
+        context = stream.codec_context
+        context.time_base = self._base
+        stream.time_base = self._base
+        context.flags |= CodecFlags.bitexact.value
+        context.gop_size = 30 if lossless else max(12, round(2 * self._rate))
+        if not lossless:
+            context.colorspace = context.color_primaries = context.color_trc = _BT709
+            context.color_range = ColorRange.MPEG.value
+        return stream
+
+    def write(self, image: NDArray[np.uint8], time_s: float) -> None:
+        """Add a frame, (H, W, 3) uint8 BGR; times must increase."""
+        ticks = self._ticks(time_s)
+        if self._held is not None:
+            ticks = max(ticks, self._held[1] + 1)
+            self._put(*self._held, ticks - self._held[1])
+            self._step = ticks - self._held[1]
+        self._held = (image, ticks)
+
+    def _ticks(self, time_s: float) -> int:
+        if not self._variable:
+            # Millisecond containers round a constant rate; put such times back on the grid.
+            index = round(Fraction(time_s) * self._rate)
+            if abs(index / self._rate - Fraction(time_s)) < Fraction(1, 10) / self._rate:
+                return round(index / self._rate / self._base)
+        return round(Fraction(time_s) / self._base)
+
+    def end(self, end_s: float) -> None:
+        """Say when the last frame stops being shown; without it, it is shown as long as the one before."""
+        self._end = self._ticks(end_s)
+
+    def _put(self, image: NDArray[np.uint8], ticks: int, length: int) -> None:
+        height, width = image.shape[:2]
+        if (width, height) != self._size:
+            raise ValueError(f"frame is {width}x{height}, the clip is {self._size[0]}x{self._size[1]}")
+        try:
+            self._out.mux(self._stream.encode(self._frame(image, ticks, length)))
+            if self._track is not None:
+                self._track.advance(float(ticks * self._base))
+        except (av.error.FFmpegError, OSError) as fault:
+            raise self._translated(fault) from fault
+        self.frames += 1
+        self.duration_s = float((ticks + length) * self._base)
+
+    def _frame(self, image: NDArray[np.uint8], ticks: int, length: int) -> VideoFrame:
+        if self._mode == "final" and (image.shape[0] % 2 or image.shape[1] % 2):
+            image = cv2.copyMakeBorder(
+                image, 0, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_REPLICATE
+            ).astype(np.uint8, copy=False)
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+        if self._mode == "final":
+            frame = frame.reformat(
+                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            )
+        frame.pts, frame.time_base, frame.duration = ticks, self._base, length
+        return frame
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if fault is not None:
+            self._drop()
+            return
+        try:
+            if self._held is not None:
+                image, ticks = self._held
+                self._put(image, ticks, max(1, self._end - ticks) if self._end is not None else self._step)
+            self._out.mux(self._stream.encode(None))
+            if self._track is not None:
+                self._track.finish(self.duration_s)
+                self._track.close()
+            self._out.close()
+            self._part.replace(self.path)
+        except BaseException as problem:
+            self._drop()
+            raise self._translated(problem) from problem
+
+    def _drop(self) -> None:
+        """Leave nothing behind: neither the part file nor an open source."""
+        if self._track is not None:
+            self._track.close()
+        out = getattr(self, "_out", None)
+        if out is not None:
+            try:
+                out.close()
+            except (av.error.FFmpegError, OSError):
+                self._part.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
+
+    def _translated(self, fault: BaseException) -> BaseException:
+        return fault if isinstance(fault, CafError) else disk_full(self.path, fault) or fault
