@@ -144,7 +144,7 @@ class EventStore(Protocol):
     ) -> AsyncIterator[RecordedEvent]:
         """The log's events with position > `after_position`, oldest (or, backward, newest) first.
 
-        Ends at the head as it was when the end was reached.
+        What is appended meanwhile may come at the end, or not.
         """
         ...
 

@@ -1,0 +1,33 @@
+"""What every event store must do, as tests that any store can run.
+
+    class TestMyStore(EventStoreContract):
+        def open(self, folder: Path) -> AbstractAsyncContextManager[EventStore]:
+            return MyStore.open(folder / "log")
+
+Every method `test_*` takes an empty folder (pytest's `tmp_path`) and is a coroutine function; asserts are
+plain, so that any runner will do. `DurableContract` adds what holds for a store that outlives its process
+and that several processes can open.
+"""
+
+from eventstore.contract._append import AppendContract
+from eventstore.contract._concurrency import ConcurrencyContract
+from eventstore.contract._durable import DurableContract
+from eventstore.contract._names import NamesContract
+from eventstore.contract._read import ReadContract
+from eventstore.contract._subscribe import SubscribeContract
+from eventstore.contract._support import Contract
+
+__all__ = [
+    "AppendContract",
+    "ConcurrencyContract",
+    "Contract",
+    "DurableContract",
+    "EventStoreContract",
+    "NamesContract",
+    "ReadContract",
+    "SubscribeContract",
+]
+
+
+class EventStoreContract(AppendContract, NamesContract, ReadContract, SubscribeContract, ConcurrencyContract):
+    """All that holds for every store."""

@@ -1,0 +1,212 @@
+"""Contract: what an append promises."""
+
+from pathlib import Path
+
+from msgspec import structs
+
+from eventstore.contract._support import Contract, appended, collect, events, mark, new, refused
+from eventstore.errors import DuplicateEvent, InvalidArgument, StoreClosed, VersionConflict
+from eventstore.model import ANY, NO_STREAM
+
+__all__ = ["AppendContract"]
+
+
+class AppendContract(Contract):
+    async def test_an_empty_log_counts_zero(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            assert await store.head() == 0
+            assert await store.version("job-a") == 0
+            assert await store.checkpoint("nobody") == 0
+            assert await collect(store.read("job-a")) == []
+            assert await collect(store.read_all()) == []
+            report = await store.verify()
+            assert report.ok
+            assert (report.events, report.head_digest) == (0, bytes(32))
+
+    async def test_versions_and_positions_count_from_one_without_a_gap(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            first = await store.append("job-a", events(2))
+            second = await store.append("job-b", events(1))
+            third = await store.append("job-a", events(3))
+            assert first == appended("job-a", 1, 2, 1, 2, repeated=False)
+            assert second == appended("job-b", 1, 1, 3, 3, repeated=False)
+            assert third == appended("job-a", 3, 5, 4, 6, repeated=False)
+            assert await store.head() == 6
+            assert [await store.version(name) for name in ("job-a", "job-b")] == [5, 1]
+            log = await collect(store.read_all())
+            assert [(e.position, e.stream, e.version) for e in log] == [
+                (1, "job-a", 1),
+                (2, "job-a", 2),
+                (3, "job-b", 1),
+                (4, "job-a", 3),
+                (5, "job-a", 4),
+                (6, "job-a", 5),
+            ]
+
+    async def test_what_is_read_is_what_was_appended(self, tmp_path: Path) -> None:
+        cause = new(b"\x00\xff not json", metadata=b'{"host":"a"}', correlation_id="job-a", type="A.b/c é")
+        caused = new(b"", causation_id=cause.event_id, correlation_id="another thread", type_version=7)
+        foreign = new(b"3", causation_id="not a UUID")
+        spelled = new(b"4", causation_id=cause.event_id.upper())
+        given = [cause, caused, foreign, spelled]
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", given)
+            for found in (await collect(store.read("job-a")), await collect(store.read_all())):
+                for event, recorded in zip(given, found, strict=True):
+                    for field in structs.fields(event):
+                        assert getattr(recorded, field.name) == getattr(event, field.name)
+
+    async def test_every_event_is_stamped_and_chained(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(3))
+            await store.append("job-b", events(2))
+            log = await collect(store.read_all())
+            report = await store.verify()
+            assert report.ok
+            assert (report.events, report.head_digest) == (5, log[-1].digest)
+            assert len({event.digest for event in log}) == 5
+            assert all(len(event.digest) == 32 and event.recorded_at_ms > 0 for event in log)
+
+    async def test_an_expected_version_that_holds_is_accepted(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            assert (await store.append("job-a", events(2), expected_version=NO_STREAM)).last_version == 2
+            assert (await store.append("job-a", events(1), expected_version=2)).last_version == 3
+            assert (await store.append("job-a", events(1), expected_version=ANY)).last_version == 4
+
+    async def test_a_wrong_expected_version_is_refused_and_records_nothing(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await refused(VersionConflict, store.append("job-a", events(1), expected_version=1))
+            await store.append("job-a", events(2))
+            for expected in (NO_STREAM, 1, 3):
+                work = store.append("job-a", events(1), expected_version=expected)
+                conflict = await refused(VersionConflict, work)
+                assert (conflict.stream, conflict.expected, conflict.actual) == ("job-a", expected, 2)
+            assert (await store.head(), await store.version("job-a")) == (2, 2)
+
+    async def test_a_repeated_append_returns_the_earlier_positions(self, tmp_path: Path) -> None:
+        given = events(3)
+        async with self.open(tmp_path) as store:
+            await store.append("job-b", events(1))
+            first = await store.append("job-a", given, expected_version=NO_STREAM)
+            await store.append("job-a", events(1))
+            for expected in (NO_STREAM, ANY, 4, 99):
+                again = await store.append("job-a", given, expected_version=expected)
+                assert again == structs.replace(first, repeated=True)
+            part = await store.append("job-a", given[1:])
+            assert part == appended("job-a", 2, 3, 3, 4, repeated=True)
+            assert await store.head() == 5
+
+    async def test_an_id_with_other_content_is_refused(self, tmp_path: Path) -> None:
+        given = new(b"1")
+        others = {
+            "data": b"2",
+            "type": "Other",
+            "type_version": 2,
+            "metadata": b"{}",
+            "correlation_id": "x",
+            "causation_id": "x",
+        }
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", [given])
+            for field, value in others.items():
+                other = structs.replace(given, **{field: value})
+                error = await refused(DuplicateEvent, store.append("job-a", [other]))
+                assert (error.event_id, error.position) == (given.event_id, 1)
+            await refused(DuplicateEvent, store.append("job-b", [given]))
+            assert await store.head() == 1
+
+    async def test_an_append_that_is_partly_known_is_refused_whole(self, tmp_path: Path) -> None:
+        known = events(3)
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", known)
+            await store.append("job-a", later := events(1))
+            for mixed in (
+                [*known, new()],
+                [new(), *known],
+                [known[0], new(), known[1]],
+                [known[1], known[0]],
+                [known[0], known[2]],
+                [known[0], later[0]],
+            ):
+                await refused(DuplicateEvent, store.append("job-a", mixed))
+            assert await store.head() == 4
+
+    async def test_an_id_twice_in_one_append_is_refused(self, tmp_path: Path) -> None:
+        twice = new()
+        async with self.open(tmp_path) as store:
+            error = await refused(DuplicateEvent, store.append("job-a", [new(), twice, twice]))
+            assert (error.event_id, error.position) == (twice.event_id, None)
+            assert await store.head() == 0
+
+    async def test_an_empty_append_only_checks_the_version(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(2))
+            assert await store.append("job-a", [], expected_version=2) == appended(
+                "job-a", 3, 2, 3, 2, repeated=False
+            )
+            await refused(VersionConflict, store.append("job-a", [], expected_version=1))
+            assert await store.version("job-never") == 0
+            assert (await store.append("job-never", [])).last_version == 0
+            assert await store.head() == 2
+
+    async def test_a_checkpoint_is_saved_with_its_append(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            given = events(2)
+            await store.append("job-a", given, checkpoint=mark("qc", 2))
+            assert await store.checkpoint("qc") == 2
+            await store.append("job-a", events(1), checkpoint=mark("render", 1))
+            assert (await store.checkpoint("qc"), await store.checkpoint("render")) == (2, 1)
+            await store.append("job-a", [], checkpoint=mark("render", 3))
+            assert await store.checkpoint("render") == 3
+            await store.append("job-a", given, checkpoint=mark("qc", 3))
+            assert (await store.checkpoint("qc"), await store.head()) == (3, 3)
+
+    async def test_a_refused_append_saves_no_checkpoint(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(1))
+            conflict = store.append("job-a", events(1), expected_version=9, checkpoint=mark("qc", 1))
+            await refused(VersionConflict, conflict)
+            assert await store.checkpoint("qc") == 0
+
+    async def test_a_checkpoint_beyond_the_head_is_refused_with_its_append(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            work = store.append("job-a", events(1), checkpoint=mark("qc", 2))
+            await refused(InvalidArgument, work)
+            await refused(InvalidArgument, store.save_checkpoint(mark("qc", 1)))
+            await refused(InvalidArgument, store.save_checkpoint(mark("qc", -1)))
+            assert (await store.head(), await store.checkpoint("qc")) == (0, 0)
+
+    async def test_a_checkpoint_goes_forward_and_back(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(3))
+            for position in (3, 1, 0, 2):
+                await store.save_checkpoint(mark("qc", position))
+                assert await store.checkpoint("qc") == position
+
+    async def test_a_large_event_and_a_large_append_come_back_whole(self, tmp_path: Path) -> None:
+        large = new(bytes(range(256)) * 40_000)
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", [large])
+            many = await store.append("job-b", events(10_000))
+            assert (many.first_position, many.last_position, many.last_version) == (2, 10_001, 10_000)
+            assert [event.data for event in await collect(store.read("job-a"))] == [large.data]
+            found = await collect(store.read("job-b"))
+            assert [int(event.data) for event in found] == list(range(10_000))
+
+    async def test_a_closed_store_says_so(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(1))
+            await store.aclose()
+            await store.aclose()
+            for work in (
+                store.append("job-a", events(1)),
+                store.head(),
+                store.version("job-a"),
+                store.checkpoint("qc"),
+                store.save_checkpoint(mark("qc", 1)),
+                store.verify(),
+                collect(store.read("job-a")),
+                collect(store.read_all()),
+                collect(store.subscribe(), 1),
+            ):
+                await refused(StoreClosed, work)

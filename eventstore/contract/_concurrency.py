@@ -1,0 +1,156 @@
+"""Contract: what holds when many append, some give up, and the store closes under them."""
+
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+
+from eventstore.contract._support import GUARD_S, Contract, collect, events, new
+from eventstore.errors import DuplicateEvent, EventStoreError, StoreClosed, VersionConflict
+from eventstore.model import NO_STREAM, Appended
+
+__all__ = ["ConcurrencyContract"]
+
+
+class ConcurrencyContract(Contract):
+    async def test_many_writers_leave_no_gap(self, tmp_path: Path) -> None:
+        acknowledged: list[Appended] = []
+        async with self.open(tmp_path) as store:
+
+            async def write(number: int) -> None:
+                for size in (1, 3, 2):
+                    answer = await store.append(f"job-{number}", events(size))
+                    # Not a list comprehension: each answer counts at the moment it comes.
+                    acknowledged.append(answer)
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(64):
+                    tasks.start_soon(write, number)
+            log = await collect(store.read_all())
+            assert [e.position for e in log] == list(range(1, 64 * 6 + 1))
+            for answer in acknowledged:
+                span = log[answer.first_position - 1 : answer.last_position]
+                assert {e.stream for e in span} == {answer.stream}
+                due = list(range(answer.first_version, answer.last_version + 1))
+                assert [e.version for e in span] == due
+            positions = [answer.first_position for answer in acknowledged]
+            assert positions == sorted(positions), "acknowledged in another order than recorded"
+            assert (await store.verify()).ok
+
+    async def test_of_writers_that_expect_the_same_version_one_wins(self, tmp_path: Path) -> None:
+        won: list[int] = []
+        lost: list[tuple[int, int]] = []
+        async with self.open(tmp_path) as store:
+
+            async def write(number: int, expected: int) -> None:
+                try:
+                    await store.append("job-a", [new(b"%d" % number)], expected_version=expected)
+                except VersionConflict as conflict:
+                    lost.append((conflict.expected, conflict.actual))
+                else:
+                    won.append(number)
+
+            for expected in range(5):
+                async with anyio.create_task_group() as tasks:
+                    for number in range(20):
+                        tasks.start_soon(write, number, expected)
+            assert [int(e.data) for e in await collect(store.read("job-a"))] == won
+            assert len(won) == 5
+            assert lost == [(expected, expected + 1) for expected in range(5) for _ in range(19)]
+
+    async def test_the_refusal_of_one_fails_no_other(self, tmp_path: Path) -> None:
+        taken = new(b"taken")
+        failed: list[EventStoreError] = []
+        async with self.open(tmp_path) as store:
+            await store.append("job-taken", [taken])
+
+            async def write(number: int) -> None:
+                try:
+                    if number % 3 == 0:
+                        await store.append(f"job-{number}", events(2), expected_version=7)
+                    elif number % 3 == 1:
+                        await store.append(f"job-{number}", [new(), taken])
+                    else:
+                        await store.append(f"job-{number}", events(2), expected_version=NO_STREAM)
+                except (VersionConflict, DuplicateEvent) as error:
+                    failed.append(error)
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(60):
+                    tasks.start_soon(write, number)
+            assert [type(error) for error in failed].count(VersionConflict) == 20
+            assert [type(error) for error in failed].count(DuplicateEvent) == 20
+            log = await collect(store.read_all())
+            assert [e.position for e in log] == list(range(1, 42))
+            assert sorted(e.stream for e in log[1:]) == sorted(2 * [f"job-{n}" for n in range(2, 60, 3)])
+
+    async def test_the_same_append_made_many_times_at_once_is_recorded_once(self, tmp_path: Path) -> None:
+        given = events(3)
+        answers: list[Appended] = []
+        async with self.open(tmp_path) as store:
+
+            async def write(expected: int) -> None:
+                answers.append(await store.append("job-a", given, expected_version=expected))
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(20):
+                    tasks.start_soon(write, NO_STREAM if number % 2 else -1)
+            assert await store.head() == 3
+            assert sorted(answer.repeated for answer in answers) == [False] + [True] * 19
+            assert {(a.first_version, a.last_position) for a in answers} == {(1, 3)}
+
+    async def test_a_cancelled_append_is_recorded_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                for turns in range(12):
+
+                    async def write(turn: int, number: int) -> None:
+                        await store.append(f"job-{turn}-{number}", events(3))
+
+                    async with anyio.create_task_group() as tasks:
+                        for number in range(8):
+                            tasks.start_soon(write, turns, number)
+                        for _ in range(turns):
+                            await anyio.lowlevel.checkpoint()
+                        tasks.cancel_scope.cancel()
+                    await store.append("after", events(1))
+                log = await collect(store.read_all())
+                assert [e.position for e in log] == list(range(1, len(log) + 1))
+                for name in {e.stream for e in log}:
+                    count = sum(e.stream == name for e in log)
+                    assert count == (12 if name == "after" else 3)
+                assert (await store.verify()).ok
+
+    async def test_cancelled_readers_leave_the_store_usable(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                await store.append("job-a", events(3_000))
+                for turns in range(8):
+                    async with anyio.create_task_group() as tasks:
+                        for _ in range(6):
+                            tasks.start_soon(collect, store.read_all())
+                            tasks.start_soon(store.head)
+                            tasks.start_soon(store.verify)
+                        for _ in range(turns):
+                            await anyio.lowlevel.checkpoint()
+                        tasks.cancel_scope.cancel()
+                assert len(await collect(store.read("job-a"))) == 3_000
+
+    async def test_closing_answers_every_append_that_waits(self, tmp_path: Path) -> None:
+        acknowledged: list[Appended] = []
+        closed: list[StoreClosed] = []
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+
+                async def write(number: int) -> None:
+                    try:
+                        acknowledged.append(await store.append(f"job-{number}", events(2)))
+                    except StoreClosed as error:
+                        closed.append(error)
+
+                async with anyio.create_task_group() as tasks:
+                    for number in range(50):
+                        tasks.start_soon(write, number)
+                    await anyio.lowlevel.checkpoint()
+                    await store.aclose()
+        assert len(acknowledged) + len(closed) == 50

@@ -1,0 +1,104 @@
+"""Contract for stores that outlive their process and that several processes can open."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from eventstore.contract._support import GUARD_S, Contract, appended, collect, events, mark, new, refused
+from eventstore.errors import VersionConflict
+
+__all__ = ["DurableContract"]
+
+# Loads the contract's subclass from its own file, because test modules need not be importable by name.
+_CHILD: Final = """
+import anyio, importlib.util, sys
+from pathlib import Path
+from eventstore.contract._support import new
+
+async def main(file, name, folder, child, writers, each):
+    spec = importlib.util.spec_from_file_location("contract_of_a_store", file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    async with getattr(module, name)().open(Path(folder)) as store:
+        async def write(number):
+            for _ in range(int(each)):
+                answer = await store.append(f"job-{child}-{number}", [new(), new()])
+                print(answer.first_position, answer.stream, answer.first_version, flush=True)
+        async with anyio.create_task_group() as tasks:
+            for number in range(int(writers)):
+                tasks.start_soon(write, number)
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
+class DurableContract(Contract):
+    async def test_a_log_that_is_opened_again_goes_on_where_it_ended(self, tmp_path: Path) -> None:
+        given = events(3)
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", given, checkpoint=mark("qc", 2))
+            before = await collect(store.read_all())
+        async with self.open(tmp_path) as store:
+            assert await collect(store.read_all()) == before
+            assert await store.checkpoint("qc") == 2
+            again = await store.append("job-a", given)
+            assert again == appended("job-a", 1, 3, 1, 3, repeated=True)
+            await refused(VersionConflict, store.append("job-a", events(1), expected_version=2))
+            more = await store.append("job-a", events(1), expected_version=3)
+            assert more == appended("job-a", 4, 4, 4, 4, repeated=False)
+            assert (await store.verify()).ok
+
+    async def test_two_open_stores_share_one_log(self, tmp_path: Path) -> None:
+        given = events(2)
+        async with self.open(tmp_path) as one, self.open(tmp_path) as two:
+            for turn in range(5):
+                assert (await one.append("job-a", events(1))).last_position == 2 * turn + 1
+                assert (await two.append("job-a", events(1))).last_position == 2 * turn + 2
+            await refused(VersionConflict, one.append("job-a", events(1), expected_version=9))
+            first = await one.append("job-b", given)
+            again = await two.append("job-b", given, expected_version=0)
+            assert (again.first_position, again.repeated) == (first.first_position, True)
+            assert await one.version("job-a") == await two.version("job-a") == 10
+            assert (await two.verify()).ok
+
+    async def test_a_subscription_sees_what_another_store_appends(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as one, self.open(tmp_path) as two:
+                following = one.subscribe()
+                for number in range(1, 30):
+                    await (two if number % 2 else one).append("job-a", [new()])
+                    assert (await anext(following)).position == number
+
+    async def test_many_writers_in_four_processes_leave_no_gap(self, tmp_path: Path) -> None:
+        children, writers, each = 4, 16, 5
+        file = inspect.getfile(type(self))
+
+        def start(child: int) -> subprocess.Popen[str]:
+            words = (file, type(self).__name__, tmp_path, child, writers, each)
+            return subprocess.Popen(  # noqa: S603
+                [sys.executable, "-c", _CHILD, *map(str, words)],
+                stdout=subprocess.PIPE,
+                text=True,
+                env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+            )
+
+        with anyio.fail_after(4 * GUARD_S):
+            async with self.open(tmp_path) as store:
+                running = [start(child) for child in range(children)]
+                total = children * writers * each * 2
+                seen = await collect(store.subscribe(), total)
+                told = [await anyio.to_thread.run_sync(process.communicate) for process in running]
+                assert [process.returncode for process in running] == [0] * children
+                assert [e.position for e in seen] == list(range(1, total + 1))
+                lines = [line.split() for out, _ in told for line in out.splitlines()]
+                assert len(lines) == total // 2
+                for position, stream, version in lines:
+                    recorded = seen[int(position) - 1]
+                    assert (recorded.stream, recorded.version) == (stream, int(version))
+                assert (await store.verify()).ok

@@ -1,0 +1,106 @@
+"""Contract: which names and numbers are accepted, and that no name means anything to the store."""
+
+from pathlib import Path
+from typing import Final
+
+from eventstore.contract._support import Contract, collect, events, new, refused
+from eventstore.errors import InvalidArgument
+
+__all__ = ["NamesContract"]
+
+_HOSTILE: Final = (
+    "a",
+    "-",
+    "--",
+    "-a",
+    "A",
+    "a ",
+    " a",
+    "a-b-c",
+    "job-Ä",
+    "job-A\u0308",
+    "job-ß",
+    "job-SS",
+    "%",
+    "job-_",
+    "job-a",
+    "job-b",
+    "'; DROP TABLE events; --",
+    '"quoted"',
+    "new\nline",
+    "tab\tbed",
+    "\u202eright to left",
+    "猫-1",
+    "\U0001f408-1",
+    "../../etc/passwd",
+    "NULL",
+    "0",
+    "00",
+    "x" * 1024,
+)
+_WRONG: Final = ("", "a\0b", "\ud800", "x" * 1025, "é" * 513)
+
+
+class NamesContract(Contract):
+    async def test_every_name_is_its_own_stream(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for number, name in enumerate(_HOSTILE):
+                await store.append(
+                    name, [new(b"%d" % number, type=name, correlation_id=name, causation_id=name)]
+                )
+            for number, name in enumerate(_HOSTILE):
+                (event,) = await collect(store.read(name))
+                assert (event.stream, event.type, event.correlation_id, event.causation_id) == (name,) * 4
+                assert event.data == b"%d" % number
+                assert [e.stream for e in await collect(store.read_all(correlation_id=name))] == [name]
+            assert (await store.verify()).ok
+
+    async def test_a_category_is_what_stands_before_the_first_dash(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for name in _HOSTILE:
+                await store.append(name, events(1))
+            for category in {name.split("-")[0] for name in _HOSTILE} | {"nothing", "job-a", "JOB"}:
+                due = [name for name in _HOSTILE if name.split("-")[0] == category]
+                assert [e.stream for e in await collect(store.read_all(category=category))] == due
+
+    async def test_names_that_cannot_be_kept_are_refused(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for name in _WRONG:
+                await refused(InvalidArgument, store.append(name, events(1)))
+                await refused(InvalidArgument, store.append("a", [new(type=name)]))
+                await refused(InvalidArgument, store.append("a", [new(correlation_id=name)]))
+                await refused(InvalidArgument, store.append("a", [new(causation_id=name)]))
+            assert await store.head() == 0
+
+    async def test_an_event_id_is_a_canonical_uuid(self, tmp_path: Path) -> None:
+        good = "0b8f6a60-1c1e-4d0c-9f5e-3a3f1f6f9a01"
+        async with self.open(tmp_path) as store:
+            for wrong in (
+                "1",
+                good.upper(),
+                good.replace("-", ""),
+                f"{{{good}}}",
+                f"urn:uuid:{good}",
+                good[:-1],
+                good + "0",
+                good.replace("0b", "0g"),
+                good[:13] + good[14:18] + "-" + good[18:],
+                " " + good[1:],
+            ):
+                await refused(InvalidArgument, store.append("a", [new(event_id=wrong)]))
+            await store.append("a", [new(event_id=good)])
+            assert [event.event_id for event in await collect(store.read("a"))] == [good]
+
+    async def test_numbers_out_of_range_are_refused(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for expected in (-2, 2**63):
+                await refused(InvalidArgument, store.append("a", events(1), expected_version=expected))
+            for version in (0, -1, 2**63):
+                await refused(InvalidArgument, store.append("a", [new(type_version=version)]))
+            for number in (-1, 2**63):
+                await refused(InvalidArgument, collect(store.read("a", after_version=number)))
+                await refused(InvalidArgument, collect(store.read("a", limit=number)))
+                await refused(InvalidArgument, collect(store.read_all(after_position=number)))
+                await refused(InvalidArgument, collect(store.read_all(limit=number)))
+                await refused(InvalidArgument, collect(store.subscribe(after_position=number)))
+            assert await store.head() == 0

@@ -1,0 +1,105 @@
+"""Contract: what reading promises."""
+
+from pathlib import Path
+
+from eventstore.contract._support import Contract, collect, events, new
+from eventstore.model import EventStore
+
+__all__ = ["ReadContract"]
+
+
+async def _three_streams(store: EventStore) -> None:
+    """Positions 1..9: job-a, job-b, other-c in turn; every second event belongs to the thread `t`."""
+    for number in range(9):
+        stream = ("job-a", "job-b", "other-c")[number % 3]
+        thread = "t" if number % 2 else None
+        await store.append(stream, [new(b"%d" % number, correlation_id=thread)])
+
+
+class ReadContract(Contract):
+    async def test_a_stream_is_read_from_any_version_both_ways(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-b", events(2))
+            await store.append("job-a", events(5))
+            for after in range(7):
+                for limit in (None, 0, 1, 3, 9):
+                    due = list(range(after + 1, 6))
+                    found = await collect(store.read("job-a", after_version=after, limit=limit))
+                    assert [e.version for e in found] == due[:limit]
+                    assert all(e.stream == "job-a" for e in found)
+                    back = store.read("job-a", after_version=after, limit=limit, backward=True)
+                    assert [e.version for e in await collect(back)] == due[::-1][:limit]
+
+    async def test_the_log_is_read_from_any_position_both_ways(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await _three_streams(store)
+            for after in range(11):
+                for limit in (None, 0, 1, 4, 20):
+                    due = list(range(after + 1, 10))
+                    found = store.read_all(after_position=after, limit=limit)
+                    assert [e.position for e in await collect(found)] == due[:limit]
+                    back = store.read_all(after_position=after, limit=limit, backward=True)
+                    assert [e.position for e in await collect(back)] == due[::-1][:limit]
+
+    async def test_the_log_is_read_by_category_and_by_correlation(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await _three_streams(store)
+            jobs, thread = [1, 2, 4, 5, 7, 8], [2, 4, 6, 8]
+            for category, correlation, due in (
+                ("job", None, jobs),
+                ("other", None, [3, 6, 9]),
+                ("jo", None, []),
+                (None, "t", thread),
+                (None, "T", []),
+                ("job", "t", [2, 4, 8]),
+                ("other", "t", [6]),
+            ):
+                for after in (0, 2, 4, 9):
+                    for limit in (None, 1, 2):
+                        for backward in (False, True):
+                            found = store.read_all(
+                                after_position=after,
+                                limit=limit,
+                                category=category,
+                                correlation_id=correlation,
+                                backward=backward,
+                            )
+                            want = [position for position in due if position > after]
+                            want = (want[::-1] if backward else want)[:limit]
+                            assert [e.position for e in await collect(found)] == want
+
+    async def test_a_long_log_is_read_whole_both_ways(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for start in range(0, 5_000, 500):
+                await store.append("job-a", events(500))
+                await store.append(f"other-{start}", events(100))
+            every = list(range(1, 6_001))
+            assert [e.position for e in await collect(store.read_all())] == every
+            assert [e.position for e in await collect(store.read_all(backward=True))] == every[::-1]
+            own = list(range(1, 5_001))
+            assert [e.version for e in await collect(store.read("job-a"))] == own
+            assert [e.version for e in await collect(store.read("job-a", backward=True))] == own[::-1]
+            limited = await collect(store.read("job-a", after_version=100, limit=3_000))
+            assert [e.version for e in limited] == list(range(101, 3_101))
+            jobs = await collect(store.read_all(category="other", backward=True))
+            assert len(jobs) == 1_000
+            assert [e.position for e in jobs] == sorted((e.position for e in jobs), reverse=True)
+
+    async def test_a_reader_that_stops_early_holds_nothing_up(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(1_000))
+            reading = store.read_all()
+            assert (await anext(reading)).position == 1
+            assert (await store.append("job-a", events(1))).last_position == 1_001
+            rest = [e.position for e in await collect(reading)]
+            assert rest == list(range(2, len(rest) + 2))
+            assert len(rest) in (999, 1_000)
+
+    async def test_what_is_acknowledged_is_read_at_once(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for number in range(1, 50):
+                answer = await store.append("job-a", events(1))
+                assert await store.version("job-a") == answer.last_version == number
+                assert [e.version for e in await collect(store.read("job-a", after_version=number - 1))] == [
+                    number
+                ]

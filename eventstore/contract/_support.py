@@ -1,0 +1,91 @@
+"""What the contract's tests share."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from eventstore.model import Appended, Checkpoint, EventStore, NewEvent, RecordedEvent
+
+__all__ = ["GUARD_S", "Contract", "appended", "collect", "events", "mark", "new", "refused"]
+
+GUARD_S: Final = 60
+"""After so long a test that waits for an event has failed."""
+
+_E = TypeVar("_E", bound=Exception)
+
+
+class Contract:
+    """Subclass it and say how the store is opened."""
+
+    def open(self, folder: Path) -> AbstractAsyncContextManager[EventStore]:
+        """A store that keeps what it keeps in `folder`; opened again on the same folder it goes on."""
+        raise AssertionError("A contract's subclass says how its store is opened.")
+
+
+def new(
+    data: bytes = b"{}",
+    *,
+    type: str = "Happened",  # noqa: A002 - the field's name
+    event_id: str | None = None,
+    type_version: int = 1,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
+    metadata: bytes = b"",
+) -> NewEvent:
+    """An event with a fresh id, unless told."""
+    return NewEvent(
+        event_id=event_id or str(uuid.uuid4()),
+        type=type,
+        type_version=type_version,
+        data=data,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        metadata=metadata,
+    )
+
+
+def events(count: int) -> list[NewEvent]:
+    """So many events, numbered in their data from 0."""
+    return [new(b"%d" % number) for number in range(count)]
+
+
+def mark(consumer: str, position: int) -> Checkpoint:
+    """A checkpoint."""
+    return Checkpoint(consumer=consumer, position=position)
+
+
+def appended(
+    stream: str, first: int, last: int, first_position: int, last_position: int, *, repeated: bool
+) -> Appended:
+    """The answer that an append must give."""
+    return Appended(
+        stream=stream,
+        first_version=first,
+        last_version=last,
+        first_position=first_position,
+        last_position=last_position,
+        repeated=repeated,
+    )
+
+
+async def collect(found: AsyncIterator[RecordedEvent], count: int | None = None) -> list[RecordedEvent]:
+    """All events, or as soon as there are `count`."""
+    got: list[RecordedEvent] = []
+    if count == 0:
+        return got
+    async for event in found:
+        got.append(event)
+        if len(got) == count:
+            break
+    return got
+
+
+async def refused(kind: type[_E], work: Awaitable[object]) -> _E:
+    """The error of this kind that `work` must end with."""
+    try:
+        result = await work
+    except kind as error:
+        return error
+    raise AssertionError(f"{kind.__name__} was due, but {result!r} came back.")
