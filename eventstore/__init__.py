@@ -28,6 +28,7 @@ from eventstore.model import (
     NewEvent,
     RecordedEvent,
     VerifyReport,
+    Witness,
     category_of,
 )
 from eventstore.sqlite import SqliteStore
@@ -56,5 +57,6 @@ __all__ = [
     "StoreReadOnly",
     "VerifyReport",
     "VersionConflict",
+    "Witness",
     "category_of",
 ]

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 
 from eventstore._rows import COLUMNS, Names, to_event
 from eventstore._schema import connect_reader, explain, wal_path
-from eventstore.errors import StoreClosed
-from eventstore.model import RecordedEvent, VerifyReport
+from eventstore.errors import StoreClosed, StoreCorrupt
+from eventstore.model import RecordedEvent, VerifyReport, Witness
 from eventstore.verify import Verifier
 
 __all__ = ["Reader", "Readers", "Slice"]
@@ -19,6 +19,10 @@ _T = TypeVar("_T")
 _SLICE_BYTES: Final = 4 * 1024 * 1024
 _WINDOW: Final = 50_000
 """Positions that one filtered slice looks at, at most: a rare category must not mean a long transaction."""
+
+
+_DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""SQLITE_ERROR: text that is not UTF-8."""
 
 
 class Slice:
@@ -132,14 +136,25 @@ class Reader:
             cursor.close()
         return events
 
-    def verify(self) -> VerifyReport:
-        """Walk the whole log, slice by slice."""
-        verifier, position = Verifier(), 0
-        while True:
-            events = self._fetch("position > ?", [position], "position", 1000, False)
-            if not events or not all(verifier.feed(event) for event in events):
-                return verifier.report()
-            position = events[-1].position
+    def verify(self, witness: Witness | None) -> VerifyReport:
+        """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
+        verifier, position = Verifier(witness), 0
+        sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1000"  # noqa: S608
+        try:
+            while True:
+                start = position
+                for row in self.connection.execute(sql, (start,)):
+                    event = to_event(row, self._names)
+                    position = event.position
+                    if not verifier.feed(event):
+                        return verifier.report()
+                if position == start:
+                    return verifier.report()
+        except (StoreCorrupt, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF not in _DAMAGE:
+                raise
+            verifier.unreadable(str(error).rstrip("."))
+            return verifier.report()
 
 
 class Readers:

@@ -61,7 +61,7 @@ class Names:
 
 
 def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
-    """The event in a row of `COLUMNS`; raises `StoreCorrupt` if a key has no name."""
+    """The event in a row of `COLUMNS`; raises `StoreCorrupt` for a row that no store wrote."""
     position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, digest, data = (
         row
     )
@@ -72,7 +72,7 @@ def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
         type_version=type_version,
         data=data,
         correlation_id=None if correlation is None else names.correlation(correlation),
-        causation_id=id_text(cause) if isinstance(cause, bytes) else cause,
+        causation_id=id_text(cause) if cause.__class__ is bytes else cause,
         metadata=metadata,
         stream=names.stream(stream),
         version=version,

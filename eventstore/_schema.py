@@ -67,14 +67,19 @@ def explain(error: sqlite3.Error, path: Path) -> EventStoreError:
 
 
 def _connect(path: Path, parameters: str, busy_s: float) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?{parameters}",
-        uri=True,
-        timeout=busy_s,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=256,
-    )
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib's raises where the folder may not be searched
+        raise StoreIncompatible(f"{path} is a folder, not an event log.", remedy="Name the file.")
+    try:
+        return sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?{parameters}",
+            uri=True,
+            timeout=busy_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

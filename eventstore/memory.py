@@ -11,7 +11,16 @@ import anyio.lowlevel
 from eventstore.chain import GENESIS, record
 from eventstore.checks import check_append, check_checkpoint, check_range, repeated_append
 from eventstore.errors import StoreClosed, VersionConflict
-from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport, category_of
+from eventstore.model import (
+    ANY,
+    Appended,
+    Checkpoint,
+    NewEvent,
+    RecordedEvent,
+    VerifyReport,
+    Witness,
+    category_of,
+)
 from eventstore.verify import Verifier
 
 __all__ = ["MemoryLog", "MemoryStore"]
@@ -122,9 +131,9 @@ class MemoryLog:
         check_checkpoint(checkpoint, self.head())
         self._checkpoints[checkpoint.consumer] = checkpoint.position
 
-    def verify(self) -> VerifyReport:
-        """Recompute the chain of digests over the whole log."""
-        verifier = Verifier()
+    def verify(self, *, witness: Witness | None = None) -> VerifyReport:
+        """See `EventStore.verify`."""
+        verifier = Verifier(witness)
         for event in self._events:
             if not verifier.feed(event):
                 break
@@ -223,9 +232,9 @@ class MemoryStore:
         """See `EventStore.save_checkpoint`."""
         (await self._turn()).save_checkpoint(checkpoint)
 
-    async def verify(self) -> VerifyReport:
+    async def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
-        return (await self._turn()).verify()
+        return (await self._turn()).verify(witness=witness)
 
     async def aclose(self) -> None:
         """See `EventStore.aclose`."""

@@ -15,6 +15,7 @@ __all__ = [
     "NewEvent",
     "RecordedEvent",
     "VerifyReport",
+    "Witness",
     "category_of",
 ]
 
@@ -100,6 +101,16 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
         return self.fault is None
 
 
+class Witness(Struct, frozen=True, kw_only=True):
+    """Position and digest of an event as they were written down elsewhere; position 0 and no event is valid.
+
+    The chain alone cannot show that its end was cut off or rewritten; held against a witness it can.
+    """
+
+    position: int
+    digest: bytes
+
+
 class EventStore(Protocol):
     """A durable, append-only log of events in named streams.
 
@@ -173,8 +184,8 @@ class EventStore(Protocol):
         """Save it, forward or back; raises `InvalidArgument` if it lies beyond the head."""
         ...
 
-    async def verify(self) -> VerifyReport:
-        """Recompute the chain of digests over the whole log."""
+    async def verify(self, *, witness: Witness | None = None) -> VerifyReport:
+        """Recompute the chain of digests over the whole log, and hold it against `witness`."""
         ...
 
     async def aclose(self) -> None:

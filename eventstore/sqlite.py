@@ -16,7 +16,7 @@ from eventstore._reader import Reader, Readers, Slice
 from eventstore._writer import Answer, Request, Writer
 from eventstore.checks import check_append, check_checkpoint, check_range
 from eventstore.errors import EventStoreError, StoreClosed, StoreReadOnly
-from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport
+from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport, Witness
 
 __all__ = ["SqliteStore", "Synchronous"]
 
@@ -334,9 +334,9 @@ class SqliteStore:
         """See `EventStore.checkpoint`."""
         return await self._read(lambda reader: reader.checkpoint(consumer))
 
-    async def verify(self) -> VerifyReport:
+    async def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
-        return await self._read(Reader.verify)
+        return await self._read(lambda reader: reader.verify(witness))
 
     async def aclose(self) -> None:
         """See `EventStore.aclose`."""

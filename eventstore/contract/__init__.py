@@ -15,7 +15,7 @@ from eventstore.contract._durable import DurableContract
 from eventstore.contract._names import NamesContract
 from eventstore.contract._read import ReadContract
 from eventstore.contract._subscribe import SubscribeContract
-from eventstore.contract._support import Contract
+from eventstore.contract._support import Contract, collect, events, mark, new, refused
 
 __all__ = [
     "AppendContract",
@@ -26,6 +26,11 @@ __all__ = [
     "NamesContract",
     "ReadContract",
     "SubscribeContract",
+    "collect",
+    "events",
+    "mark",
+    "new",
+    "refused",
 ]
 
 
