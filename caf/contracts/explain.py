@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import inspect
 
-__all__ = ["explain"]
+__all__ = ["explain", "found"]
 
 _WORD: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _LONGEST: Final = 60
@@ -56,7 +56,7 @@ def _check(value: Any, kind: inspect.Type, path: str) -> _Problem | None:
 def _check_struct(value: dict[str, Any], kind: inspect.StructType, path: str) -> _Problem | None:
     if kind.tag_field and value.get(kind.tag_field, kind.tag) != kind.tag:
         place = _member(path, kind.tag_field)
-        return _Problem(place, _found(value[kind.tag_field]), f"allowed is {kind.tag!r}")
+        return _Problem(place, found(value[kind.tag_field]), f"allowed is {kind.tag!r}")
     for field in kind.fields:
         place = _member(path, field.encode_name)
         if field.encode_name in value:
@@ -106,7 +106,7 @@ def _in_range(value: float, kind: inspect.IntType | inspect.FloatType) -> bool:
 
 
 def _wrong(value: Any, kind: inspect.Type, path: str) -> _Problem:
-    return _Problem(path, _found(value), _allowed(kind))
+    return _Problem(path, found(value), _allowed(kind))
 
 
 def _allowed(kind: inspect.Type) -> str:
@@ -159,7 +159,8 @@ def _number(kind: inspect.IntType | inspect.FloatType) -> str:
     return f"{name} above {kind.gt}" if kind.gt is not None else name
 
 
-def _found(value: Any) -> str:
+def found(value: Any) -> str:
+    """A JSON value in a sentence: short, and in full only where it is short."""
     match value:
         case dict():
             return "an object"
@@ -174,5 +175,5 @@ def _found(value: Any) -> str:
 
 def _member(path: str, name: str) -> str:
     if not _WORD.match(name):
-        return f"{path}[{_found(name)}]"
+        return f"{path}[{found(name)}]"
     return f"{path}.{name}" if path else name

@@ -107,7 +107,7 @@ def _judge(score: object, threshold: float) -> tuple[GateStatus, float | None, s
     beyond = "" if 0.0 <= number <= 1.0 else ", and outside of 0 to 1"
     if number >= threshold:
         return "PASS", number, f"{shown} is at or above {limit}{beyond}"
-    if number < threshold / 2:
+    if 2 * number < threshold:  # doubling is exact; halving a subnormal threshold is not
         return "HARD_FAIL", number, f"{shown} is below half of {limit}{beyond}"
     return "SOFT_FAIL", number, f"{shown} is below {limit}{beyond}"
 

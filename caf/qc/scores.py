@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from caf.contracts.explain import found
 from caf.contracts.read import read_document, read_object
 from caf.contracts.types import Unit
 from caf.errors import DocumentError
@@ -70,5 +71,7 @@ def _number(value: object) -> float | None:
 def _threshold(value: object, where: str) -> float:
     number = _number(value)
     if number is None or not 0.0 <= number <= 1.0:
-        raise DocumentError(f"{where} is {value!r}; allowed is a number from 0 to 1.", remedy=_TARGETS_REMEDY)
+        raise DocumentError(
+            f"{where} is {found(value)}; allowed is a number from 0 to 1.", remedy=_TARGETS_REMEDY
+        )
     return number
