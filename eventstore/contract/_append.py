@@ -199,14 +199,14 @@ class AppendContract(Contract):
             await store.aclose()
             await store.aclose()
             for work in (
-                store.append("job-a", events(1)),
-                store.head(),
-                store.version("job-a"),
-                store.checkpoint("qc"),
-                store.save_checkpoint(mark("qc", 1)),
-                store.verify(),
-                collect(store.read("job-a")),
-                collect(store.read_all()),
-                collect(store.subscribe(), 1),
+                lambda: store.append("job-a", events(1)),
+                lambda: store.head(),
+                lambda: store.version("job-a"),
+                lambda: store.checkpoint("qc"),
+                lambda: store.save_checkpoint(mark("qc", 1)),
+                lambda: store.verify(),
+                lambda: collect(store.read("job-a")),
+                lambda: collect(store.read_all()),
+                lambda: collect(store.subscribe(), 1),
             ):
-                await refused(StoreClosed, work)
+                await refused(StoreClosed, work())

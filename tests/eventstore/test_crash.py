@@ -55,8 +55,8 @@ async def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Pat
     sys.stdout.write(f"seed {seed}\n")
     chance = random.Random(seed)
     acknowledged: list[list[str]] = []
-    for round_ in range(6):
-        acknowledged += run_and_kill(path, round_, chance.choice((0, 1, 7, 40, 150)))
+    for round_, lines in enumerate(chance.sample((0, 1, 7, 40, 150), 5)):
+        acknowledged += run_and_kill(path, round_, chance.randint(lines // 2, lines))
         if not path.exists():
             continue
         async with SqliteStore.open(path) as store:
@@ -70,7 +70,7 @@ async def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Pat
             for _, number, head, *_ in acknowledged:
                 assert await store.checkpoint(f"c-{number}") >= int(head)
             assert (await store.verify()).ok
-    assert acknowledged, "no child got as far as to acknowledge anything"
+    assert len(acknowledged) >= 95, "the children did not get far enough"
 
 
 async def test_a_log_whose_last_writes_were_cut_anywhere_is_a_prefix_of_whole_appends(tmp_path: Path) -> None:
