@@ -6,7 +6,6 @@ everywhere a thread also watches stdin, whose end means that the caller is gone 
 
 import contextlib
 import ctypes
-import errno
 import faulthandler
 import os
 import queue
@@ -22,10 +21,10 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-import caf.errors
-from caf.errors import CafError, TryAgainError
+from caf.errors import CafError
+from caf.worker.fault import fault_of
 from caf.worker.memory import peak_bytes, reset_peak
-from caf.worker.protocol import Ask, Fault, Say
+from caf.worker.protocol import Ask, Say
 from caf.worker.tasks import Task
 
 __all__ = ["confine", "serve"]
@@ -33,9 +32,6 @@ __all__ = ["confine", "serve"]
 _PR_SET_PDEATHSIG: Final = 1
 _BEAT_S: Final = 0.05
 """Progress more often than this is not passed on: a person cannot read it, and it costs time."""
-
-_OPENCV_NO_MEMORY: Final = -4
-"""cv2.error.code for a failed allocation. Source: OpenCV, cv::Error::StsNoMem."""
 
 
 def confine(parent: int, memory_bytes: int | None) -> None:
@@ -92,7 +88,7 @@ def _answer(ask: Ask, tasks: dict[str, Task], answers: int, stderr: int) -> None
             result = _run(ask, tasks, answers)
         _say(answers, Say(result=msgspec.Raw(result), peak_bytes=peak_bytes()))
     except Exception as error:  # noqa: BLE001  whatever it is, the caller is told
-        _say(answers, Say(error=_fault(error), peak_bytes=peak_bytes()))
+        _say(answers, Say(error=fault_of(error), peak_bytes=peak_bytes()))
 
 
 def _run(ask: Ask, tasks: dict[str, Task], answers: int) -> bytes:
@@ -151,40 +147,3 @@ def _say(answers: int, say: Say) -> None:
             line = line[os.write(answers, line) :]
     except BrokenPipeError:
         os._exit(0)
-
-
-def _fault(error: Exception) -> Fault:
-    told = _as_told(error)
-    known = next(c for c in type(told).__mro__ if c.__module__ == caf.errors.__name__)
-    return Fault(
-        raised_as=known.__name__,
-        kind=told.kind,
-        message=_encodable(told.message),
-        remedy=_encodable(told.remedy),
-        transient=told.transient,
-    )
-
-
-def _as_told(error: Exception) -> CafError:
-    if isinstance(error, CafError):
-        return error
-    if isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY:
-        return CafError("Out of memory.", remedy="", kind="out_of_memory")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" while writing {error.filename}" if error.filename else ""
-        return TryAgainError(
-            f"The disk is full{where}.",
-            remedy="Free some space, then try again.",
-            kind="disk_full",
-            transient=True,
-        )
-    return CafError(
-        f"{type(error).__name__}: {error}",
-        remedy="This is a defect of caf or of a library it uses; please report it with the log.",
-        kind="task_failed",
-    )
-
-
-def _encodable(text: str) -> str:
-    """Names of files need not be valid text; JSON must be."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -17,6 +17,7 @@ from caf.ports import (
     StageRequest,
     StageResult,
 )
+from caf.pose.source import FetchedModel, ModelSource
 
 __all__ = ["TASKS", "TASKS_MODULE", "Task", "load_tasks"]
 
@@ -33,6 +34,7 @@ class Task(NamedTuple):
 
 TASKS: Final[dict[str, Task]] = {
     "probe": Task("caf.media.probe:probe", ProbeRequest, MediaInfo),
+    "model": Task("caf.pose.model:fetch_model", ModelSource, FetchedModel),
     "pose": Task("caf.pose.detect:detect", PoseRequest, PoseResult),
     "stage": Task("caf.engines.local:run_stage", StageRequest, StageResult),
     "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),

@@ -1,0 +1,83 @@
+"""The landmarks of a clip: how they are stored, and the box around the subject that follows from them."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.errors import InputError
+
+__all__ = ["LANDMARK_COUNT", "Landmarks", "load_landmarks", "save_landmarks", "subject_boxes"]
+
+LANDMARK_COUNT: Final = 33
+"""Source: the BlazePose topology."""
+
+_VISIBLE: Final = 0.5
+"""A landmark counts from this visibility. Source: MediaPipe's drawing utilities, VISIBILITY_THRESHOLD."""
+
+_BOX_SCALE: Final = 1.25
+"""The body reaches beyond its joints. Source: MediaPipe's pose_landmarks_to_roi enlarges by as much."""
+
+
+class Landmarks(NamedTuple):
+    """`points` (T, 33, 4) float32: x, y in pixels, z in pixels (smaller is nearer to the camera),
+    visibility 0..1; NaN where no pose was found. `detected` (T,) bool."""
+
+    points: NDArray[np.float32]
+    detected: NDArray[np.bool_]
+
+
+def save_landmarks(path: Path, landmarks: Landmarks) -> None:
+    """Writes an .npz whose bytes depend on the landmarks alone: no dates, no compression."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in landmarks._asdict().items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system = 3
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, buffer.getvalue())
+
+
+def load_landmarks(path: Path) -> Landmarks:
+    """What `save_landmarks` wrote. Raises InputError for any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            landmarks = Landmarks(archive["points"], archive["detected"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise _not_landmarks(path, str(error)) from error
+    shape = landmarks.points.shape
+    if shape[1:] != (LANDMARK_COUNT, 4) or landmarks.detected.shape != shape[:1]:
+        raise _not_landmarks(path, f"arrays of the shapes {shape} and {landmarks.detected.shape}")
+    return landmarks
+
+
+def subject_boxes(landmarks: Landmarks, width: int, height: int) -> NDArray[np.float32]:
+    """(T, 4) float32 x0, y0, x1, y1 in pixels within the picture; NaN where there is no subject.
+
+    The box of the visible landmarks, enlarged around its centre; a frame in which fewer than two
+    landmarks are visible has no subject.
+    """
+    points = landmarks.points
+    visible = points[..., 3] >= _VISIBLE  # NaN compares as not visible
+    enough = visible.sum(axis=1) >= 2
+    xy = points[..., :2].astype(np.float64)
+    low = np.where(visible[..., None], xy, np.inf).min(axis=1)
+    high = np.where(visible[..., None], xy, -np.inf).max(axis=1)
+    low[~enough] = high[~enough] = np.nan
+    centre, half = (low + high) / 2, (high - low) / 2 * _BOX_SCALE
+    size = np.array([width, height], dtype=np.float64)
+    boxes = np.concatenate([(centre - half).clip(0, size), (centre + half).clip(0, size)], axis=1)
+    boxes[(boxes[:, 2:] <= boxes[:, :2]).any(axis=1)] = np.nan
+    return boxes.astype(np.float32)
+
+
+def _not_landmarks(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} does not hold the landmarks of a clip: {why}.",
+        remedy="Run the pose stage of the job again.",
+        kind="landmarks_unreadable",
+    )
