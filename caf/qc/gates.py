@@ -4,8 +4,8 @@ A score at or above its threshold is PASS, below it SOFT_FAIL, below half of it 
 UNKNOWN. What the contract leaves open is read so:
 
 - A score is any finite number. null, a missing metric, a bool, a text and NaN are no score.
-- An UNKNOWN gate counts as failed in everything: its id and its failure class are listed as well.
-- `failure_class` is the class of a failure, so a gate that passed has none.
+- An UNKNOWN gate counts as failed and its id is listed, but a missing measurement is no failure of a class.
+- `failure_class` is the class of a failure, so a gate that passed or was not measured has none.
 - A metric that stands in several classes belongs to the first.
 - `failure_action` in a result is the gate's own; what its class says instead shows in the recommendation.
 - `costume_fidelity` is judged by `costume_pass` alone: a score for it changes nothing.
@@ -14,7 +14,7 @@ Source: the gate evaluation of qc_policy.v1 and qc_report.v1.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from caf.contracts.qc_policy import QCPolicy
 from caf.contracts.qc_report import GateResult, Overall, QCReport
 from caf.contracts.types import Action, GateStatus
 
-__all__ = ["COSTUME", "REASON_MAX", "Score", "evaluate"]
+__all__ = ["COSTUME", "REASON_MAX", "Score", "evaluate", "overall"]
 
 Score = float | int
 """0..1 from our own metrics, 1 is best."""
@@ -77,7 +77,7 @@ def evaluate(
                 score=score,
                 threshold=threshold,
                 failure_action=gate.failure_action,
-                failure_class=None if status == "PASS" else _class_of(policy, gate.metric),
+                failure_class=_class_of(policy, gate.metric) if status in ("SOFT_FAIL", "HARD_FAIL") else None,
                 target_stage=gate.target_stage,
                 reason=_reason(said, reasons.get(gate.metric)),
             )
@@ -87,7 +87,7 @@ def evaluate(
         generated_at=generated_at,
         inputs=dict(inputs),
         gates=tuple(results),
-        overall=_overall(policy, results),
+        overall=overall(policy, results),
     )
 
 
@@ -149,7 +149,8 @@ def _recommended(policy: QCPolicy, contributed: Collection[Action]) -> Action:
     return policy.routing.fallback_action
 
 
-def _overall(policy: QCPolicy, results: list[GateResult]) -> Overall:
+def overall(policy: QCPolicy, results: Iterable[GateResult]) -> Overall:
+    """What gate results come to together: also those of several reports, one for each stage."""
     failed = [result for result in results if result.status != "PASS"]
     return Overall(
         passed=not failed,

@@ -92,6 +92,17 @@ def test_a_wrong_value_is_refused_with_its_place(rest: bytes, sentence: str) -> 
     assert len(said) < 300
 
 
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [('"pass": 1, ', "is 1; allowed is true or false."), ("", "is missing; allowed is true or false.")],
+)
+def test_a_field_is_named_as_it_stands_in_the_document(value: str, sentence: str) -> None:
+    head = '{"job_id": "abcdef", "generated_at": "2026-01-01T00:00:00Z", "inputs": {}, "gates": []'
+    rest = '"failed_gate_ids": [], "failed_failure_classes": [], "recommended_action": "ABORT"'
+    report = f'{head}, "overall": {{{value}{rest}}}}}'
+    assert _said(report.encode(), QCReport) == f"f.json: overall.pass {sentence}"
+
+
 def test_a_time_that_no_clock_shows_is_refused() -> None:
     head = b'{"job_id": "abcdef", "attempt_id": "run-0001", "visual_metrics": {}, "ts": "%s"}'
     metrics = read_document(head % b"2026-12-31T23:59:59.5Z", ProductionMetrics, where="f.json")

@@ -21,7 +21,7 @@ from caf.contracts import (
 from caf.contracts.read import read_document, write_document
 from caf.policies import DEFAULT_POLICY
 from caf.qc import evaluate, parse_metrics, parse_reasons, parse_targets
-from caf.qc.gates import REASON_MAX
+from caf.qc.gates import REASON_MAX, overall
 
 GOOD = {
     "identity_consistency": 0.9,
@@ -311,6 +311,14 @@ def test_a_reason_says_the_numbers_and_what_was_seen_and_stays_short() -> None:
 def test_a_report_is_a_valid_document() -> None:
     report = _report(DEFAULT_POLICY, GOOD | {"loop_seam": None, "audio_video": 0.1}, costume_required=True)
     assert read_document(write_document(report), QCReport, where="r.json") == report
+
+
+def test_the_gates_of_several_stages_add_up_to_one_verdict() -> None:
+    frame = _report(DEFAULT_POLICY, GOOD | {"identity_drift": 0.1}, only={"identity_drift"})
+    video = _report(DEFAULT_POLICY, GOOD, only={"loop_seam"})
+    together = overall(DEFAULT_POLICY, iter((*frame.gates, *video.gates)))
+    assert together == frame.overall
+    assert overall(DEFAULT_POLICY, video.gates) == video.overall
 
 
 METRICS = ["a", "b", "costume_fidelity", "d"]
