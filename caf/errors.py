@@ -32,7 +32,9 @@ class CafError(Exception):
     exit_code: ClassVar[int] = 1
     default_kind: ClassVar[str] = "failed"
 
-    def __init__(self, message: str, *, remedy: str, kind: str | None = None, transient: bool = False) -> None:
+    def __init__(
+        self, message: str, *, remedy: str, kind: str | None = None, transient: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy

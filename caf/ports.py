@@ -10,10 +10,11 @@ from msgspec import Struct
 
 __all__ = [
     "Clock",
+    "DemoRequest",
     "Engine",
     "Ids",
-    "Measurement",
     "MeasureRequest",
+    "Measurement",
     "MediaInfo",
     "Parameter",
     "PoseRequest",
@@ -151,6 +152,14 @@ class Measurement(Struct, frozen=True, kw_only=True):
     raw: dict[str, float] = {}
     """The physical quantities behind the score, units in the names."""
     worst_frames: tuple[int, ...] = ()
+
+
+class DemoRequest(Struct, frozen=True, kw_only=True):
+    """One file of the demo: kind healthy | shaken | reference | costume."""
+
+    kind: str
+    out_dir: str
+    name: str
 
 
 class Engine(Protocol):

@@ -16,6 +16,11 @@ DEFAULT_REGISTRY: Final = WorkflowRegistry(
             engine="local",
             tags=("feline", "stabilized", "hero_safe"),
             capabilities=Capabilities(supports_pose=True, supports_identity=True, optimal_motion_range="all"),
+            default_parameters={
+                "frame": {"identity_weight": 0.0},
+                "motion": {"pose_weight": 0.0, "temporal_smoothing": 0.0},
+                "video": {"resolution_policy": "letterbox", "fps_strategy": "preserve"},
+            },
         ),
     ),
     resolution_policies={

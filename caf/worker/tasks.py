@@ -8,12 +8,14 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple, cast
 
 from caf.ports import (
+    DemoRequest,
     Measurement,
     MeasureRequest,
     MediaInfo,
     PoseRequest,
     PoseResult,
     ProbeRequest,
+    Produced,
     StageRequest,
     StageResult,
 )
@@ -37,6 +39,7 @@ TASKS: Final[dict[str, Task]] = {
     "model": Task("caf.pose.model:fetch_model", ModelSource, FetchedModel),
     "pose": Task("caf.pose.detect:detect", PoseRequest, PoseResult),
     "stage": Task("caf.engines.local:run_stage", StageRequest, StageResult),
+    "demo": Task("caf.demo_clips:make", DemoRequest, Produced),
     "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),
 }
 

@@ -1,0 +1,164 @@
+"""The edge: performs effects and tells what came of them as events. Every effect is safe to do twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+import anyio
+import anyio.to_thread
+
+from caf.actors.effects import (
+    Effect,
+    MeasureStage,
+    PreparePayloads,
+    PublishOutput,
+    RemoveDocument,
+    RunStage,
+    WriteDocument,
+)
+from caf.actors.stages import ROLE_OF, Stages
+from caf.artifacts import ArtifactStore, disk_errors, write_atomically
+from caf.contracts.times import timestamp
+from caf.errors import CafError, TryAgainError
+from caf.events import Event, Failure, HandoffPrepared, QCFailed, QCPassed, StageFailed
+from caf.job import Job
+from caf.log import Entry
+from caf.ports import Clock, Measurement, Progress
+from caf.qc.gates import evaluate
+
+__all__ = ["Edge"]
+
+HALTING = frozenset({"model_unavailable", "system_library_missing", "workspace_read_only"})
+"""Kinds of failure that are about this machine and not about the job: the run stops and can be resumed."""
+
+ALSO_MEASURED = {"frame": ("sharpness", "feline_presence", "human_presence")}
+"""Measured beside a stage's gates, for the metrics document."""
+
+
+class Edge:
+    """Performs the effects of one workspace's jobs."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Path,
+        artifacts: ArtifactStore,
+        stages: Stages,
+        clock: Clock,
+        progress: Callable[[str, str, int, int | None], None] = lambda job_id, stage, done, total: None,
+    ) -> None:
+        self.workspace = workspace
+        self.artifacts = artifacts
+        self.stages = stages
+        self.clock = clock
+        self.progress = progress
+
+    async def perform(self, effect: Effect, entry: Entry) -> list[Event]:
+        """Do it; the events say what came of it. Raises `CafError` when this machine cannot work now."""
+        match effect:
+            case RunStage():
+                return await self._run_stage(effect, entry.job)
+            case MeasureStage():
+                return await self._measure(effect, entry.job)
+            case WriteDocument():
+                await self._write(effect)
+                return []
+            case RemoveDocument(path=path):
+                await anyio.to_thread.run_sync(self._remove, self.workspace / path)
+                return []
+            case PublishOutput():
+                place = self.workspace / effect.path
+                await anyio.to_thread.run_sync(self.artifacts.export, effect.final_sha256, place)
+                for document in effect.documents:
+                    await self._write(document)
+                return []
+            case PreparePayloads():
+                for document in effect.documents:
+                    await self._write(document)
+                paths = tuple(document.path for document in effect.documents)
+                return [HandoffPrepared(platforms=effect.platforms, documents=paths)]
+            case _:
+                assert_never(effect)
+
+    async def _write(self, document: WriteDocument) -> None:
+        await anyio.to_thread.run_sync(write_atomically, self.workspace / document.path, document.content)
+
+    def _remove(self, path: Path) -> None:
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+
+    async def _run_stage(self, effect: RunStage, job: Job) -> list[Event]:
+        started = self.clock.monotonic_ms()
+        try:
+            return await self.stages.run(effect, job, self._progress(job, effect.stage))
+        except TryAgainError:
+            raise
+        except CafError as error:
+            if error.kind in HALTING:
+                raise
+            return [
+                StageFailed(
+                    stage=effect.stage,
+                    attempt_id=effect.attempt_id,
+                    failure=Failure(
+                        kind=error.kind,
+                        message=error.message,
+                        remedy=error.remedy,
+                        transient=error.transient,
+                    ),
+                    duration_ms=self.clock.monotonic_ms() - started,
+                )
+            ]
+
+    async def _measure(self, effect: MeasureStage, job: Job) -> list[Event]:
+        started = self.clock.monotonic_ms()
+        spec = job.spec
+        measurements = await self._measurements(effect, job)
+        measured = {item.metric: item for item in measurements}
+        costume = measured.get("costume_fidelity")
+        report = evaluate(
+            spec.policy,
+            {metric: seen.score if (seen := measured.get(metric)) else None for metric in effect.metrics},
+            targets=spec.targets,
+            costume_required=spec.costume_required,
+            costume_pass=None if costume is None or costume.score is None else costume.score >= 1.0,
+            only=frozenset(effect.metrics),
+            reasons={item.metric: item.reason for item in measurements},
+            job_id=spec.job_id,
+            generated_at=timestamp(self.clock.now_ms()),
+            inputs={
+                role: found.sha256
+                for role in (ROLE_OF[effect.stage], "source")
+                if (found := job.artifact(role))
+            },
+        )
+        verdict = QCPassed if report.overall.passed else QCFailed
+        return [
+            verdict(
+                stage=effect.stage,
+                attempt_id=effect.attempt_id,
+                report=report,
+                measurements=measurements,
+                duration_ms=self.clock.monotonic_ms() - started,
+            )
+        ]
+
+    async def _measurements(self, effect: MeasureStage, job: Job) -> tuple[Measurement, ...]:
+        """What QC saw; when the measuring itself breaks, every metric is unknown and says why."""
+        wanted = (*effect.metrics, *ALSO_MEASURED.get(effect.stage, ()))
+        if not effect.metrics:
+            return ()
+        try:
+            return await self.stages.measure(
+                wanted, ROLE_OF[effect.stage], job, self._progress(job, f"{effect.stage} QC")
+            )
+        except TryAgainError:
+            raise
+        except CafError as error:
+            if error.kind in HALTING:
+                raise
+            why = f"Not measured: {error.message}"
+            return tuple(Measurement(metric=name, version=0, score=None, reason=why) for name in wanted)
+
+    def _progress(self, job: Job, doing: str) -> Progress:
+        return lambda done, total: self.progress(job.spec.job_id, doing, done, total)

@@ -1,0 +1,149 @@
+"""One workspace, opened: commands append events, read verbs ask the rows. Nothing here decides."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from caf import commands
+from caf.artifacts import ArtifactStore
+from caf.clock import RandomIds, SystemClock
+from caf.config import Config
+from caf.errors import CafError, InputError, RefusedError, TryAgainError
+from caf.events import Event
+from caf.job import Job
+from caf.log import load, new_events, stream_of
+from caf.ports import Clock, Ids
+from caf.projections.follower import ReadModels
+from caf.workspace import Workspace
+from eventstore import (
+    EventStore,
+    EventStoreError,
+    SqliteStore,
+    StoreBusy,
+    StoreFull,
+    StoreNotFound,
+    StoreReadOnly,
+    VersionConflict,
+)
+
+__all__ = ["App", "open_app", "open_for_reading"]
+
+
+class App:
+    """A workspace's log and read models, with the commands people give."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        store: EventStore,
+        models: ReadModels,
+        config: Config,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self.workspace = workspace
+        self.store = store
+        self.models = models
+        self.config = config
+        self.clock = clock
+        self.ids = ids
+        self.artifacts = ArtifactStore(workspace.artifacts)
+
+    async def rows(self, sql: str, values: Sequence[str | int | float | None] = ()) -> list[dict[str, Any]]:
+        """A query on the read models, in step with the log."""
+        await self.models.catch_up(self.store)
+        return await self.models.rows(sql, values)
+
+    async def job(self, job_id: str, *, at_version: int | None = None) -> Job:
+        """A job's state from the log alone. Raises `RefusedError` when it is unknown."""
+        return await load(self.store, job_id, at_version=at_version)
+
+    async def command(self, job_id: str, decide: Callable[[Job], list[Event]]) -> list[Event]:
+        """Judge a person's command by the job's present state and record what it gives, once."""
+        while True:
+            job = await self.job(job_id)
+            events = decide(job)
+            if not events:
+                return []
+            ids = [self.ids.new() for _ in events]
+            records = new_events(events, ids, job_id=job_id, causation_id=None)
+            try:
+                await self.store.append(stream_of(job_id), records, expected_version=job.version)
+            except VersionConflict:
+                continue
+            return events
+
+    async def answer(self, job_id: str, **given: Any) -> list[Event]:
+        """Record a person's answer; see `caf.commands.answer`."""
+        return await self.command(job_id, lambda job: commands.answer(job, **given))
+
+    async def cancel(self, job_id: str, *, by: str, reason: str) -> list[Event]:
+        """Record that a job is called off; see `caf.commands.cancel`."""
+        return await self.command(job_id, lambda job: commands.cancel(job, by=by, reason=reason))
+
+
+@asynccontextmanager
+async def open_app(root: Path, config: Config) -> AsyncIterator[App]:
+    """A workspace opened for work; made if it is not there. Raises `CafError`."""
+    workspace = Workspace(root)
+    workspace.prepare()
+    with told_as_caf_errors():
+        models = ReadModels(workspace.projections)
+        async with SqliteStore.open(workspace.log) as store, _app(workspace, store, config, models) as app:
+            yield app
+
+
+@asynccontextmanager
+async def open_for_reading(root: Path, config: Config) -> AsyncIterator[App]:
+    """A workspace opened for read verbs; needs the log's file alone. Raises `CafError`."""
+    workspace = Workspace(root)
+    with told_as_caf_errors():
+        if not workspace.log.exists():
+            raise RefusedError(
+                f"There is no log in the workspace {workspace.root}.",
+                remedy="Name the workspace with --workspace DIR, or start with: caf run CLIP",
+                kind="no_workspace",
+            )
+        # Rows beside a log that cannot be written to are kept in memory.
+        models = ReadModels(workspace.projections if os.access(workspace.own, os.W_OK) else None)
+        async with (
+            SqliteStore.open(workspace.log, read_only=True) as store,
+            _app(workspace, store, config, models) as app,
+        ):
+            yield app
+
+
+@asynccontextmanager
+async def _app(
+    workspace: Workspace, store: EventStore, config: Config, models: ReadModels
+) -> AsyncIterator[App]:
+    try:
+        yield App(
+            workspace=workspace,
+            store=store,
+            models=models,
+            config=config,
+            clock=SystemClock(),
+            ids=RandomIds(),
+        )
+    finally:
+        models.close()
+
+
+@contextmanager
+def told_as_caf_errors() -> Iterator[None]:
+    """The store's errors as caf's, with the exit code that scripts expect."""
+    try:
+        yield
+    except EventStoreError as fault:
+        kinds: dict[type[EventStoreError], tuple[type[CafError], str]] = {
+            StoreFull: (TryAgainError, "disk_full"),
+            StoreBusy: (TryAgainError, "log_busy"),
+            StoreReadOnly: (InputError, "workspace_read_only"),
+            StoreNotFound: (RefusedError, "no_workspace"),
+        }
+        kind, name = kinds.get(type(fault), (CafError, "log_failed"))
+        raise kind(fault.message, remedy=fault.remedy, kind=name) from fault

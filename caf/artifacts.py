@@ -1,0 +1,161 @@
+"""The artifact store: files under their SHA-256 (`ab/cdef…`), written aside, fsynced, renamed."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from caf.errors import InputError, TryAgainError
+from caf.events import Artifact
+
+__all__ = ["ArtifactStore", "disk_errors", "write_atomically"]
+
+CHUNK: Final = 1 << 20
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+class ArtifactStore:
+    """Content-addressed files below one folder; safe for several processes, a repeated write is a no-op."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, sha256: str) -> Path:
+        """Where the content with this digest is, or would be."""
+        return self.root / sha256[:2] / sha256[2:]
+
+    def holds(self, artifact: Artifact) -> bool:
+        """True when the file is there with the right size; `verify` reads the bytes as well."""
+        try:
+            return self.path(artifact.sha256).stat().st_size == artifact.bytes
+        except OSError:
+            return False
+
+    def verify(self, artifact: Artifact) -> str | None:
+        """None when the content has its digest, else what is wrong with it."""
+        path = self.path(artifact.sha256)
+        try:
+            found = sha256_of(path)
+        except FileNotFoundError:
+            return f"{path} is missing"
+        except OSError as fault:
+            return f"{path} cannot be read: {fault.strerror}"
+        return None if found == artifact.sha256 else f"{path} has the digest {found}"
+
+    def adopt(self, path: Path, role: str) -> Artifact:
+        """Move a finished file in; its name keeps only the extension. Raises `TryAgainError`, `InputError`."""
+        with disk_errors(self.root):
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+            artifact = Artifact(
+                role=role, sha256=sha256_of(path), bytes=path.stat().st_size, suffix=path.suffix.lower()
+            )
+            self._place(path, artifact)
+        return artifact
+
+    def take_in(self, path: Path, role: str, progress: Callable[[int, int], None] | None = None) -> Artifact:
+        """Copy a file of the user's in; the original stays. Raises `TryAgainError`, `InputError`."""
+        with disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            total = path.stat().st_size
+            digest, done = hashlib.sha256(), 0
+            handle, name = tempfile.mkstemp(dir=self.root, prefix=".incoming-")
+            copy = Path(name)
+            try:
+                with os.fdopen(handle, "wb") as out, path.open("rb") as source:
+                    while chunk := source.read(CHUNK):
+                        digest.update(chunk)
+                        out.write(chunk)
+                        done += len(chunk)
+                        if progress is not None:
+                            progress(done, total)
+                    out.flush()
+                    os.fsync(out.fileno())
+                artifact = Artifact(
+                    role=role, sha256=digest.hexdigest(), bytes=done, suffix=path.suffix.lower()
+                )
+                self._place(copy, artifact)
+            finally:
+                copy.unlink(missing_ok=True)
+        return artifact
+
+    def export(self, sha256: str, to: Path) -> None:
+        """Put a copy of the content at a path, atomically. Raises `TryAgainError`, `InputError`."""
+        with disk_errors(to):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with self.path(sha256).open("rb") as source, _replacing(to) as out:
+                shutil.copyfileobj(source, out, CHUNK)
+
+    def _place(self, file: Path, artifact: Artifact) -> None:
+        place = self.path(artifact.sha256)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if self.holds(artifact):
+            file.unlink()
+            return
+        os.replace(file, place)  # noqa: PTH105 - the atomic rename itself is the point
+        _sync_folder(place.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """The whole content or the old file, never a part. Raises `TryAgainError`, `InputError`."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as out:
+            out.write(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)  # noqa: PTH105
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn what the disk says into a sentence: full (try again), read-only (bad workspace)."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno in NO_ROOM:
+            raise TryAgainError(
+                f"There is no room left on the disk of {place}.",
+                remedy="Free some space, then go on with: caf resume JOB",
+                kind="disk_full",
+            ) from fault
+        if fault.errno in NOT_WRITABLE:
+            raise InputError(
+                f"{place} cannot be written: {fault.strerror}.",
+                remedy="Choose a workspace you may write to with --workspace DIR, or mend its permissions.",
+                kind="workspace_read_only",
+            ) from fault
+        raise

@@ -1,0 +1,105 @@
+"""`caf`: the group of verbs; each verb's module is loaded when it is used, so that help is instant."""
+
+import importlib
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+from caf import __version__
+from caf.errors import CafError
+
+__all__ = ["VERBS", "LazyGroup", "cli", "main"]
+
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "run": ("caf.cli.run:run", "Take a clip, an image or a job through all stages and gates."),
+    "resume": ("caf.cli.run:resume", "Go on with a job that was interrupted or answered."),
+    "demo": ("caf.cli.demo:demo", "Run three scenarios on clips that are made on the spot."),
+    "answer": ("caf.cli.people:answer", "Answer a job's escalation: proceed, retry or abort."),
+    "cancel": ("caf.cli.people:cancel", "Call a job off."),
+    "inbox": ("caf.cli.people:inbox", "List what waits for a person, and what to do about it."),
+    "jobs": ("caf.cli.read:jobs", "List the jobs and where they stand."),
+    "show": ("caf.cli.read:show", "Show one job: attempts, scores, decisions, open questions."),
+    "events": ("caf.cli.events:events", "Print recorded events, or follow them live."),
+    "replay": ("caf.cli.events:replay", "Show a job's state as of a version, from the log alone."),
+    "sql": ("caf.cli.read:sql", "Query the read models with SQL."),
+    "handoff": ("caf.cli.handoff:handoff", "Register posts, scan for them, print the registry."),
+    "qc": ("caf.cli.qc:qc", "Judge given scores by a policy; measure a clip."),
+    "models": ("caf.cli.models:models", "Fetch the pose model, or say where it is."),
+    "parameters": ("caf.cli.models:parameters", "List what the embedded engine can be told."),
+    "rebuild": ("caf.cli.care:rebuild", "Make the read models again from the log."),
+    "verify": ("caf.cli.care:verify", "Prove log, artifacts and read models against each other."),
+}
+"""Verb to where it is and what it does, in the order of the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs by name and help, and loads a verb's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else " See caf --help."
+            ctx.fail(f"There is no verb {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="caf", message="%(prog)s %(version)s")
+def cli() -> None:
+    """caf makes AI cat videos as a bounded, explainable loop: every stage is measured and gated, every
+    decision is an event, and the log is the truth."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; exits with the code that README lists. Bad input never shows a traceback."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(args=given, prog_name="caf", standalone_mode=False)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("caf: interrupted; what was recorded is kept. Go on with: caf resume JOB", err=True)
+        sys.exit(130)
+    except CafError as fault:
+        _tell(fault, as_json="--json" in given)
+        sys.exit(fault.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(fault: CafError, *, as_json: bool) -> None:
+    if as_json:
+        import orjson
+
+        error = {"kind": fault.kind, "message": fault.message, "remedy": fault.remedy}
+        click.echo(orjson.dumps({"error": error}, option=orjson.OPT_INDENT_2).decode())
+    click.echo(f"caf: {fault.message}", err=True)
+    if fault.remedy:
+        click.echo(f"     {fault.remedy}", err=True)
+
+
+if __name__ == "__main__":
+    main()

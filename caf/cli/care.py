@@ -1,0 +1,52 @@
+"""`caf rebuild`, `caf verify`: the read models made again, everything proved against everything."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from caf.cli.common import JSON, WORKSPACE, configured, print_json, run_async
+
+__all__ = ["rebuild", "verify"]
+
+
+@click.command(short_help="Make the read models again from the log.")
+@WORKSPACE
+@JSON
+def rebuild(workspace: Path, as_json: bool) -> None:
+    """Drop every row of the read models and fold the whole log again."""
+    from caf.app import open_app
+
+    async def work() -> int:
+        async with open_app(workspace, configured(workspace)) as app:
+            return await app.models.rebuild(app.store)
+
+    position = run_async(work)
+    if as_json:
+        print_json({"position": position})
+    click.echo(f"Read models rebuilt from {position} events.", err=True)
+
+
+@click.command(short_help="Prove log, artifacts and read models against each other.")
+@WORKSPACE
+@JSON
+def verify(workspace: Path, as_json: bool) -> int:
+    """Check the log's chain of digests, every artifact against its digest, and the read models against a
+    fresh rebuild. Exits with 1 when something is wrong."""
+    from caf.app import open_for_reading
+    from caf.verify import verify as prove
+
+    async def work() -> dict[str, Any]:
+        async with open_for_reading(workspace, configured(workspace)) as app:
+            return await prove(app)
+
+    found = run_async(work)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"{found['events']} events, chain ending in {found['head_digest'][:16]}")
+        click.echo(f"{found['artifacts']} artifacts")
+        for problem in found["problems"]:
+            click.echo(f"WRONG: {problem}")
+        click.echo("all is as recorded" if not found["problems"] else f"{len(found['problems'])} problems")
+    return 1 if found["problems"] else 0

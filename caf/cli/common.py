@@ -1,0 +1,121 @@
+"""What the verbs share: the workspace option, JSON output, tables, running a coroutine."""
+
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import click
+import msgspec
+import orjson
+
+from caf.config import Config, load_config
+from caf.errors import InputError
+from caf.events import Parameters
+from caf.job import Job
+
+__all__ = [
+    "JSON",
+    "WORKSPACE",
+    "configured",
+    "exit_code_of",
+    "local_time",
+    "parse_parameters",
+    "print_json",
+    "print_table",
+    "run_async",
+]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+WORKSPACE = click.option(
+    "--workspace",
+    "-w",
+    type=click.Path(path_type=Path),
+    envvar="CAF_WORKSPACE",
+    default=Path(),
+    metavar="DIR",
+    help="Folder of the log and the documents; default: here.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+EXIT_CODES = {"completed": 0, "waiting": 4, "cancelled": 5}
+
+
+def configured(workspace: Path) -> Config:
+    """The configuration of a workspace, from its file and the environment."""
+    return load_config(workspace)
+
+
+def exit_code_of(job: Job) -> int:
+    """0 completed, 3 given up on quality, 4 waits for a person, 5 cancelled, 1 anything else."""
+    if job.status == "aborted" and job.failure and job.failure.kind == "quality_gate_failed":
+        return 3
+    return EXIT_CODES.get(job.status, 1)
+
+
+def run_async(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine; SIGTERM ends it as Ctrl-C does, so that nothing is left running."""
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    return anyio.run(work)
+
+
+def print_json(value: object) -> None:
+    """A value as indented JSON on stdout."""
+    plain = msgspec.to_builtins(value)
+    click.echo(orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """Rows as a table on stdout; tabs between the cells when it is no terminal."""
+    if not rows:
+        click.echo(empty, err=True)
+        return
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in cells:
+            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    Console().print(table, markup=False)
+
+
+def local_time(utc: str) -> str:
+    """An RFC 3339 time in the zone of this machine, to the second."""
+    return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def parse_parameters(given: Sequence[str]) -> Parameters:
+    """`node.input=value` texts as parameters. Raises `InputError` for another form."""
+    found: Parameters = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        node, dot, key = name.partition(".")
+        if not (equals and dot and node and key):
+            raise InputError(
+                f"--set {text} is not of the form STAGE.NAME=VALUE.",
+                remedy="For example: --set motion.pose_weight=0.5. List them with: caf parameters",
+                kind="bad_parameter",
+            )
+        found.setdefault(node, {})[key] = _value(value)
+    return found
+
+
+def _value(text: str) -> float | int | str | bool:
+    try:
+        value = msgspec.json.decode(text.encode())
+    except msgspec.DecodeError:
+        return text
+    return value if isinstance(value, float | int | str | bool) else text

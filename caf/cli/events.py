@@ -1,0 +1,137 @@
+"""`caf events` and `caf replay`: the log as it is, and a job as of any point in it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import orjson
+
+from caf.app import App
+from caf.cli.common import JSON, WORKSPACE, configured, local_time, print_json, run_async
+from caf.cli.read import described
+from caf.cli.run import summary
+from caf.cli.telling import tell
+from caf.contracts.times import timestamp
+from caf.errors import RefusedError
+from caf.events.codec import UnreadableEvent, decode
+from caf.job import Job
+from caf.log import job_of, stream_of
+from eventstore import RecordedEvent
+
+__all__ = ["events", "replay"]
+
+
+@click.command(short_help="Print recorded events, or follow them live.")
+@click.argument("job_id", required=False)
+@click.option("--after", type=click.IntRange(0), default=0, metavar="POSITION", help="Only later ones.")
+@click.option("--type", "types", multiple=True, metavar="NAME", help="Only events of this type.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@WORKSPACE
+@JSON
+def events(
+    job_id: str | None, after: int, types: tuple[str, ...], follow: bool, workspace: Path, as_json: bool
+) -> None:
+    """Print the recorded events of a job, or of all jobs; with --json one JSON object a line, payload
+    included."""
+    from caf.app import open_for_reading
+
+    def show(recorded: RecordedEvent) -> None:
+        if (job_id is None or recorded.stream == stream_of(job_id)) and (not types or recorded.type in types):
+            click.echo(_as_json(recorded) if as_json else _as_line(recorded, wide=job_id is None))
+            sys.stdout.flush()
+
+    async def work() -> None:
+        async with open_for_reading(workspace, configured(workspace)) as app:
+            await _check(app, job_id)
+            if follow:
+                async for recorded in app.store.subscribe(after_position=after):
+                    show(recorded)
+            elif job_id is not None:
+                async for recorded in app.store.read(stream_of(job_id)):
+                    if recorded.position > after:
+                        show(recorded)
+            else:
+                async for recorded in app.store.read_all(after_position=after):
+                    show(recorded)
+
+    run_async(work)
+
+
+async def _check(app: App, job_id: str | None) -> None:
+    if job_id is not None and not await app.store.version(stream_of(job_id)):
+        raise RefusedError(
+            f"There is no job {job_id!r} in this workspace's log.",
+            remedy="List the jobs with: caf jobs",
+            kind="unknown_job",
+        )
+
+
+def _as_line(recorded: RecordedEvent, *, wide: bool) -> str:
+    try:
+        said = tell(decode(recorded.type, recorded.type_version, recorded.data))
+    except UnreadableEvent as fault:
+        said = f"UNREADABLE: {fault}"
+    where = f"{recorded.position:>6}  {job_of(recorded.stream):<28}" if wide else f"{recorded.version:>4}"
+    return f"{where}  {local_time(timestamp(recorded.recorded_at_ms))}  {recorded.type:<21} {said}"
+
+
+def _as_json(recorded: RecordedEvent) -> str:
+    try:
+        data: Any = msgspec.json.decode(recorded.data)
+    except msgspec.DecodeError:
+        data = None
+    return orjson.dumps(
+        {
+            "position": recorded.position,
+            "stream": recorded.stream,
+            "version": recorded.version,
+            "event_id": recorded.event_id,
+            "type": recorded.type,
+            "type_version": recorded.type_version,
+            "recorded_at": timestamp(recorded.recorded_at_ms),
+            "correlation_id": recorded.correlation_id,
+            "causation_id": recorded.causation_id,
+            "digest": recorded.digest.hex(),
+            "data": data,
+        }
+    ).decode()
+
+
+@click.command(short_help="Show a job's state as of a version, from the log alone.")
+@click.argument("job_id")
+@click.option(
+    "--at",
+    "at_version",
+    type=click.IntRange(1),
+    metavar="VERSION",
+    help="After this event; default: the last.",
+)
+@WORKSPACE
+@JSON
+def replay(job_id: str, at_version: int | None, workspace: Path, as_json: bool) -> None:
+    """Fold a job's events up to a version: what was known then, and what had been decided."""
+    from caf.app import open_for_reading
+
+    async def work() -> Job:
+        async with open_for_reading(workspace, configured(workspace)) as app:
+            if (
+                at_version is not None
+                and (last := await app.store.version(stream_of(job_id))) < at_version
+                and last
+            ):
+                raise RefusedError(
+                    f"Job {job_id} has {last} events; there is no version {at_version}.",
+                    remedy=f"Choose 1 to {last}; see them with: caf events {job_id}",
+                    kind="no_such_version",
+                )
+            return await app.job(job_id, at_version=at_version)
+
+    job = run_async(work)
+    if as_json:
+        print_json({**summary(job), "job": job})
+        return
+    click.echo(f"as of version {job.version}:")
+    for line in described(job):
+        click.echo(line)

@@ -1,0 +1,104 @@
+"""Live progress: bars with rate and ETA on a terminal, plain lines elsewhere; always on stderr."""
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from caf.cli.telling import tell
+from caf.events import JobSubmitted, RepairDecided, StageStarted
+from caf.log import Entry
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["View"]
+
+
+class View:
+    """Shows the events of a run as they are recorded, and how far the work between them is."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.shown_after = 0
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._doing = ""
+
+    def __enter__(self) -> Self:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def tick(self, job_id: str, doing: str, done: int, total: int | None) -> None:
+        """Telemetry of the work in progress; not recorded anywhere."""
+        if self._progress is None:
+            return
+        if self._task is None or self._doing != doing:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(doing, total=total, rate="")
+            self._doing = doing
+        speed = self._progress.tasks[-1].speed
+        rate = "" if not speed else _rate(doing, speed)
+        self._progress.update(self._task, completed=done, total=total, rate=rate)
+
+    def seen(self, entry: Entry) -> None:
+        """One recorded event; those of before this run are not shown again."""
+        if self.quiet or entry.recorded.version <= self.shown_after or isinstance(entry.event, StageStarted):
+            return
+        name = type(entry.event).__name__
+        line = f"{name:<21}{tell(entry.event)}"
+        if self._progress is None:
+            click.echo(line, err=True)
+            return
+        style = {"StageFailed": "red", "QCFailed": "yellow", "Escalated": "red", "QCPassed": "green"}.get(
+            name
+        )
+        bold = isinstance(entry.event, JobSubmitted | RepairDecided)
+        from rich.text import Text
+
+        self._progress.console.print(Text(line, style=style or ("bold" if bold else "")))
+
+    def say(self, line: str) -> None:
+        """A line of talk, e.g. a warning."""
+        if self._progress is None:
+            click.echo(line, err=True)
+        else:
+            self._progress.console.print(line, markup=False)
+
+
+def _rate(doing: str, speed: float) -> str:
+    if doing == "pose model":
+        return f"{speed / 2**20:.1f} MB/s"
+    return f"{speed:.0f}/s" if speed >= 10 else f"{speed:.1f}/s"

@@ -1,0 +1,159 @@
+"""`caf jobs`, `caf show`, `caf sql`: read verbs on the read models; the daemon need not run."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import click
+
+from caf.cli.common import JSON, WORKSPACE, configured, local_time, print_json, print_table, run_async
+from caf.cli.run import summary
+from caf.cli.telling import seconds
+from caf.errors import InputError
+from caf.job import Attempt, Job
+
+__all__ = ["jobs", "show", "sql"]
+
+STATUSES = ["submitted", "running", "waiting", "completed", "cancelled", "aborted"]
+
+
+@click.command(short_help="List the jobs and where they stand.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only these.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@WORKSPACE
+@JSON
+def jobs(status: str | None, limit: int, workspace: Path, as_json: bool) -> None:
+    """List the jobs, the newest first."""
+    from caf.app import open_for_reading
+
+    async def work() -> list[dict[str, Any]]:
+        where, values = ("WHERE status = ? ", [status]) if status else ("", [])
+        async with open_for_reading(workspace, configured(workspace)) as app:
+            return await app.rows(
+                f"SELECT * FROM jobs {where}ORDER BY submitted_at DESC, job_id LIMIT ?",  # noqa: S608
+                [*values, limit],
+            )
+
+    rows = run_async(work)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["job", "status", "stage", "attempts", "submitted", "why"],
+        [
+            [
+                row["job_id"],
+                row["status"],
+                row["stage"],
+                row["attempts"],
+                local_time(row["submitted_at"]),
+                row["reason"],
+            ]
+            for row in rows
+        ],
+        empty="No jobs.",
+    )
+
+
+@click.command(short_help="Show one job: attempts, scores, decisions, open questions.")
+@click.argument("job_id")
+@WORKSPACE
+@JSON
+def show(job_id: str, workspace: Path, as_json: bool) -> None:
+    """Show how a job went and why, from the log alone."""
+    from caf.app import open_for_reading
+
+    async def work() -> Job:
+        async with open_for_reading(workspace, configured(workspace)) as app:
+            return await app.job(job_id)
+
+    job = run_async(work)
+    if as_json:
+        print_json({**summary(job), "job": job})
+        return
+    for line in described(job):
+        click.echo(line)
+
+
+def described(job: Job) -> list[str]:
+    """A job's story as lines: what it is, each attempt with its stages, gates and decisions, what is open."""
+    spec = job.spec
+    lines = [f"{spec.job_id}  {job.status}", f"  source     {job.source}"]
+    if job.media is not None:
+        sound = "sound" if job.media.has_audio else "no sound"
+        lines.append(
+            f"             {job.media.width}x{job.media.height}, {job.media.duration_s:.1f} s, "
+            f"{job.media.fps:.2f} fps, {job.media.codec}, {sound}"
+        )
+    if job.reference:
+        lines.append(f"  reference  {job.reference}")
+    lines.append(f"  judged by  {spec.policy.policy_id} on {spec.workflow_id}")
+    for attempt in job.attempts:
+        lines += _attempt_lines(attempt)
+    if job.escalation is not None:
+        request = job.escalation.request
+        lines += [
+            f"  WAITS for a person: {request.reason}",
+            f"    {job.escalation.detail}",
+            f"    to correct: {request.required_artifact}; expected: {request.expected_format}",
+            f"    for example: {request.example_fix or f'caf answer {spec.job_id} retry'}",
+        ]
+    if job.failure is not None:
+        lines.append(f"  given up: {job.failure.message}")
+    if job.final_sha256:
+        lines.append(f"  final      sandbox/output/{spec.job_id}/final.mp4  ({job.final_sha256[:12]})")
+    lines += [f"  posted     {post.platform}: {post.post_url}" for post in job.posted.values()]
+    return lines
+
+
+def _attempt_lines(attempt: Attempt) -> list[str]:
+    lines = [f"  {attempt.id} from {attempt.from_stage}"]
+    gates = {gate.stage: gate for gate in attempt.gates}
+    for stage, done in attempt.stages.items():
+        how = "reused" if done.reused or done.attempt_id != attempt.id else seconds(done.duration_ms)
+        lines.append(f"    {stage:<9} {how}")
+        if stage == "pose" and attempt.pose:
+            pose = attempt.pose
+            used = "raw frames used" if pose.fallback_active else "poses used"
+            lines.append(f"      pose on {pose.detected} of {pose.frames} frames ({pose.ratio:.0%}); {used}")
+        for gate in gates[stage].report.gates if stage in gates else ():
+            score = "  --" if gate.score is None else f"{gate.score:.2f}"
+            lines.append(
+                f"      {gate.status:<9} {gate.metric:<21} {score}  (needs {gate.threshold:g})  {gate.reason}"
+            )
+    if attempt.failure is not None:
+        lines.append(f"    {attempt.failed_stage} FAILED: {attempt.failure.message}")
+    lines += [
+        f"    {taken.decision.action} after {taken.stage} ({taken.reasoned_by}): {taken.decision.reasoning}"
+        for taken in attempt.decisions
+        if taken.decision.action != "PROCEED"
+    ]
+    return lines
+
+
+@click.command(short_help="Query the read models with SQL.")
+@click.argument("query")
+@WORKSPACE
+@JSON
+def sql(query: str, workspace: Path, as_json: bool) -> None:
+    """Run a SELECT on the read models (tables: jobs, attempts, stages, measurements, decisions,
+    escalations, handoffs, prepared_payloads; view: experience)."""
+    from caf.app import open_for_reading
+
+    async def work() -> list[dict[str, Any]]:
+        async with open_for_reading(workspace, configured(workspace)) as app:
+            await app.models.catch_up(app.store)
+            return await app.models.select(query)
+
+    try:
+        rows = run_async(work)
+    except sqlite3.Error as fault:
+        raise InputError(
+            f"SQLite refused the query: {fault}.",
+            remedy="See the tables with: caf sql --help",
+            kind="bad_query",
+        ) from fault
+    if as_json:
+        print_json(rows)
+        return
+    print_table(list(rows[0]) if rows else [], [list(row.values()) for row in rows], empty="No rows.")

@@ -1,0 +1,159 @@
+"""`caf run` and `caf resume`: a job through all stages and gates."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from caf.cli.common import (
+    JSON,
+    WORKSPACE,
+    configured,
+    exit_code_of,
+    parse_parameters,
+    print_json,
+    run_async,
+)
+from caf.cli.progress import View
+from caf.job import Job
+
+__all__ = ["resume", "run", "summary"]
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(short_help="Take a clip, an image or a job through all stages and gates.")
+@click.argument("clip", required=False, type=FILE)
+@click.option("--job", "job_file", type=FILE, metavar="FILE", help="A job document (*.job.json).")
+@click.option("--job-id", metavar="ID", help="Id of the job; default: made from the clip's name.")
+@click.option("--workflow", metavar="ID", help="Workflow of the registry; default: the embedded engine's.")
+@click.option("--policy", type=FILE, metavar="FILE", help="A qc_policy.v1 document; default: the built-in.")
+@click.option("--registry", type=FILE, metavar="FILE", help="A workflow_registry.v1 document.")
+@click.option("--targets", type=FILE, metavar="FILE", help="A quality_target.v1 document.")
+@click.option("--reference", type=FILE, metavar="IMAGE", help="Picture of the cat, for the identity gates.")
+@click.option("--require-costume", is_flag=True, help="The costume of the reference must be seen.")
+@click.option("--require-audio", is_flag=True, help="Refuse a clip without sound.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="STAGE.NAME=VALUE", help="A parameter; see caf parameters."
+)
+@click.option(
+    "--platform", "platforms", multiple=True, metavar="NAME", help="Prepare this platform's payload."
+)
+@WORKSPACE
+@JSON
+def run(
+    clip: Path | None,
+    job_file: Path | None,
+    settings: tuple[str, ...],
+    workspace: Path,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Take a clip, an image or a job through artifact, pose, frame, motion and video, with quality gates
+    after the last three, to sandbox/output/<job_id>/final.mp4.
+
+    Exits with 0 when it is done, 3 when it was given up on quality, 4 when a person is asked, 65 for input
+    that cannot be used.
+    """
+    if clip is None and job_file is None:
+        raise click.UsageError("Give a clip or image, or a job: caf run CLIP, or caf run --job FILE.")
+    from caf.app import open_app
+    from caf.clock import RandomIds
+    from caf.runner import open_runner
+    from caf.submission import Wish, draft
+
+    config = configured(workspace)
+    wish = Wish(
+        clip=clip,
+        job_file=job_file,
+        parameters=parse_parameters(settings),
+        pose_coverage_threshold=config.pose_coverage_threshold,
+        **given,
+    )
+    found = draft(wish, workspace, RandomIds().new(), config)
+
+    async def work() -> Job:
+        with View(quiet=as_json) as view:
+            for warning in found.warnings:
+                view.say(f"caf: {warning}")
+            async with open_app(workspace, config) as app, open_runner(app, view.tick) as runner:
+                job_id = await runner.submit(found)
+                return await runner.run(job_id, view.seen)
+
+    return _end(run_async(work), as_json)
+
+
+@click.command(short_help="Go on with a job that was interrupted or answered.")
+@click.argument("job_id")
+@WORKSPACE
+@JSON
+def resume(job_id: str, workspace: Path, as_json: bool) -> int:
+    """Go on with a job where it stands: nothing that was recorded is done again."""
+    from caf.app import open_app
+    from caf.runner import open_runner
+
+    config = configured(workspace)
+
+    async def work() -> Job:
+        with View(quiet=as_json) as view:
+            async with open_app(workspace, config) as app:
+                view.shown_after = (await app.job(job_id)).version
+                async with open_runner(app, view.tick) as runner:
+                    return await runner.run(job_id, view.seen)
+
+    return _end(run_async(work), as_json)
+
+
+def _end(job: Job, as_json: bool) -> int:
+    if as_json:
+        print_json(summary(job))
+    else:
+        for line in _last_words(job):
+            click.echo(line, err=job.status != "completed")
+    return exit_code_of(job)
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """A job's outcome for scripts."""
+    job_id = job.spec.job_id
+    found: dict[str, Any] = {
+        "job_id": job_id,
+        "status": job.status,
+        "version": job.version,
+        "attempts": len(job.attempts),
+        "scores": {gate.metric: gate.score for seen in job.attempt.gates for gate in seen.report.gates}
+        if job.attempts
+        else {},
+    }
+    if job.status == "completed":
+        found["final"] = f"sandbox/output/{job_id}/final.mp4"
+        found["final_sha256"] = job.final_sha256
+    if job.escalation is not None:
+        found["user_action_required"] = job.escalation.request
+        found["detail"] = job.escalation.detail
+    if job.failure is not None:
+        found["failure"] = job.failure
+    return found
+
+
+def _last_words(job: Job) -> list[str]:
+    job_id = job.spec.job_id
+    match job.status:
+        case "completed":
+            attempts = f"{len(job.attempts)} attempt{'s' if len(job.attempts) > 1 else ''}"
+            return [
+                f"sandbox/output/{job_id}/final.mp4",
+                f"completed after {attempts}; why: caf show {job_id}",
+            ]
+        case "waiting" if job.escalation is not None:
+            request = job.escalation.request
+            return [
+                f"{job_id} waits for a person ({request.reason}): {job.escalation.detail}",
+                f"  to correct: {request.required_artifact}; expected: {request.expected_format}",
+                f"  for example: {request.example_fix or f'caf answer {job_id} retry'}",
+                f"  then: caf resume {job_id}",
+            ]
+        case "aborted" if job.failure is not None:
+            return [f"{job_id} was given up: {job.failure.message}", f"  {job.failure.remedy}"]
+        case _:
+            return [f"{job_id} is {job.status}; see: caf show {job_id}"]

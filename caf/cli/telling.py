@@ -1,0 +1,92 @@
+"""What an event says to a person, in one line."""
+
+from caf.events import (
+    AttemptStarted,
+    Escalated,
+    EscalationAnswered,
+    Event,
+    HandoffPrepared,
+    JobAborted,
+    JobCancelled,
+    JobCompleted,
+    JobSubmitted,
+    PoseCoverageMeasured,
+    Posted,
+    PromptSubmitted,
+    QCFailed,
+    QCPassed,
+    RepairDecided,
+    StageCompleted,
+    StageFailed,
+    StageStarted,
+)
+
+__all__ = ["seconds", "tell"]
+
+
+def seconds(ms: int) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`."""
+    if ms < 10_000:
+        return f"{ms / 1000:.1f} s"
+    if ms < 120_000:
+        return f"{ms / 1000:.0f} s"
+    return f"{ms // 60_000} min {ms % 60_000 // 1000:02d} s"
+
+
+def tell(event: Event) -> str:  # noqa: C901 - one case an event type
+    """The event's content in a line; its type and time are told beside it."""
+    match event:
+        case JobSubmitted(source=source, workflow_id=flow, policy=policy):
+            return f"{source} for {flow}, judged by {policy.policy_id}"
+        case AttemptStarted(attempt_id=attempt, from_stage=stage, parameters=parameters):
+            changed = ", ".join(
+                f"{node}.{name}={value}"
+                for node, inputs in parameters.items()
+                for name, value in inputs.items()
+            )
+            return f"{attempt} from {stage} with {changed or 'defaults'}"
+        case StageStarted(stage=stage, engine=engine):
+            return f"{stage} on {engine}"
+        case StageCompleted():
+            return _completed(event)
+        case StageFailed(stage=stage, failure=failure):
+            return f"{stage}: {failure.message}"
+        case PromptSubmitted(stage=stage, engine=engine, handle=handle):
+            return f"{stage} on {engine} as {handle}"
+        case PoseCoverageMeasured():
+            used = "raw frames are used" if event.fallback_active else "poses are used"
+            return f"{event.detected} of {event.frames} frames ({event.ratio:.0%}, needs {event.threshold:.0%}); {used}"
+        case QCPassed(stage=stage) | QCFailed(stage=stage):
+            return f"{stage}: {_scores(event)}"
+        case RepairDecided(decision=told):
+            return f"{told.decision.action}: {told.decision.reasoning}"
+        case Escalated(request=request, detail=detail):
+            return f"{request.reason}: {detail}"
+        case EscalationAnswered(action=action, by=by, note=note):
+            return f"{action} by {by}{': ' + note if note else ''}"
+        case JobCompleted(final_sha256=digest):
+            return f"final {digest[:12]}"
+        case JobCancelled(by=by, reason=reason):
+            return f"by {by}{': ' + reason if reason else ''}"
+        case JobAborted(failure=failure):
+            return failure.message
+        case HandoffPrepared(platforms=platforms):
+            return ", ".join(platforms)
+        case Posted(platform=platform, post_url=url):
+            return f"{platform}: {url}"
+
+
+def _completed(event: StageCompleted) -> str:
+    if event.reused:
+        return f"{event.stage}: taken from an earlier run"
+    memory = f", {event.memory_peak_mb:.0f} MB" if event.memory_peak_mb else ""
+    return f"{event.stage} in {seconds(event.duration_ms)}{memory}"
+
+
+def _scores(event: QCPassed | QCFailed) -> str:
+    shown = []
+    for gate in event.report.gates:
+        score = "not measured" if gate.score is None else f"{gate.score:.2f}"
+        mark = "" if gate.status == "PASS" else f" {gate.status} (needs {gate.threshold:g})"
+        shown.append(f"{gate.metric} {score}{mark}")
+    return ", ".join(shown) or "no gates"

@@ -1,0 +1,80 @@
+"""What people ask for, judged against a job's state: each command gives events or is refused. Pure."""
+
+from caf.errors import RefusedError
+from caf.events import EscalationAnswered, Event, JobCancelled, Posted, Stage
+from caf.events.facts import Parameters
+from caf.job import Job, is_over
+
+__all__ = ["answer", "cancel", "register_post"]
+
+
+def cancel(job: Job, *, by: str, reason: str) -> list[Event]:
+    """Call a job off; nothing when it already is. Raises `RefusedError` when it has ended otherwise."""
+    if job.status == "cancelled":
+        return []
+    if is_over(job):
+        raise RefusedError(
+            f"Job {job.spec.job_id} is {job.status} and cannot be cancelled.",
+            remedy=f"See how it ended with: caf show {job.spec.job_id}",
+            kind="job_over",
+        )
+    return [JobCancelled(by=by, reason=reason)]
+
+
+def answer(
+    job: Job,
+    *,
+    action: str,
+    by: str,
+    note: str = "",
+    from_stage: Stage | None = None,
+    parameters: Parameters | None = None,
+    source: str | None = None,
+    reference: str | None = None,
+) -> list[Event]:
+    """A person's answer to the open escalation. Raises `RefusedError` when there is none, or it cannot be."""
+    if job.escalation is None:
+        raise RefusedError(
+            f"Job {job.spec.job_id} is {job.status}; it asks nothing.",
+            remedy="See what waits for an answer with: caf inbox",
+            kind="nothing_asked",
+        )
+    stage = job.escalation.stage
+    if action == "proceed" and stage not in job.attempt.stages:
+        raise RefusedError(
+            f"Job {job.spec.job_id} cannot proceed: its {stage} stage gave nothing to go on with.",
+            remedy=f"Answer with retry or abort: caf answer {job.spec.job_id} retry",
+            kind="nothing_to_proceed_with",
+        )
+    if action == "retry":
+        changed = bool(parameters or source or reference)
+        wanted = from_stage or ("artifact" if source or reference else stage)
+        return [
+            EscalationAnswered(
+                action="retry",
+                by=by,
+                note=note,
+                from_stage="artifact" if source or reference else wanted,
+                parameters=(parameters or {}) if changed else {},
+                source=source,
+                reference=reference,
+            )
+        ]
+    if action in ("proceed", "abort"):
+        return [EscalationAnswered(action="proceed" if action == "proceed" else "abort", by=by, note=note)]
+    raise RefusedError(
+        f"{action!r} is no answer.", remedy="Answer with proceed, retry or abort.", kind="unknown_answer"
+    )
+
+
+def register_post(job: Job, post: Posted) -> list[Event]:
+    """A clip is live; nothing when this job and platform are registered already."""
+    if post.platform in job.posted:
+        return []
+    if job.status != "completed":
+        raise RefusedError(
+            f"Job {job.spec.job_id} is {job.status}; only a completed job can be posted.",
+            remedy=f"See why with: caf show {job.spec.job_id}",
+            kind="not_completed",
+        )
+    return [post]

@@ -1,0 +1,46 @@
+"""The engine `local` as the actors see it: each stage is a task of the worker process."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from caf.engines.parameters import ENGINE_VERSION
+from caf.ports import Progress, StageRequest, StageResult
+
+__all__ = ["EmbeddedEngine"]
+
+
+class Caller(Protocol):
+    """A worker process, or a pool of them."""
+
+    async def call(
+        self,
+        task: str,
+        request: msgspec.Struct,
+        *,
+        progress: Progress,
+        stall_s: float,
+        deadline_s: float,
+        log: Path | None = None,
+    ) -> Any:
+        """See `caf.worker.Worker.call`."""
+
+
+class EmbeddedEngine:
+    """Runs frame, motion and video stages on this machine's CPU."""
+
+    id = "local"
+    version = ENGINE_VERSION
+
+    def __init__(self, worker: Caller, *, stall_s: float, deadline_s: float) -> None:
+        self.worker = worker
+        self.stall_s = stall_s
+        self.deadline_s = deadline_s
+
+    async def run(self, request: StageRequest, progress: Progress) -> StageResult:
+        """Raises `CafError` with a typed kind when the stage cannot be done."""
+        result: StageResult = await self.worker.call(
+            "stage", request, progress=progress, stall_s=self.stall_s, deadline_s=self.deadline_s
+        )
+        return result

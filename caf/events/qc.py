@@ -1,0 +1,29 @@
+"""Facts that QC reports: one gate's whole report and the measurements behind it."""
+
+from msgspec import Struct
+
+from caf.contracts import QCReport
+from caf.events.facts import AttemptId, Stage
+from caf.ports import Measurement
+
+__all__ = ["QCFailed", "QCPassed"]
+
+
+class QCPassed(Struct, frozen=True, kw_only=True, tag="QCPassed"):
+    """No gate of this stage failed. Stored shape: change only by upcaster."""
+
+    stage: Stage
+    attempt_id: AttemptId
+    report: QCReport
+    measurements: tuple[Measurement, ...]
+    duration_ms: int
+
+
+class QCFailed(Struct, frozen=True, kw_only=True, tag="QCFailed"):
+    """At least one gate of this stage failed or could not be measured. Stored shape."""
+
+    stage: Stage
+    attempt_id: AttemptId
+    report: QCReport
+    measurements: tuple[Measurement, ...]
+    duration_ms: int

@@ -1,0 +1,244 @@
+"""A job as a fold of its events: `evolve(job, event)` from `INITIAL`; no clock, no I/O."""
+
+from typing import Final, Literal, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from caf.contracts import Decision, QCReport
+from caf.events import (
+    STAGES,
+    Artifact,
+    AttemptId,
+    AttemptStarted,
+    Escalated,
+    EscalationAnswered,
+    Event,
+    Failure,
+    HandoffPrepared,
+    JobAborted,
+    JobCancelled,
+    JobCompleted,
+    JobSubmitted,
+    Parameters,
+    PoseCoverageMeasured,
+    Posted,
+    PromptSubmitted,
+    QCFailed,
+    QCPassed,
+    RepairDecided,
+    Stage,
+    StageCompleted,
+    StageFailed,
+    StageStarted,
+)
+from caf.ports import Measurement, MediaInfo, VideoTarget
+
+__all__ = ["INITIAL", "Attempt", "DecisionTaken", "Gated", "Job", "Status", "evolve", "is_over"]
+
+Status = Literal["unknown", "submitted", "running", "waiting", "completed", "cancelled", "aborted"]
+
+
+class Gated(Struct, frozen=True, kw_only=True):
+    """The outcome of one gate."""
+
+    stage: Stage
+    passed: bool
+    report: QCReport
+    measurements: tuple[Measurement, ...]
+    duration_ms: int
+
+
+class DecisionTaken(Struct, frozen=True, kw_only=True):
+    stage: Stage
+    decision: Decision
+    reasoned_by: str
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One attempt: the stages it ran or took over, the gates it saw, the decisions made in it."""
+
+    id: AttemptId
+    number: int
+    from_stage: Stage
+    workflow_id: str
+    parameters: Parameters
+    stages: dict[Stage, StageCompleted] = {}
+    """Completed stages by name, those of earlier attempts before `from_stage` included."""
+    running: Stage | None = None
+    failure: Failure | None = None
+    failed_stage: Stage | None = None
+    prompts: tuple[PromptSubmitted, ...] = ()
+    pose: PoseCoverageMeasured | None = None
+    gates: tuple[Gated, ...] = ()
+    decisions: tuple[DecisionTaken, ...] = ()
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """What is known of one job after some prefix of its stream; rebuilt from events alone."""
+
+    version: int = 0
+    status: Status = "unknown"
+    submitted: JobSubmitted | None = None
+    source: str = ""
+    reference: str | None = None
+    media: MediaInfo | None = None
+    attempts: tuple[Attempt, ...] = ()
+    escalation: Escalated | None = None
+    """Open question to a person, if any."""
+    answers: int = 0
+    failure: Failure | None = None
+    final_sha256: str | None = None
+    prepared: HandoffPrepared | None = None
+    posted: dict[str, Posted] = {}
+
+    @property
+    def attempt(self) -> Attempt:
+        """The current attempt. An assertion fails before the first one began."""
+        assert self.attempts, "no attempt has begun"
+        return self.attempts[-1]
+
+    @property
+    def spec(self) -> JobSubmitted:
+        """What was submitted. An assertion fails on an empty stream."""
+        assert self.submitted is not None, "the stream has no JobSubmitted"
+        return self.submitted
+
+    @property
+    def target(self) -> VideoTarget | None:
+        """The wanted size and rate; the source's own when the job names none; None before the probe."""
+        if self.spec.target is not None:
+            return self.spec.target
+        if self.media is None:
+            return None
+        return VideoTarget(width=self.media.width, height=self.media.height, fps=self.media.fps or 30.0)
+
+    def artifact(self, role: str) -> Artifact | None:
+        """The newest artifact of a role in the current attempt."""
+        if not self.attempts:
+            return None
+        for stage in reversed(STAGES):
+            done = self.attempt.stages.get(stage)
+            for artifact in done.artifacts if done else ():
+                if artifact.role == role:
+                    return artifact
+        return None
+
+
+INITIAL: Final = Job()
+
+
+def is_over(job: Job) -> bool:
+    """True when nothing more will be run, decided or asked."""
+    return job.status in ("completed", "cancelled", "aborted")
+
+
+def evolve(job: Job, event: Event) -> Job:
+    """The job after one more event. Total: any prefix of any log folds."""
+    return replace(_apply(job, event), version=job.version + 1)
+
+
+def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event type, closed by assert_never
+    match event:
+        case JobSubmitted():
+            return replace(
+                job, status="submitted", submitted=event, source=event.source, reference=event.reference
+            )
+        case AttemptStarted():
+            return _begin(job, event)
+        case StageStarted():
+            return _in_attempt(job, event.attempt_id, running=event.stage)
+        case StageCompleted():
+            return _completed(job, event)
+        case StageFailed():
+            return _in_attempt(
+                job, event.attempt_id, running=None, failure=event.failure, failed_stage=event.stage
+            )
+        case PromptSubmitted():
+            if job.attempts and job.attempt.id == event.attempt_id:
+                return _in_attempt(job, event.attempt_id, prompts=(*job.attempt.prompts, event))
+            return job
+        case PoseCoverageMeasured():
+            return _in_attempt(job, event.attempt_id, pose=event)
+        case QCPassed() | QCFailed():
+            return _gated(job, event)
+        case RepairDecided():
+            return _decided(job, event)
+        case Escalated():
+            return replace(job, status="waiting", escalation=event)
+        case EscalationAnswered():
+            return replace(job, status="running", escalation=None, answers=job.answers + 1)
+        case JobCompleted():
+            return replace(job, status="completed", final_sha256=event.final_sha256, escalation=None)
+        case JobCancelled():
+            return replace(job, status="cancelled", escalation=None)
+        case JobAborted():
+            return replace(job, status="aborted", failure=event.failure, escalation=None)
+        case HandoffPrepared():
+            return replace(job, prepared=event)
+        case Posted():
+            return replace(job, posted={event.platform: event, **job.posted})
+        case _:
+            assert_never(event)
+
+
+def _begin(job: Job, event: AttemptStarted) -> Job:
+    kept: dict[Stage, StageCompleted] = {}
+    pose = None
+    if job.attempts:
+        before = STAGES[: STAGES.index(event.from_stage)]
+        kept = {stage: done for stage, done in job.attempt.stages.items() if stage in before}
+        pose = job.attempt.pose if "pose" in kept else None
+    attempt = Attempt(
+        id=event.attempt_id,
+        number=len(job.attempts) + 1,
+        from_stage=event.from_stage,
+        workflow_id=event.workflow_id,
+        parameters=event.parameters,
+        stages=kept,
+        pose=pose,
+        gates=tuple(gate for gate in job.attempt.gates if gate.stage in kept) if job.attempts else (),
+    )
+    return replace(
+        job,
+        status="running",
+        attempts=(*job.attempts, attempt),
+        source=event.source or job.source,
+        reference=event.reference or job.reference,
+    )
+
+
+def _completed(job: Job, event: StageCompleted) -> Job:
+    if not job.attempts or job.attempt.id != event.attempt_id:
+        return job
+    stages = {**job.attempt.stages, event.stage: event}
+    job = _in_attempt(job, event.attempt_id, stages=stages, running=None, failure=None, failed_stage=None)
+    return replace(job, media=event.media) if event.media is not None else job
+
+
+def _gated(job: Job, event: QCPassed | QCFailed) -> Job:
+    if not job.attempts or job.attempt.id != event.attempt_id:
+        return job
+    gate = Gated(
+        stage=event.stage,
+        passed=isinstance(event, QCPassed),
+        report=event.report,
+        measurements=event.measurements,
+        duration_ms=event.duration_ms,
+    )
+    others = tuple(seen for seen in job.attempt.gates if seen.stage != event.stage)
+    return _in_attempt(job, event.attempt_id, gates=(*others, gate))
+
+
+def _decided(job: Job, event: RepairDecided) -> Job:
+    if not job.attempts or job.attempt.id != event.attempt_id:
+        return job
+    taken = DecisionTaken(stage=event.stage, decision=event.decision.decision, reasoned_by=event.reasoned_by)
+    return _in_attempt(job, event.attempt_id, decisions=(*job.attempt.decisions, taken))
+
+
+def _in_attempt(job: Job, attempt_id: AttemptId, **changes: object) -> Job:
+    """The job with its current attempt changed; unchanged when the event is of an earlier attempt."""
+    if not job.attempts or job.attempt.id != attempt_id:
+        return job
+    return replace(job, attempts=(*job.attempts[:-1], replace(job.attempt, **changes)))

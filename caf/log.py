@@ -1,0 +1,127 @@
+"""caf's use of the event store: stream names, and events to stored records and back."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from caf.contracts.times import timestamp
+from caf.errors import CafError, RefusedError
+from caf.events import Event, JobId
+from caf.events.codec import UnreadableEvent, decode, encode
+from caf.job import INITIAL, Job, evolve
+from caf.projections import Seen
+from eventstore import EventStore, NewEvent, RecordedEvent
+
+__all__ = [
+    "CATEGORY",
+    "Entry",
+    "UnreadableLog",
+    "entry_of",
+    "job_of",
+    "load",
+    "new_event",
+    "read_job",
+    "seen",
+    "stream_of",
+]
+
+CATEGORY: Final = "job"
+
+
+class UnreadableLog(CafError):  # noqa: N818 - a state of the log, told to a person
+    """A job's stream holds an event that this version of caf cannot read."""
+
+    exit_code = 1
+    default_kind = "log_unreadable"
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One event of a job's stream, as recorded and as understood, with the job after it."""
+
+    recorded: RecordedEvent
+    event: Event
+    job: Job
+
+
+def stream_of(job_id: str) -> str:
+    """The stream of a job: `job-<job_id>`."""
+    return f"{CATEGORY}-{job_id}"
+
+
+def job_of(stream: str) -> JobId:
+    """The job of a stream."""
+    return JobId(stream.removeprefix(f"{CATEGORY}-"))
+
+
+def new_event(event: Event, *, event_id: str, job_id: str, causation_id: str | None) -> NewEvent:
+    """An event ready to be appended; the job's id is the thread that ties its events together."""
+    name, version, data = encode(event)
+    return NewEvent(
+        event_id=event_id,
+        type=name,
+        type_version=version,
+        data=data,
+        correlation_id=job_id,
+        causation_id=causation_id,
+    )
+
+
+def entry_of(before: Job, recorded: RecordedEvent) -> Entry:
+    """The next entry of a job's stream. Raises `UnreadableLog` with the place."""
+    try:
+        event = decode(recorded.type, recorded.type_version, recorded.data)
+    except UnreadableEvent as fault:
+        raise UnreadableLog(
+            f"Position {recorded.position} of the log, {recorded.stream} version {recorded.version}: {fault}.",
+            remedy="Use the version of caf that wrote it, or a newer one; other jobs are not affected.",
+        ) from fault
+    return Entry(recorded=recorded, event=event, job=evolve(before, event))
+
+
+async def read_job(store: EventStore, job_id: str, *, at_version: int | None = None) -> AsyncIterator[Entry]:
+    """A job's entries, oldest first, up to `at_version`. Nothing when the job is unknown."""
+    job = INITIAL
+    if at_version is not None and at_version <= 0:
+        return
+    async for recorded in store.read(stream_of(job_id), limit=at_version):
+        entry = entry_of(job, recorded)
+        job = entry.job
+        yield entry
+
+
+async def load(store: EventStore, job_id: str, *, at_version: int | None = None) -> Job:
+    """A job's state from the log alone. Raises `RefusedError` when there is no such job."""
+    job = INITIAL
+    async for entry in read_job(store, job_id, at_version=at_version):
+        job = entry.job
+    if job.submitted is None:
+        raise RefusedError(
+            f"There is no job {job_id!r} in this workspace's log.",
+            remedy="List the jobs with: caf jobs",
+            kind="unknown_job",
+        )
+    return job
+
+
+def seen(recorded: RecordedEvent) -> Seen:
+    """The recording of an event as projections see it."""
+    return Seen(
+        job_id=job_of(recorded.stream),
+        version=recorded.version,
+        position=recorded.position,
+        recorded_at=timestamp(recorded.recorded_at_ms),
+        recorded_at_ms=recorded.recorded_at_ms,
+        event_id=recorded.event_id,
+        causation_id=recorded.causation_id,
+    )
+
+
+def new_events(
+    events: Sequence[Event], ids: Sequence[str], *, job_id: str, causation_id: str | None
+) -> list[NewEvent]:
+    """Several events with their ids, ready for one append."""
+    return [
+        new_event(event, event_id=event_id, job_id=job_id, causation_id=causation_id)
+        for event, event_id in zip(events, ids, strict=True)
+    ]

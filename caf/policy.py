@@ -1,0 +1,404 @@
+"""The Supervisor's rules: from a job's recorded history to one legal decision. Pure.
+
+It chooses among what the policy and the registry allow and invents no parameter: a retry takes a preset
+of a failed class, never a value of its own, and never repeats an attempt whose outcome is already known.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from caf.contracts import (
+    Decision,
+    EscalationReason,
+    FailureClass,
+    GateResult,
+    Preset,
+    QCReport,
+    TargetStage,
+    Workflow,
+    node_defaults,
+)
+from caf.events import STAGES, Failure, Parameters, Stage
+from caf.job import Job
+from caf.ports import Parameter
+
+__all__ = [
+    "DETERMINISTIC_ENGINES",
+    "Verdict",
+    "after_failure",
+    "after_gate",
+    "attempts_left",
+    "contracted",
+    "effective_parameters",
+    "merge",
+]
+
+DETERMINISTIC_ENGINES: Final = frozenset({"local", "ffmpeg"})
+"""Engines that give the same output for the same request, so that an unchanged retry is pointless."""
+
+SEVERITY: Final = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
+
+OVERRIDE_PLACES: Final[dict[str, tuple[str, str]]] = {
+    "resolution_policy": ("video", "resolution_policy"),
+    "motion_intensity": ("motion", "motion_intensity"),
+    "fps_strategy": ("video", "fps_strategy"),
+    "max_frames_override": ("video", "max_frames"),
+}
+"""Where a decision's policy override acts: stage and parameter."""
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """A decision together with what it takes to carry it out."""
+
+    decision: Decision
+    alternatives: tuple[str, ...]
+    from_stage: Stage | None = None
+    workflow_id: str | None = None
+    parameters: Parameters | None = None
+    reason_code: EscalationReason | None = None
+    """For ESCALATE_USER: a reason of user_action_required.v1."""
+    artifact: str = ""
+    """For ESCALATE_USER: the field or file to correct."""
+    expected: str = ""
+    threshold_failed: str | None = None
+    example_fix: str = ""
+    failure: Failure | None = None
+
+
+def attempts_left(job: Job) -> int:
+    """Attempts that may still be started: retries + 1 in all, and one more for each answered escalation."""
+    return job.spec.policy.max_retries_default + 1 + job.answers - len(job.attempts)
+
+
+def effective_parameters(job: Job, workflow: Workflow) -> Parameters:
+    """What a first attempt runs with: the workflow's defaults, and above them the job's own bindings."""
+    return merge(node_defaults(workflow), job.spec.parameters)
+
+
+def merge(base: Parameters, above: Parameters) -> Parameters:
+    """`base` with every input that `above` names replaced."""
+    merged = {node: dict(inputs) for node, inputs in base.items()}
+    for node, inputs in above.items():
+        merged[node] = {**merged.get(node, {}), **inputs}
+    return merged
+
+
+def after_gate(job: Job, stage: Stage, report: QCReport) -> Verdict:
+    """The decision after a stage's gates were judged."""
+    if report.overall.passed:
+        return Verdict(
+            decision=Decision(action="PROCEED", reasoning=f"Every gate of the {stage} stage passed."),
+            alternatives=("PROCEED",),
+        )
+    failed = _failed_gates(report)
+    recommended = report.overall.recommended_action
+    stuck = [gate for gate in failed if not gate.repairable and gate.severity in ("HIGH", "CRITICAL")]
+    if recommended == "PROCEED":
+        return Verdict(
+            decision=Decision(
+                action="PROCEED",
+                reasoning=f"{_told(failed)} The policy lets the job go on all the same.",
+            ),
+            alternatives=("PROCEED", "ESCALATE_USER"),
+        )
+    if recommended == "ABORT":
+        return _abort(failed)
+    if recommended == "RETRY_STAGE" and not stuck:
+        return _retry(job, stage, failed)
+    if recommended == "SWITCH_POLICY" and not stuck:
+        return _switch(job, stage, failed)
+    return _escalate_gates(failed, f"{_told(failed)} The policy asks for a person.", ("ESCALATE_USER",))
+
+
+def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
+    """The decision after a stage gave no artifacts: again when that can help, otherwise a person."""
+    if failure.transient and attempts_left(job) > 0:
+        why = f"The {stage} stage failed ({failure.kind}: {failure.message}); the same request may succeed."
+        return Verdict(
+            decision=Decision(action="RETRY_STAGE", reasoning=why, target_stage=contracted(stage)),
+            alternatives=(f"RETRY_STAGE {stage} unchanged", "ESCALATE_USER"),
+            from_stage=stage,
+            workflow_id=job.attempt.workflow_id,
+            parameters=job.attempt.parameters,
+        )
+    code = "RETRY_BUDGET_EXCEEDED" if failure.transient else _failure_reason(failure)
+    tried = f" after {len(job.attempts)} attempts" if failure.transient else ""
+    return Verdict(
+        decision=Decision(
+            action="ESCALATE_USER",
+            reasoning=f"The {stage} stage failed{tried} ({failure.kind}): {failure.message}",
+        ),
+        alternatives=("ESCALATE_USER",),
+        reason_code=code,
+        artifact=job.source if stage == "artifact" else f"{stage} stage",
+        expected=failure.remedy,
+        example_fix=f"caf answer {job.spec.job_id} retry --from {stage}",
+        failure=failure,
+    )
+
+
+def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
+    target = _target(stage, [gate for gate in failed if gate.repairable] or failed)
+    options = _presets(job, failed, target)
+    legal = (*(f"RETRY_STAGE {place} with {preset.preset_id}" for place, preset in options), "ESCALATE_USER")
+    left = attempts_left(job)
+    if left <= 0:
+        why = f"{_told(failed)} All {len(job.attempts)} attempts that the policy allows are used."
+        return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
+    current = job.attempt.parameters
+    named = {name for gate in failed if (name := gate.failure_class)}
+    own = [(place, preset) for place, preset in options if preset.class_id in named]
+    for chosen in (own, *([option] for option in options if option not in own)):
+        added: Parameters = {}
+        for place, preset in chosen:
+            added = merge(added, _placed(job, place, preset))
+        if merge(current, added) != current:
+            return _with_presets(job, failed, chosen, added, legal)
+    if _engine(job) not in DETERMINISTIC_ENGINES:
+        return Verdict(
+            decision=Decision(
+                action="RETRY_STAGE",
+                reasoning=f"{_told(failed)} No preset is left to try; the engine may give another result.",
+                target_stage=contracted(target),
+            ),
+            alternatives=(f"RETRY_STAGE {target} unchanged", *legal),
+            from_stage=target,
+            workflow_id=job.attempt.workflow_id,
+            parameters=current,
+        )
+    why = (
+        f"{_told(failed)} Every repair that the policy has for it was tried, and the engine would give the "
+        f"same result again ({left} of {job.spec.policy.max_retries_default} retries not used)."
+    )
+    return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
+
+
+def _with_presets(
+    job: Job,
+    failed: list[GateResult],
+    chosen: list[tuple[Stage, Preset]],
+    added: Parameters,
+    legal: tuple[str, ...],
+) -> Verdict:
+    touched = [stage for stage in STAGES if stage in added]
+    from_stage = min((*touched, *(place for place, _ in chosen)), key=STAGES.index)
+    names = ", ".join(preset.preset_id for _, preset in chosen)
+    adjustments: dict[str, int | float | dict[str, Parameter]] = {}
+    for node, inputs in added.items():
+        for name, value in inputs.items():
+            if isinstance(value, str):
+                adjustments[node] = dict(inputs)
+            else:
+                adjustments[name] = value
+    return Verdict(
+        decision=Decision(
+            action="RETRY_STAGE",
+            reasoning=f"{_told(failed)} The policy's repair for it is {names}: again from the {from_stage} stage.",
+            target_stage=contracted(from_stage),
+            workflow_profile=chosen[0][1].preset_id,
+            parameter_adjustments=adjustments,
+        ),
+        alternatives=legal,
+        from_stage=from_stage,
+        workflow_id=_workflow_of(job, chosen[0][1]),
+        parameters=merge(job.attempt.parameters, added),
+    )
+
+
+def _switch(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
+    target = _target(stage, failed)
+    if attempts_left(job) <= 0:
+        why = f"{_told(failed)} All {len(job.attempts)} attempts that the policy allows are used."
+        return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
+    used = {attempt.workflow_id for attempt in job.attempts}
+    others = [flow for flow in job.spec.registry.workflows if flow.workflow_id not in used]
+    same_engine = [flow for flow in others if flow.engine == _engine(job)]
+    if not same_engine:
+        why = f"{_told(failed)} The policy asks for another workflow, and the registry has none left to try."
+        return _escalate_gates(failed, why, ("ESCALATE_USER",))
+    flow = same_engine[0]
+    return Verdict(
+        decision=Decision(
+            action="SWITCH_POLICY",
+            reasoning=f"{_told(failed)} The policy asks for another workflow: {flow.workflow_id} is next.",
+            target_stage=contracted(target),
+            workflow_profile=flow.workflow_id,
+        ),
+        alternatives=(*(f"SWITCH_POLICY {other.workflow_id}" for other in same_engine), "ESCALATE_USER"),
+        from_stage=target,
+        workflow_id=flow.workflow_id,
+        parameters=effective_parameters(job, flow),
+    )
+
+
+def _abort(failed: list[GateResult]) -> Verdict:
+    told = f"{_told(failed)} The policy gives such a job up."
+    return Verdict(
+        decision=Decision(action="ABORT", reasoning=told),
+        alternatives=("ABORT", "ESCALATE_USER"),
+        failure=Failure(
+            kind="quality_gate_failed", message=told, remedy="Submit a corrected job under a new job_id."
+        ),
+    )
+
+
+def _escalate_gates(
+    failed: list[GateResult], why: str, legal: tuple[str, ...], *, code: EscalationReason | None = None
+) -> Verdict:
+    worst = failed[0]
+    if code is None:
+        code = (
+            "LOW_CONFIDENCE_DETECTION"
+            if worst.status == "UNKNOWN"
+            else _GATE_REASONS.get(worst.dimension, "CONTRACT_VIOLATION")
+        )
+    return Verdict(
+        decision=Decision(action="ESCALATE_USER", reasoning=why),
+        alternatives=legal,
+        reason_code=code,
+        artifact=_artifact_to_correct(worst),
+        expected=f"{worst.metric} of at least {worst.threshold:g}. {worst.reason}",
+        threshold_failed=_shortfall(worst),
+        example_fix=_EXAMPLE_FIXES.get(worst.dimension, "caf answer <job_id> retry"),
+    )
+
+
+_GATE_REASONS: Final[dict[str, EscalationReason]] = {
+    "identity": "IDENTITY_CONFLICT",
+    "costume": "IDENTITY_CONFLICT",
+    "motion": "LOW_CONFIDENCE_DETECTION",
+    "audio": "CONTRACT_VIOLATION",
+    "technical": "CONTRACT_VIOLATION",
+}
+_EXAMPLE_FIXES: Final = {
+    "identity": "caf answer <job_id> retry --from artifact --reference <picture of the cat in the clip>",
+    "costume": "caf answer <job_id> retry --from artifact --reference <picture with the required costume>",
+    "audio": "caf answer <job_id> retry --from artifact --source <clip with sound>",
+}
+
+
+def _artifact_to_correct(gate: GateResult) -> str:
+    return {"identity": "reference picture", "costume": "reference picture", "audio": "source audio"}.get(
+        gate.dimension, "source clip"
+    )
+
+
+def _failure_reason(failure: Failure) -> EscalationReason:
+    if failure.kind in ("media_missing", "artifact_missing"):
+        return "ARTIFACT_MISSING"
+    if failure.kind.startswith(("media_", "artifact_corrupt")):
+        return "ARTIFACT_CORRUPTED"
+    return "CONTRACT_VIOLATION"
+
+
+def _failed_gates(report: QCReport) -> list[GateResult]:
+    """Failed gates, gravest first; the policy's order among equals."""
+    ids = set(report.overall.failed_gate_ids)
+    return sorted(
+        (gate for gate in report.gates if gate.gate_id in ids), key=lambda gate: SEVERITY[gate.severity]
+    )
+
+
+def _shortfall(gate: GateResult) -> str:
+    found = "not measured" if gate.score is None else f"{gate.score:.3f}"
+    return f"{gate.metric}: {found}, threshold {gate.threshold:g}"
+
+
+def _told(failed: list[GateResult]) -> str:
+    parts = [
+        f"{gate.metric} could not be measured"
+        if gate.score is None
+        else f"{gate.metric} is {gate.score:.3f}, below {gate.threshold:g}"
+        for gate in failed
+    ]
+    return f"{'; '.join(parts)}."
+
+
+def _target(stage: Stage, failed: Iterable[GateResult]) -> Stage:
+    """The earliest stage that a failed gate blames, but none after the one just judged."""
+    blamed = [_stage_of(gate.target_stage or stage) for gate in failed]
+    return min((*blamed, stage), key=STAGES.index)
+
+
+def _stage_of(target: str | None) -> Stage:
+    """The stage of a decision's target; the editor of older policies is the video stage."""
+    for stage in STAGES:
+        if stage == target:
+            return stage
+    return "video"
+
+
+def contracted(stage: Stage) -> TargetStage:
+    """The decision contract has no pose stage; what it blames on pose re-enters at the artifact stage."""
+    return "artifact" if stage == "pose" else stage
+
+
+def _presets(job: Job, failed: list[GateResult], target: Stage) -> list[tuple[Stage, Preset]]:
+    """Legal repairs: the failed classes' presets first, then those of classes blamed on the same stage."""
+    policy = job.spec.policy
+    stages = {gate.metric: _stage_of(gate.target_stage) for gate in policy.gates}
+    by_class = {item.class_id: item for item in policy.failure_classification.classes}
+    wanted = list(dict.fromkeys(gate.failure_class for gate in failed if gate.failure_class))
+    presets: list[tuple[Stage, Preset]] = []
+    for preset in policy.workflow_presets.class_to_preset:
+        found = by_class.get(preset.class_id)
+        if found is None or not preset.parameter_overrides:
+            continue
+        place = _place_of(found, stages, failed, target)
+        if preset.class_id in wanted or place == target:
+            presets.append((place, preset))
+    return sorted(
+        presets,
+        key=lambda item: wanted.index(item[1].class_id) if item[1].class_id in wanted else len(wanted),
+    )
+
+
+def _place_of(
+    found: FailureClass, stages: dict[str, Stage], failed: list[GateResult], target: Stage
+) -> Stage:
+    blamed = [gate.target_stage for gate in failed if gate.failure_class == found.class_id]
+    if any(blamed):
+        return min((_stage_of(name) for name in blamed if name), key=STAGES.index)
+    return next((stages[metric] for metric in found.metrics if metric in stages), target)
+
+
+def _placed(job: Job, place: Stage, preset: Preset) -> Parameters:
+    """A preset's overrides under the nodes they belong to.
+
+    Named per node; else the node whose defaults in the registry have an input of that name; else the
+    preset's stage.
+    """
+    flow = _flow(job)
+    homes = node_defaults(flow) if flow else {}
+    placed: Parameters = {}
+    for name, value in preset.parameter_overrides.items():
+        if isinstance(value, dict):
+            placed[name] = {**placed.get(name, {}), **value}
+        elif name in OVERRIDE_PLACES:
+            node, own_name = OVERRIDE_PLACES[name]
+            placed.setdefault(node, {})[own_name] = value
+        else:
+            for node in [node for node, inputs in homes.items() if name in inputs] or [place]:
+                placed.setdefault(node, {})[name] = value
+    return placed
+
+
+def _flow(job: Job) -> Workflow | None:
+    return next(
+        (flow for flow in job.spec.registry.workflows if flow.workflow_id == job.attempt.workflow_id), None
+    )
+
+
+def _engine(job: Job) -> str:
+    flow = _flow(job)
+    return flow.engine if flow else ""
+
+
+def _workflow_of(job: Job, preset: Preset) -> str:
+    """The preset's workflow when the registry has it on the same engine, else the current one."""
+    for flow in job.spec.registry.workflows:
+        if flow.workflow_id == preset.workflow_id and flow.engine == _engine(job):
+            return flow.workflow_id
+    return job.attempt.workflow_id

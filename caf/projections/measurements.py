@@ -1,0 +1,87 @@
+"""measurements: every score of every gate, with its verdict and raw quantities."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from caf.events import Event, PoseCoverageMeasured, QCFailed, QCPassed
+from caf.projections.model import Projection, Seen, Statement, upsert
+
+__all__ = ["MEASUREMENTS"]
+
+SCHEMA = """
+CREATE TABLE measurements (
+  job_id      TEXT NOT NULL,
+  attempt_id  TEXT NOT NULL,
+  stage       TEXT NOT NULL,
+  metric      TEXT NOT NULL,
+  version     INTEGER,
+  score       REAL,            -- 0..1; NULL: not measured
+  threshold   REAL,
+  status      TEXT,            -- PASS, SOFT_FAIL, HARD_FAIL, UNKNOWN; NULL: measured, not gated
+  class       TEXT,
+  reason      TEXT NOT NULL,
+  raw         TEXT NOT NULL,   -- JSON: quantities with units in their names
+  recorded_at TEXT NOT NULL,
+  PRIMARY KEY (job_id, attempt_id, stage, metric)
+);
+CREATE INDEX measurements_by_metric ON measurements (metric, score);
+"""
+
+_KEY = ("job_id", "attempt_id", "stage", "metric")
+
+
+def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
+    if isinstance(event, PoseCoverageMeasured):
+        return [_pose(event, seen)]
+    if not isinstance(event, QCPassed | QCFailed):
+        return []
+    measured = {item.metric: item for item in event.measurements}
+    gates = {gate.metric: gate for gate in event.report.gates}
+    statements = []
+    for metric in dict.fromkeys((*gates, *measured)):
+        gate, item = gates.get(metric), measured.get(metric)
+        raw = item.raw if item else {}
+        statements.append(
+            upsert(
+                "measurements",
+                _KEY,
+                {
+                    "job_id": seen.job_id,
+                    "attempt_id": event.attempt_id,
+                    "stage": event.stage,
+                    "metric": metric,
+                    "version": item.version if item else None,
+                    "score": gate.score if gate else item.score if item else None,
+                    "threshold": gate.threshold if gate else None,
+                    "status": gate.status if gate else None,
+                    "class": gate.failure_class if gate else None,
+                    "reason": item.reason if item else gate.reason if gate else "",
+                    "raw": msgspec.json.encode(raw, order="deterministic").decode(),
+                    "recorded_at": seen.recorded_at,
+                },
+            )
+        )
+    return statements
+
+
+def _pose(event: PoseCoverageMeasured, seen: Seen) -> Statement:
+    used = "raw frames are used" if event.fallback_active else "poses are used"
+    return upsert(
+        "measurements",
+        _KEY,
+        {
+            "job_id": seen.job_id,
+            "attempt_id": event.attempt_id,
+            "stage": "pose",
+            "metric": "pose_coverage",
+            "score": event.ratio,
+            "threshold": event.threshold,
+            "reason": f"a pose on {event.detected} of {event.frames} frames; {used}",
+            "raw": msgspec.json.encode({"detected": event.detected, "frames": event.frames}).decode(),
+            "recorded_at": seen.recorded_at,
+        },
+    )
+
+
+MEASUREMENTS = Projection(name="measurements", version=1, schema=SCHEMA, apply=_apply)

@@ -1,0 +1,243 @@
+"""From what a person gives (a clip, an image, a job file, flags) to a JobSubmitted that can be judged."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from caf.config import Config
+from caf.contracts import (
+    ContinuityPack,
+    IdentityPack,
+    JobDocument,
+    QCPolicy,
+    QualityTarget,
+    VideoSpec,
+    WorkflowRegistry,
+)
+from caf.contracts.canonical import canonical_job
+from caf.contracts.paths import asset_path, workspace_path
+from caf.contracts.read import read_document, read_object, write_document
+from caf.errors import DocumentError, InputError, MediaError
+from caf.events import JobId, JobSubmitted, Parameters
+from caf.events.codec import digest
+from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY, LOCAL_WORKFLOW
+from caf.ports import MediaInfo, VideoTarget
+
+__all__ = ["Wish", "draft", "submission"]
+
+SIZES = {"1080x1920": (1080, 1920), "1080x1080": (1080, 1080), "9:16": (1080, 1920), "1:1": (1080, 1080)}
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What was asked on the command line; None means: not said."""
+
+    clip: Path | None = None
+    job_file: Path | None = None
+    job_id: str | None = None
+    workflow: str | None = None
+    policy: Path | None = None
+    registry: Path | None = None
+    targets: Path | None = None
+    reference: Path | None = None
+    require_costume: bool = False
+    require_audio: bool = False
+    parameters: Parameters = {}
+    pose_coverage_threshold: float = 0.3
+    platforms: tuple[str, ...] = ()
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """A wish with all its documents read and checked; only the probe of the media is missing."""
+
+    job: JobDocument
+    document: dict[str, Any]
+    source: Path
+    recorded_source: str
+    reference: Path | None
+    recorded_reference: str | None
+    policy: QCPolicy
+    registry: WorkflowRegistry
+    workflow_id: str
+    targets: dict[str, float]
+    wish: Wish
+    costume_required: bool
+    warnings: tuple[str, ...]
+
+
+def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
+    """Read every document that the wish names. Raises `InputError`s with the file and what to do.
+
+    `fresh` is a new UUID, for the id of a job that has none.
+    """
+    job, document, warnings = _job(wish, root, fresh)
+    policy = _read(
+        wish.policy or _ref(job.quality_policy, root) or _configured(config.policy, root),
+        QCPolicy,
+        DEFAULT_POLICY,
+    )
+    registry = _read(wish.registry or _configured(config.registry, root), WorkflowRegistry, DEFAULT_REGISTRY)
+    workflow_id = wish.workflow or _workflow_of(job, registry)
+    known = [flow.workflow_id for flow in registry.workflows]
+    if workflow_id not in known:
+        raise InputError(
+            f"There is no workflow {workflow_id!r} in the registry.",
+            remedy=f"Choose one of: {', '.join(known)}.",
+            kind="unknown_workflow",
+        )
+    target = _read(wish.targets or _ref(job.quality_target, root), QualityTarget, None)
+    pack = _read(_ref(job.continuity_pack, root), ContinuityPack, None)
+    reference, recorded_reference = _reference(wish, job, root)
+    inside = wish.job_file is not None and wish.clip is None
+    source = root / asset_path(job) if inside else (wish.clip or Path()).absolute()
+    return Draft(
+        job=job,
+        document=document,
+        source=source,
+        recorded_source=asset_path(job) if inside else str(source),
+        reference=reference,
+        recorded_reference=recorded_reference,
+        policy=policy,
+        registry=registry,
+        workflow_id=workflow_id,
+        targets=dict(target.thresholds) if target else {},
+        wish=wish,
+        costume_required=wish.require_costume or bool(pack and pack.rules.require_costume_fidelity),
+        warnings=warnings,
+    )
+
+
+def submission(found: Draft, media: MediaInfo) -> JobSubmitted:
+    """The event, once the source was probed."""
+    raw = msgspec.json.encode(found.document, order="deterministic")
+    bindings = found.job.comfyui.bindings.parameters if found.job.comfyui else {}
+    parameters = {node: dict(inputs) for node, inputs in bindings.items()}
+    for node, inputs in found.wish.parameters.items():
+        parameters[node] = {**parameters.get(node, {}), **inputs}
+    return JobSubmitted(
+        job_id=JobId(found.job.job_id),
+        document=found.document,
+        document_sha256=digest(raw),
+        source=found.recorded_source,
+        reference=found.recorded_reference,
+        costume_required=found.costume_required,
+        audio_required=found.wish.require_audio,
+        target=_target(found.job.video, media),
+        workflow_id=found.workflow_id,
+        parameters=parameters,
+        pose_coverage_threshold=found.wish.pose_coverage_threshold,
+        platforms=tuple(dict.fromkeys((*found.job.platforms, *found.wish.platforms))),
+        policy=found.policy,
+        policy_sha256=digest(write_document(found.policy)),
+        registry=found.registry,
+        registry_sha256=digest(write_document(found.registry)),
+        targets=found.targets,
+    )
+
+
+def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any], tuple[str, ...]]:
+    if wish.job_file is None:
+        if wish.clip is None:
+            raise InputError(
+                "There is no clip and no job file.", remedy="Give one: caf run CLIP, or caf run --job FILE."
+            )
+        job_id = wish.job_id or _job_id_for(wish.clip, fresh)
+        document = {
+            "job_id": job_id,
+            "video": {},
+            "render": {"background_asset": wish.clip.name},
+            "platforms": list(wish.platforms),
+        }
+        job = read_document(msgspec.json.encode(document), JobDocument, where="the command line")
+        return job, document, ()
+    data = _bytes(wish.job_file)
+    document = read_object(data, where=str(wish.job_file))
+    job = read_document(data, JobDocument, where=str(wish.job_file))
+    stem = wish.job_id or wish.job_file.name.removesuffix(".json").removesuffix(".job")
+    job, warning = canonical_job(job, stem)
+    if wish.clip is None:
+        asset_path(job)
+    return job, document, (warning,) if warning else ()
+
+
+def _job_id_for(clip: Path, fresh: str) -> str:
+    """A readable id for a clip that came without a job: its name and a few fresh characters."""
+    slug = re.sub(r"[^a-z0-9]+", "-", clip.stem.lower()).strip("-")[:40].strip("-")
+    return f"{slug or 'clip'}-{fresh.replace('-', '')[:8]}"
+
+
+def _workflow_of(job: JobDocument, registry: WorkflowRegistry) -> str:
+    wanted = job.comfyui.workflow_id if job.comfyui else None
+    if wanted:
+        return wanted
+    local = [flow.workflow_id for flow in registry.workflows if flow.engine == "local"]
+    return local[0] if local else LOCAL_WORKFLOW
+
+
+def _reference(wish: Wish, job: JobDocument, root: Path) -> tuple[Path | None, str | None]:
+    """The identity reference: the flag's, else the hero's identity pack's, else the bindings'."""
+    if wish.reference is not None:
+        path = wish.reference.absolute()
+        recorded = str(path)
+    else:
+        named = None
+        if job.hero and job.hero.identity_pack_ref:
+            where = workspace_path(job.hero.identity_pack_ref, where="hero.identity_pack_ref")
+            pack = _read(root / where, IdentityPack, None)
+            named = pack.references.front if pack else None
+        if named is None and job.comfyui:
+            named = job.comfyui.bindings.identity_image_path
+        if named is None:
+            return None, None
+        recorded = workspace_path(named, where="the identity reference")
+        path = root / recorded
+    if not path.is_file():
+        raise MediaError(
+            f"The reference picture {path} is not there.",
+            remedy="Give the path of an image with --reference.",
+            kind="media_missing",
+        )
+    return path, recorded
+
+
+def _ref(reference: Any, root: Path) -> Path | None:
+    if reference is None:
+        return None
+    return root / workspace_path(reference.relpath, where="relpath")
+
+
+def _configured(path: str | None, root: Path) -> Path | None:
+    return None if path is None else root / path
+
+
+def _target(video: VideoSpec, media: MediaInfo) -> VideoTarget | None:
+    """What the job wants; what it leaves open stays as in the source."""
+    size = SIZES.get(video.resolution or video.aspect_ratio or "")
+    if size is None and video.fps is None and video.length_seconds is None:
+        return None
+    width, height = size or (media.width, media.height)
+    return VideoTarget(
+        width=width,
+        height=height,
+        fps=video.fps or media.fps or 30.0,
+        length_seconds=video.length_seconds,
+    )
+
+
+def _read(path: Path | None, kind: type[Any], default: Any) -> Any:
+    return default if path is None else read_document(_bytes(path), kind, where=str(path))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as fault:
+        raise DocumentError(
+            f"{path} is not there.", remedy="Check the path.", kind="document_missing"
+        ) from fault
+    except OSError as fault:
+        raise DocumentError(
+            f"{path} cannot be read: {fault.strerror}.", remedy="Check the path and its permissions."
+        ) from fault

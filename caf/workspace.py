@@ -1,0 +1,59 @@
+"""A workspace's folders: the documents people see under `sandbox/`, caf's own files under `.caf/`."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from caf.artifacts import disk_errors
+from caf.errors import InputError, TryAgainError
+
+__all__ = ["Workspace"]
+
+
+class Workspace:
+    """Where things are below one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.own = self.root / ".caf"
+        self.log = self.own / "log.db"
+        self.projections = self.own / "projections.db"
+        self.artifacts = self.own / "artifacts"
+        self.sandbox = self.root / "sandbox"
+
+    def prepare(self) -> None:
+        """Make the folders. Raises `InputError` for a root that is no folder or cannot be written."""
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(
+                f"The workspace {self.root} is not a folder.", remedy="Choose a folder with --workspace DIR."
+            )
+        with disk_errors(self.root):
+            self.own.mkdir(parents=True, exist_ok=True)
+            for name in ("jobs", "inbox", "output", "logs", "dist_artifacts"):
+                (self.sandbox / name).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def working_on(self, job_id: str) -> Iterator[None]:
+        """Hold a job for this process, as long as it lives. Raises `TryAgainError` when another does."""
+        folder = self.own / "locks"
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / job_id).open("a")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as fault:
+                raise TryAgainError(
+                    f"Another process is working on job {job_id}.",
+                    remedy=f"Watch it with: caf events {job_id} --follow",
+                    kind="job_busy",
+                ) from fault
+            self._sweep(job_id)
+            yield
+
+    def _sweep(self, job_id: str) -> None:
+        """Remove what an interrupted run of this job left half done; the lock makes it ours."""
+        for folder in (self.own / "tmp").glob(f"{job_id}.*"):
+            shutil.rmtree(folder, ignore_errors=True)
