@@ -1,0 +1,61 @@
+# Two commands need nothing before them: `make demo` and `make test`.
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The newest Python of those that caf runs on; the first that really starts.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check format schemas lock bench clean system
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(READY) ## Set up if need be, then run the main job: three scenarios on real pictures
+	$(BIN)/caf demo --workspace build/demo
+
+test: $(READY) ## Set up if need be, then pass the tests
+	$(BIN)/pytest -n auto --dist worksteal
+
+lint: $(READY) ## Style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## Types, strictly
+	$(BIN)/mypy
+
+check: lint types test ## Exactly what CI runs
+
+format: $(READY) ## Put the code into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: $(READY) ## Write schemas/ anew from the contracts
+	$(BIN)/python -m caf.contracts.schemas --write
+
+lock: $(READY) ## Resolve the dependencies anew; needs uv
+	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header -o requirements.lock
+
+clean: ## Remove the environment and what the demo made
+	rm -rf $(VENV) build
+
+system:
+	@test -n "$(PYTHON)" || { echo "caf needs Python 3.11, 3.12 or 3.13; none was found." \
+		"Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 69; }
+	@$(PYTHON) -m caf.system
+
+$(READY): pyproject.toml requirements.lock | system
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing. On Debian or Ubuntu:" \
+		"sudo apt-get install -y python3-venv" >&2; exit 69; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
