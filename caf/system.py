@@ -16,14 +16,14 @@ _LIBRARIES: Final = ("libGL.so.1", "libEGL.so.1", "libGLESv2.so.2", "libglib-2.0
 """Source: the NEEDED entries of libmediapipe.so and of the Qt that OpenCV's wheel carries."""
 
 
-def missing_system_libraries(load: Callable[[str], object] = ctypes.CDLL) -> tuple[str, ...]:
+def missing_system_libraries(load: Callable[[str], object] | None = None) -> tuple[str, ...]:
     """The libraries that cannot be loaded; always empty on systems whose wheels need none (macOS)."""
     if sys.platform != "linux":
         return ()
-    return tuple(name for name in _LIBRARIES if not _loads(name, load))
+    return tuple(name for name in _LIBRARIES if not _loads(name, load or ctypes.CDLL))
 
 
-def require_system_libraries(load: Callable[[str], object] = ctypes.CDLL) -> None:
+def require_system_libraries(load: Callable[[str], object] | None = None) -> None:
     """Raises UnavailableError with the line that installs what is missing."""
     missing = missing_system_libraries(load)
     if missing:
@@ -41,3 +41,17 @@ def _loads(name: str, load: Callable[[str], object]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _main() -> int:
+    """Called by the Makefile before anything is installed."""
+    try:
+        require_system_libraries()
+    except UnavailableError as fault:
+        sys.stderr.write(f"caf: {fault.message}\n     {fault.remedy}\n")
+        return fault.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -84,10 +84,9 @@ def _points(landmarker: Any, frame: Frame, stamp_ms: int | None) -> NDArray[np.f
     """(33, 4) float32, all NaN when no pose was found."""
     picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame.image))
     try:
-        if stamp_ms is None:
-            result = landmarker.detect(picture)
-        else:
-            result = landmarker.detect_for_video(picture, stamp_ms)
+        found = (
+            landmarker.detect(picture) if stamp_ms is None else landmarker.detect_for_video(picture, stamp_ms)
+        )
     except (RuntimeError, ValueError) as error:
         raise CafError(
             f"The pose landmarker failed on the frame at {frame.time_s:.3f} s: {error}.",
@@ -95,11 +94,11 @@ def _points(landmarker: Any, frame: Frame, stamp_ms: int | None) -> NDArray[np.f
             kind="pose_failed",
             transient=True,
         ) from error
-    if not result.pose_landmarks:
+    if not found.pose_landmarks:
         return np.full((LANDMARK_COUNT, 4), np.nan, np.float32)
     height, width = frame.image.shape[:2]
     return np.array(
-        [(p.x * width, p.y * height, p.z * width, p.visibility) for p in result.pose_landmarks[0]],
+        [(p.x * width, p.y * height, p.z * width, p.visibility) for p in found.pose_landmarks[0]],
         np.float32,
     )
 

@@ -144,7 +144,6 @@ class _Conversation:
     async def run(self, line: bytes, progress: Progress, patience: Patience) -> Say:
         """The last line of the answer; it has a result or an error."""
         first_call = self._child.calls == 0
-        self._child.calls += 1
         accepted = False
         try:
             await self._child.send(line)

@@ -33,6 +33,7 @@ class ChildProcess:
         self._lines = BufferedByteReceiveStream(process.stdout)
         self._noise = noise
         self.calls = 0
+        """How many requests it was sent."""
 
     @classmethod
     async def start(cls, tasks: str, memory_bytes: int | None) -> Self:
@@ -72,9 +73,10 @@ class ChildProcess:
 
     async def send(self, line: bytes) -> None:
         """Raises BrokenResourceError or ClosedResourceError when the child is gone."""
-        if self.alive:
+        if self.calls > 0:  # what it says while it starts may be the reason why the first call fails
             os.ftruncate(self._noise.fileno(), 0)
             os.lseek(self._noise.fileno(), 0, os.SEEK_SET)
+        self.calls += 1
         await self._stdin.send(line)
 
     async def receive(self) -> bytes:

@@ -1,0 +1,95 @@
+"""The `.task` bundle: the same bytes every time, aligned, and with the scale of each input."""
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_fb
+from mediapipe.tasks.metadata import schema_py_generated as model_fb
+
+from caf.pose.bundle import DETECTOR_NAME, LANDMARKS_NAME, build_bundle
+from tests.pose.networks import a_network
+
+BUNDLE = build_bundle(a_network(2), a_network(5, salt=40))
+
+
+def payload(name: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(BUNDLE)) as archive:
+        return archive.read(name)
+
+
+def tree(name: str) -> Any:
+    return model_fb.ModelT.InitFromPackedBuf(payload(name))
+
+
+def metadata(name: str) -> Any:
+    model = tree(name)
+    entry = next(e for e in model.metadata if e.name == b"TFLITE_METADATA")
+    data = bytes(model.buffers[entry.buffer].data)
+    assert data[4:8] == b"M001"
+    return metadata_fb.ModelMetadataT.InitFromPackedBuf(data)
+
+
+def test_the_same_networks_make_the_same_bytes() -> None:
+    assert build_bundle(a_network(2), a_network(5, salt=40)) == BUNDLE
+
+
+def test_the_bundle_is_a_stored_zip_with_aligned_payloads() -> None:
+    with zipfile.ZipFile(io.BytesIO(BUNDLE)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [DETECTOR_NAME, LANDMARKS_NAME]
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+    for name in (DETECTOR_NAME, LANDMARKS_NAME):
+        assert BUNDLE.index(payload(name)) % 16 == 0
+
+
+@pytest.mark.parametrize("name", [DETECTOR_NAME, LANDMARKS_NAME])
+def test_every_constant_is_aligned(name: str) -> None:
+    data = payload(name)
+    model = model_fb.Model.GetRootAs(data)
+    starts = []
+    for index in range(model.BuffersLength()):
+        table = model.Buffers(index)._tab
+        if field := table.Offset(4):
+            starts.append(table.Vector(field))
+    assert len(starts) >= 3
+    assert [start % 16 for start in starts] == [0] * len(starts)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std", "outputs"), [(DETECTOR_NAME, 127.5, 127.5, 2), (LANDMARKS_NAME, 0.0, 255.0, 5)]
+)
+def test_each_network_is_told_how_its_input_is_scaled(
+    name: str, mean: float, std: float, outputs: int
+) -> None:
+    graph = metadata(name).subgraphMetadata[0]
+    options = graph.inputTensorMetadata[0].processUnits[0].options
+    assert (list(options.mean), list(options.std)) == ([mean], [std])
+    assert len(graph.inputTensorMetadata) == 1
+    assert len(graph.outputTensorMetadata) == outputs
+
+
+def test_only_the_mask_is_no_longer_computed() -> None:
+    before = model_fb.ModelT.InitFromPackedBuf(a_network(5, salt=40)).subgraphs[0]
+    after = tree(LANDMARKS_NAME).subgraphs[0]
+    mask = int(before.outputs[2])
+    assert list(after.outputs) == list(before.outputs)
+    made = {int(op.outputs[0]) for op in after.operators}
+    assert made == {int(op.outputs[0]) for op in before.operators} - {mask, mask - 1}
+    zeros = tree(LANDMARKS_NAME).buffers[after.tensors[mask].buffer].data
+    assert zeros.tobytes() == np.zeros((1, 3, 3), np.float32).tobytes()
+
+
+def test_the_constants_keep_their_values() -> None:
+    before = model_fb.ModelT.InitFromPackedBuf(a_network(2)).buffers
+    after = tree(DETECTOR_NAME).buffers
+    assert [bytes(b.data) for b in after[1:3]] == [bytes(b.data) for b in before[1:]]
+
+
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="TFL3"):
+        build_bundle(b"<html>not found</html>", a_network(5))
+    with pytest.raises(ValueError, match="it has 2 outputs"):
+        build_bundle(a_network(2), a_network(2))

@@ -1,0 +1,69 @@
+"""Landmarks on disk, and the subject's box."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from caf.errors import InputError
+from caf.pose.landmarks import Landmarks, load_landmarks, save_landmarks, subject_boxes
+
+
+def three_frames() -> Landmarks:
+    """Frame 0: no pose. Frame 1: joints from (100, 50) to (180, 250). Frame 2: two visible ones."""
+    points = np.full((3, 33, 4), np.nan, np.float32)
+    points[1] = (140, 150, 0, 1)
+    points[1, 0, :2] = (100, 50)
+    points[1, 32, :2] = (180, 250)
+    points[1, 7] = (900, 900, 0, 0.1)
+    points[2] = (0, 0, 0, 0)
+    points[2, 3] = (10, 10, 0, 0.9)
+    points[2, 4] = (30, 50, 0, 0.9)
+    return Landmarks(points, np.array([False, True, True]))
+
+
+def test_landmarks_survive_the_disk(tmp_path: Path) -> None:
+    save_landmarks(tmp_path / "a.npz", three_frames())
+    again = load_landmarks(tmp_path / "a.npz")
+    np.testing.assert_array_equal(again.points, three_frames().points)
+    np.testing.assert_array_equal(again.detected, three_frames().detected)
+    assert again.points.dtype == np.float32
+    assert again.detected.dtype == np.bool_
+
+
+def test_the_same_landmarks_make_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        save_landmarks(tmp_path / name, three_frames())
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_another_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("hello", encoding="ascii")
+    np.savez(tmp_path / "other.npz", other=np.zeros(3))
+    np.savez(tmp_path / "shape.npz", points=np.zeros((4, 17, 3)), detected=np.zeros(4, bool))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for name in ("text.npz", "other.npz", "shape.npz", "array.npy", "gone.npz"):
+        with pytest.raises(InputError, match="does not hold the landmarks"):
+            load_landmarks(tmp_path / name)
+
+
+def test_the_box_holds_the_visible_joints_and_a_quarter_more() -> None:
+    boxes = subject_boxes(three_frames(), 640, 360)
+    np.testing.assert_allclose(boxes[1], (140 - 50, 150 - 125, 140 + 50, 150 + 125))
+
+
+def test_a_frame_without_a_pose_has_no_box() -> None:
+    assert np.isnan(subject_boxes(three_frames(), 640, 360)[0]).all()
+
+
+def test_the_box_ends_at_the_pictures_edge() -> None:
+    np.testing.assert_allclose(subject_boxes(three_frames(), 32, 40)[2], (7.5, 5, 32, 40))
+
+
+def test_a_subject_outside_of_the_picture_has_no_box() -> None:
+    assert np.isnan(subject_boxes(three_frames(), 50, 20)[1]).all()
+
+
+def test_a_clip_of_no_frames_has_no_boxes() -> None:
+    nothing = Landmarks(np.empty((0, 33, 4), np.float32), np.empty(0, bool))
+    assert subject_boxes(nothing, 10, 10).shape == (0, 4)
