@@ -1,0 +1,201 @@
+"""audio_video: is the sound there, in time with the source's, and as long as the picture?"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from numpy.typing import NDArray
+
+from caf.media.opening import opened
+from caf.ports import Measurement
+from caf.qc.metrics.scoring import calibrate, measured, unmeasured
+
+__all__ = ["Sound", "audio_video", "load_sound"]
+
+RATE_HZ = 8000
+_LONGEST_S = 90
+_LAG_S = 2.0
+_SILENT_RMS = 1e-4
+# Offsets: detectable from 45 ms early to 125 ms late, acceptable to 90/185 ms (ITU-R BT.1359-1, 1998). A score of
+# 0.95, the default gate, lies at the 45 ms.
+_OFFSET_MS = ((25.0, 1.0), (45.0, 0.95), (90.0, 0.7), (185.0, 0.35), (500.0, 0.0))
+_GAP_S = ((0.12, 1.0), (0.2, 0.95), (0.5, 0.6), (1.5, 0.2), (4.0, 0.0))
+_MISSING_SHARE = ((0.01, 1.0), (0.03, 0.94), (0.15, 0.5), (0.5, 0.1), (1.0, 0.0))
+# Peak of the normalised correlation: the same sound re-encoded 0.97-1.0, other sound below 0.2.
+_UNLIKE = ((0.1, 1.0), (0.25, 0.94), (0.5, 0.6), (0.8, 0.1), (1.0, 0.0))
+_CLIPPED_SHARE = ((0.001, 1.0), (0.005, 0.94), (0.03, 0.5), (0.15, 0.1))
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Mono sound (N,) float32 at 8 kHz on the picture's time line: sample 0 sounds with frame 0."""
+
+    samples: NDArray[np.float32]
+    start_s: float
+    """Where the first sample of the file's sound lies; late start is positive."""
+    picture_s: float
+    """Duration of the picture."""
+
+    @property
+    def end_s(self) -> float:
+        return len(self.samples) / RATE_HZ
+
+    @property
+    def silent(self) -> bool:
+        return len(self.samples) == 0 or float(np.sqrt(np.mean(self.samples**2))) < _SILENT_RMS
+
+
+def load_sound(path: str) -> Sound | None:
+    """The first sound track of a clip, at most 90 s; None when there is none.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    with opened(path) as container:
+        if not container.streams.audio:
+            return None
+        starts, ends = [], []
+        if container.streams.video:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.pts is not None and packet.time_base is not None:
+                    starts.append(float(packet.pts * packet.time_base))
+                    ends.append(starts[-1] + float((packet.duration or 0) * packet.time_base))
+    zero_s, end_s = (min(starts), max(ends)) if starts else (0.0, 0.0)
+    with opened(path) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+        pieces: list[NDArray[np.float32]] = []
+        first_s: float | None = None
+        held = 0
+        for frame in container.decode(stream):
+            if first_s is None:
+                first_s = (frame.time or 0.0) - zero_s
+            for out in resampler.resample(frame):
+                pieces.append(_values(out))
+                held += len(pieces[-1])
+            if held > _LONGEST_S * RATE_HZ:
+                break
+        pieces += [_values(out) for out in resampler.resample(None)]
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
+    return Sound(_placed(samples, first_s or 0.0), first_s or 0.0, end_s - zero_s)
+
+
+def _values(frame: AudioFrame) -> NDArray[np.float32]:
+    return cast("NDArray[np.float32]", frame.to_ndarray()).ravel()
+
+
+def _placed(samples: NDArray[np.float32], start_s: float) -> NDArray[np.float32]:
+    shift = round(start_s * RATE_HZ)
+    if shift >= 0:
+        return np.concatenate([np.zeros(shift, dtype=np.float32), samples])
+    return samples[-shift:]
+
+
+def audio_video(sound: Sound | None, source: Sound | None) -> Measurement:
+    """The lowest of the calibrated parts: offset, length, audible share, likeness, clipping.
+
+    raw: `offset_ms` (positive: late) by cross-correlation with the source's sound, of the halves `drift_ms`,
+    `correlation` (peak, 0..1), `short_s` and `over_s` against the picture, `missing_share` of the source's
+    audible time, `clipped_share` beyond the source's, `start_s`.
+    """
+    name = "audio_video"
+    if source is None or source.silent:
+        if sound is None or sound.silent:
+            return measured(name, 1.0, "The source is silent, and so is the clip.", {"audible": 0.0})
+        over = max(0.0, sound.end_s - sound.picture_s)
+        short = max(0.0, sound.picture_s - sound.end_s)
+        score = min(calibrate(over, _GAP_S), calibrate(short, _GAP_S))
+        reason = "The clip has sound where the source has none; only its length could be judged."
+        return measured(name, score, reason, {"over_s": over, "short_s": short, "start_s": sound.start_s})
+    if sound is None:
+        return measured(name, 0.0, "The source has sound and the clip has none.", {"audible": 0.0})
+    if sound.silent:
+        return measured(
+            name, 0.0, "The source has sound and the clip's sound track is silent.", {"audible": 0.0}
+        )
+    return _compared(name, sound, source)
+
+
+def _compared(name: str, sound: Sound, source: Sound) -> Measurement:
+    wanted_s = min(sound.picture_s or source.end_s, source.end_s, float(_LONGEST_S))
+    end_s = min(sound.end_s, float(_LONGEST_S))
+    length = min(len(sound.samples), len(source.samples))
+    if length < RATE_HZ // 4:
+        return unmeasured(name, "There is less than a quarter of a second of sound to compare.")
+    offset, correlation = _offset_ms(sound.samples, source.samples)
+    drift = _drift_ms(sound.samples[:length], source.samples[:length])
+    raw = {
+        "offset_ms": offset,
+        "drift_ms": drift,
+        "correlation": correlation,
+        "short_s": max(0.0, wanted_s - end_s),
+        "over_s": max(0.0, sound.end_s - sound.picture_s - max(0.0, source.end_s - source.picture_s)),
+        "missing_share": _missing_share(sound.samples, source.samples, wanted_s),
+        "clipped_share": max(0.0, _clipped(sound.samples) - _clipped(source.samples)),
+        "start_s": sound.start_s,
+    }
+    parts = {
+        f"is {abs(offset):.0f} ms {'late' if offset > 0 else 'early'}": calibrate(abs(offset), _OFFSET_MS),
+        f"drifts by {abs(drift):.0f} ms": calibrate(abs(drift), _OFFSET_MS),
+        "is not the source's sound": calibrate(1 - correlation, _UNLIKE),
+        f"ends {raw['short_s']:.2f} s too early": calibrate(raw["short_s"], _GAP_S),
+        f"goes on {raw['over_s']:.2f} s after the picture": calibrate(raw["over_s"], _GAP_S),
+        f"is missing for {raw['missing_share']:.0%} of the time": calibrate(
+            raw["missing_share"], _MISSING_SHARE
+        ),
+        "is clipped": calibrate(raw["clipped_share"], _CLIPPED_SHARE),
+    }
+    fault = min(parts, key=lambda words: parts[words])
+    score = parts[fault]
+    reason = (
+        "The sound is there, in time and as long as the picture." if score >= 0.95 else f"The sound {fault}."
+    )
+    return measured(name, score, reason, raw)
+
+
+def _offset_ms(sound: NDArray[np.float32], source: NDArray[np.float32]) -> tuple[float, float]:
+    """Lag of `sound` behind `source`, at most 2 s, and the normalised correlation there."""
+    length = min(len(sound), len(source))
+    size = 1 << (2 * length - 1).bit_length()
+    here, there = sound[:length].astype(np.float64), source[:length].astype(np.float64)
+    cross = np.fft.irfft(np.fft.rfft(here, size) * np.conj(np.fft.rfft(there, size)), size)
+    reach = min(int(_LAG_S * RATE_HZ), length // 2)
+    lags = np.concatenate([cross[-reach:], cross[: reach + 1]])
+    place = int(np.argmax(lags))
+    lag = place - reach
+    a = here[max(0, lag) : length + min(0, lag)]
+    b = there[max(0, -lag) : length - max(0, lag)]
+    norm = float(np.sqrt(np.sum(a**2) * np.sum(b**2)))
+    return 1000.0 * lag / RATE_HZ, min(1.0, float(lags[place]) / norm) if norm > 0 else 0.0
+
+
+def _drift_ms(sound: NDArray[np.float32], source: NDArray[np.float32]) -> float:
+    """How much the offset changes from the first half to the second; 0 where a half is too short or unlike."""
+    half = len(sound) // 2
+    if half < RATE_HZ:
+        return 0.0
+    early, early_likeness = _offset_ms(sound[:half], source[:half])
+    late, late_likeness = _offset_ms(sound[half:], source[half:])
+    return late - early if min(early_likeness, late_likeness) > 0.5 else 0.0
+
+
+def _missing_share(sound: NDArray[np.float32], source: NDArray[np.float32], wanted_s: float) -> float:
+    """Share of 50 ms steps in which the source is audible and the clip is at least 26 dB below it."""
+    step = RATE_HZ // 20
+    count = int(wanted_s * RATE_HZ) // step
+    here, there = _levels(sound, count, step), _levels(source, count, step)
+    audible = there > max(_SILENT_RMS, 0.02 * float(np.max(there, initial=0.0)))
+    return float(np.mean(here[audible] < 0.05 * there[audible])) if np.any(audible) else 0.0
+
+
+def _levels(samples: NDArray[np.float32], count: int, step: int) -> NDArray[np.float64]:
+    padded = np.zeros(count * step)
+    kept = samples[: count * step]
+    padded[: len(kept)] = kept
+    return np.asarray(np.sqrt(np.mean(padded.reshape(count, step) ** 2, axis=1)), dtype=np.float64)
+
+
+def _clipped(samples: NDArray[np.float32]) -> float:
+    return float(np.mean(np.abs(samples) >= 0.985))

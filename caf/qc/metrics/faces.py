@@ -1,0 +1,104 @@
+"""Cat and human faces by OpenCV's cascades.
+
+Source: cascades shipped with OpenCV 4; scale 1.1 and 3 neighbours found cats in 0.65-1.00 of the frames of
+house-cat clips and gave no false alarm in 19 other pictures. They also take plush toys for cats, which
+`subject` sorts out by motion and by the reference.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from caf.qc.metrics.frames import Gray, Image, shrink_to_side
+
+__all__ = ["Box", "cat_faces", "close_up_cat_face", "human_faces"]
+
+_CAT = "haarcascade_frontalcatface_extended.xml"
+_HUMAN = "haarcascade_frontalface_alt2.xml"
+_CLOSE_UP_SIDE_PX = 160
+_CLOSE_UP_PAD = 0.3
+_TILTS_DEG = (0.0, 12.0, -12.0)
+
+
+class Box(NamedTuple):
+    """A face in pixels of the picture it was found in; may reach over the picture's edge."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.w / 2, self.y + self.h / 2
+
+
+@cache
+def _cascade(name: str) -> cv2.CascadeClassifier:
+    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
+
+
+def _gray(image: Image) -> Gray:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+
+
+def _boxes(found: Sequence[Sequence[int]]) -> list[Box]:
+    return sorted(Box(*(float(value) for value in box)) for box in found)
+
+
+def cat_faces(image: Image, within: Box | None = None) -> list[Box]:
+    """Upright cat faces, left to right; `within` limits the search to one region of the picture.
+
+    A face inside a larger face (a mouth taken for a face) is dropped.
+    """
+    x0, y0, x1, y1 = 0, 0, image.shape[1], image.shape[0]
+    if within is not None:
+        x0, y0 = max(0, int(within.x)), max(0, int(within.y))
+        x1, y1 = min(x1, int(within.x + within.w)), min(y1, int(within.y + within.h))
+        if min(x1 - x0, y1 - y0) < 32:
+            return []
+    gray = _gray(image[y0:y1, x0:x1])
+    found = _boxes(_cascade(_CAT).detectMultiScale(gray, 1.1, 3))
+    moved = [Box(box.x + x0, box.y + y0, box.w, box.h) for box in found]
+    return [box for box in moved if not any(_inside(box, other) for other in moved)]
+
+
+def _inside(box: Box, other: Box) -> bool:
+    if box.w >= other.w:
+        return False
+    x, y = box.centre
+    return other.x <= x <= other.x + other.w and other.y <= y <= other.y + other.h
+
+
+def close_up_cat_face(image: Image) -> Box | None:
+    """One face that fills most of the picture, also tilted by about 12 degrees or cut by the edges.
+
+    Searched on a small picture with a margin added, where only a large face can be found.
+    """
+    small = shrink_to_side(image, _CLOSE_UP_SIDE_PX)
+    scale = small.shape[1] / image.shape[1]
+    pad = round(_CLOSE_UP_PAD * max(small.shape[:2]))
+    gray = cv2.copyMakeBorder(_gray(small), pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+    height, width = gray.shape
+    least = int(0.45 * min(small.shape[:2]))
+    for tilt in _TILTS_DEG:
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), tilt, 1.0)
+        turned = cv2.warpAffine(gray, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        found = _boxes(_cascade(_CAT).detectMultiScale(turned, 1.1, 3, minSize=(least, least)))
+        if found:
+            box = max(found, key=lambda candidate: candidate.w)
+            back = cv2.invertAffineTransform(turn)
+            x, y = back[:, :2] @ np.array(box.centre) + back[:, 2] - pad
+            return Box((x - box.w / 2) / scale, (y - box.h / 2) / scale, box.w / scale, box.h / scale)
+    return None
+
+
+def human_faces(image: Image) -> list[Box]:
+    """Upright human faces of at least a twelfth of the picture's short side, left to right."""
+    least = max(24, min(image.shape[:2]) // 12)
+    found = _cascade(_HUMAN).detectMultiScale(_gray(image), 1.1, 5, minSize=(least, least))
+    return _boxes(found)

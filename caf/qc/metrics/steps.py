@@ -1,0 +1,111 @@
+"""How much each frame differs from the one before: the series behind stutter, freeze, glitch and seam."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.qc.metrics.frames import SeenFrame
+
+__all__ = ["StepCollector", "Steps"]
+
+Series = NDArray[np.float64]
+_CELLS = 8
+_SPOILED_LEVELS = 8.0
+"""Mean grey levels over a cell; the noise of coding moves a cell by 1-2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Per-frame series of a clip of T frames, grey levels 0..255 unless said otherwise."""
+
+    step: Series
+    """(T,) mean absolute difference to the frame before; [0] is 0."""
+    spoiled_cells: Series
+    """(T,) how many of 8x8 cells differ from both neighbouring frames although these two agree there."""
+    luma: Series
+    """(T,) mean."""
+    contrast: Series
+    """(T,) standard deviation within the frame."""
+    gain: Series
+    """(T,) natural logarithm of the brightness relative to frame 0, as the median cell sees it."""
+    seam: float
+    """Mean absolute difference of the last frame to the first."""
+    seam_gain: float
+    """Logarithm of the first frame's brightness over the last's, as the median cell sees it."""
+
+    @property
+    def frames(self) -> int:
+        return len(self.step)
+
+
+def _cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(picture, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _log_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Eight grey levels keep the noise of black cells out of the ratio.
+    return np.asarray(np.log(_cells(picture) + np.float32(8.0)), dtype=np.float32)
+
+
+class StepCollector:
+    """Holds two frames and a few numbers per frame, whatever the clip's length."""
+
+    def __init__(self) -> None:
+        self._step: list[float] = []
+        self._spoiled: list[int] = []
+        self._luma: list[float] = []
+        self._contrast: list[float] = []
+        self._gain_step: list[float] = []
+        self._first: NDArray[np.float32] | None = None
+        self._before: NDArray[np.float32] | None = None
+        self._last: NDArray[np.float32] | None = None
+        self._last_cells: NDArray[np.float32] | None = None
+        self._last_log: NDArray[np.float32] | None = None
+
+    def add(self, frame: SeenFrame) -> None:
+        tiny = frame.tiny
+        mean, deviation = cv2.meanStdDev(tiny)
+        self._luma.append(float(mean[0, 0]))
+        self._contrast.append(float(deviation[0, 0]))
+        logs = _log_cells(tiny)
+        if self._last is None or self._last_log is None:
+            self._first = tiny
+            self._step.append(0.0)
+            self._gain_step.append(0.0)
+            self._spoiled.append(0)
+        else:
+            difference = cv2.absdiff(tiny, self._last)
+            cells = _cells(np.asarray(difference, dtype=np.float32))
+            self._step.append(float(cv2.mean(difference)[0]))
+            self._gain_step.append(float(np.median(logs - self._last_log)))
+            self._note_spoiled(tiny, cells)
+            self._last_cells = cells
+        self._before, self._last, self._last_log = self._last, tiny, logs
+
+    def _note_spoiled(self, tiny: NDArray[np.float32], cells: NDArray[np.float32]) -> None:
+        """The frame before this one sticks out where it differs from both neighbours and they agree."""
+        if self._before is not None and self._last_cells is not None:
+            across = _cells(np.asarray(cv2.absdiff(tiny, self._before), dtype=np.float32))
+            both = np.minimum(cells, self._last_cells)
+            # Limbs that swing back leave a trace of their way; a spoiled region leaves none.
+            self._spoiled[-1] = int(
+                np.count_nonzero((across < 0.45 * both) & (both - across > _SPOILED_LEVELS))
+            )
+        self._spoiled.append(0)
+
+    def result(self) -> Steps:
+        seam, seam_gain = 0.0, 0.0
+        if self._first is not None and self._last is not None and self._last_log is not None:
+            seam = float(cv2.mean(cv2.absdiff(self._first, self._last))[0])
+            seam_gain = float(np.median(_log_cells(self._first) - self._last_log))
+        return Steps(
+            step=np.array(self._step),
+            spoiled_cells=np.array(self._spoiled, dtype=np.float64),
+            luma=np.array(self._luma),
+            contrast=np.array(self._contrast),
+            gain=np.cumsum(np.array(self._gain_step)),
+            seam=seam,
+            seam_gain=seam_gain,
+        )

@@ -1,0 +1,232 @@
+"""Who the clip is about: faces found in the samples, and the one subject followed through them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from caf.qc.metrics.appearance import (
+    Look,
+    blend,
+    costume_similarity,
+    face_similarity,
+    look_of,
+    look_similarity,
+)
+from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
+from caf.qc.metrics.poses import PosePoints, head_box
+from caf.qc.metrics.samples import Sample
+
+__all__ = ["Kind", "Scene", "Sighting", "Subject", "follow", "scan", "subject_of_picture"]
+
+_STRANGER = 9.0
+
+
+class Kind(StrEnum):
+    """What told where the subject is, from the surest to the least sure."""
+
+    CAT = "cat"
+    PERSON = "person"
+    POSE = "pose"
+    GUESS = "guess"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A possible subject in one sample."""
+
+    sample: Sample
+    box: Box
+    look: Look
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the scanned samples show; `sightings` has one list per scanned sample."""
+
+    samples: list[Sample]
+    sightings: list[list[Sighting]]
+    cat_samples: int
+    person_samples: int
+    person_scans: int
+
+    @property
+    def cat_share(self) -> float:
+        return self.cat_samples / max(1, len(self.samples))
+
+    @property
+    def person_share(self) -> float:
+        return self.person_samples / max(1, self.person_scans)
+
+    @property
+    def kind(self) -> Kind:
+        """What the clip shows; a person counts where cats are (next to) never seen."""
+        if self.cat_share >= 0.15 and self.cat_share >= self.person_share / 2:
+            return Kind.CAT
+        if self.person_share >= 0.34:
+            return Kind.PERSON
+        return Kind.CAT if self.cat_samples else Kind.GUESS
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The same subject in time order, at most once per sample."""
+
+    sightings: list[Sighting]
+    kind: Kind
+    candidates: int
+    """The most faces seen at once."""
+
+    @property
+    def look(self) -> Look:
+        return blend([sighting.look for sighting in self.sightings])
+
+
+def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
+    """Look for cats in every sample and for people in every third.
+
+    After a single cat the next sample is searched around it first; every fourth is searched in full.
+    """
+    sightings: list[list[Sighting]] = []
+    cats = persons = scans = misses = 0
+    known: list[Box] = []
+    for place, sample in enumerate(samples):
+        boxes = cat_faces(sample.image, _around(known)) if len(known) == 1 and place % 4 else []
+        boxes = boxes or cat_faces(sample.image)
+        if not boxes and (misses < 2 or place % 3 == 0):
+            close_up = close_up_cat_face(sample.image)
+            boxes = [close_up] if close_up else []
+            misses = 0 if close_up else misses + 1
+        known = boxes
+        cats += bool(boxes)
+        found = _sightings(sample, boxes, Kind.CAT)
+        if place % 3 == 0 or (persons and not cats):
+            people = [
+                face for face in human_faces(sample.image) if not any(_overlap(face, box) for box in boxes)
+            ]
+            scans += 1
+            persons += bool(people)
+            found += _sightings(sample, people, Kind.PERSON)
+        if (
+            pose is not None
+            and (head := head_box(pose, sample))
+            and not any(_overlap(head, box) for box in boxes)
+        ):
+            found += _sightings(sample, [head], Kind.POSE)
+        sightings.append(found)
+    return Scene(list(samples), sightings, cats, persons, scans)
+
+
+def _around(boxes: list[Box]) -> Box:
+    (box,) = boxes
+    return Box(box.x - box.w, box.y - box.h, 3 * box.w, 3 * box.h)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    (x, y), (u, v) = one.centre, other.centre
+    return abs(x - u) < (one.w + other.w) / 2 and abs(y - v) < (one.h + other.h) / 2
+
+
+def _sightings(sample: Sample, boxes: Sequence[Box], kind: Kind) -> list[Sighting]:
+    looks = [(box, look_of(sample.image, box)) for box in boxes]
+    return [Sighting(sample, box, look, kind) for box, look in looks if look is not None]
+
+
+def _guess(sample: Sample) -> list[Sighting]:
+    height, width = sample.image.shape[:2]
+    side = 0.4 * min(height, width)
+    return _sightings(sample, [Box((width - side) / 2, 0.4 * height - side / 2, side, side)], Kind.GUESS)
+
+
+def subject_of_picture(sample: Sample) -> Sighting | None:
+    """The largest face of a reference picture, or its middle when no face is found."""
+    scene = scan([sample])
+    found = scene.sightings[0] or _guess(sample)
+    kinds = [Kind.CAT, Kind.PERSON, Kind.POSE, Kind.GUESS]
+    return min(found, key=lambda sighting: (kinds.index(sighting.kind), -sighting.box.w), default=None)
+
+
+def follow(scene: Scene, like: Look | None, pose: PosePoints | None = None) -> Subject | None:
+    """The subject that looks most like `like`, else the one seen most, largest, most central and moving.
+
+    None when a clip has no sample at all.
+    """
+    kind = scene.kind
+    wanted = (Kind.CAT, Kind.POSE) if kind is Kind.CAT else (Kind.PERSON, Kind.POSE)
+    seen = [[one for one in sample if one.kind in wanted] for sample in scene.sightings]
+    if not any(seen):
+        seen, kind = [_guess(sample) for sample in scene.samples], Kind.GUESS
+    if not any(seen):
+        return None
+    model = _best_match(seen, like) if like is not None else _most_prominent(seen, pose)
+    return Subject(_chain(seen, model), kind, max(len(found) for found in seen))
+
+
+def _best_match(seen: list[list[Sighting]], like: Look) -> Sighting:
+    """The third best match among each sample's best: one or two lucky ones do not decide."""
+
+    def match(sighting: Sighting) -> float:
+        look = sighting.look
+        return 0.6 * face_similarity(like, look) + 0.4 * costume_similarity(like, look)
+
+    best = sorted((max(found, key=match) for found in seen if found), key=match)
+    return best[max(0, len(best) - 3)]
+
+
+def _most_prominent(seen: list[list[Sighting]], pose: PosePoints | None) -> Sighting:
+    flat = [sighting for found in seen for sighting in found]
+
+    def prominence(sighting: Sighting) -> float:
+        height, width = sighting.sample.image.shape[:2]
+        x, y = sighting.box.centre
+        off_centre = np.hypot(x / width - 0.5, y / height - 0.4)
+        kin = [max(found, key=lambda other: _kinship(sighting, other)) for found in seen if found]
+        support = sum(_kinship(sighting, other) for other in kin)
+        # Toys and pictures taken for cats stay where they are; the one the clip is about moves.
+        roaming = float(np.median([_distance(sighting.box, other.box) for other in kin]))
+        posed = 1.0
+        if pose is not None and (head := head_box(pose, sighting.sample)) and _overlap(head, sighting.box):
+            posed = 2.0
+        lively = 0.1 + min(1.0, roaming)
+        return float(support * np.sqrt(sighting.look.area_px) * np.exp(-off_centre) * lively * posed)
+
+    return max(flat, key=prominence)
+
+
+def _kinship(one: Sighting, other: Sighting) -> float:
+    return look_similarity(one.look, other.look) * float(np.exp(-_distance(one.box, other.box) / 3))
+
+
+def _distance(one: Box, other: Box) -> float:
+    (x, y), (u, v) = one.centre, other.centre
+    return float(np.hypot(x - u, y - v)) / max(one.w, other.w)
+
+
+def _chain(seen: list[list[Sighting]], model: Sighting) -> list[Sighting]:
+    """One sighting per sample: alike to the model and near where the subject last was, from the model both ways."""
+    start = next(place for place, found in enumerate(seen) if any(one is model for one in found))
+    forward = _walk(seen[start + 1 :], model)
+    backward = _walk(seen[:start][::-1], model)
+    return [*backward[::-1], model, *forward]
+
+
+def _walk(seen: list[list[Sighting]], model: Sighting) -> list[Sighting]:
+    last = model
+    chain: list[Sighting] = []
+    for found in seen:
+        matches = [(_mismatch(model, last, one), place) for place, one in enumerate(found)]
+        mismatch, place = min(matches, default=(_STRANGER, 0))
+        if mismatch < _STRANGER:
+            last = found[place]
+            chain.append(last)
+    return chain
+
+
+def _mismatch(model: Sighting, last: Sighting, one: Sighting) -> float:
+    """Low for the model's look anywhere; a changed look still counts in the place of the last sighting."""
+    alike, away = look_similarity(model.look, one.look), _distance(one.box, last.box)
+    if alike >= 0.78 or (alike >= 0.4 and away < 0.8):
+        return 1 - alike + 0.1 * min(3.0, away)
+    return _STRANGER

@@ -1,0 +1,223 @@
+"""The camera's path and what moves against it, from corner points followed through the clip.
+
+Points are chosen anew every `BLOCK` frames. Within a block the camera's motion is the similarity (shift, turn,
+scale) on which the largest group of points agrees, found by RANSAC: the background, as long as no single
+moving thing carries more points.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.qc.metrics.frames import Gray, SeenFrame
+
+__all__ = ["BLOCK", "GRID", "BlockCells", "CameraPath", "TrackCollector", "smoothing_residual"]
+
+BLOCK = 12
+"""Frames over which one set of points is followed."""
+GRID = (9, 16)
+"""Rows and columns of cells in which the residual motion is gathered (turned for portrait clips)."""
+_MIN_POINTS = 12
+_LOST_LEVELS = 22.0
+"""Median grey difference between a point's neighbourhoods above which the frames show different things."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCells:
+    """One point of one block: its cell, and how it moved against the camera (pixels of the small frame)."""
+
+    cell: NDArray[np.int64]
+    """(N,) row * columns + column."""
+    sway: Floats
+    """(N,) RMS residual over the block after its straight-line part is taken away."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPath:
+    """Frame to frame camera motion, in per mille of the frame's diagonal."""
+
+    shift: Floats
+    """(T, 4) cumulated x, y, and turn and zoom as the motion they cause half way to the corners."""
+    known: NDArray[np.bool_]
+    """(T,) False where too few points could be followed from the frame before."""
+    blocks: list[BlockCells]
+    grid: tuple[int, int]
+    diagonal_px: float
+    """Of the small frame."""
+
+
+@dataclass(slots=True)
+class _Block:
+    alive: NDArray[np.bool_]
+    at: list[NDArray[np.float32]]
+
+
+class TrackCollector:
+    """Follows points; holds one frame, one block of point positions and a few numbers per frame."""
+
+    def __init__(self) -> None:
+        self._last: Gray | None = None
+        self._block: _Block | None = None
+        self._shift: list[Floats] = [np.zeros(4)]
+        self._known: list[bool] = [True]
+        self._blocks: list[BlockCells] = []
+        self._grid = GRID
+        self._diagonal = 1.0
+
+    def add(self, frame: SeenFrame) -> None:
+        small = frame.small
+        if self._last is None:
+            height, width = small.shape
+            self._grid = GRID if width >= height else (GRID[1], GRID[0])
+            self._diagonal = float(np.hypot(width, height))
+            self._start_block(small)
+        elif not self._follow(self._last, small):
+            self._finish_block()
+            self._lose()
+            self._start_block(small)
+        elif self._block is not None and len(self._block.at) > BLOCK:
+            self._finish_block()
+            self._start_block(small)
+        self._last = small
+
+    def result(self) -> CameraPath:
+        self._finish_block()
+        return CameraPath(
+            shift=np.array(self._shift),
+            known=np.array(self._known, dtype=bool),
+            blocks=self._blocks,
+            grid=self._grid,
+            diagonal_px=self._diagonal,
+        )
+
+    def _lose(self) -> None:
+        self._shift.append(self._shift[-1])
+        self._known.append(False)
+
+    def _start_block(self, small: Gray) -> None:
+        corners = cv2.goodFeaturesToTrack(small, 220, 0.01, max(6.0, self._diagonal / 40))
+        self._block = None
+        if corners is not None and len(corners) >= _MIN_POINTS:
+            points = np.asarray(corners, dtype=np.float32)[:, 0]
+            self._block = _Block(np.ones(len(points), dtype=bool), [points])
+
+    def _follow(self, last: Gray, small: Gray) -> bool:
+        """False when nothing can be followed: no texture, a cut, or a spoiled frame."""
+        block = self._block
+        if block is None:
+            return False
+        here = block.at[-1].reshape(-1, 1, 2)
+        there, found, fault = cv2.calcOpticalFlowPyrLK(
+            last, small, here, None, winSize=(13, 13), maxLevel=3, criteria=(3, 12, 0.02)
+        )
+        alive = block.alive & (found[:, 0] == 1)
+        # A cut leaves the points somewhere, but nothing there looks like what they came from.
+        if alive.sum() < _MIN_POINTS or float(np.median(fault[alive, 0])) > _LOST_LEVELS:
+            return False
+        block.alive = alive
+        block.at.append(there[:, 0])
+        return True
+
+    def _finish_block(self) -> None:
+        """The camera's motion over the block, from the points that agree on it throughout."""
+        block, self._block = self._block, None
+        if block is None or len(block.at) < 2 or self._last is None:
+            return
+        positions = np.ascontiguousarray(np.stack(block.at)[:, block.alive], dtype=np.float64)
+        motion, residual, support = _camera(positions)
+        base, height, width = self._shift[-1], *self._last.shape
+        for matrix, agreed in zip(motion[1:], support[1:], strict=True):
+            if agreed:
+                self._shift.append(base + _at_corners(matrix, width, height, self._diagonal))
+                self._known.append(True)
+            else:
+                self._lose()
+        if len(positions) >= BLOCK // 2:
+            rows, columns = self._grid
+            x, y = positions[0, :, 0], positions[0, :, 1]
+            cell = (y * rows / height).astype(np.int64) * columns + (x * columns / width).astype(np.int64)
+            self._blocks.append(BlockCells(cell, _sway(residual)))
+
+
+def _camera(positions: Floats) -> tuple[list[Floats], Floats, list[bool]]:
+    """Similarity from the block's first frame to each, residuals (F, N, 2), and whether enough points agree.
+
+    RANSAC frame by frame first; then all frames again by least squares over the points that were inliers
+    more often than not, so that the same points carry the whole block.
+    """
+    start = positions[0]
+    votes = np.zeros(len(start))
+    for place in positions[1:]:
+        matrix, inliers = cv2.estimateAffinePartial2D(start, place, ransacReprojThreshold=0.5)
+        if matrix is not None and inliers is not None:
+            votes += np.asarray(inliers)[:, 0]
+    steady = votes > 0.6 * (len(positions) - 1)
+    enough = int(steady.sum()) >= _MIN_POINTS
+    chosen = steady if enough else np.ones(len(start), dtype=bool)
+    motion = [_least_squares(start[chosen], place[chosen]) for place in positions]
+    residual = np.stack(
+        [
+            place - (start @ matrix[:, :2].T + matrix[:, 2])
+            for place, matrix in zip(positions, motion, strict=True)
+        ]
+    )
+    return motion, residual, [enough] * len(positions)
+
+
+def _least_squares(here: Floats, there: Floats) -> Floats:
+    """The similarity (2, 3) that maps `here` to `there` best.
+
+    Source: S. Umeyama, IEEE PAMI 13 (1991), in two dimensions with complex numbers.
+    """
+    z, w = here[:, 0] + 1j * here[:, 1], there[:, 0] + 1j * there[:, 1]
+    z_mean, w_mean = z.mean(), w.mean()
+    spread = float(np.sum(np.abs(z - z_mean) ** 2))
+    turn = np.sum(np.conj(z - z_mean) * (w - w_mean)) / spread if spread > 0 else 1.0 + 0j
+    shift = w_mean - turn * z_mean
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def _at_corners(matrix: Floats, width: int, height: int, diagonal: float) -> Floats:
+    """Shift of the centre, and turn and zoom as what they move half way to the corners, per mille of the diagonal."""
+    centre = np.array([width / 2, height / 2])
+    shift = matrix[:, :2] @ centre + matrix[:, 2] - centre
+    half_way = diagonal / 4
+    turn = np.arctan2(matrix[1, 0], matrix[0, 0]) * half_way
+    zoom = (np.hypot(matrix[0, 0], matrix[1, 0]) - 1) * half_way
+    return np.array([shift[0], shift[1], turn, zoom]) * (1000 / diagonal)
+
+
+def _sway(residual: Floats) -> Floats:
+    """RMS over time of (F, N, 2) residuals without their mean and slope: parallax is straight, sway is not."""
+    time = np.arange(len(residual)) - (len(residual) - 1) / 2
+    centred = residual - residual.mean(axis=0)
+    slope = np.tensordot(time, centred, axes=1) / np.sum(time**2)
+    swaying = centred - time[:, None, None] * slope
+    return np.asarray(np.sqrt(np.mean(np.sum(swaying**2, axis=2), axis=0)), dtype=np.float64)
+
+
+def smoothing_residual(series: Floats, window: int = 15, degree: int = 2) -> Floats:
+    """What a local polynomial does not explain: (T,) or (T, C) minus its Savitzky-Golay smoothing.
+
+    At the ends the polynomial of the first and last full window is used.
+
+    Source: A. Savitzky, M. Golay, Analytical Chemistry 36 (1964).
+    """
+    length = len(series)
+    window = min(window, length if length % 2 else length - 1)
+    if window <= degree + 1:
+        return np.zeros_like(series)
+    half = window // 2
+    basis = np.vander(np.arange(window) - half, degree + 1).astype(np.float64)
+    keep = np.eye(window) - basis @ np.linalg.pinv(basis)
+    columns = series.reshape(length, -1)
+    result = np.empty_like(columns)
+    windows = np.lib.stride_tricks.sliding_window_view(columns, window, axis=0)
+    result[half : length - half] = windows @ keep[half]
+    result[:half] = keep[:half] @ columns[:window]
+    result[length - half :] = keep[half + 1 :] @ columns[length - window :]
+    return result.reshape(series.shape)
