@@ -1,0 +1,26 @@
+"""What all tests stand on: asyncio as anyio's backend, a clean environment, properties without a stopwatch."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+KEPT = ("CAF_CACHE_DIR", "CAF_MODEL_")
+"""Where the pose model is: a property of the machine, and no test's subject."""
+
+# A busy machine is slow, not wrong; a failure prints what it takes to see it again.
+settings.register_profile(
+    "caf", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.load_profile("caf")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_from_the_users_settings() -> None:
+    for name in [name for name in os.environ if name.startswith("CAF_") and not name.startswith(KEPT)]:
+        del os.environ[name]
