@@ -1,10 +1,10 @@
 """Turns a batch of requests into one transaction, and knows the end of every stream while it does."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from eventstore._rows import COLUMNS, Names, to_event
 from eventstore.chain import GENESIS, link
@@ -12,10 +12,9 @@ from eventstore.checks import check_checkpoint, id_bytes, repeated_append
 from eventstore.errors import EventStoreError, InvalidArgument, VersionConflict
 from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent
 
-if TYPE_CHECKING:
-    from eventstore._writer import Answer, Request
+__all__ = ["Answer", "Ledger", "Request"]
 
-__all__ = ["Ledger"]
+Answer = Appended | EventStoreError
 
 _ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?)"
 _INSERTS: Final = {
@@ -25,10 +24,36 @@ _INSERTS: Final = {
 """One statement for many rows costs half of many statements; few sizes keep the prepared ones few."""
 _PAGE: Final = 4096
 _CACHED_NAMES: Final = 100_000
+_NEW_STREAM: Final = "INSERT INTO streams (name) VALUES (?)"
 _SAVE: Final = (
     "INSERT INTO checkpoints (consumer, position, saved_at_ms) VALUES (?1, ?2, ?3)"
     " ON CONFLICT (consumer) DO UPDATE SET position = ?2, saved_at_ms = ?3"
 )
+
+
+class Request:
+    """One append on its way to the disk; nobody wants it any more once `answer` is done."""
+
+    __slots__ = ("answer", "checkpoint", "events", "expected_version", "ids", "size", "stream")
+
+    def __init__(
+        self,
+        stream: str,
+        events: Sequence[NewEvent],
+        ids: list[bytes],
+        expected_version: int,
+        checkpoint: Checkpoint | None,
+        answer: "asyncio.Future[Appended]",
+    ) -> None:
+        self.stream = stream
+        self.events = events
+        self.ids = ids
+        self.expected_version = expected_version
+        self.checkpoint = checkpoint
+        self.answer = answer
+        self.size = 0
+        for event in events:
+            self.size += len(event.data) + len(event.metadata) + 150
 
 
 class _Repeated(Exception):  # noqa: N818 - a signal inside this module
@@ -42,11 +67,8 @@ class Ledger:
     others append moves its end.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, path: Path, busy_s: float, clock_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, busy_s: float, clock_ms: Callable[[], int]) -> None:
         self._db = connection
-        self._path = path
         self._busy_s = busy_s
         self._clock_ms = clock_ms
         self._head = 0
@@ -54,41 +76,44 @@ class Ledger:
         self._streams: dict[str, tuple[int, int]] = {}
         self._types: dict[tuple[str, int], int] = {}
         self._correlations: dict[str, int] = {}
+        self._causes: dict[str, bytes | str] = {}
         self.wal_pages = 0
         """About how many pages were written to the WAL since the last checkpoint."""
 
-    def commit(self, batch: "list[Request]") -> "Sequence[Answer]":
-        """Record the batch in one transaction and sync it; one answer for each request, in order.
+    def apply(self, batch: Sequence[Request], *, wait: bool) -> Sequence[Answer]:
+        """Write the batch into a transaction and leave that open; one answer for each request, in order.
 
-        A refused request leaves the others alone. Raises `sqlite3.Error` or `EventStoreError` if nothing
-        at all was recorded.
+        A refused request leaves the others alone. Raises `sqlite3.Error` or `EventStoreError`, and leaves
+        no transaction, if nothing at all can be written; with SQLITE_BUSY at once unless `wait`.
         """
+        self._begin(wait)
         try:
-            return self._transaction(batch, careful=False)
-        except _Repeated:
-            return self._transaction(batch, careful=True)
+            try:
+                return self._apply(batch, careful=False)
+            except _Repeated:
+                self._roll_back()
+                self._begin(wait)
+                return self._apply(batch, careful=True)
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def commit(self) -> None:
+        """Make what was applied durable, or take all of it back and raise `sqlite3.Error`."""
+        try:
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
 
     def checkpoint_wal(self) -> None:
         """Move what readers no longer need in the WAL into the database, and its file's growth to an end."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         self.wal_pages = 0
 
-    def _transaction(self, batch: "list[Request]", *, careful: bool) -> "Sequence[Answer]":
-        self._begin()
-        try:
-            self._look_at_the_end()
-            answers = self._apply(batch, careful)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._forget()
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        return answers
-
-    def _begin(self) -> None:
+    def _begin(self, wait: bool) -> None:
         wait_s = 0.0001
-        deadline = time.monotonic() + self._busy_s
+        deadline = time.monotonic() + self._busy_s if wait else 0.0
         while True:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -100,6 +125,11 @@ class Ledger:
             else:
                 return
 
+    def _roll_back(self) -> None:
+        self._forget()
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
     def _look_at_the_end(self) -> None:
         head = self._db.execute("SELECT max(position) FROM events").fetchone()[0] or 0
         if head != self._head:
@@ -107,7 +137,7 @@ class Ledger:
             self._head = head
             row = self._db.execute("SELECT digest FROM events WHERE position = ?", (head,)).fetchone()
             self._digest = row[0] if row else GENESIS
-        elif max(len(self._streams), len(self._correlations), len(self._types)) > _CACHED_NAMES:
+        elif len(self._streams) + len(self._correlations) + len(self._causes) > _CACHED_NAMES:
             self._forget_names()
 
     def _forget(self) -> None:
@@ -116,10 +146,12 @@ class Ledger:
 
     def _forget_names(self) -> None:
         self._streams.clear()
+        self._causes.clear()
         self._types.clear()
         self._correlations.clear()
 
-    def _apply(self, batch: "list[Request]", careful: bool) -> "Sequence[Answer]":
+    def _apply(self, batch: Sequence[Request], *, careful: bool) -> Sequence[Answer]:
+        self._look_at_the_end()
         now_ms = self._clock_ms()
         answers: list[Answer] = []
         rows: list[object] = []
@@ -135,33 +167,35 @@ class Ledger:
                 answers.append(error)
                 continue
             answers.append(answer)
-            if not answer.repeated and request.events:
-                size += self._write(request, answer.first_version, now_ms, rows)
+            if request.events and not answer.repeated:
+                self._write(request, answer.first_version, now_ms, rows)
+                size += request.size
         self._insert(rows)
         for checkpoint in checkpoints:
             self._db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, now_ms))
         self.wal_pages += 5 + size // _PAGE
         return answers
 
-    def _decide(self, request: "Request", careful: bool, pending: list[object]) -> Appended:
-        stream, events = request.stream, request.events
-        version = self._stream(stream)[1]
-        conflict = request.expected_version not in (ANY, version)
+    def _decide(self, request: Request, careful: bool, pending: list[object]) -> Appended:
+        stream, count, expected = request.stream, len(request.events), request.expected_version
+        version = (self._streams.get(stream) or self._stream(stream))[1]
+        conflict = expected not in (ANY, version)
         if careful or conflict:
             # The same append may have come just before in this batch.
             self._insert(pending)
             known = [self._find(event_id) for event_id in request.ids]
-            answer = repeated_append(stream, events, known)
+            answer = repeated_append(stream, request.events, known)
             if answer is not None:
                 return answer
         if conflict:
-            raise VersionConflict(stream, request.expected_version, version)
+            raise VersionConflict(stream, expected, version)
+        head = self._head
         return Appended(
             stream=stream,
             first_version=version + 1,
-            last_version=version + len(events),
-            first_position=self._head + 1,
-            last_position=self._head + len(events),
+            last_version=version + count,
+            first_position=head + 1,
+            last_position=head + count,
             repeated=False,
         )
 
@@ -169,33 +203,37 @@ class Ledger:
         row = self._db.execute(f"SELECT {COLUMNS} FROM events WHERE event_id = ?", (event_id,)).fetchone()  # noqa: S608
         return None if row is None else to_event(row, Names(self._db))
 
-    def _write(self, request: "Request", version: int, now_ms: int, rows: list[object]) -> int:
-        """Add the request's rows to `rows`; returns their size in bytes, about."""
+    def _write(self, request: Request, version: int, now_ms: int, rows: list[object]) -> None:
+        """Add the request's rows to `rows`."""
         stream = request.stream
-        key = self._stream_key(stream)
-        position, digest, size = self._head, self._digest, 0
+        key = self._streams.get(stream, (0, 0))[0] or self._new_key(_NEW_STREAM, (stream,))
+        position, digest = self._head, self._digest
         for event, event_id in zip(request.events, request.ids, strict=True):
             position += 1
             digest = link(digest, position, stream, version, now_ms, event)
-            correlation, cause = event.correlation_id, event.causation_id
+            kind, correlation, cause = (
+                (event.type, event.type_version),
+                event.correlation_id,
+                event.causation_id,
+            )
             rows += (
                 position,
                 key,
                 version,
-                self._type_key(event),
+                self._types.get(kind) or self._type_key(kind),
                 now_ms,
                 event_id,
-                None if correlation is None else self._correlation_key(correlation),
-                None if cause is None else id_bytes(cause) or cause,
+                None
+                if correlation is None
+                else self._correlations.get(correlation) or self._correlation_key(correlation),
+                None if cause is None else self._causes.get(cause) or self._cause(cause),
                 event.metadata,
                 digest,
                 event.data,
             )
             version += 1
-            size += len(event.data) + len(event.metadata) + 150
         self._head, self._digest = position, digest
         self._streams[stream] = (key, version - 1)
-        return size
 
     def _insert(self, rows: list[object]) -> None:
         start, width = 0, 11
@@ -225,27 +263,22 @@ class Ledger:
                 self._streams[name] = known
         return known
 
-    def _stream_key(self, name: str) -> int:
-        key = self._stream(name)[0]
-        return key or self._new_key("INSERT INTO streams (name) VALUES (?)", (name,))
+    def _cause(self, name: str) -> bytes | str:
+        raw = self._causes[name] = id_bytes(name) or name
+        return raw
 
-    def _type_key(self, event: NewEvent) -> int:
-        name = (event.type, event.type_version)
-        key = self._types.get(name)
-        if key is None:
-            sql = "SELECT type_key FROM types WHERE type = ? AND type_version = ?"
-            row = self._db.execute(sql, name).fetchone()
-            insert = "INSERT INTO types (type, type_version) VALUES (?, ?)"
-            key = self._types[name] = row[0] if row else self._new_key(insert, name)
+    def _type_key(self, kind: tuple[str, int]) -> int:
+        sql = "SELECT type_key FROM types WHERE type = ? AND type_version = ?"
+        row = self._db.execute(sql, kind).fetchone()
+        insert = "INSERT INTO types (type, type_version) VALUES (?, ?)"
+        key = self._types[kind] = row[0] if row else self._new_key(insert, kind)
         return key
 
     def _correlation_key(self, name: str) -> int:
-        key = self._correlations.get(name)
-        if key is None:
-            sql = "SELECT correlation_key FROM correlations WHERE correlation_id = ?"
-            row = self._db.execute(sql, (name,)).fetchone()
-            insert = "INSERT INTO correlations (correlation_id) VALUES (?)"
-            key = self._correlations[name] = row[0] if row else self._new_key(insert, (name,))
+        sql = "SELECT correlation_key FROM correlations WHERE correlation_id = ?"
+        row = self._db.execute(sql, (name,)).fetchone()
+        insert = "INSERT INTO correlations (correlation_id) VALUES (?)"
+        key = self._correlations[name] = row[0] if row else self._new_key(insert, (name,))
         return key
 
     def _new_key(self, sql: str, values: tuple[str | int, ...]) -> int:

@@ -34,25 +34,34 @@ class FileLock:
                 remedy="Name a folder that exists and can be written.",
             ) from error
 
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def acquire(self) -> None:
         """Wait for the lock; raises `StoreBusy` after the time-out."""
         wait_s = 0.00005
         deadline = 0.0
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                now = time.monotonic()
-                deadline = deadline or now + self._busy_s
-                if now >= deadline:
-                    raise StoreBusy(
-                        f"Another process has been writing to {self._path} for {self._busy_s:g} s.",
-                        remedy="Find out whether it hangs, then append again.",
-                    ) from None
-                time.sleep(wait_s)
-                wait_s = min(wait_s * 1.5, 0.002)
-            else:
-                return
+        while not self.try_acquire():
+            now = time.monotonic()
+            deadline = deadline or now + self._busy_s
+            if now >= deadline:
+                raise StoreBusy(
+                    f"Another process has been writing to {self._path} for {self._busy_s:g} s.",
+                    remedy="Find out whether it hangs, then append again.",
+                )
+            time.sleep(wait_s)
+            wait_s = min(wait_s * 1.5, 0.002)
 
     def release(self) -> None:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)

@@ -12,8 +12,9 @@ from typing import Any, Final, Literal, Self, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
+from eventstore._ledger import Request
 from eventstore._reader import Reader, Readers, Slice
-from eventstore._writer import Answer, Request, Writer
+from eventstore._writer import Writer
 from eventstore.checks import check_append, check_checkpoint, check_range
 from eventstore.errors import EventStoreError, StoreClosed, StoreReadOnly
 from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport, Witness
@@ -26,8 +27,6 @@ Synchronous = Literal["FULL", "NORMAL", "OFF"]
 """FULL: acknowledged means on disk. NORMAL: a power cut may take the last moments, a crash of the process
 nothing. OFF: for logs that nobody will miss."""
 
-_WAITING: Final = 4096
-"""Appends that may wait for the writer; more of them wait for their turn to wait."""
 _FIRST_SLICE: Final = 256
 _SLICE: Final = 2048
 _POLL_S: Final = 0.005
@@ -74,7 +73,6 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = anyio.CapacityLimiter(4)
-        self._waiting = anyio.Semaphore(_WAITING, fast_acquire=True)
         self._news = anyio.Event()
         self._closed = False
         self._listeners = 0
@@ -108,25 +106,19 @@ class SqliteStore:
     ) -> Self:
         if read_only:
             return cls(Readers(path, busy_s), path)
-        pending: list[SqliteStore] = []
-        writer = Writer(
-            path,
-            synchronous=synchronous,
-            busy_s=busy_s,
-            clock_ms=clock_ms,
-            deliver=lambda answers, count: pending[0]._delivered(answers, count),
-        )
+        writer = Writer(path, synchronous=synchronous, busy_s=busy_s, clock_ms=clock_ms)
         try:
             store = cls(Readers(path, busy_s), path)
         except BaseException:
-            writer.close()
+            writer.abandon()
             raise
         store._writer = writer
-        pending.append(store)
         return store
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        if self._writer is not None:
+            self._writer.attach(loop, self._wake)
 
     async def append(
         self,
@@ -159,48 +151,17 @@ class SqliteStore:
         expected_version: int,
         checkpoint: Checkpoint | None,
     ) -> Appended:
-        await self._waiting.acquire()
         if self._closed:
-            self._waiting.release()
             raise StoreClosed
         if self._writer is None or self._loop is None:
-            self._waiting.release()
             raise StoreReadOnly(
                 f"{self.path} was opened for reading only.", remedy="Open it without read_only."
             )
+        # A caller that is cancelled here cancels the answer: the writer then skips the request if it has
+        # not begun with it; else it is recorded whole.
         answer: asyncio.Future[Appended] = self._loop.create_future()
-        request = Request(stream, events, ids, expected_version, checkpoint, answer)
-        self._writer.put(request)
-        try:
-            return await answer
-        finally:
-            # The writer skips it if it has not begun; else it is recorded whole.
-            request.wanted = False
-
-    def _delivered(self, answers: list[tuple[Request, Answer]], count: int) -> None:
-        """In the writer's thread."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._resolve, answers, count)
-        except RuntimeError:
-            # The loop was closed without closing the store: nobody is left to be told.
-            return
-
-    def _resolve(self, answers: list[tuple[Request, Answer]], count: int) -> None:
-        for _ in range(count):
-            self._waiting.release()
-        news = False
-        for request, answer in answers:
-            future = request.token
-            assert isinstance(future, asyncio.Future)
-            if isinstance(answer, Appended):
-                news = news or not answer.repeated
-                if not future.done():
-                    future.set_result(answer)
-            elif not future.done():
-                future.set_exception(answer)
-        if news:
-            self._wake()
+        await self._writer.put(Request(stream, events, ids, expected_version, checkpoint, answer))
+        return await answer
 
     def _wake(self) -> None:
         self._news.set()
@@ -351,7 +312,7 @@ class SqliteStore:
             self._readers.close()
             self._drop_poller()
             if self._writer is not None:
-                await run_sync(self._writer.close)
+                await self._writer.close()
             self._wake()
 
     async def __aenter__(self) -> Self:
