@@ -70,7 +70,7 @@ def _landmarker(model: str, still: bool) -> Iterator[Any]:
     )
     try:
         landmarker = mp.tasks.vision.PoseLandmarker.create_from_options(options)
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, FileNotFoundError) as error:
         raise UnavailableError(
             f"The pose model {model} cannot be loaded: {error}.",
             remedy="Remove that file and run 'caf models fetch', or configure another model.",

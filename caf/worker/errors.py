@@ -38,7 +38,7 @@ class WorkerCrashedError(WorkerError):
         said = f'; its last words: "{last_words}"' if last_words else ""
         super().__init__(
             task,
-            f"The child process for the task '{task}' ended with {cause} before it had answered{said}.",
+            f"The child process for the task '{task}' ended with {cause} instead of an answer{said}.",
             remedy="Try again; if it happens with this clip every time, convert the clip to H.264 first.",
             transient=True,
         )

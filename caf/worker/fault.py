@@ -13,6 +13,9 @@ __all__ = ["fault_of"]
 _OPENCV_NO_MEMORY: Final = -4
 """cv2.error.code for a failed allocation. Source: OpenCV, cv::Error::StsNoMem."""
 
+_NO_ROOM_FOR_CODE: Final = ("failed to map segment", "Cannot allocate memory")
+"""How the dynamic loader says that a library does not fit below the limit. Source: glibc."""
+
 
 def fault_of(error: Exception) -> Fault:
     """What the caller is told; anything that is not a CafError becomes the nearest one."""
@@ -30,13 +33,13 @@ def fault_of(error: Exception) -> Fault:
 def _as_told(error: Exception) -> CafError:
     if isinstance(error, CafError):
         return error
+    if _is_want_of_memory(error):
+        return CafError("Out of memory.", remedy="", kind="out_of_memory")
     if isinstance(error, ImportError | OSError) and getattr(error, "errno", None) is None:
         try:
             require_system_libraries()
         except UnavailableError as missing:
             return missing
-    if isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY:
-        return CafError("Out of memory.", remedy="", kind="out_of_memory")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" while writing {error.filename}" if error.filename else ""
         return TryAgainError(
@@ -50,6 +53,12 @@ def _as_told(error: Exception) -> CafError:
         remedy="This is a defect of caf or of a library it uses; please report it with the log.",
         kind="task_failed",
     )
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    if isinstance(error, ImportError | OSError):
+        return any(sign in str(error) for sign in _NO_ROOM_FOR_CODE)
+    return isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY
 
 
 def _encodable(text: str) -> str:

@@ -1,7 +1,5 @@
 """The caller's side: a child process that is started at the first call, kept warm, and replaced."""
 
-import contextlib
-import os
 import signal
 from pathlib import Path
 from typing import Any, Self
@@ -13,28 +11,14 @@ from msgspec import UNSET
 import caf.errors
 from caf.errors import CafError, InputError
 from caf.ports import Progress
-from caf.worker.autopsy import cause_of_death, last_words
-from caf.worker.errors import (
-    DeadlineExceededError,
-    OutOfMemoryError,
-    WorkerCrashedError,
-    WorkerError,
-    WorkerStalledError,
-)
-from caf.worker.memory import oom_kills
+from caf.worker.conversation import Conversation, DiedIdleError
+from caf.worker.errors import OutOfMemoryError, WorkerError
 from caf.worker.patience import Patience
 from caf.worker.process import ChildProcess
-from caf.worker.protocol import Ask, Fault, Say
+from caf.worker.protocol import Ask, Fault
 from caf.worker.tasks import TASKS_MODULE, load_tasks
 
 __all__ = ["Worker"]
-
-_GONE = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
-_TAIL_BYTES = 8192
-
-
-class _DiedIdleError(Exception):
-    """The warm child was dead before it had read the request, so asking a new one repeats nothing."""
 
 
 class Worker:
@@ -92,11 +76,11 @@ class Worker:
                 if self._closed:
                     raise anyio.ClosedResourceError
                 child = await self._ready_child()
-                conversation = _Conversation(child, task, log, self._memory_bytes)
+                conversation = Conversation(child, task, log, self._memory_bytes)
                 try:
                     say = await conversation.run(line, progress, Patience(stall_s, deadline_s))
                     break
-                except _DiedIdleError:
+                except DiedIdleError:
                     await self._discard(signal.SIGKILL)
                 except BaseException as error:
                     await self._discard(signal.SIGKILL if isinstance(error, WorkerError) else signal.SIGTERM)
@@ -106,7 +90,7 @@ class Worker:
             if say.error is not None:
                 raise await self._error(task, say.error)
             assert say.result is not UNSET
-            return msgspec.json.decode(say.result, type=self._tasks[task].result)
+            return _typed(task, say.result, self._tasks[task].result)
 
     async def _ready_child(self) -> ChildProcess:
         if self._child is not None and not self._child.alive:
@@ -129,72 +113,6 @@ class Worker:
         return kind_of_error(fault.message, remedy=fault.remedy, kind=fault.kind, transient=fault.transient)
 
 
-class _Conversation:
-    """One request to one child, until the answer or the reason why there is none."""
-
-    def __init__(self, child: ChildProcess, task: str, log: Path | None, memory_bytes: int | None) -> None:
-        self._child = child
-        self._task = task
-        self._log = log
-        self._log_starts_at = log.stat().st_size if log is not None and log.exists() else 0
-        self._memory_bytes = memory_bytes
-        self._oom_kills = oom_kills()
-        self.peak_bytes = 0
-
-    async def run(self, line: bytes, progress: Progress, patience: Patience) -> Say:
-        """The last line of the answer; it has a result or an error."""
-        first_call = self._child.calls == 0
-        accepted = False
-        try:
-            await self._child.send(line)
-            while True:
-                say = _decoded(self._task, await self._receive(patience))
-                accepted = True
-                self.peak_bytes = max(self.peak_bytes, say.peak_bytes)
-                if say.progress is not None:
-                    progress(*say.progress)
-                if say.error is not None or say.result is not UNSET:
-                    return say
-        except _GONE:
-            if accepted or first_call:
-                raise await self._cause() from None
-            raise _DiedIdleError from None
-
-    async def _receive(self, patience: Patience) -> bytes:
-        while True:
-            started_s = anyio.current_time()
-            line: bytes | None = None
-            with anyio.move_on_after(patience.slice_s):
-                line = await self._child.receive()
-            patience.waited(anyio.current_time() - started_s, heard=line is not None)
-            if line is not None:
-                return line
-            if patience.expired:
-                raise DeadlineExceededError(self._task, patience.deadline_s)
-            if patience.stalled:
-                raise WorkerStalledError(self._task, patience.stall_s)
-
-    async def _cause(self) -> WorkerError:
-        printed = self._child.noise() + self._logged()
-        return cause_of_death(
-            self._task,
-            await self._child.end(None),
-            last_words(printed),
-            limit_bytes=self._memory_bytes,
-            peak_bytes=self.peak_bytes,
-            system_killed_for_memory=oom_kills() > self._oom_kills,
-        )
-
-    def _logged(self) -> bytes:
-        if self._log is None:
-            return b""
-        with contextlib.suppress(OSError), self._log.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(self._log_starts_at, end - _TAIL_BYTES))
-            return file.read(_TAIL_BYTES)
-        return b""
-
-
 def _encoded(task: str, request: msgspec.Struct, log: Path | None) -> bytes:
     try:
         ask = Ask(
@@ -210,8 +128,12 @@ def _encoded(task: str, request: msgspec.Struct, log: Path | None) -> bytes:
         ) from error
 
 
-def _decoded(task: str, line: bytes) -> Say:
+def _typed(task: str, result: msgspec.Raw, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(line, type=Say)
-    except msgspec.MsgspecError as error:
-        raise WorkerCrashedError(task, "an answer that is not of the protocol", str(error)) from error
+        return msgspec.json.decode(result, type=kind)
+    except msgspec.ValidationError as error:
+        raise CafError(
+            f"The task '{task}' answered with something else than it promises: {error}.",
+            remedy="This is a defect of caf; please report it with the log.",
+            kind="task_failed",
+        ) from error

@@ -36,6 +36,10 @@ def echo(order: Order, progress: Progress) -> Facts:
     return Facts(pid=os.getpid(), text=order.text, number=order.number)
 
 
+def break_the_promise(order: Order, progress: Progress) -> Order:
+    return order
+
+
 def refuse(order: Order, progress: Progress) -> Facts:
     raise MediaError(order.text, remedy="Nimm ein anderes Video.", kind="codec_unknown", transient=True)
 
@@ -124,6 +128,7 @@ def _stand_witness(order: Order) -> None:
 
 _FUNCTIONS: Final = (
     echo,
+    break_the_promise,
     refuse,
     fail,
     fill_the_disk,

@@ -19,7 +19,7 @@ def death(returncode: int, words: str = "", *, peak: int = 0, oom: bool = False)
 def test_a_signal_is_named() -> None:
     error = death(-signal.SIGSEGV)
     assert isinstance(error, WorkerCrashedError)
-    assert error.message == "The child process for the task 'pose' ended with SIGSEGV before it had answered."
+    assert error.message == "The child process for the task 'pose' ended with SIGSEGV instead of an answer."
 
 
 def test_a_signal_without_a_name_is_numbered() -> None:

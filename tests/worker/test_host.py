@@ -111,6 +111,19 @@ async def test_a_full_disk_in_the_child_asks_to_try_again(worker: Worker) -> Non
         await call(worker, "fill_the_disk")
 
 
+async def test_a_result_of_another_type_than_promised_is_a_named_defect(worker: Worker) -> None:
+    with pytest.raises(CafError, match="something else than it promises") as caught:
+        await call(worker, "break_the_promise")
+    assert caught.value.kind == "task_failed"
+
+
+async def test_a_stopped_child_that_does_not_even_take_a_request_is_stalled(worker: Worker) -> None:
+    os.kill((await call(worker, "echo")).pid, signal.SIGSTOP)
+    request = Order(text="x" * 4 * 2**20)
+    with pytest.raises(WorkerStalledError):
+        await worker.call("echo", request, progress=ignore, stall_s=0.2, deadline_s=LONG_S)
+
+
 async def test_a_library_that_is_missing_in_the_child_is_named(worker: Worker) -> None:
     with pytest.raises(CafError, match="no_such_library"):
         await call(worker, "missing")

@@ -2,8 +2,10 @@
 
 import ctypes
 import errno
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from caf.errors import MediaError, UnavailableError
 from caf.system import APT_LINE, missing_system_libraries, require_system_libraries
 from caf.worker.fault import fault_of
 
+ROOT = Path(__file__).parents[2]
 ALL = ("libGL.so.1", "libEGL.so.1", "libGLESv2.so.2", "libglib-2.0.so.0")
 
 
@@ -76,6 +79,11 @@ def test_opencv_out_of_memory_is_out_of_memory() -> None:
     assert fault_of(MemoryError()).kind == "out_of_memory"
 
 
+def test_a_library_that_does_not_fit_below_the_limit_is_out_of_memory() -> None:
+    assert fault_of(ImportError("x.so: failed to map segment from shared object")).kind == "out_of_memory"
+    assert fault_of(OSError("x.so: Cannot allocate memory")).kind == "out_of_memory"
+
+
 def test_a_class_that_only_the_child_knows_arrives_as_its_nearest_relative() -> None:
     class OddPixelsError(MediaError):
         default_kind = "odd_pixels"
@@ -88,3 +96,13 @@ def test_a_quota_is_a_full_disk() -> None:
     fault = fault_of(OSError(errno.EDQUOT, "Disk quota exceeded", "out.mkv"))
     assert (fault.raised_as, fault.kind, fault.transient) == ("TryAgainError", "disk_full", True)
     assert fault.message == "The disk is full while writing out.mkv."
+
+
+def test_the_check_can_be_run_by_itself_before_anything_is_installed() -> None:
+    bare = [sys.executable, "-S", "-c"]
+    check = "import runpy; runpy.run_module('caf.system', run_name='__main__')"
+    lack = "import ctypes\ndef load(name): raise OSError\nctypes.CDLL = load; import sys; sys.platform = 'linux'\n"
+    assert subprocess.run([*bare, check], cwd=ROOT, check=False).returncode == 0
+    lacking = subprocess.run([*bare, lack + check], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert lacking.returncode == 69
+    assert APT_LINE in lacking.stderr
