@@ -46,7 +46,7 @@ def load_config(root: Path, environ: Mapping[str, str] = os.environ) -> Config:
     file = root / FILE
     try:
         fields |= tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as fault:
         raise DocumentError(f"{file} cannot be read: {fault}.", remedy="Correct or remove it.") from fault

@@ -38,6 +38,9 @@ __all__ = [
 DETERMINISTIC_ENGINES: Final = frozenset({"local", "ffmpeg"})
 """Engines that give the same output for the same request, so that an unchanged retry is pointless."""
 
+CORRUPTED: Final = frozenset({"artifact_corrupted", "not_a_video", "not_a_file", "pose_unreadable"})
+"""Kinds of failure that say that a file is not what it should be."""
+
 SEVERITY: Final = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
 
 OVERRIDE_PLACES: Final[dict[str, tuple[str, str]]] = {
@@ -286,9 +289,9 @@ def _artifact_to_correct(gate: GateResult) -> str:
 
 
 def _failure_reason(failure: Failure) -> EscalationReason:
-    if failure.kind in ("media_missing", "artifact_missing"):
+    if failure.kind in ("media_missing", "not_found", "artifact_missing"):
         return "ARTIFACT_MISSING"
-    if failure.kind.startswith(("media_", "artifact_corrupt")):
+    if failure.kind in CORRUPTED or failure.kind.startswith("media_"):
         return "ARTIFACT_CORRUPTED"
     return "CONTRACT_VIOLATION"
 

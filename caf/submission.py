@@ -16,18 +16,22 @@ from caf.contracts import (
     QualityTarget,
     VideoSpec,
     WorkflowRegistry,
+    node_defaults,
 )
 from caf.contracts.canonical import canonical_job
 from caf.contracts.paths import asset_path, workspace_path
 from caf.contracts.read import read_document, read_object, write_document
+from caf.engines.parameters import settings_for
 from caf.errors import DocumentError, InputError, MediaError
 from caf.events import JobId, JobSubmitted, Parameters
 from caf.events.codec import digest
 from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY, LOCAL_WORKFLOW
+from caf.policy import merge
 from caf.ports import MediaInfo, VideoTarget
 
-__all__ = ["Wish", "draft", "submission"]
+__all__ = ["Draft", "Wish", "check_parameters", "draft", "submission"]
 
+TUNABLE = ("frame", "motion", "video")
 SIZES = {"1080x1920": (1080, 1920), "1080x1080": (1080, 1080), "9:16": (1080, 1920), "1:1": (1080, 1080)}
 
 
@@ -87,6 +91,10 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
             remedy=f"Choose one of: {', '.join(known)}.",
             kind="unknown_workflow",
         )
+    flow = next(flow for flow in registry.workflows if flow.workflow_id == workflow_id)
+    parameters = _bindings(job, wish)
+    if flow.engine == "local":
+        check_parameters(merge(node_defaults(flow), parameters))
     target = _read(wish.targets or _ref(job.quality_target, root), QualityTarget, None)
     pack = _read(_ref(job.continuity_pack, root), ContinuityPack, None)
     reference, recorded_reference = _reference(wish, job, root)
@@ -112,10 +120,6 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
 def submission(found: Draft, media: MediaInfo) -> JobSubmitted:
     """The event, once the source was probed."""
     raw = msgspec.json.encode(found.document, order="deterministic")
-    bindings = found.job.comfyui.bindings.parameters if found.job.comfyui else {}
-    parameters = {node: dict(inputs) for node, inputs in bindings.items()}
-    for node, inputs in found.wish.parameters.items():
-        parameters[node] = {**parameters.get(node, {}), **inputs}
     return JobSubmitted(
         job_id=JobId(found.job.job_id),
         document=found.document,
@@ -126,7 +130,7 @@ def submission(found: Draft, media: MediaInfo) -> JobSubmitted:
         audio_required=found.wish.require_audio,
         target=_target(found.job.video, media),
         workflow_id=found.workflow_id,
-        parameters=parameters,
+        parameters=_bindings(found.job, found.wish),
         pose_coverage_threshold=found.wish.pose_coverage_threshold,
         platforms=tuple(dict.fromkeys((*found.job.platforms, *found.wish.platforms))),
         policy=found.policy,
@@ -160,6 +164,23 @@ def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any
     if wish.clip is None:
         asset_path(job)
     return job, document, (warning,) if warning else ()
+
+
+def check_parameters(parameters: Parameters) -> None:
+    """Raises `InputError` for a stage or parameter that the embedded engine does not have."""
+    for node, inputs in parameters.items():
+        if node not in TUNABLE:
+            raise InputError(
+                f"The embedded engine has no stage {node!r} with parameters.",
+                remedy=f"Name one of {', '.join(TUNABLE)}; list the parameters with: caf parameters",
+                kind="unknown_parameter",
+            )
+        settings_for(node, inputs)
+
+
+def _bindings(job: JobDocument, wish: Wish) -> Parameters:
+    """The job's own parameters, and above them those of the command line."""
+    return merge(job.comfyui.bindings.parameters if job.comfyui else {}, wish.parameters)
 
 
 def _job_id_for(clip: Path, fresh: str) -> str:

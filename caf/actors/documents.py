@@ -97,7 +97,7 @@ def production_metrics(job: Job, at: str) -> bytes:
             ts=at,
             visual_metrics=visual,
             engine_metrics=_engine_metrics(job),
-            quality_gate_passed=all(seen.passed for seen in attempt.gates),
+            quality_gate_passed=all(seen.passed for seen in attempt.gates) if attempt.gates else None,
         )
     )
 
