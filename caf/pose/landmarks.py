@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from caf.errors import InputError
 
-__all__ = ["LANDMARK_COUNT", "Landmarks", "load_landmarks", "save_landmarks", "subject_boxes"]
+__all__ = ["LANDMARK_COUNT", "VISIBLE", "Landmarks", "load_landmarks", "save_landmarks", "subject_boxes"]
 
 LANDMARK_COUNT: Final = 33
 """Source: the BlazePose topology."""
 
-_VISIBLE: Final = 0.5
+VISIBLE: Final = 0.5
 """A landmark counts from this visibility. Source: MediaPipe's drawing utilities, VISIBILITY_THRESHOLD."""
 
 _BOX_SCALE: Final = 1.25
@@ -62,7 +62,7 @@ def subject_boxes(landmarks: Landmarks, width: int, height: int) -> NDArray[np.f
     landmarks are visible has no subject.
     """
     points = landmarks.points
-    visible = points[..., 3] >= _VISIBLE  # NaN compares as not visible
+    visible = points[..., 3] >= VISIBLE  # NaN compares as not visible
     enough = visible.sum(axis=1) >= 2
     xy = points[..., :2].astype(np.float64)
     low = np.where(visible[..., None], xy, np.inf).min(axis=1)

@@ -19,6 +19,7 @@ from caf.ports import (
     StageRequest,
     StageResult,
 )
+from caf.pose.overlay import SkeletonClip, SkeletonRequest
 from caf.pose.source import FetchedModel, ModelSource
 
 __all__ = ["TASKS", "TASKS_MODULE", "Task", "load_tasks"]
@@ -38,6 +39,7 @@ TASKS: Final[dict[str, Task]] = {
     "probe": Task("caf.media.probe:probe", ProbeRequest, MediaInfo),
     "model": Task("caf.pose.model:fetch_model", ModelSource, FetchedModel),
     "pose": Task("caf.pose.detect:detect", PoseRequest, PoseResult),
+    "skeleton": Task("caf.pose.skeleton:draw_skeleton", SkeletonRequest, SkeletonClip),
     "stage": Task("caf.engines.local:run_stage", StageRequest, StageResult),
     "demo": Task("caf.demo_clips:make", DemoRequest, Produced),
     "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),
