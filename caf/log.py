@@ -21,6 +21,7 @@ __all__ = [
     "job_of",
     "load",
     "new_event",
+    "new_events",
     "read_job",
     "seen",
     "stream_of",

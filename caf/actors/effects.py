@@ -15,6 +15,7 @@ __all__ = [
     "RemoveDocument",
     "RunStage",
     "WriteDocument",
+    "is_current",
     "stage_parameters",
 ]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from caf.events import Event
 
-__all__ = ["TYPES", "UnreadableEvent", "decode", "derived_id", "encode", "type_version"]
+__all__ = ["TYPES", "UnreadableEvent", "decode", "derived_id", "digest", "encode", "type_version"]
 
 TYPES: Final[dict[str, type]] = {cls.__name__: cls for cls in get_args(Event)}
 
