@@ -18,6 +18,7 @@ from typing import Final
 
 import anyio
 
+from eventstore._bell import Ringer
 from eventstore._ledger import Answer, Ledger, Request
 from eventstore._lock import FileLock
 from eventstore._schema import connect_writer, explain
@@ -65,6 +66,7 @@ class Writer:
         except BaseException:
             self._lock.close()
             raise
+        self.ringer = Ringer(path)
         self._ledger = Ledger(self._connection, busy_s, clock_ms)
         self._waiting: deque[Request] = deque()
         self._busy = False
@@ -118,6 +120,7 @@ class Writer:
                 self._lock.acquire()
             self._connection.close()
             self._lock.close()
+            self.ringer.close()
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(closed.set)
 
@@ -215,6 +218,7 @@ class Writer:
             return self._refused(error, len(answers))
         finally:
             self._lock.release()
+        self.ringer.ring()
         return answers
 
     def _refused(self, error: Exception, count: int) -> Sequence[Answer]:

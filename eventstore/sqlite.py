@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
+from eventstore._bell import Bell
 from eventstore._ledger import Request
 from eventstore._reader import Reader, Readers, Slice
 from eventstore._writer import Writer
@@ -29,7 +30,11 @@ nothing. OFF: for logs that nobody will miss."""
 
 _FIRST_SLICE: Final = 256
 _SLICE: Final = 2048
+_LIVE_SLICE: Final = 64
 _POLL_S: Final = 0.005
+"""How often to look for what other processes have committed, where no bell can be hung."""
+_POLL_WITH_BELL_S: Final = 0.05
+"""The same where a bell rings: for programs that do not ring."""
 
 
 def _wall_clock_ms() -> int:
@@ -79,6 +84,7 @@ class SqliteStore:
         self._poll: asyncio.TimerHandle | None = None
         self._poller: Reader | None = None
         self._seen: int | None = None
+        self._bell: Bell | None = None
 
     @classmethod
     def open(
@@ -231,19 +237,23 @@ class SqliteStore:
     ) -> AsyncIterator[RecordedEvent]:
         """See `EventStore.subscribe`."""
         check_range(after_position, None)
-        position = after_position
+        position, live = after_position, False
 
-        def work(after: int) -> Callable[[Reader], Slice]:
-            return lambda reader: reader.log(after, None, _SLICE, False, category)
+        def work(after: int, count: int) -> Callable[[Reader], Slice]:
+            return lambda reader: reader.log(after, None, count, False, category)
 
         self._listen()
         try:
             while True:
                 news = self._news
-                part = await self._read(work(position))
+                if live and not self._closed:
+                    # What was just written is in memory: a thread would take longer than the reading.
+                    part = self._readers.run(work(position, _LIVE_SLICE))
+                else:
+                    part = await self._read(work(position, _SLICE))
                 for event in part.events:
                     yield event
-                position = part.next_after
+                position, live = part.next_after, part.done
                 if part.done:
                     await news.wait()
         finally:
@@ -251,18 +261,44 @@ class SqliteStore:
 
     def _listen(self) -> None:
         self._listeners += 1
-        if self._poll is None and self._loop is not None and not self._closed:
-            self._poll = self._loop.call_later(_POLL_S, self._look)
+        if self._listeners > 1 or self._loop is None or self._closed:
+            return
+        try:
+            self._bell = Bell(self.path)
+        except OSError:
+            self._bell = None
+        else:
+            self._loop.add_reader(self._bell.socket, self._rung)
+            if self._writer is not None:
+                self._writer.ringer.own = self._bell.name
+        self._look()
 
     def _unlisten(self) -> None:
         self._listeners -= 1
-        if not self._listeners and self._poll is not None:
+        if not self._listeners:
+            self._stop_looking()
+
+    def _stop_looking(self) -> None:
+        if self._poll is not None:
             self._poll.cancel()
             self._poll = None
+        if self._bell is not None and self._loop is not None:
+            self._loop.remove_reader(self._bell.socket)
+            self._bell.close()
+            self._bell = None
+
+    def _rung(self) -> None:
+        assert self._bell is not None
+        self._bell.drain()
+        self._wake_on_change()
 
     def _look(self) -> None:
-        """Wake the subscriptions if another process has committed; a few microseconds, so done inline."""
         assert self._loop is not None
+        self._wake_on_change()
+        self._poll = self._loop.call_later(_POLL_S if self._bell is None else _POLL_WITH_BELL_S, self._look)
+
+    def _wake_on_change(self) -> None:
+        """Wake the subscriptions if anybody has committed; a few microseconds, so done inline."""
         try:
             if self._poller is None or not self._poller.still_good():
                 self._drop_poller()
@@ -275,7 +311,6 @@ class SqliteStore:
         if seen is None or seen != self._seen:
             self._seen = seen
             self._wake()
-        self._poll = self._loop.call_later(_POLL_S, self._look)
 
     def _drop_poller(self) -> None:
         self._seen = None
@@ -304,9 +339,7 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
+        self._stop_looking()
         with anyio.CancelScope(shield=True):
             # The writer last: the last connection that may write cleans up the WAL.
             self._readers.close()
