@@ -13,7 +13,7 @@ from caf.config import Config
 from caf.errors import CafError, InputError, RefusedError, TryAgainError
 from caf.events import Event
 from caf.job import Job
-from caf.log import load, new_events, stream_of
+from caf.log import fold, load, new_events, stream_of
 from caf.ports import Clock, Ids
 from caf.projections.follower import ReadModels
 from caf.workspace import Workspace
@@ -61,10 +61,15 @@ class App:
         """A job's state from the log alone. Raises `RefusedError` when it is unknown."""
         return await load(self.store, job_id, at_version=at_version)
 
-    async def command(self, job_id: str, decide: Callable[[Job], list[Event]]) -> list[Event]:
-        """Judge a person's command by the job's present state and record what it gives, once."""
+    async def command(
+        self, job_id: str, decide: Callable[[Job], list[Event]], *, unknown: bool = False
+    ) -> list[Event]:
+        """Judge a command by the job's present state and record what it gives, once.
+
+        `unknown` also takes a job that was never submitted here. Raises `RefusedError`.
+        """
         while True:
-            job = await self.job(job_id)
+            job = await fold(self.store, job_id) if unknown else await self.job(job_id)
             events = decide(job)
             if not events:
                 return []

@@ -1,11 +1,16 @@
 """What people ask for, judged against a job's state: each command gives events or is refused. Pure."""
 
+from typing import Final, Literal
+
 from caf.errors import RefusedError
 from caf.events import EscalationAnswered, Event, JobCancelled, Posted, Stage
 from caf.events.facts import Parameters
 from caf.job import Job, is_over
 
-__all__ = ["answer", "cancel", "register_post"]
+__all__ = ["PERSON", "answer", "cancel", "register_post"]
+
+PERSON: Final = "person"
+"""`Posted.observed_from` when nobody but a person said so."""
 
 
 def cancel(job: Job, *, by: str, reason: str) -> list[Event]:
@@ -52,6 +57,7 @@ def answer(
         return [
             EscalationAnswered(
                 action="retry",
+                stage=stage,
                 by=by,
                 note=note,
                 from_stage="artifact" if source or reference else wanted,
@@ -61,17 +67,22 @@ def answer(
             )
         ]
     if action in ("proceed", "abort"):
-        return [EscalationAnswered(action="proceed" if action == "proceed" else "abort", by=by, note=note)]
+        given: Literal["proceed", "abort"] = "proceed" if action == "proceed" else "abort"
+        return [EscalationAnswered(action=given, stage=stage, by=by, note=note)]
     raise RefusedError(
         f"{action!r} is no answer.", remedy="Answer with proceed, retry or abort.", kind="unknown_answer"
     )
 
 
 def register_post(job: Job, post: Posted) -> list[Event]:
-    """A clip is live; nothing when this job and platform are registered already."""
+    """A clip is live; nothing when this job and platform are registered already.
+
+    What a publishing tool's state file says is a fact, also of a job that this log never saw. What a
+    person says of a job that is not completed is refused: it is most likely another job's name.
+    """
     if post.platform in job.posted:
         return []
-    if job.status != "completed":
+    if post.observed_from == PERSON and job.status != "completed":
         raise RefusedError(
             f"Job {job.spec.job_id} is {job.status}; only a completed job can be posted.",
             remedy=f"See why with: caf show {job.spec.job_id}",

@@ -6,7 +6,7 @@ import anyio.to_thread
 from msgspec import Struct
 
 from caf.app import App
-from caf.commands import register_post
+from caf.commands import PERSON, register_post
 from caf.contracts import POSTED, HandoffEntry, HandoffRegistry, PlatformState
 from caf.contracts.read import read_document, write_document
 from caf.contracts.times import timestamp, to_utc
@@ -32,7 +32,7 @@ async def register(
     *,
     platform: str,
     url: str,
-    observed_from: str = "person",
+    observed_from: str = PERSON,
     posted_at: str | None = None,
     post_id: str | None = None,
     author: str | None = None,
@@ -45,7 +45,8 @@ async def register(
         )
 
     def post(job: Job) -> Posted:
-        niche, lane = job.spec.document.get("niche"), job.spec.document.get("lane")
+        document = job.submitted.document if job.submitted else {}
+        niche, lane = document.get("niche"), document.get("lane")
         return Posted(
             platform=platform,
             post_url=url,
@@ -59,7 +60,8 @@ async def register(
 
     # Checks the values before they become facts that nobody can take back.
     write_document(HandoffEntry(job_id=job_id, platform=platform, post_url=url, posted_at=when))
-    return bool(await app.command(job_id, lambda job: register_post(job, post(job))))
+    seen = observed_from != PERSON
+    return bool(await app.command(job_id, lambda job: register_post(job, post(job)), unknown=seen))
 
 
 async def scan(app: App) -> list[Scanned]:

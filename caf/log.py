@@ -18,6 +18,7 @@ __all__ = [
     "Entry",
     "UnreadableLog",
     "entry_of",
+    "fold",
     "job_of",
     "load",
     "new_event",
@@ -91,11 +92,17 @@ async def read_job(store: EventStore, job_id: str, *, at_version: int | None = N
         yield entry
 
 
-async def load(store: EventStore, job_id: str, *, at_version: int | None = None) -> Job:
-    """A job's state from the log alone. Raises `RefusedError` when there is no such job."""
+async def fold(store: EventStore, job_id: str, *, at_version: int | None = None) -> Job:
+    """A job's state from the log alone; the initial state when the log knows nothing of it."""
     job = INITIAL
     async for entry in read_job(store, job_id, at_version=at_version):
         job = entry.job
+    return job
+
+
+async def load(store: EventStore, job_id: str, *, at_version: int | None = None) -> Job:
+    """A job's state from the log alone. Raises `RefusedError` when there is no such job."""
+    job = await fold(store, job_id, at_version=at_version)
     if job.submitted is None:
         raise RefusedError(
             f"There is no job {job_id!r} in this workspace's log.",

@@ -15,7 +15,7 @@ from caf.engines.embedded import EmbeddedEngine
 from caf.errors import RefusedError
 from caf.events import Artifact, JobId
 from caf.job import Job
-from caf.log import Entry, new_events, stream_of
+from caf.log import Entry, fold, new_events, stream_of
 from caf.ports import Parameter
 from caf.pose.source import FetchedModel, ModelSource
 from caf.submission import Draft, submission
@@ -62,7 +62,8 @@ class Runner:
         Raises `CafError` for what cannot be a job; nothing is recorded then.
         """
         job_id = JobId(found.job.job_id)
-        if await self.app.store.version(stream_of(job_id)):
+        before = await fold(self.app.store, job_id)
+        if before.submitted is not None:
             raise _known(job_id)
         media = await self.stages.probe(
             found.source, self._ticks(job_id), require_audio=found.wish.require_audio
@@ -72,7 +73,7 @@ class Runner:
         event = submission(found, media)
         records = new_events([event], [self.app.ids.new()], job_id=job_id, causation_id=None)
         try:
-            await self.app.store.append(stream_of(job_id), records, expected_version=0)
+            await self.app.store.append(stream_of(job_id), records, expected_version=before.version)
         except VersionConflict as fault:
             raise _known(job_id) from fault
         return job_id

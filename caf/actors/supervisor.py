@@ -136,7 +136,7 @@ def _escalated(job: Job, stage: Stage, verdict: Verdict, cause: Cause) -> Escala
 def _answered(job: Job, answer: EscalationAnswered, cause: Cause) -> list[Event | Effect]:
     """A person's answer as a decision, from where the job stood."""
     told = f"{answer.by} answered {answer.action}{': ' + answer.note if answer.note else ''}."
-    stage = job.attempt.failed_stage or (job.attempt.gates[-1].stage if job.attempt.gates else "artifact")
+    stage = answer.stage
     action = ANSWERS[answer.action]
     from_stage = answer.from_stage or ("artifact" if answer.source or answer.reference else stage)
     verdict = Verdict(

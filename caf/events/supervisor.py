@@ -40,6 +40,8 @@ class EscalationAnswered(Struct, frozen=True, kw_only=True, tag="EscalationAnswe
     """A person answered; the job goes on from where it stood. Stored shape: change only by upcaster."""
 
     action: Literal["proceed", "retry", "abort"]
+    stage: Stage
+    """Where the job stood when it asked."""
     by: str
     note: str
     from_stage: Stage | None = None
