@@ -9,47 +9,28 @@ from typing import Final
 
 from msgspec import Struct
 
-from caf.contracts import (
-    Decision,
-    EscalationReason,
-    FailureClass,
-    GateResult,
-    Preset,
-    QCReport,
-    TargetStage,
-    Workflow,
-    node_defaults,
-)
+from caf.contracts import Decision, EscalationReason, GateResult, Preset, QCReport, TargetStage
 from caf.events import STAGES, Failure, Parameters, Stage
 from caf.job import Job
-from caf.ports import Parameter
+from caf.repairs import (
+    DETERMINISTIC_ENGINES,
+    adjustments_of,
+    effective_parameters,
+    engine_of,
+    merge,
+    outcome_known,
+    placed,
+    presets_for,
+    stage_of,
+    workflow_of,
+)
 
-__all__ = [
-    "DETERMINISTIC_ENGINES",
-    "Verdict",
-    "after_failure",
-    "after_gate",
-    "attempts_left",
-    "contracted",
-    "effective_parameters",
-    "merge",
-]
-
-DETERMINISTIC_ENGINES: Final = frozenset({"local", "ffmpeg"})
-"""Engines that give the same output for the same request, so that an unchanged retry is pointless."""
+__all__ = ["Verdict", "after_failure", "after_gate", "attempts_left", "contracted"]
 
 CORRUPTED: Final = frozenset({"artifact_corrupted", "not_a_video", "not_a_file", "pose_unreadable"})
 """Kinds of failure that say that a file is not what it should be."""
 
 SEVERITY: Final = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
-
-OVERRIDE_PLACES: Final[dict[str, tuple[str, str]]] = {
-    "resolution_policy": ("video", "resolution_policy"),
-    "motion_intensity": ("motion", "motion_intensity"),
-    "fps_strategy": ("video", "fps_strategy"),
-    "max_frames_override": ("video", "max_frames"),
-}
-"""Where a decision's policy override acts: stage and parameter."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -73,19 +54,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
 def attempts_left(job: Job) -> int:
     """Attempts that may still be started: retries + 1 in all, and one more for each answered escalation."""
     return job.spec.policy.max_retries_default + 1 + job.answers - len(job.attempts)
-
-
-def effective_parameters(job: Job, workflow: Workflow) -> Parameters:
-    """What a first attempt runs with: the workflow's defaults, and above them the job's own bindings."""
-    return merge(node_defaults(workflow), job.spec.parameters)
-
-
-def merge(base: Parameters, above: Parameters) -> Parameters:
-    """`base` with every input that `above` names replaced."""
-    merged = {node: dict(inputs) for node, inputs in base.items()}
-    for node, inputs in above.items():
-        merged[node] = {**merged.get(node, {}), **inputs}
-    return merged
 
 
 def after_gate(job: Job, stage: Stage, report: QCReport) -> Verdict:
@@ -112,7 +80,11 @@ def after_gate(job: Job, stage: Stage, report: QCReport) -> Verdict:
         return _retry(job, stage, failed)
     if recommended == "SWITCH_POLICY" and not stuck:
         return _switch(job, stage, failed)
-    return _escalate_gates(failed, f"{_told(failed)} The policy asks for a person.", ("ESCALATE_USER",))
+    why = f"{_told(failed)} The policy asks for a person."
+    if stuck and recommended != "ESCALATE_USER":
+        why = f"{_told(failed)} The policy says that {stuck[0].metric} cannot be repaired."
+        failed = [*stuck, *(gate for gate in failed if gate not in stuck)]
+    return _escalate_gates(failed, why, ("ESCALATE_USER",))
 
 
 def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
@@ -144,7 +116,7 @@ def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
 
 def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
     target = _target(stage, [gate for gate in failed if gate.repairable] or failed)
-    options = _presets(job, failed, target)
+    options = presets_for(job, failed, target)
     legal = (*(f"RETRY_STAGE {place} with {preset.preset_id}" for place, preset in options), "ESCALATE_USER")
     left = attempts_left(job)
     if left <= 0:
@@ -153,13 +125,13 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
     current = job.attempt.parameters
     named = {name for gate in failed if (name := gate.failure_class)}
     own = [(place, preset) for place, preset in options if preset.class_id in named]
-    for chosen in (own, *([option] for option in options if option not in own)):
+    for chosen in (own, *([option] for option in options)):
         added: Parameters = {}
         for place, preset in chosen:
-            added = merge(added, _placed(job, place, preset))
-        if merge(current, added) != current:
-            return _with_presets(job, failed, chosen, added, legal)
-    if _engine(job) not in DETERMINISTIC_ENGINES:
+            added = merge(added, placed(job, place, preset))
+        if chosen and not outcome_known(job, workflow_of(job, chosen[0][1]), merge(current, added)):
+            return _with_presets(job, stage, failed, chosen, added, legal)
+    if engine_of(job) not in DETERMINISTIC_ENGINES:
         return Verdict(
             decision=Decision(
                 action="RETRY_STAGE",
@@ -180,32 +152,27 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
 
 def _with_presets(
     job: Job,
+    stage: Stage,
     failed: list[GateResult],
     chosen: list[tuple[Stage, Preset]],
     added: Parameters,
     legal: tuple[str, ...],
 ) -> Verdict:
-    touched = [stage for stage in STAGES if stage in added]
-    from_stage = min((*touched, *(place for place, _ in chosen)), key=STAGES.index)
+    touched = [node for node in STAGES if node in added]
+    # Never after the stage just judged: the ones between would be skipped, and their gates with them.
+    from_stage = min((*touched, *(place for place, _ in chosen), stage), key=STAGES.index)
     names = ", ".join(preset.preset_id for _, preset in chosen)
-    adjustments: dict[str, int | float | dict[str, Parameter]] = {}
-    for node, inputs in added.items():
-        for name, value in inputs.items():
-            if isinstance(value, str):
-                adjustments[node] = dict(inputs)
-            else:
-                adjustments[name] = value
     return Verdict(
         decision=Decision(
             action="RETRY_STAGE",
             reasoning=f"{_told(failed)} The policy's repair for it is {names}: again from the {from_stage} stage.",
             target_stage=contracted(from_stage),
             workflow_profile=chosen[0][1].preset_id,
-            parameter_adjustments=adjustments,
+            parameter_adjustments=adjustments_of(added),
         ),
         alternatives=legal,
         from_stage=from_stage,
-        workflow_id=_workflow_of(job, chosen[0][1]),
+        workflow_id=workflow_of(job, chosen[0][1]),
         parameters=merge(job.attempt.parameters, added),
     )
 
@@ -217,7 +184,7 @@ def _switch(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
         return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
     used = {attempt.workflow_id for attempt in job.attempts}
     others = [flow for flow in job.spec.registry.workflows if flow.workflow_id not in used]
-    same_engine = [flow for flow in others if flow.engine == _engine(job)]
+    same_engine = [flow for flow in others if flow.engine == engine_of(job)]
     if not same_engine:
         why = f"{_told(failed)} The policy asks for another workflow, and the registry has none left to try."
         return _escalate_gates(failed, why, ("ESCALATE_USER",))
@@ -321,87 +288,10 @@ def _told(failed: list[GateResult]) -> str:
 
 def _target(stage: Stage, failed: Iterable[GateResult]) -> Stage:
     """The earliest stage that a failed gate blames, but none after the one just judged."""
-    blamed = [_stage_of(gate.target_stage or stage) for gate in failed]
+    blamed = [stage_of(gate.target_stage or stage) for gate in failed]
     return min((*blamed, stage), key=STAGES.index)
-
-
-def _stage_of(target: str | None) -> Stage:
-    """The stage of a decision's target; the editor of older policies is the video stage."""
-    for stage in STAGES:
-        if stage == target:
-            return stage
-    return "video"
 
 
 def contracted(stage: Stage) -> TargetStage:
     """The decision contract has no pose stage; what it blames on pose re-enters at the artifact stage."""
     return "artifact" if stage == "pose" else stage
-
-
-def _presets(job: Job, failed: list[GateResult], target: Stage) -> list[tuple[Stage, Preset]]:
-    """Legal repairs: the failed classes' presets first, then those of classes blamed on the same stage."""
-    policy = job.spec.policy
-    stages = {gate.metric: _stage_of(gate.target_stage) for gate in policy.gates}
-    by_class = {item.class_id: item for item in policy.failure_classification.classes}
-    wanted = list(dict.fromkeys(gate.failure_class for gate in failed if gate.failure_class))
-    presets: list[tuple[Stage, Preset]] = []
-    for preset in policy.workflow_presets.class_to_preset:
-        found = by_class.get(preset.class_id)
-        if found is None or not preset.parameter_overrides:
-            continue
-        place = _place_of(found, stages, failed, target)
-        if preset.class_id in wanted or place == target:
-            presets.append((place, preset))
-    return sorted(
-        presets,
-        key=lambda item: wanted.index(item[1].class_id) if item[1].class_id in wanted else len(wanted),
-    )
-
-
-def _place_of(
-    found: FailureClass, stages: dict[str, Stage], failed: list[GateResult], target: Stage
-) -> Stage:
-    blamed = [gate.target_stage for gate in failed if gate.failure_class == found.class_id]
-    if any(blamed):
-        return min((_stage_of(name) for name in blamed if name), key=STAGES.index)
-    return next((stages[metric] for metric in found.metrics if metric in stages), target)
-
-
-def _placed(job: Job, place: Stage, preset: Preset) -> Parameters:
-    """A preset's overrides under the nodes they belong to.
-
-    Named per node; else the node whose defaults in the registry have an input of that name; else the
-    preset's stage.
-    """
-    flow = _flow(job)
-    homes = node_defaults(flow) if flow else {}
-    placed: Parameters = {}
-    for name, value in preset.parameter_overrides.items():
-        if isinstance(value, dict):
-            placed[name] = {**placed.get(name, {}), **value}
-        elif name in OVERRIDE_PLACES:
-            node, own_name = OVERRIDE_PLACES[name]
-            placed.setdefault(node, {})[own_name] = value
-        else:
-            for node in [node for node, inputs in homes.items() if name in inputs] or [place]:
-                placed.setdefault(node, {})[name] = value
-    return placed
-
-
-def _flow(job: Job) -> Workflow | None:
-    return next(
-        (flow for flow in job.spec.registry.workflows if flow.workflow_id == job.attempt.workflow_id), None
-    )
-
-
-def _engine(job: Job) -> str:
-    flow = _flow(job)
-    return flow.engine if flow else ""
-
-
-def _workflow_of(job: Job, preset: Preset) -> str:
-    """The preset's workflow when the registry has it on the same engine, else the current one."""
-    for flow in job.spec.registry.workflows:
-        if flow.workflow_id == preset.workflow_id and flow.engine == _engine(job):
-            return flow.workflow_id
-    return job.attempt.workflow_id

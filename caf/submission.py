@@ -26,8 +26,8 @@ from caf.errors import DocumentError, InputError, MediaError
 from caf.events import JobId, JobSubmitted, Parameters
 from caf.events.codec import digest
 from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY, LOCAL_WORKFLOW
-from caf.policy import merge
 from caf.ports import MediaInfo, VideoTarget
+from caf.repairs import merge
 
 __all__ = ["Draft", "Wish", "check_parameters", "draft", "submission"]
 

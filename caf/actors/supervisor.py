@@ -26,6 +26,7 @@ from caf.events import (
 )
 from caf.job import Job
 from caf.policy import Verdict
+from caf.repairs import effective_parameters, merge
 
 __all__ = ["NAME", "react"]
 
@@ -72,7 +73,7 @@ def _first_attempt(job: Job) -> AttemptStarted:
         attempt_id=attempt_id(1),
         from_stage="artifact",
         workflow_id=job.spec.workflow_id,
-        parameters=policy.effective_parameters(job, flow),
+        parameters=effective_parameters(job, flow),
         decided_by=None,
     )
 
@@ -148,7 +149,7 @@ def _answered(job: Job, answer: EscalationAnswered, cause: Cause) -> list[Event 
         alternatives=("PROCEED", "RETRY_STAGE", "ABORT"),
         from_stage=from_stage,
         workflow_id=job.attempt.workflow_id,
-        parameters=policy.merge(job.attempt.parameters, answer.parameters),
+        parameters=merge(job.attempt.parameters, answer.parameters),
         failure=Failure(kind="given_up", message=told, remedy="Submit a corrected job under a new job_id.")
         if action == "ABORT"
         else None,
