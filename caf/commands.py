@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from caf.errors import RefusedError
-from caf.events import EscalationAnswered, Event, JobCancelled, Posted, Stage
+from caf.events import STAGES, EscalationAnswered, Event, JobCancelled, Posted, Stage
 from caf.events.facts import Parameters
 from caf.job import Job, is_over
 
@@ -45,23 +45,30 @@ def answer(
             kind="nothing_asked",
         )
     stage = job.escalation.stage
-    if action == "proceed" and stage not in job.attempt.stages:
+    if action == "proceed" and not (job.attempts and stage in job.attempt.stages):
         raise RefusedError(
             f"Job {job.spec.job_id} cannot proceed: its {stage} stage gave nothing to go on with.",
             remedy=f"Answer with retry or abort: caf answer {job.spec.job_id} retry",
             kind="nothing_to_proceed_with",
         )
     if action == "retry":
-        changed = bool(parameters or source or reference)
-        wanted = from_stage or ("artifact" if source or reference else stage)
+        if from_stage is not None and STAGES.index(from_stage) > STAGES.index(stage):
+            raise RefusedError(
+                f"Job {job.spec.job_id} stands at the {stage} stage; it cannot go on from {from_stage}.",
+                remedy=f"Name {stage} or a stage before it, or let it go on with: caf answer {job.spec.job_id} proceed",
+                kind="stage_not_reached",
+            )
+        # What a changed input or parameter acts on must run again, or the record would not be true.
+        touched = [node for node in STAGES if node in (parameters or {})]
+        first: Stage = "artifact" if source or reference else from_stage or stage
         return [
             EscalationAnswered(
                 action="retry",
                 stage=stage,
                 by=by,
                 note=note,
-                from_stage="artifact" if source or reference else wanted,
-                parameters=(parameters or {}) if changed else {},
+                from_stage=min((*touched, first), key=STAGES.index),
+                parameters=parameters or {},
                 source=source,
                 reference=reference,
             )

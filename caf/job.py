@@ -86,7 +86,8 @@ class Job(Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     escalation: Escalated | None = None
     """Open question to a person, if any."""
-    answers: int = 0
+    retries_asked: int = 0
+    """Attempts that people asked for; they come on top of the policy's budget."""
     failure: Failure | None = None
     final_sha256: str | None = None
     prepared: HandoffPrepared | None = None
@@ -167,7 +168,10 @@ def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event typ
         case Escalated():
             return replace(job, status="waiting", escalation=event)
         case EscalationAnswered():
-            return replace(job, status="running", escalation=None, answers=job.answers + 1)
+            asked_again = event.action == "retry"
+            return replace(
+                job, status="running", escalation=None, retries_asked=job.retries_asked + asked_again
+            )
         case JobCompleted():
             return replace(job, status="completed", final_sha256=event.final_sha256, escalation=None)
         case JobCancelled():

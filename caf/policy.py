@@ -52,8 +52,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 def attempts_left(job: Job) -> int:
-    """Attempts that may still be started: retries + 1 in all, and one more for each answered escalation."""
-    return job.spec.policy.max_retries_default + 1 + job.answers - len(job.attempts)
+    """Attempts that may still be started: retries + 1 in all, and one more for each that a person asked for."""
+    return job.spec.policy.max_retries_default + 1 + job.retries_asked - len(job.attempts)
 
 
 def after_gate(job: Job, stage: Stage, report: QCReport) -> Verdict:

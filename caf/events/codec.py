@@ -9,7 +9,16 @@ import msgspec
 
 from caf.events import Event
 
-__all__ = ["TYPES", "UnreadableEvent", "decode", "derived_id", "digest", "encode", "type_version"]
+__all__ = [
+    "TYPES",
+    "UnreadableEvent",
+    "UnwritableEvent",
+    "decode",
+    "derived_id",
+    "digest",
+    "encode",
+    "type_version",
+]
 
 TYPES: Final[dict[str, type]] = {cls.__name__: cls for cls in get_args(Event)}
 
@@ -32,15 +41,33 @@ class UnreadableEvent(Exception):  # noqa: N818 - a fact about an event, told wi
         self.type_name = type_name
 
 
+class UnwritableEvent(Exception):  # noqa: N818 - a fact about an event
+    """An event that cannot be recorded, because nobody could read it again."""
+
+    def __init__(self, type_name: str, why: str) -> None:
+        super().__init__(f"event of type {type_name!r} cannot be recorded: {why}")
+        self.type_name = type_name
+
+
 def type_version(type_name: str) -> int:
     """The version of a type's stored shape that this code writes; 1 until an upcaster says otherwise."""
     return 1 + max((version for name, version in UPCASTERS if name == type_name), default=0)
 
 
 def encode(event: Event) -> tuple[str, int, bytes]:
-    """(type tag, type version, JSON payload); the same event always gives the same bytes."""
+    """(type tag, type version, JSON payload); the same event always gives the same bytes.
+
+    Raises `UnwritableEvent` for one that could not be read back: what is recorded stays for ever.
+    """
     name = type(event).__name__
-    return name, type_version(name), _encoder.encode(event)
+    try:
+        data = _encoder.encode(event)
+        same = _decoders[name].decode(data) == event
+    except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, RecursionError) as fault:
+        raise UnwritableEvent(name, str(fault)) from fault
+    if not same:
+        raise UnwritableEvent(name, "it would not be read back as it is; a number in it may not be finite")
+    return name, type_version(name), data
 
 
 def decode(type_name: str, version: int, data: bytes) -> Event:

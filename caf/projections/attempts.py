@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from caf.events import AttemptStarted, Event, StageCompleted, StageFailed, StageStarted
-from caf.projections.model import Projection, Seen, Statement, upsert
+from caf.projections.model import Projection, Seen, SqlValue, Statement, upsert
 
 __all__ = ["ATTEMPTS"]
 
@@ -82,9 +82,7 @@ def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
             return [_completed(event, seen)]
         case StageFailed():
             return [
-                upsert(
-                    "stages",
-                    _KEY,
+                _ended(
                     {
                         "job_id": seen.job_id,
                         "attempt_id": event.attempt_id,
@@ -95,7 +93,7 @@ def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
                         "failure": event.failure.message,
                         "started_at": seen.recorded_at,
                         "ended_at": seen.recorded_at,
-                    },
+                    }
                 )
             ]
         case _:
@@ -103,9 +101,7 @@ def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
 
 
 def _completed(event: StageCompleted, seen: Seen) -> Statement:
-    sql, values = upsert(
-        "stages",
-        _KEY,
+    return _ended(
         {
             "job_id": seen.job_id,
             "attempt_id": event.attempt_id,
@@ -121,8 +117,13 @@ def _completed(event: StageCompleted, seen: Seen) -> Statement:
             "facts": _json(event.facts),
             "started_at": seen.recorded_at,
             "ended_at": seen.recorded_at,
-        },
+        }
     )
+
+
+def _ended(row: dict[str, SqlValue]) -> Statement:
+    """A stage's row at its end; when it began stays as its start told."""
+    sql, values = upsert("stages", _KEY, row)
     return sql.replace(", started_at = excluded.started_at", ""), values
 
 

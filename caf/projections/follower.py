@@ -33,20 +33,24 @@ CREATE TABLE unreadable (
 class ReadModels:
     """The rows of all projections. `path` None keeps them in memory, for a workspace that is read-only."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, batch: int = BATCH) -> None:
         self.path = path
+        self.batch = batch
         self._memory: sqlite3.Connection | None = None
 
     async def catch_up(self, store: EventStore) -> int:
         """Fold what the log has beyond the rows; the position reached. Several processes may do so at once."""
         position = await anyio.to_thread.run_sync(self._prepare)
-        batch: list[RecordedEvent] = []
-        async for recorded in store.read_all(after_position=position, category=CATEGORY):
-            batch.append(recorded)
-            if len(batch) >= BATCH:
-                position = await anyio.to_thread.run_sync(self._fold, batch)
-                batch = []
-        return await anyio.to_thread.run_sync(self._fold, batch) if batch else position
+        while True:
+            batch = [
+                recorded
+                async for recorded in store.read_all(
+                    after_position=position, limit=self.batch, category=CATEGORY
+                )
+            ]
+            if not batch:
+                return position
+            position = await anyio.to_thread.run_sync(self._fold, position, batch)
 
     async def rebuild(self, store: EventStore) -> int:
         """Drop all rows and fold the whole log again; the position reached."""
@@ -98,12 +102,16 @@ class ReadModels:
         finally:
             self._release(connection)
 
-    def _fold(self, batch: Sequence[RecordedEvent]) -> int:
+    def _fold(self, after: int, batch: Sequence[RecordedEvent]) -> int:
+        """Fold what was read after a position; the position reached.
+
+        Nothing is folded when another process has begun a rebuild since: there would be a gap before it.
+        """
         connection = self._connect()
         try:
             connection.execute("BEGIN IMMEDIATE")
             reached: int = connection.execute("SELECT position FROM progress").fetchone()[0]
-            for recorded in batch:
+            for recorded in batch if reached >= after else ():
                 if recorded.position > reached:
                     _fold_one(connection, recorded)
                     reached = recorded.position
