@@ -47,6 +47,8 @@ class SoundTrack(Protocol):
 def open_sound(source: str | Path, out: OutputContainer) -> SoundTrack | None:
     """Add an audio stream for `source`'s first one to `out`; None when it has no sound.
 
+    Zero is the first picture of `source`, or its own beginning when it is sound alone.
+
     AAC is copied packet by packet, anything else decoded and encoded as AAC with at most two channels.
     """
     with ExitStack() as scope:
@@ -54,7 +56,7 @@ def open_sound(source: str | Path, out: OutputContainer) -> SoundTrack | None:
         if not container.streams.audio:
             return None
         stream = container.streams.audio[0]
-        zero_s = _first_picture_s(video_stream(container, source))
+        zero_s = _first_picture_s(video_stream(container, source)) if container.streams.video else 0.0
         plain = stream.codec_context.name in _COPIED and stream.codec_context.extradata
         track = (_Copy if plain else _Encode)(Path(source), container, stream, zero_s, out)
         # A container that is closed under its demuxer takes the process down, so the track holds it open.

@@ -1,0 +1,142 @@
+"""Which of the motions in a frame is the camera's: judged over the whole clip, with a confidence per frame.
+
+A subject's picture moves by the camera and by itself, so over time the parts that tremble least are the
+background; and the background reaches the frame's rim. Where neither tells, the confidence is low.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.engines.camera import CELLS, GRID, Step
+from caf.engines.similarity import refit
+from caf.engines.smooth import high_pass_rms, shots, smooth
+
+__all__ = ["Motion", "camera_motion", "cell_tremor"]
+
+_QUIET_SHARE = 0.2  # the tremor that the quietest fifth of the cells stays below is the camera's own
+_MIN_CELLS = 6  # below, it may be a watermark, which never trembles
+_CLEARLY = 0.9
+_AROUND = 7
+_MOST = 0.6
+_REFIT_PX = 1.5
+_SPREAD = 0.2
+_AGREEMENT = 0.5
+_CORNERS = 3
+
+
+class Motion(NamedTuple):
+    """The camera over a clip: (T, 4) as in `Candidate`, (T,) confidence 0..1, (T, CELLS) where it was seen."""
+
+    steps: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    background: NDArray[np.bool_]
+
+
+def camera_motion(steps: Sequence[Step], sigma: float) -> Motion:
+    """The background's motion in every frame; confidence 0 where there is nothing to hold on to, and at cuts.
+
+    `sigma`: frames; movement slower than this is not tremor.
+    """
+    cuts = [i for i, step in enumerate(steps) if step.cut]
+    best: _Choice | None = None
+    for weight in _weights(steps, cuts, sigma):
+        choice = _choose(steps, weight, cuts, sigma)
+        if best is None or (choice.cells >= _MIN_CELLS and choice.tremor < _CLEARLY * best.tremor):
+            best = choice
+    assert best is not None
+    motion, confidence = best.motion, np.zeros(len(steps))
+    nearby = _usual_cells(best.held, cuts)
+    for index, (step, held) in enumerate(zip(steps, best.held, strict=True)):
+        if not len(held):
+            continue
+        # Where a subject happens to move like the camera the two blend; where it usually is, is left out.
+        usable = nearby[index][step.cells]
+        points = step.points[usable].astype(np.float64)
+        motion[index] = refit(motion[index], points[:, :2], points[:, 2:], _REFIT_PX)
+        both = held[nearby[index][held]]
+        confidence[index] = _confidence(both, np.unique(step.cells), best.weight)
+    return Motion(motion, confidence, nearby)
+
+
+def _usual_cells(held: Sequence[NDArray[np.intp]], cuts: Sequence[int]) -> NDArray[np.bool_]:
+    """(T, CELLS) whether a cell belonged to the background in most of the frames around."""
+    belongs, known = np.zeros((len(held), CELLS)), np.zeros((len(held), 1))
+    for index, cells in enumerate(held):
+        belongs[index, cells] = 1.0
+        known[index] = len(cells) > 0
+    out = np.zeros((len(held), CELLS), bool)
+    for shot in shots(len(held), cuts):
+        for index in range(shot.start, shot.stop):
+            near = slice(max(shot.start, index - _AROUND), min(shot.stop, index + _AROUND + 1))
+            out[index] = belongs[near].sum(axis=0) >= _MOST * max(1.0, float(known[near].sum()))
+    return out
+
+
+class _Choice(NamedTuple):
+    """One way to tell the background by: a weight per cell, and what follows from it."""
+
+    weight: NDArray[np.float64]
+    motion: NDArray[np.float64]
+    held: list[NDArray[np.intp]]
+    cells: float
+    tremor: float
+
+
+def _choose(steps: Sequence[Step], weight: NDArray[np.float64], cuts: Sequence[int], sigma: float) -> _Choice:
+    motion = np.zeros((len(steps), 4))
+    held: list[NDArray[np.intp]] = []
+    for index, step in enumerate(steps):
+        scores = [float(weight[c.cells].sum()) for c in step.candidates]
+        if not scores:
+            held.append(np.empty(0, np.intp))
+            continue
+        chosen = step.candidates[int(np.argmax(scores))]
+        motion[index] = chosen.motion
+        held.append(chosen.cells)
+    counts = [len(h) for h in held if len(h)]
+    tremor = high_pass_rms(motion[:, :2], sigma, cuts=cuts)
+    return _Choice(weight, motion, held, float(np.median(counts)) if counts else 0.0, tremor)
+
+
+def _weights(steps: Sequence[Step], cuts: Sequence[int], sigma: float) -> list[NDArray[np.float64]]:
+    """Three ways to look for the background: what is most, what is calmest, what is in the corners."""
+    corner = np.full((GRID[1], GRID[0]), 0.05)
+    corner[np.ix_([0, 1, -2, -1], [0, 1, -2, -1])] = 0.5
+    corner[np.ix_([0, -1], [0, -1])] = 1.0
+    tremor = cell_tremor(np.array([step.flow for step in steps]), cuts, sigma)
+    known = tremor[~np.isnan(tremor)]
+    quiet = max(float(np.quantile(known, _QUIET_SHARE)), 0.02) if len(known) else 1.0
+    calm = np.minimum(1.0, quiet / np.maximum(np.nan_to_num(tremor, nan=quiet), 1e-9)) ** 4
+    return [np.ones(CELLS), calm, corner.ravel()]
+
+
+def _confidence(held: NDArray[np.intp], seen: NDArray[np.intp], weight: NDArray[np.float64]) -> float:
+    """High when the motion holds over much of the frame, in its corners, and for most of what was seen."""
+    rows, columns = np.divmod(held, GRID[0])
+    corners = {
+        (bool(r >= GRID[1] / 2), bool(c >= GRID[0] / 2))
+        for r, c in zip(rows, columns, strict=True)
+        if (r < 2 or r >= GRID[1] - 2) and (c < 2 or c >= GRID[0] - 2)
+    }
+    spread = len(held) / CELLS / _SPREAD
+    agreement = float(weight[held].sum() / max(weight[seen].sum(), 1e-9)) / _AGREEMENT
+    return min(1.0, spread) * min(1.0, agreement) * min(1.0, max(1, len(corners)) / _CORNERS)
+
+
+def cell_tremor(flow: NDArray[np.float64], cuts: Sequence[int], sigma: float) -> NDArray[np.float64]:
+    """(CELLS,) px RMS of what is fast in each cell's motion (T, CELLS, 2); NaN where it is seldom known."""
+    length = len(flow)
+    out = np.full(flow.shape[1], np.nan)
+    expected = max(1, length - len(shots(length, cuts)))
+    for cell in range(flow.shape[1]):
+        known = np.flatnonzero(~np.isnan(flow[:, cell, 0]))
+        if len(known) < max(3, expected // 2):
+            continue
+        series = flow[known, cell]
+        at = [int(np.searchsorted(known, c)) for c in cuts]
+        rest = series - smooth(series, sigma, cuts=at, robust=False)
+        out[cell] = np.sqrt(np.mean(np.sum(rest**2, axis=1)))
+    return out

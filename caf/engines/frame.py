@@ -1,0 +1,118 @@
+"""The frame stage: each frame's own quality: light, grain, sharpness, the subject's colours."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.engines.anchor import Anchor, ColourMeter, plan_colour
+from caf.engines.light import LightMeter, lit, plan_light
+from caf.engines.parameters import Settings
+from caf.engines.stage import Passes, input_of, look, lossless
+from caf.engines.subject import subject_boxes
+from caf.media.read import Frame, read_frames, read_picture
+from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult, VideoTarget
+
+__all__ = ["run_frame"]
+
+_STILL_S = 3.0
+_HALO_LEVELS = 6
+
+Image = NDArray[np.uint8]
+Edit = Callable[[Image, int], Image]
+
+
+def run_frame(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
+    """Turn `source` (a clip, or a picture that becomes a still clip) into lossless `frames`."""
+    source = input_of(request, "source")
+    info = look(source)
+    still = info.kind == "image"
+    shown = _still_info(info, request.target) if still else info
+    boxes = subject_boxes(request.inputs["pose"]) if "pose" in request.inputs else []
+    planned = settings.number("deflicker") > 0 or settings.number("identity_weight") > 0
+    passes = Passes(progress, shown.frames, 2 if planned else 1)
+    facts: dict[str, Parameter] = {}
+    edits = _edits(request, settings, source, info, boxes, passes, facts)
+    out = Path(request.out_dir) / "frames.mp4"
+    with lossless(out, shown) as writer:
+        frames = _still_frames(source, shown) if still else read_frames(source)
+        for index, frame in enumerate(passes.over(frames)):
+            image = frame.image
+            for edit in edits:
+                image = edit(image, index)
+            writer.write(image, frame.time_s)
+        writer.end(shown.duration_s)
+    facts |= {"frames": writer.frames, "duration_s": writer.duration_s, "source_kind": info.kind}
+    return StageResult(outputs=(Produced(role="frames", path=str(out)),), facts=facts)
+
+
+def _still_info(info: MediaInfo, target: VideoTarget) -> MediaInfo:
+    frames = max(1, round((target.length_seconds or _STILL_S) * target.fps))
+    values = {name: getattr(info, name) for name in info.__struct_fields__}
+    return MediaInfo(**values | {"frames": frames, "fps": target.fps, "duration_s": frames / target.fps})
+
+
+def _still_frames(source: Path, info: MediaInfo) -> Iterator[Frame]:
+    image = read_picture(source)
+    for index in range(info.frames):
+        yield Frame(image, index / info.fps)
+
+
+def _edits(
+    request: StageRequest,
+    settings: Settings,
+    source: Path,
+    info: MediaInfo,
+    boxes: Sequence[NDArray[np.float64] | None],
+    passes: Passes,
+    facts: dict[str, Parameter],
+) -> list[Edit]:
+    """What to do to each frame, in order; measured over the whole clip first where that is needed."""
+    edits: list[Edit] = []
+    deflicker, identity = settings.number("deflicker"), settings.number("identity_weight")
+    light, colour = LightMeter(), ColourMeter()
+
+    def box(index: int) -> NDArray[np.float64] | None:
+        return boxes[index] if index < len(boxes) else None
+
+    if deflicker > 0 or identity > 0:
+        for index, frame in enumerate(passes.over(read_frames(source))):
+            light.add(frame.image)
+            if identity > 0:
+                colour.add(frame.image, box(index))
+    exposure = np.full(3, 2.0 ** (settings.number("exposure") / 2.2))
+    if exposure[0] != 1.0:
+        edits.append(lambda image, index: lit(image, exposure))
+    if deflicker > 0:
+        plan = plan_light(light, info.fps or 25.0, deflicker)
+        facts |= {"flicker_before_pct": plan.flicker_before_pct, "flicker_after_pct": plan.flicker_after_pct}
+        edits.append(lambda image, index: lit(image, plan.gains[min(index, len(plan.gains) - 1)]))
+    if settings.number("denoise") > 0:
+        edits.append(lambda image, index: _denoised(image, settings.number("denoise")))
+    if identity > 0:
+        reference = read_picture(request.inputs["reference"]) if "reference" in request.inputs else None
+        pull = plan_colour(colour, identity, reference)
+        anchor = Anchor(pull)
+        facts |= {"colour_drift_before_lab": pull.drift_before, "colour_drift_after_lab": pull.drift_after}
+        facts["colour_anchor"] = "clip" if reference is None else "reference"
+        last = len(pull.turn_rad) - 1
+        edits.append(lambda image, index: anchor.apply(image, min(index, last), box(index)))
+    if settings.number("sharpen") > 0:
+        edits.append(lambda image, index: _sharpened(image, settings.number("sharpen")))
+    return edits
+
+
+def _denoised(image: Image, strength: float) -> Image:
+    return np.asarray(cv2.bilateralFilter(image, 5, 6.0 + 30.0 * strength, 1.0 + 2.0 * strength), np.uint8)
+
+
+def _sharpened(image: Image, strength: float) -> Image:
+    blurred = cv2.GaussianBlur(image, (0, 0), 1.2)
+    sharp = cv2.addWeighted(image, 1.0 + 1.5 * strength, blurred, -1.5 * strength, 0.0)
+    kernel = np.ones((3, 3), np.uint8)
+    # Bounded by the neighbourhood's own darkest and brightest, so that edges get steep but no halo.
+    low = cv2.subtract(cv2.erode(image, kernel), np.full(3, _HALO_LEVELS, np.float64))
+    high = cv2.add(cv2.dilate(image, kernel), np.full(3, _HALO_LEVELS, np.float64))
+    return np.asarray(np.clip(sharp, np.asarray(low), np.asarray(high)), np.uint8)

@@ -1,0 +1,171 @@
+"""The motion stage: a steady camera, an even light, and a loop without a seam, as far as it is told."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.engines.camera import Camera, Step
+from caf.engines.light import LightMeter, LightPlan, lit, plan_light
+from caf.engines.parameters import Settings
+from caf.engines.seam import SeamMeter, closed, plan_seam
+from caf.engines.stage import Passes, input_of, look, lossless
+from caf.engines.steady import Plan, plan, warped
+from caf.engines.subject import subject_boxes
+from caf.engines.temporal import averaged
+from caf.media.read import Frame, read_frames
+from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
+
+__all__ = ["run_motion"]
+
+_PUSH_IN = {"low": 0.02, "medium": 0.05, "high": 0.10}
+_SHARE_OF_AVERAGE = 0.6
+
+
+def run_motion(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
+    """Turn `frames` (or `source`) into lossless `motion`, steadied, evened and closed by parameter."""
+    path = input_of(request, "frames", "source")
+    info = look(path)
+    facts: dict[str, Parameter] = {}
+    if "source" in request.inputs and look(Path(request.inputs["source"])).kind == "image":
+        return _push_in(request, settings, path, info, progress)
+    hold, soften = settings.number("pose_weight"), settings.number("temporal_smoothing")
+    passes = Passes(progress, info.frames, 1 + (hold > 0 or soften > 0) + (soften > 0))
+    steady, light = (
+        _measured(request, settings, path, info, passes) if hold > 0 or soften > 0 else (None, None)
+    )
+    out = Path(request.out_dir) / "motion.mp4"
+    meter = SeamMeter()
+    with lossless(out, info) as writer:
+        frames = _corrected(passes.over(read_frames(path)), steady, light)
+        for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, steady.cuts if steady else ()):
+            meter.add(frame.image)
+            writer.write(frame.image, frame.time_s)
+        writer.end(info.duration_s)
+    facts |= {"frames": writer.frames, "duration_s": writer.duration_s}
+    facts |= {"seam_step_before_levels": meter.seam, "typical_step_levels": meter.typical}
+    if steady is not None and light is not None:
+        facts |= _steady_facts(steady, light)
+    if soften > 0:
+        facts |= _close_loop(out, meter, settings, passes)
+    return StageResult(outputs=(Produced(role="motion", path=str(out)),), facts=facts)
+
+
+def _measured(
+    request: StageRequest, settings: Settings, path: Path, info: MediaInfo, passes: Passes
+) -> tuple[Plan, LightPlan]:
+    """One pass over the clip: how the camera moved and how the light changed, and what to do about both."""
+    boxes = subject_boxes(request.inputs["pose"]) if "pose" in request.inputs else []
+    camera, light = Camera((info.width, info.height)), LightMeter()
+    steps: list[Step] = []
+    hold, fps = settings.number("pose_weight"), info.fps or 25.0
+    for index, frame in enumerate(passes.over(read_frames(path))):
+        steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
+        light.add(frame.image)
+    steady = plan(
+        steps,
+        (info.width, info.height),
+        fps,
+        weight=hold,
+        intensity=settings.word("motion_intensity"),
+        max_crop=settings.number("max_crop"),
+    )
+    strength = max(1.0 - (1.0 - hold) ** 2, settings.number("temporal_smoothing"))
+    return steady, plan_light(light, fps, strength)
+
+
+def _corrected(frames: Iterable[Frame], steady: Plan | None, light: LightPlan | None) -> Iterator[Frame]:
+    for index, frame in enumerate(frames):
+        image = frame.image
+        if light is not None and index < len(light.gains):
+            image = lit(image, light.gains[index])
+        if steady is not None and steady.active and index < len(steady.matrices):
+            image = warped(image, steady.matrices[index])
+        yield Frame(image, frame.time_s)
+
+
+def _steady_facts(steady: Plan, light: LightPlan) -> dict[str, Parameter]:
+    return {
+        "stabilised": steady.active,
+        "stabiliser_reason": steady.reason,
+        "shake_before_px": steady.shake_before_px,
+        "shake_after_px": steady.shake_after_px,
+        "crop_share": steady.crop_share,
+        "unsure_frames": steady.unsure_frames,
+        "hard_cuts": len(steady.cuts),
+        "flicker_before_pct": light.flicker_before_pct,
+        "flicker_after_pct": light.flicker_after_pct,
+    }
+
+
+def _close_loop(out: Path, meter: SeamMeter, settings: Settings, passes: Passes) -> dict[str, Parameter]:
+    """Blend the end of the written clip into its start where the seam shows; reports the change in length."""
+    seam = plan_seam(meter, settings.whole("seam_frames"))
+    facts: dict[str, Parameter] = {"seam_reason": seam.reason, "length_change_frames": -seam.frames}
+    if seam.frames == 0:
+        return facts | {"seam_step_after_levels": meter.seam}
+    info = look(out)
+    keep = info.frames - seam.frames
+    open_loop = out.with_name("open-loop.mp4")
+    out.rename(open_loop)
+    start_s, tail = 0.0, []
+    for index, frame in enumerate(read_frames(open_loop)):
+        if index == keep:
+            start_s = frame.time_s
+        if index >= keep:
+            tail.append(frame.image)
+    again = SeamMeter()
+    strength = 1.0 - (1.0 - settings.number("temporal_smoothing")) ** 2
+    with lossless(out, info) as writer:
+        for frame in closed(passes.over(_first(read_frames(open_loop), keep)), tail, strength):
+            again.add(frame.image)
+            writer.write(frame.image, frame.time_s)
+        writer.end(start_s)
+    open_loop.unlink()
+    return facts | {
+        "seam_step_after_levels": again.seam,
+        "frames": writer.frames,
+        "duration_s": writer.duration_s,
+    }
+
+
+def _first(frames: Iterator[Frame], count: int) -> Iterator[Frame]:
+    for index, frame in enumerate(frames):
+        if index == count:
+            return
+        yield frame
+
+
+def _push_in(
+    request: StageRequest, settings: Settings, path: Path, info: MediaInfo, progress: Progress
+) -> StageResult:
+    """A picture comes nearer and goes back, so that the clip loops."""
+    amount = _PUSH_IN[settings.word("motion_intensity")]
+    out = Path(request.out_dir) / "motion.mp4"
+    meter = SeamMeter()
+    with lossless(out, info) as writer:
+        for index, frame in enumerate(Passes(progress, info.frames, 1).over(read_frames(path))):
+            nearer = amount * (1.0 - np.cos(2.0 * np.pi * index / info.frames)) / 2.0
+            image = _zoomed(frame.image, 1.0 + nearer)
+            meter.add(image)
+            writer.write(image, frame.time_s)
+        writer.end(info.duration_s)
+    facts: dict[str, Parameter] = {
+        "frames": writer.frames,
+        "duration_s": writer.duration_s,
+        "push_in_share": amount,
+        "seam_step_before_levels": meter.seam,
+        "typical_step_levels": meter.typical,
+    }
+    return StageResult(outputs=(Produced(role="motion", path=str(out)),), facts=facts)
+
+
+def _zoomed(image: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 0.0, zoom)
+    moved = cv2.warpAffine(
+        image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(moved, np.uint8)

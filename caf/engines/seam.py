@@ -1,0 +1,142 @@
+"""The loop's seam: the step from the last frame back to the first, and a blend that makes it like any other."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.media.read import Frame
+
+__all__ = ["SeamMeter", "SeamPlan", "closed", "plan_seam"]
+
+_SMALL = (160, 90)
+_FEWEST, _MOST = 4, 60
+_NOTICEABLE = 1.25
+_LEVELS = 0.5
+_MEMORY_BYTES = 256_000_000
+
+
+class SeamMeter:
+    """Keeps small pictures of the clip's ends and the size of every step, in grey levels."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.head: list[NDArray[np.float32]] = []
+        self.tail: deque[NDArray[np.float32]] = deque(maxlen=_MOST)
+        self.frame_bytes = 0
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Measure the next frame, (H, W, 3) uint8."""
+        small = cv2.resize(image, _SMALL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        if self.tail:
+            self.steps.append(_distance(self.tail[-1], small))
+        if len(self.head) < _MOST:
+            self.head.append(small)
+        self.tail.append(small)
+        self.frame_bytes = image.nbytes
+
+    @property
+    def typical(self) -> float:
+        """The clip's median step; steps of repeated frames do not count."""
+        moving = [s for s in self.steps if s > 0.05]
+        return float(np.median(moving)) if moving else 0.0
+
+    @property
+    def seam(self) -> float:
+        """The step from the last frame to the first."""
+        return _distance(self.tail[-1], self.head[0]) if self.tail else 0.0
+
+
+def _distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(np.mean(np.abs(a - b)))
+
+
+class SeamPlan(NamedTuple):
+    """Blend this many frames (0 = the seam is fine as it is, or the clip too short)."""
+
+    frames: int
+    reason: str
+
+
+def plan_seam(meter: SeamMeter, wanted: int) -> SeamPlan:
+    """How many frames to blend: `wanted`, or with 0 the fewest whose every step stays near the typical one."""
+    count = len(meter.steps) + 1
+    if meter.seam <= _NOTICEABLE * meter.typical + _LEVELS:
+        return SeamPlan(0, "the seam is like any other step")
+    most = min(_MOST, count // 3, max(_FEWEST, _MEMORY_BYTES // max(1, meter.frame_bytes)))
+    if most < 2:
+        return SeamPlan(0, "the clip is too short to blend")
+    if wanted:
+        return SeamPlan(min(wanted, most), "blended")
+    for frames in range(min(_FEWEST, most), most + 1):
+        tail = list(meter.tail)[-frames:]
+        apart = float(np.mean([_distance(a, b) for a, b in zip(tail, meter.head, strict=False)]))
+        if apart / frames <= 0.5 * meter.typical:
+            return SeamPlan(frames, "blended")
+    return SeamPlan(most, "blended")
+
+
+def closed(frames: Iterator[Frame], tail: Sequence[NDArray[np.uint8]], strength: float) -> Iterator[Frame]:
+    """The clip without its last `len(tail)` frames, which are blended into its first ones instead.
+
+    So the frame after the last shown one is where it would have gone, and the clip's clock, and with it the
+    sound, stays as it was. `strength` 0..1 is how fully the first frames give way. `frames` must end before
+    the tail.
+    """
+    for index, frame in enumerate(frames):
+        if index < len(tail):
+            share = strength * (1.0 - (index + 1) / (len(tail) + 1))
+            yield Frame(_between(frame.image, tail[index], share), frame.time_s)
+        else:
+            yield frame
+
+
+def _between(start: NDArray[np.uint8], end: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+    """A picture `share` of the way from `start` to `end`, moved along the flow where that explains the change."""
+    plain = cv2.addWeighted(start, 1.0 - share, end, share, 0.0)
+    flow = _flow(start, end)
+    if flow is None:
+        return np.asarray(plain, np.uint8)
+    height, width = start.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    # The flow is taken at the picture in between, which is exact only where it is smooth.
+    from_start = cv2.remap(
+        start,
+        x - share * flow[..., 0],
+        y - share * flow[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    back = 1.0 - share
+    from_end = cv2.remap(
+        end,
+        x + back * flow[..., 0],
+        y + back * flow[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    moved = cv2.addWeighted(from_start, back, from_end, share, 0.0)
+    # Where the two moved pictures disagree the flow is wrong: fall back to the plain blend there.
+    doubt = cv2.blur(cv2.absdiff(from_start, from_end), (9, 9)).max(axis=2).astype(np.float32)
+    plain_doubt = cv2.blur(cv2.absdiff(start, end), (9, 9)).max(axis=2).astype(np.float32)
+    trust = np.clip(1.5 - 2.0 * doubt / np.maximum(plain_doubt, 4.0), 0.0, 1.0)[:, :, None]
+    return np.asarray(np.clip(np.rint(trust * moved + (1.0 - trust) * plain), 0, 255), np.uint8)
+
+
+def _flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    height, width = start.shape[:2]
+    scale = min(1.0, 480.0 / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if min(size) < 32:
+        return None
+    small = [
+        cv2.resize(cv2.cvtColor(i, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
+        for i in (start, end)
+    ]
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    found = finder.calc(small[0], small[1], np.zeros((size[1], size[0], 2), np.float32))
+    grown = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(grown * (width / size[0], height / size[1]), np.float32)

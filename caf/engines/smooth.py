@@ -1,0 +1,74 @@
+"""Smooth courses of measured series: robust local regression, within shots."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["high_pass_rms", "shots", "smooth"]
+
+_ROUNDS = 3
+_BISQUARE = 6.0  # Cleveland (1979): residuals beyond six medians count nothing
+
+Series = NDArray[np.float64]
+
+
+def shots(length: int, cuts: Sequence[int]) -> list[slice]:
+    """The stretches between hard cuts; `cuts` are the first frames of new shots."""
+    edges = [0, *sorted({c for c in cuts if 0 < c < length}), length]
+    return [slice(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def smooth(values: Series, sigma: float, *, cuts: Sequence[int] = (), robust: bool = True) -> Series:
+    """The smooth course of `values` (T, D): a local line under a Gaussian of `sigma` frames, per shot.
+
+    Lines and the ends of a shot are kept; with `robust`, single outliers do not pull the course.
+    Source: Cleveland 1979, Robust locally weighted regression and smoothing scatterplots.
+    """
+    out = np.array(values, dtype=np.float64)
+    for shot in shots(len(values), cuts):
+        part = out[shot]
+        trust = np.ones(len(part))
+        course = _local_line(part, sigma, trust)
+        for _ in range(_ROUNDS if robust and len(part) > 4 else 0):
+            error = np.linalg.norm(part - course, axis=1)
+            scale = _BISQUARE * max(float(np.median(error)), 1e-9)
+            # Never zero: where everything is an outlier the line must still exist.
+            trust = np.maximum(1e-3, (1 - np.minimum(error / scale, 1.0) ** 2) ** 2)
+            course = _local_line(part, sigma, trust)
+        out[shot] = course
+    return out
+
+
+def _local_line(values: Series, sigma: float, trust: NDArray[np.float64]) -> Series:
+    length = len(values)
+    if length < 3 or sigma <= 0:
+        return values.copy()
+    reach = min(length - 1, int(np.ceil(3.5 * sigma)))
+    offset = np.arange(-reach, reach + 1, dtype=np.float64)
+    kernel = np.exp(-0.5 * (offset / sigma) ** 2)
+
+    def moment(power: int, series: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Correlation, so the kernel goes in reversed; "full" cut by hand works for short shots too.
+        return np.convolve(series, (kernel * offset**power)[::-1], mode="full")[reach : reach + length]
+
+    m0, m1, m2 = (moment(power, trust) for power in (0, 1, 2))
+    spread = m0 * m2 - m1 * m1
+    spread = np.where(spread > 1e-9 * m0 * m0, spread, np.inf)
+    out = np.empty_like(values, dtype=np.float64)
+    for column in range(values.shape[1]):
+        weighted = trust * values[:, column]
+        v0, v1 = moment(0, weighted), moment(1, weighted)
+        mean = v0 / m0
+        slope = (m0 * v1 - m1 * v0) / spread
+        out[:, column] = mean - slope * m1 / m0
+    return out
+
+
+def high_pass_rms(values: Series, sigma: float, *, cuts: Sequence[int] = ()) -> float:
+    """Root mean square distance of `values` (T, D) from their smooth course: what jitters or flickers."""
+    if len(values) < 3:
+        return 0.0
+    rest = values - smooth(values, sigma, cuts=cuts, robust=False)
+    return float(np.sqrt(np.mean(np.sum(rest**2, axis=1))))

@@ -1,0 +1,212 @@
+"""From camera steps to corrections: the shaken path, its smooth course, and a crop that hides the edges."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from caf.engines.background import camera_motion, cell_tremor
+from caf.engines.camera import GRID, Step
+from caf.engines.smooth import shots, smooth
+
+__all__ = ["Plan", "plan", "shake_px", "warped"]
+
+SIGMA_S = 1.0
+"""Movement slower than about this is meant; faster is tremor. Source: hand tremor lies above 1 Hz."""
+SIGMA_UNSURE_S = 0.05
+"""Where a subject may have been followed instead: only what is faster than a body moves is taken away."""
+SIGMA_LOCKED_S = 60.0
+TREMOR_S = 0.3
+"""Motion per frame that changes faster than this is counted as tremor."""
+_SURE = 0.6
+_NOTHING = 0.15
+_TIGHTENINGS = 12
+_BETTER = 0.9
+
+Path = NDArray[np.float64]
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to do with each frame: `matrices` (T, 2, 3) from shot to shown pixels, crop included."""
+
+    matrices: NDArray[np.float64]
+    active: bool
+    reason: str
+    """Why nothing is done, or what was."""
+    zoom: float
+    crop_share: float
+    shake_before_px: float
+    shake_after_px: float
+    unsure_frames: int
+    cuts: tuple[int, ...]
+
+
+def plan(
+    steps: Sequence[Step],
+    size: tuple[int, int],
+    fps: float,
+    *,
+    weight: float,
+    intensity: str,
+    max_crop: float,
+) -> Plan:
+    """Corrections that hold the camera to its smooth path with `weight` 0..1.
+
+    The gain is 1 - (1 - weight)^2, so that 0.95 leaves a four-hundredth of the shake. The result is compared
+    with the input on the motion of all parts of the frame, and dropped where it is not clearly steadier.
+    """
+    cuts = tuple(i for i, step in enumerate(steps) if step.cut)
+    camera = camera_motion(steps, TREMOR_S * fps)
+    motion, confidence = camera.steps, camera.confidence
+    inner = np.array([i for i, step in enumerate(steps) if i > 0 and not step.cut], dtype=np.intp)
+    parts = camera.background.mean(axis=0) >= 0.5
+    before = shake_px(steps, None, size, fps, cuts, parts)
+    unsure = int((confidence[inner] < _SURE).sum())
+    gain = 0.0 if intensity == "high" else 1.0 - (1.0 - weight) ** 2
+    still = np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (max(1, len(steps)), 1, 1))
+
+    def untouched(reason: str) -> Plan:
+        return Plan(
+            matrices=still,
+            active=False,
+            reason=reason,
+            zoom=1.0,
+            crop_share=0.0,
+            shake_before_px=before,
+            shake_after_px=before,
+            unsure_frames=unsure,
+            cuts=cuts,
+        )
+
+    if gain <= 0.0:
+        return untouched("not asked for")
+    if len(steps) < 3:
+        return untouched("too few frames")
+    typical = float(np.median(confidence[inner])) if len(inner) else 0.0
+    if typical < _NOTHING:
+        return untouched("too little background to follow the camera by")
+    sure = typical >= _SURE
+    sigma = (SIGMA_LOCKED_S if intensity == "low" else SIGMA_S) if sure else SIGMA_UNSURE_S
+    path = _path(motion, confidence, cuts)
+    corrections, zoom = _within_crop(path, sigma * fps, gain, size, max_crop, cuts)
+    matrices = np.stack([_matrix(c, zoom, size) for c in corrections])
+    after = shake_px(steps, matrices, size, fps, cuts, parts)
+    if not after < _BETTER * before:
+        return untouched("the picture would not become steadier")
+    return Plan(
+        matrices=matrices,
+        active=True,
+        reason="steadied"
+        if sure
+        else "only the fastest tremor removed: subject and camera could not be told apart",
+        zoom=zoom,
+        crop_share=1.0 - 1.0 / zoom,
+        shake_before_px=before,
+        shake_after_px=after,
+        unsure_frames=unsure,
+        cuts=cuts,
+    )
+
+
+def _path(motion: Path, confidence: NDArray[np.float64], cuts: Sequence[int]) -> Path:
+    """Where the background's picture has moved since its shot began, (T, 4); doubtful steps are bridged."""
+    path = np.zeros_like(motion)
+    for shot in shots(len(motion), cuts):
+        index = np.arange(shot.start, shot.stop)[1:]
+        known = index[confidence[index] >= _NOTHING]
+        if len(known):
+            for column in range(4):
+                path[index, column] = np.interp(index, known, motion[known, column])
+        path[shot] = np.cumsum(path[shot], axis=0)
+    return path
+
+
+def _within_crop(
+    path: Path, sigma: float, gain: float, size: tuple[int, int], max_crop: float, cuts: Sequence[int]
+) -> tuple[Path, float]:
+    """Corrections (T, 4) and the zoom that hides their edges; the course gives way where it would not fit."""
+    limit = 1.0 / (1.0 - max_crop)
+    course = smooth(path, sigma, cuts=cuts)
+    corrections = gain * (course - path)
+    for _ in range(_TIGHTENINGS):
+        zooms = np.array([_zoom_needed(c, size) for c in corrections])
+        if zooms.max() <= limit:
+            break
+        # Pull the course back where it would leave the crop, and smooth again what that bent.
+        room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
+        course = smooth(path + room * (course - path), sigma / 4, cuts=cuts, robust=False)
+        corrections = gain * (course - path)
+    zooms = np.array([_zoom_needed(c, size) for c in corrections])
+    room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
+    corrections = corrections * room
+    return corrections, max(1.0, *(_zoom_needed(c, size) for c in corrections))
+
+
+def _zoom_needed(correction: NDArray[np.float64], size: tuple[int, int]) -> float:
+    """The smallest zoom about the centre at which the moved frame still covers the picture."""
+    x, y, roll, log_zoom = correction
+    half = np.array(size) / 2.0
+    cos, sin, scale = np.cos(roll), np.sin(roll), np.exp(log_zoom)
+    worst = 0.0
+    for corner in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+        # A picture corner, zoomed by z, lies at corner / z before the zoom; it must fall inside the frame.
+        p = np.array(corner) * half
+        back = np.array([cos * p[0] + sin * p[1], -sin * p[0] + cos * p[1]]) / scale
+        shift = np.array([cos * x + sin * y, -sin * x + cos * y]) / scale
+        room = half - np.abs(shift)
+        worst = max(worst, *(abs(back) / np.maximum(room, 1e-6)))
+    return float(worst)
+
+
+def _matrix(correction: NDArray[np.float64], zoom: float, size: tuple[int, int]) -> NDArray[np.float64]:
+    x, y, roll, log_zoom = correction
+    # Pixel centres: the middle of a w-wide picture is (w - 1) / 2.
+    cx, cy = (size[0] - 1) / 2.0, (size[1] - 1) / 2.0
+    a = zoom * np.exp(log_zoom) * np.cos(roll)
+    b = zoom * np.exp(log_zoom) * np.sin(roll)
+    return np.array([[a, -b, cx + zoom * x - a * cx + b * cy], [b, a, cy + zoom * y - b * cx - a * cy]])
+
+
+def shake_px(
+    steps: Sequence[Step],
+    matrices: NDArray[np.float64] | None,
+    size: tuple[int, int],
+    fps: float,
+    cuts: Sequence[int],
+    parts: NDArray[np.bool_] | None = None,
+) -> float:
+    """Tremor of the picture's parts in px RMS per frame: the median over the cells in `parts`, or over all.
+
+    With `matrices`, of the corrected picture. Each cell's motion is taken from its own features, not from the
+    fitted camera, so a camera that was confused with a subject shows.
+    """
+    flow = np.array([step.flow for step in steps])  # (T, CELLS, 2)
+    centres = np.array(
+        [
+            ((c + 0.5) * size[0] / GRID[0], (r + 0.5) * size[1] / GRID[1])
+            for r in range(GRID[1])
+            for c in range(GRID[0])
+        ]
+    )
+    if matrices is not None:
+        flow = flow.copy()
+        for t in range(1, len(steps)):
+            new = _apply(matrices[t], centres + flow[t])
+            old = _apply(matrices[t - 1], centres)
+            flow[t] = new - old
+    tremor = cell_tremor(flow, cuts, TREMOR_S * fps)
+    chosen = tremor if parts is None or np.isnan(tremor[parts]).all() else tremor[parts]
+    return float(np.nanmedian(chosen)) if not np.isnan(chosen).all() else 0.0
+
+
+def _apply(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def warped(image: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The frame moved by `matrix` in its own size; what a rounding leaves open at the rim is mirrored."""
+    size = (image.shape[1], image.shape[0])
+    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, dtype=np.uint8)

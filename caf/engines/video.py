@@ -1,0 +1,98 @@
+"""The video stage: the target's shape, rate and length, H.264 with the source's sound."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import cast
+
+from caf.engines.parameters import Settings
+from caf.engines.stage import Passes, input_of, look
+from caf.media.read import Frame, read_frames
+from caf.media.resize import ResolutionPolicy, fit
+from caf.media.write import ClipWriter
+from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
+
+__all__ = ["run_video"]
+
+
+def run_video(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
+    """Turn `motion` (or `frames`, or `source`) into `final`: an MP4 with H.264 and, as in `source`, sound."""
+    path, source = input_of(request, "motion", "frames", "source"), input_of(request, "source")
+    info, target = look(path), request.target
+    strategy, limit = settings.word("fps_strategy"), settings.whole("max_frames")
+    policy = cast("ResolutionPolicy", settings.word("resolution_policy"))
+    end_s = min(info.duration_s, target.length_seconds or info.duration_s)
+    timing = _timing(info, strategy, target.fps)
+    out = Path(request.out_dir) / "final.mp4"
+    passes = Passes(progress, info.frames, 1)
+    with ClipWriter(
+        out,
+        width=target.width,
+        height=target.height,
+        fps=timing.fps,
+        variable_fps=timing.variable,
+        mode="final",
+        crf=settings.whole("crf"),
+        preset=settings.word("preset"),
+        sound_from=source if look(source).has_audio else None,
+    ) as writer:
+        shown = timing.applied(passes.over(read_frames(path)), end_s)
+        for count, frame in enumerate(shown):
+            if limit and count == limit:
+                end_s = min(end_s, frame.time_s)
+                break
+            writer.write(fit(frame.image, (target.width, target.height), policy), frame.time_s)
+        writer.end(end_s)
+    facts: dict[str, Parameter] = {
+        "frames": writer.frames,
+        "duration_s": writer.duration_s,
+        "frames_in": info.frames,
+        "fps": timing.fps,
+        "sound": writer.sound,
+        "encoder": "libx264",
+        "crf": settings.whole("crf"),
+        "bytes": out.stat().st_size,
+    }
+    return StageResult(outputs=(Produced(role="final", path=str(out)),), facts=facts)
+
+
+class _Timing:
+    """Which frames are shown when."""
+
+    def __init__(self, fps: float, *, variable: bool, every: int, grid: bool) -> None:
+        self.fps, self.variable = fps, variable
+        self._every, self._grid = every, grid
+
+    def applied(self, frames: Iterable[Frame], end_s: float) -> Iterator[Frame]:
+        """The frames to write, all before `end_s`; the first one always."""
+        chosen = self._on_grid(frames, end_s) if self._grid else self._thinned(frames)
+        for index, frame in enumerate(chosen):
+            if index and frame.time_s > end_s - 0.25 / self.fps:
+                return
+            yield frame
+
+    def _thinned(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        for index, frame in enumerate(frames):
+            if index % self._every == 0:
+                yield frame
+
+    def _on_grid(self, frames: Iterable[Frame], end_s: float) -> Iterator[Frame]:
+        """At each tick of the new rate the newest frame that is due by then."""
+        tick, shown = 0, None
+        for frame in frames:
+            while shown is not None and frame.time_s > (tick + 0.5) / self.fps:
+                yield Frame(shown.image, tick / self.fps)
+                tick += 1
+            shown = frame
+        while shown is not None and tick < round(end_s * self.fps):
+            yield Frame(shown.image, tick / self.fps)
+            tick += 1
+
+
+def _timing(info: MediaInfo, strategy: str, target_fps: float) -> _Timing:
+    if strategy == "resample":
+        return _Timing(target_fps, variable=False, every=1, grid=True)
+    every = 1
+    if strategy == "reduce":
+        while info.fps / every > target_fps * 1.001:
+            every *= 2
+    return _Timing(info.fps / every, variable=info.variable_fps, every=every, grid=False)
