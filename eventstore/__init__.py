@@ -32,6 +32,7 @@ from eventstore.model import (
     category_of,
 )
 from eventstore.sqlite import SqliteStore
+from eventstore.transfer import export_lines, import_log
 
 __all__ = [
     "ANY",
@@ -59,4 +60,6 @@ __all__ = [
     "VersionConflict",
     "Witness",
     "category_of",
+    "export_lines",
+    "import_log",
 ]

@@ -32,7 +32,10 @@ _SAVE: Final = (
 
 
 class Request:
-    """One append on its way to the disk; nobody wants it any more once `answer` is done."""
+    """One append on its way to the disk; nobody wants it any more once `answer` is done.
+
+    `answer` is None where the caller takes the answers from the ledger itself.
+    """
 
     __slots__ = ("answer", "checkpoint", "events", "expected_version", "ids", "size", "stream")
 
@@ -42,8 +45,8 @@ class Request:
         events: Sequence[NewEvent],
         ids: list[bytes],
         expected_version: int,
-        checkpoint: Checkpoint | None,
-        answer: "asyncio.Future[Appended]",
+        checkpoint: Checkpoint | None = None,
+        answer: "asyncio.Future[Appended] | None" = None,
     ) -> None:
         self.stream = stream
         self.events = events
@@ -79,6 +82,11 @@ class Ledger:
         self._causes: dict[str, bytes | str] = {}
         self.wal_pages = 0
         """About how many pages were written to the WAL since the last checkpoint."""
+
+    @property
+    def digest(self) -> bytes:
+        """The last event's."""
+        return self._digest
 
     def apply(self, batch: Sequence[Request], *, wait: bool) -> Sequence[Answer]:
         """Write the batch into a transaction and leave that open; one answer for each request, in order.

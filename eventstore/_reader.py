@@ -1,5 +1,6 @@
 """Reads the log in slices, each in its own short read transaction, so that no reader holds up the WAL."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -155,6 +156,20 @@ class Reader:
                 raise
             verifier.unreadable(str(error).rstrip("."))
             return verifier.report()
+
+    def check_file(self) -> tuple[str, ...]:
+        """What SQLite finds wrong with the file; empty if nothing."""
+        found = (row[0] for row in self.connection.execute("PRAGMA integrity_check"))
+        return tuple(what for what in found if what != "ok")
+
+    def copy(self, target: Path) -> None:
+        """The log as it is at one moment, to a new file; writers are not held up."""
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        copy = sqlite3.connect(target)
+        try:
+            self.connection.backup(copy)
+        finally:
+            copy.close()
 
 
 class Readers:

@@ -21,6 +21,7 @@ import anyio
 from eventstore._bell import Ringer
 from eventstore._ledger import Answer, Ledger, Request
 from eventstore._lock import FileLock
+from eventstore._place import check_place
 from eventstore._schema import connect_writer, explain
 from eventstore.errors import EventStoreError, StoreClosed
 from eventstore.model import Appended
@@ -59,6 +60,7 @@ class Writer:
     def __init__(self, path: Path, *, synchronous: str, busy_s: float, clock_ms: Callable[[], int]) -> None:
         self._path = path
         self._syncs = synchronous == "FULL"
+        check_place(path)
         self._lock = FileLock(path, busy_s)
         try:
             with self._lock:
@@ -170,7 +172,7 @@ class Writer:
             if batch and (count > _BATCH_EVENTS or size > _BATCH_BYTES):
                 return batch, True
             waiting.popleft()
-            if not request.answer.done():
+            if request.answer is not None and not request.answer.done():
                 batch.append(request)
         if self._crowded:
             self._crowded = False
@@ -234,12 +236,13 @@ class Writer:
     def _finish(self, batch: list[Request], answers: Sequence[Answer]) -> None:
         news = False
         for request, answer in zip(batch, answers, strict=True):
+            waiter = request.answer
             if isinstance(answer, Appended):
                 news = news or not answer.repeated
-                if not request.answer.done():
-                    request.answer.set_result(answer)
-            elif not request.answer.done():
-                request.answer.set_exception(answer)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(answer)
+            elif waiter is not None and not waiter.done():
+                waiter.set_exception(answer)
         if news:
             self._committed()
         # After the callers whose answers were just set: what they append next comes into the next batch.

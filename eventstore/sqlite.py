@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
+from eventstore._backup import backup
 from eventstore._bell import Bell
 from eventstore._ledger import Request
 from eventstore._reader import Reader, Readers, Slice
@@ -333,6 +334,18 @@ class SqliteStore:
     async def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
         return await self._read(lambda reader: reader.verify(witness))
+
+    async def check_file(self) -> tuple[str, ...]:
+        """What SQLite finds wrong with the file, in its words; empty if nothing. Reads all of it."""
+        return await self._read(Reader.check_file)
+
+    async def backup(self, target: Path) -> VerifyReport:
+        """Copy the log as it is at one moment to the new file `target`, while others write.
+
+        The copy appears there whole, verified and synced, or not at all. Raises `InvalidArgument` if there
+        is a file already, `StoreReadOnly`, `StoreFull`, `StoreCorrupt`.
+        """
+        return await self._read(lambda reader: backup(reader, target))
 
     async def aclose(self) -> None:
         """See `EventStore.aclose`."""

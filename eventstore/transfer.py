@@ -1,0 +1,191 @@
+"""A log as lines of JSON, and back: CloudEvents 1.0, one event a line, with positions and chain kept.
+
+The line's own attributes are extensions of CloudEvents (https://cloudevents.io): `stream`, `version`,
+`position`, `typeversion`, `correlationid`, `causationid`, `metadata`, `digest` (hexadecimal). `data` is the
+event's data as it was, byte for byte, if that is JSON on one line; otherwise it is in `data_base64`, and
+metadata that is not text in `metadatabase64`.
+"""
+
+import base64
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import quote
+
+import msgspec
+from anyio.to_thread import run_sync
+
+from eventstore._backup import new_log, verified
+from eventstore._ledger import Ledger, Request
+from eventstore._schema import connect_writer
+from eventstore.checks import check_append
+from eventstore.errors import EventStoreError, InvalidArgument
+from eventstore.model import EventStore, NewEvent, RecordedEvent, VerifyReport
+
+__all__ = ["export_lines", "import_log"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+_BATCH: Final = 1000
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Stored shape: exported files live for ever; only new optional fields may be added."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    stream: str
+    version: int
+    position: int
+    digest: str
+    typeversion: int = 1
+    correlationid: str | None = None
+    causationid: str | None = None
+    metadata: str | None = None
+    metadatabase64: str | None = None
+    datacontenttype: str | None = None
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    data_base64: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Line).decode
+_check_json = msgspec.json.Decoder().decode
+
+
+async def export_lines(store: EventStore, *, after_position: int = 0) -> AsyncIterator[bytes]:
+    """One line for each event, each with its newline, in the order of positions."""
+    async for event in store.read_all(after_position=after_position):
+        yield _encode(_to_line(event)) + b"\n"
+
+
+async def import_log(lines: Iterable[bytes], path: Path) -> VerifyReport:
+    """Make a new log at `path` of all the lines of an export; what it returns was read back and verified.
+
+    The log appears there whole or not at all. Raises `InvalidArgument` with the number of the first line that
+    is not right, or if there is a file at `path` already.
+    """
+    return await run_sync(_import, lines, path)
+
+
+def _is_one_json_line(data: bytes) -> bool:
+    if not data or b"\n" in data or b"\r" in data or data[:1].isspace() or data[-1:].isspace():
+        return False
+    try:
+        _check_json(data)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _text(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _to_line(event: RecordedEvent) -> _Line:
+    plain = _is_one_json_line(event.data)
+    text = _text(event.metadata) if event.metadata else None
+    odd = event.metadata and text is None
+    return _Line(
+        specversion="1.0",
+        id=event.event_id,
+        source="/streams/" + quote(event.stream, safe=""),
+        type=event.type,
+        time=_EPOCH + event.recorded_at_ms * _MS,
+        stream=event.stream,
+        version=event.version,
+        position=event.position,
+        digest=event.digest.hex(),
+        typeversion=event.type_version,
+        correlationid=event.correlation_id,
+        causationid=event.causation_id,
+        metadata=text,
+        metadatabase64=base64.b64encode(event.metadata).decode() if odd else None,
+        datacontenttype="application/json" if plain else None,
+        data=msgspec.Raw(event.data) if plain else msgspec.UNSET,
+        data_base64=None if plain else base64.b64encode(event.data).decode(),
+    )
+
+
+def _from_line(line: _Line) -> NewEvent:
+    plain = b"" if line.data is msgspec.UNSET else bytes(line.data)
+    data = plain or base64.b64decode(line.data_base64 or "", validate=True)
+    if line.metadatabase64 is None:
+        metadata = (line.metadata or "").encode()
+    else:
+        metadata = base64.b64decode(line.metadatabase64, validate=True)
+    return NewEvent(
+        event_id=line.id,
+        type=line.type,
+        type_version=line.typeversion,
+        data=data,
+        correlation_id=line.correlationid,
+        causation_id=line.causationid,
+        metadata=metadata,
+    )
+
+
+def _parsed(lines: Iterable[bytes]) -> Iterator[tuple[int, _Line, NewEvent]]:
+    for number, raw in enumerate(lines, 1):
+        if not raw.strip():
+            continue
+        try:
+            line = _decode(raw)
+            yield number, line, _from_line(line)
+        except ValueError as error:
+            raise InvalidArgument(
+                f"Line {number} is no exported event: {error}.", remedy="Export the log again."
+            ) from error
+
+
+def _import(lines: Iterable[bytes], path: Path) -> VerifyReport:
+    with new_log(path) as work:
+        _fill(lines, work)
+        return verified(work)
+
+
+def _fill(lines: Iterable[bytes], path: Path) -> None:
+    now_ms = 0
+    connection = connect_writer(path, "OFF", 0.0)
+    try:
+        ledger = Ledger(connection, 0.0, lambda: now_ms)
+        # One batch is stamped with one time.
+        for time, same in groupby(_parsed(lines), key=lambda parsed: parsed[1].time):
+            now_ms = (time - _EPOCH) // _MS
+            while batch := list(islice(same, _BATCH)):
+                _record(ledger, batch)
+    finally:
+        connection.close()
+
+
+def _record(ledger: Ledger, batch: list[tuple[int, _Line, NewEvent]]) -> None:
+    requests = []
+    for _, line, event in batch:
+        expected = line.version - 1
+        ids = check_append(line.stream, (event,), expected, None)
+        requests.append(Request(line.stream, (event,), ids, expected))
+    answers = ledger.apply(requests, wait=False)
+    ledger.commit()
+    for (number, line, _), answer in zip(batch, answers, strict=True):
+        if isinstance(answer, EventStoreError):
+            raise InvalidArgument(f"Line {number}: {answer.message}", remedy="Export the log again.")
+        if answer.last_position != line.position or answer.repeated:
+            raise InvalidArgument(
+                f"Line {number} has position {line.position}, but {answer.last_position} is due.",
+                remedy="Import all lines of an export, in their order.",
+            )
+    number, line, _ = batch[-1]
+    if ledger.digest.hex() != line.digest:
+        first = batch[0][0]
+        raise InvalidArgument(
+            f"Lines {first} to {number} do not fit the digest in line {number}: something was changed.",
+            remedy="Export the log again.",
+        )
