@@ -7,12 +7,12 @@ import anyio
 from msgspec import Struct
 
 from caf.actors import handoff, qc, render, supervisor
+from caf.actors.deadletter import dead_letter, given_up
 from caf.actors.effects import Cause, Effect
 from caf.actors.feed import JobFeed
-from caf.contracts import UserActionRequired
 from caf.contracts.times import timestamp
 from caf.errors import CafError
-from caf.events import Escalated, Event, attempt_id
+from caf.events import Event
 from caf.events.codec import derived_id
 from caf.job import Job, is_over
 from caf.log import Entry, new_events, stream_of
@@ -102,13 +102,13 @@ async def _settled(feed: JobFeed, progress: _Progress) -> None:
     while True:
         changed = progress.changed
         done = min(progress.handled.values())
-        if done == feed.version and await feed.store.version(stream_of(feed.job_id)) == done:
+        if done < feed.version:
+            await changed.wait()
+        elif await feed.store.version(stream_of(feed.job_id)) > done:
+            await feed.caught_up(done + 1)
+        elif done == feed.version:  # and nothing came while the store was asked
             assert feed.job.status != "running", f"job {feed.job_id} stands still at version {done}"
             return
-        if done == feed.version:
-            await feed.caught_up(done + 1)
-            continue
-        await changed.wait()
 
 
 async def _serve(actor: Actor, feed: JobFeed, perform: Perform, progress: _Progress) -> None:
@@ -130,9 +130,13 @@ async def _handle(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
             await _answer(actor, consumer, entry, feed, perform)
         except FAULTS_OF_THE_MACHINE:
             raise
-        except Exception as fault:  # noqa: BLE001 - contained here: one event of one job
+        except Exception as fault:  # contained here: one event of one job
+            if attempt == TRIES and is_over(entry.job):
+                # A job that is over asks nothing any more: tell whoever runs it, and try again then.
+                raise given_up(actor.name, entry, fault, TRIES) from fault
             if attempt == TRIES:
-                await _append(actor, consumer, entry, feed, [_dead_letter(actor, entry, fault)])
+                question = dead_letter(actor.name, entry, fault, TRIES)
+                await _append(actor, consumer, entry, feed, [question])
                 return
             await anyio.sleep(FIRST_PAUSE_S * 4 ** (attempt - 1))
         else:
@@ -196,22 +200,3 @@ async def _append(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, even
             return
         else:
             return
-
-
-def _dead_letter(actor: Actor, entry: Entry, fault: Exception) -> Escalated:
-    job = entry.job
-    current = job.attempts[-1] if job.attempts else None
-    place = f"{entry.event.__class__.__name__}, version {entry.recorded.version}"
-    return Escalated(
-        attempt_id=current.id if current else attempt_id(1),
-        stage=(current.running or current.from_stage) if current else "artifact",
-        request=UserActionRequired(
-            job_id=job.spec.job_id,
-            reason="CONTRACT_VIOLATION",
-            required_artifact=f"{actor.name} on {place}",
-            expected_format="an event that the actor can answer",
-            example_fix=f"caf answer {job.spec.job_id} retry",
-            escalation_ts=timestamp(entry.recorded.recorded_at_ms),
-        ),
-        detail=f"{actor.name} failed {TRIES} times on {place}: {type(fault).__name__}: {fault}",
-    )

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from caf.actors.effects import RunStage
 from caf.artifacts import ArtifactStore, disk_errors
-from caf.errors import InputError, MediaError
+from caf.errors import CafError, InputError, MediaError
 from caf.events import Artifact, AttemptId, Event, PoseCoverageMeasured, StageCompleted
 from caf.job import Job
 from caf.ports import (
@@ -254,6 +254,13 @@ class Stages:
                 out_dir=str(out),
             )
             result = await self._engine(effect.engine).run(request, progress)
+            if ROLE_OF[effect.stage] not in [item.role for item in result.outputs]:
+                raise CafError(
+                    f"The engine {effect.engine} ended the {effect.stage} stage without its "
+                    f"{ROLE_OF[effect.stage]}.",
+                    remedy="Choose another workflow; this one's output cannot be judged.",
+                    kind="output_missing",
+                )
             artifacts = tuple(
                 [
                     await anyio.to_thread.run_sync(self.artifacts.adopt, Path(item.path), item.role)
