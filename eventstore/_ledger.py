@@ -23,6 +23,9 @@ _INSERTS: Final = {
 }
 """One statement for many rows costs half of many statements; few sizes keep the prepared ones few."""
 _PAGE: Final = 4096
+_LONG_WAL_PAGES: Final = 4096
+"""16 MiB."""
+_READERS_MS: Final = 500
 _CACHED_NAMES: Final = 100_000
 _NEW_STREAM: Final = "INSERT INTO streams (name) VALUES (?)"
 _SAVE: Final = (
@@ -80,6 +83,7 @@ class Ledger:
         self._types: dict[tuple[str, int], int] = {}
         self._correlations: dict[str, int] = {}
         self._causes: dict[str, bytes | str] = {}
+        self._long_wal_pages = _LONG_WAL_PAGES
         self.wal_pages = 0
         """About how many pages were written to the WAL since the last checkpoint."""
 
@@ -115,9 +119,21 @@ class Ledger:
             raise
 
     def checkpoint_wal(self) -> None:
-        """Move what readers no longer need in the WAL into the database, and its file's growth to an end."""
-        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self.wal_pages = 0
+        """Move into the database what no reader needs in the WAL any more.
+
+        Where readers follow each other without a gap the WAL is never free to start again from its
+        beginning: once it is long, wait a moment for those who use it; later ones read past it. If one of
+        them does not end, that is tried again only when the WAL is twice as long.
+        """
+        _, pages, _ = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages <= self._long_wal_pages:
+            return
+        self._db.execute(f"PRAGMA busy_timeout = {_READERS_MS}")
+        try:
+            busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._db.execute("PRAGMA busy_timeout = 0")
+        self._long_wal_pages = 2 * pages if busy else _LONG_WAL_PAGES
 
     def _begin(self, wait: bool) -> None:
         wait_s = 0.0001

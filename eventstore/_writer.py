@@ -243,6 +243,8 @@ class Writer:
                     waiter.set_result(answer)
             elif waiter is not None and not waiter.done():
                 waiter.set_exception(answer)
+                # A caller that is cancelled just now will not look at it, and need not.
+                waiter.exception()
         if news:
             self._committed()
         # After the callers whose answers were just set: what they append next comes into the next batch.
