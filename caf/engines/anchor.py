@@ -14,6 +14,8 @@ _BINS = 32
 _REACH = 96.0  # a and b beyond this do not occur in sRGB pictures of animals or cloth
 _ANGLES = np.radians(np.arange(-60.0, 60.1, 3.0))
 _LARGEST = np.array([12.0, 18.0, 18.0])
+_LARGEST_TO_REFERENCE = np.array([8.0, 10.0, 10.0])
+"""A reference in another light must not repaint the clip: no more than this towards it, and drift on top."""
 _LEAST_CHROMA = 4.0
 _DEAD_DEG = 1.0
 
@@ -97,7 +99,10 @@ def plan_colour(meter: ColourMeter, weight: float, reference: NDArray[np.uint8] 
     """
     means = np.array([s.mean for s in meter.subject])
     if reference is not None:
-        goal = _signature(_small_lab(reference), subject_mask(_small_lab(reference).shape[:2], None)).mean
+        lab = _small_lab(reference)
+        usual = np.median(means, axis=0)
+        far = _signature(lab, subject_mask(lab.shape[:2], None)).mean - usual
+        goal = usual + np.clip(far, -_LARGEST_TO_REFERENCE, _LARGEST_TO_REFERENCE)
         turns, around = np.zeros(len(means)), np.zeros(len(means))
     else:
         goal = np.median(means, axis=0)

@@ -23,6 +23,8 @@ _JUMP = 0.08
 _SURELY = 3.0
 _LARGEST = 0.7
 _WORTH_IT = 0.003
+_SHOULDER = 208.0
+_KEPT_BURNT = 0.6
 
 Series = NDArray[np.float64]
 
@@ -145,6 +147,10 @@ def lit(image: NDArray[np.uint8], gains: Series) -> NDArray[np.uint8]:
     """The frame with its channels multiplied by `gains` (3,)."""
     if np.abs(gains - 1.0).max() < 1e-4:
         return image
-    levels = np.arange(256.0)[:, None] * gains[None, :]
+    level = np.arange(256.0)[:, None]
+    levels = level * gains[None, :]
+    # Burnt-out highlights have lost their colour: dimmed in full they would turn grey-green.
+    burnt = np.clip((level - _SHOULDER) / (255.0 - _SHOULDER), 0.0, 1.0) ** 2
+    levels += burnt * _KEPT_BURNT * np.maximum(0.0, 1.0 - gains[None, :]) * 255.0
     table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]
     return np.asarray(cv2.LUT(image, table), dtype=np.uint8)

@@ -127,7 +127,7 @@ class _Encode:
         self._to = out.add_stream("aac", rate=self._rate)
         self._to.codec_context.layout = self._layout
         self._to.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
-        self._blocks = self._sound(stream, zero_s)
+        self._blocks = (block for block in self._sound(stream, zero_s) if block.shape[1])
         self._held: np.ndarray | None = next(self._blocks, None)
         self._written = 0
 

@@ -134,7 +134,9 @@ def _first_and_last(
     """Decode the first picture and one from the last key frame on; both must come."""
     with opened(path) as again:  # a fresh demuxer: not every container can seek back to its start
         first = next(decoded(again, video_stream(again, path), path))
-    if packets.last_key_pts is not None and packets.shown > 1 and packets.last_key_pts != stream.start_time:
+    indexed = bool({"mov", "matroska"} & set(container.format.name.split(",")))  # others seek to about there
+    if indexed and packets.last_key_pts not in (None, stream.start_time) and packets.shown > 1:
+        assert packets.last_key_pts is not None
         container.seek(packets.last_key_pts, stream=stream)
         try:
             next(decoded(container, stream, path))

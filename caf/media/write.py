@@ -82,6 +82,7 @@ class ClipWriter:
         self._held: tuple[NDArray[np.uint8], int] | None = None
         self._step = max(1, round(1 / self._rate / self._base))
         self._end: int | None = None
+        self._lengths: dict[int, int] = {}
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> Self:
@@ -107,6 +108,9 @@ class ClipWriter:
             else {"preset": self._preset, "crf": str(self._crf)}
         )
         options["threads"] = str(_THREADS)
+        if self._variable:
+            # Sample durations follow decoding order; without B-frames that is the order of display.
+            options["bf"] = "0"
         stream = self._out.add_stream(
             "libx264rgb" if lossless else "libx264", rate=self._rate, options=options
         )
@@ -148,13 +152,20 @@ class ClipWriter:
         if (width, height) != self._size:
             raise ValueError(f"frame is {width}x{height}, the clip is {self._size[0]}x{self._size[1]}")
         try:
-            self._out.mux(self._stream.encode(self._frame(image, ticks, length)))
+            self._lengths[ticks] = length
+            self._mux(self._frame(image, ticks, length))
             if self._track is not None:
                 self._track.advance(float(ticks * self._base))
         except (av.error.FFmpegError, OSError) as fault:
             raise self._translated(fault) from fault
         self.frames += 1
         self.duration_s = float((ticks + length) * self._base)
+
+    def _mux(self, frame: VideoFrame | None) -> None:
+        for packet in self._stream.encode(frame):
+            # The encoder forgets how long a frame is shown, and the last one's end is the clip's.
+            packet.duration = self._lengths.pop(packet.pts or 0, packet.duration)
+            self._out.mux(packet)
 
     def _frame(self, image: NDArray[np.uint8], ticks: int, length: int) -> VideoFrame:
         if self._mode == "final" and (image.shape[0] % 2 or image.shape[1] % 2):
@@ -179,7 +190,7 @@ class ClipWriter:
             if self._held is not None:
                 image, ticks = self._held
                 self._put(image, ticks, max(1, self._end - ticks) if self._end is not None else self._step)
-            self._out.mux(self._stream.encode(None))
+            self._mux(None)
             if self._track is not None:
                 self._track.finish(self.duration_s)
                 self._track.close()
