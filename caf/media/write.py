@@ -29,6 +29,9 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _THREADS = 4
 """Fixed, because x264 decides differently with another number of threads."""
+_SAME_EVERYWHERE = "cpu-independent=1"
+"""x264's AVX-512 code weighs macroblocks differently from run to run; without it the same frames give the
+same bytes, on any processor."""
 _BT709 = 1
 
 
@@ -49,7 +52,7 @@ class ClipWriter:
 
     `lossless` keeps every BGR value and every time to the microsecond. `final` is H.264 4:2:0 in BT.709,
     tagged, index first; an odd side grows by a repeated row or column. The same frames give the same bytes
-    on one machine. `sound_from` names the clip whose sound goes along, zero being its first frame.
+    with one build of x264. `sound_from` names the clip whose sound goes along, zero being its first frame.
 
     Raises:
         TryAgainError: `disk_full`.
@@ -107,7 +110,7 @@ class ClipWriter:
             if lossless
             else {"preset": self._preset, "crf": str(self._crf)}
         )
-        options["threads"] = str(_THREADS)
+        options |= {"threads": str(_THREADS), "x264-params": _SAME_EVERYWHERE}
         if self._variable:
             # Sample durations follow decoding order; without B-frames that is the order of display.
             options["bf"] = "0"

@@ -23,7 +23,7 @@ import msgspec
 
 from caf.errors import CafError
 from caf.worker.fault import fault_of
-from caf.worker.memory import peak_bytes, reset_peak
+from caf.worker.memory import give_back_memory, peak_bytes, reset_peak
 from caf.worker.protocol import Ask, Say
 from caf.worker.tasks import Task
 
@@ -60,6 +60,7 @@ def serve(tasks: dict[str, Task]) -> None:
     while True:
         ask = decode(waiting.get())
         _answer(ask, tasks, answers, stderr)
+        give_back_memory()
 
 
 def _private_pipes() -> tuple[BinaryIO, int]:

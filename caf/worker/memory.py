@@ -1,12 +1,14 @@
-"""How much memory a process has used at most, and whether the system has run out of it."""
+"""How much memory a process has used at most, giving it back, and whether the system has run out of it."""
 
 import contextlib
+import ctypes
+import gc
 import resource
 import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["oom_kills", "peak_bytes", "reset_peak"]
+__all__ = ["give_back_memory", "oom_kills", "peak_bytes", "reset_peak"]
 
 _STATUS: Final = Path("/proc/self/status")
 _CLEAR_REFS: Final = Path("/proc/self/clear_refs")
@@ -28,6 +30,17 @@ def peak_bytes() -> int:
         return _field(_STATUS.read_text(encoding="utf-8", errors="replace"), "VmHWM:") * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def give_back_memory() -> None:
+    """Returns what is free to the system, so that one task's frames do not count as the next one's.
+
+    glibc keeps freed frames in its arenas: without this a warm child grew by about 100 MB a task.
+    """
+    gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another libc has no such call, and no such habit
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def oom_kills() -> int:
