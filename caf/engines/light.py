@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.scene import is_cut
+from caf.engines.scene import is_cut, overlaid
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
 __all__ = ["LightMeter", "LightPlan", "lit", "plan_light"]
@@ -15,7 +15,6 @@ __all__ = ["LightMeter", "LightPlan", "lit", "plan_light"]
 SIGMA_S = 0.4
 """Light that changes more slowly than this is meant."""
 _SMALL = (96, 54)
-_RIM = 4
 _DARK, _BRIGHT = 14.0, 238.0  # outside, clipping hides the gain
 _LEAST_SHARE = 0.05
 _JUMP_FRAMES = 8
@@ -46,28 +45,12 @@ class LightMeter:
         before, self._before = self._before, small
         step, noise = np.zeros(3), 0.0
         if before is not None:
-            gray_before, gray = before.mean(axis=2), small.mean(axis=2)
-            if is_cut(gray_before, gray):
+            if is_cut(before.mean(axis=2), small.mean(axis=2)):
                 self.cuts.append(len(self.steps))
             else:
-                step, noise = _gains(*_aligned(before, small, gray_before, gray))
+                step, noise = _gains(*overlaid(before, small))
         self.steps.append(step)
         self.noise.append(noise)
-
-
-def _aligned(
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
-    gray_before: NDArray[np.float32],
-    gray: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The two pictures over each other where the camera moved; the rim is left out either way."""
-    (dx, dy), response = cv2.phaseCorrelate(gray_before.astype(np.float64), gray.astype(np.float64))
-    inner = np.s_[_RIM:-_RIM, _RIM:-_RIM]
-    if response > 0.2 and abs(dx) < _RIM and abs(dy) < _RIM:
-        matrix = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy]])
-        after = np.asarray(cv2.warpAffine(after, matrix, _SMALL, flags=cv2.INTER_LINEAR), np.float32)
-    return before[inner], after[inner]
 
 
 def _gains(before: NDArray[np.float32], after: NDArray[np.float32]) -> tuple[Series, float]:

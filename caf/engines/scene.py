@@ -1,19 +1,48 @@
-"""Where one shot ends and the next begins."""
+"""Where one shot ends and the next begins, from small pictures laid over each other."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLAT_STD", "is_cut"]
+__all__ = ["FLAT_STD", "is_cut", "overlaid"]
 
 FLAT_STD = 2.0
 """Grey levels; a picture that varies less holds nothing to compare."""
-_CORRELATION = 0.35
+_CORRELATION = 0.6
+_SURE_SHIFT = 0.1
+_FARTHEST = 0.25
+_RIM_PX = 3
+
+Small = NDArray[np.float32]
 
 
-def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """True for two small grey pictures of different scenes; brighter, darker or a little moved is the same."""
+def overlaid(before: Small, after: Small) -> tuple[Small, Small]:
+    """The parts of two small pictures, (h, w) or (h, w, 3), that show the same when the camera moved.
+
+    Source of the shift: phase correlation (Kuglin and Hines 1975).
+    """
+    height, width = before.shape[:2]
+    gray_before, gray = (p if p.ndim == 2 else p.mean(axis=2) for p in (before, after))
+    window = cv2.createHanningWindow((width, height), cv2.CV_64F)
+    (dx, dy), sure = cv2.phaseCorrelate(gray_before.astype(np.float64), gray.astype(np.float64), window)
+    rim = _RIM_PX
+    if sure > _SURE_SHIFT and abs(dx) < _FARTHEST * width and abs(dy) < _FARTHEST * height:
+        matrix = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy]])
+        after = np.asarray(cv2.warpAffine(after, matrix, (width, height), flags=cv2.INTER_LINEAR), np.float32)
+        rim += int(np.ceil(max(abs(dx), abs(dy))))
+    inner = np.s_[rim:-rim, rim:-rim]
+    return before[inner], after[inner]
+
+
+def is_cut(before: Small, after: Small) -> bool:
+    """True for small grey pictures of different scenes; brighter, darker or moved by the camera is the same."""
     flat_before, flat_after = float(before.std()) < FLAT_STD, float(after.std()) < FLAT_STD
     if flat_before or flat_after:
         return flat_before != flat_after
-    product = (before - before.mean()) * (after - after.mean())
-    return float(np.mean(product) / (before.std() * after.std())) < _CORRELATION
+    plain = _correlation(before, after)
+    return plain < _CORRELATION and max(plain, _correlation(*overlaid(before, after))) < _CORRELATION
+
+
+def _correlation(a: Small, b: Small) -> float:
+    spread = float(a.std()) * float(b.std())
+    return float(np.mean((a - a.mean()) * (b - b.mean()))) / spread if spread > 0 else 0.0

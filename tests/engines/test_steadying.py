@@ -1,0 +1,207 @@
+"""The stabiliser against shaken clips whose camera path is known."""
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from caf.engines.camera import CELLS, Camera
+from caf.engines.smooth import smooth
+from caf.engines.steady import Plan, plan
+from tests.clips import Image, add_subject, camera_frames, shake_path, texture, write_clip
+from tests.engines.stages import fact, images, run
+
+SIZE = (320, 240)
+FPS = 30.0
+FRAMES = 45
+
+
+def planned(frames: list[Image], **asked: object) -> Plan:
+    camera = Camera((frames[0].shape[1], frames[0].shape[0]))
+    steps = [camera.follow(image) for image in frames]
+    wanted: dict[str, object] = {"weight": 1.0, "intensity": "medium", "max_crop": 0.2} | asked
+    return plan(steps, (frames[0].shape[1], frames[0].shape[0]), FPS, **wanted)  # type: ignore[arg-type]
+
+
+def residual_px(path: NDArray[np.float64], matrices: NDArray[np.float64], zoom: float) -> float:
+    """Tremor of a fixed scene point near the middle of the corrected picture, in px RMS, by the known path."""
+    places = []
+    for (dx, dy, _), matrix in zip(path, matrices, strict=True):
+        shown = np.array([SIZE[0] / 2 - dx, SIZE[1] / 2 - dy])
+        places.append((matrix[:, :2] @ shown + matrix[:, 2]) / zoom)
+    series = np.array(places)
+    rest = series - smooth(series, FPS, robust=False)
+    return float(np.sqrt((rest**2).sum(axis=1).mean()))
+
+
+def still(count: int) -> NDArray[np.float64]:
+    return np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (count, 1, 1))
+
+
+@pytest.mark.parametrize(("amplitude_px", "roll_deg"), [(2.0, 0.0), (5.0, 0.3)])
+def test_a_known_shake_is_reduced_to_a_fiftieth(amplitude_px: float, roll_deg: float) -> None:
+    path = shake_path(FRAMES, amplitude_px=amplitude_px, roll_deg=roll_deg)
+    frames = camera_frames(texture(440, 360), path, SIZE)
+    result = planned(frames)
+    assert result.active
+    before, after = residual_px(path, still(FRAMES), 1.0), residual_px(path, result.matrices, result.zoom)
+    assert before > amplitude_px
+    assert after < before / 50
+    assert result.shake_after_px < 0.05 * result.shake_before_px
+
+
+def test_a_subject_that_sways_over_the_scene_does_not_pull_the_camera_along() -> None:
+    path = shake_path(FRAMES, amplitude_px=3.0)
+    scene = texture(440, 360)
+    fur = texture(440, 360, seed=9)
+
+    def world(index: int) -> Image:
+        out = scene.copy()
+        mask = np.zeros(scene.shape[:2], np.uint8)
+        at = (round(220 + 40 * np.sin(index / 5)), round(180 + 15 * np.sin(index / 3)))
+        cv2.ellipse(mask, at, (70, 80), 0, 0, 360, 255, -1)
+        moved = cv2.warpAffine(fur, np.array([[1.0, 0, at[0] - 220], [0, 1.0, at[1] - 180]]), (440, 360))
+        out[mask > 0] = moved[mask > 0]
+        return out
+
+    result = planned(camera_frames(scene, path, SIZE, world))
+    assert result.active
+    assert residual_px(path, result.matrices, result.zoom) < residual_px(path, still(FRAMES), 1.0) / 10
+
+
+def test_a_pan_is_kept_while_its_shake_is_removed() -> None:
+    shake = shake_path(FRAMES, amplitude_px=2.0)
+    pan = np.column_stack((np.linspace(-60, 60, FRAMES), np.zeros(FRAMES), np.zeros(FRAMES)))
+    frames = camera_frames(texture(560, 360), pan + shake, SIZE)
+    result = planned(frames)
+    assert result.active
+    assert residual_px(pan + shake, result.matrices, result.zoom) < 0.1
+    assert result.crop_share < 0.1  # a steady pan needs no more crop than its shake
+
+
+@pytest.mark.parametrize("intensity", ["low", "high"])
+def test_low_locks_the_camera_and_high_leaves_it_as_shot(intensity: str) -> None:
+    drift = np.column_stack((np.linspace(-6, 6, FRAMES) ** 3 / 36, np.zeros(FRAMES), np.zeros(FRAMES)))
+    path = drift + shake_path(FRAMES, amplitude_px=1.0)
+    result = planned(camera_frames(texture(440, 360), path, SIZE), intensity=intensity)
+    if intensity == "high":
+        assert not result.active
+        assert np.array_equal(result.matrices, still(FRAMES))
+    else:
+        # What is left is the straight line that a locked camera keeps at most.
+        assert residual_px(path, result.matrices, result.zoom) < 0.1
+
+
+def test_more_weight_never_leaves_more_shake() -> None:
+    path = shake_path(FRAMES, amplitude_px=3.0)
+    frames = camera_frames(texture(440, 360), path, SIZE)
+    left = [planned(frames, weight=w).shake_after_px for w in (0.0, 0.2, 0.5, 0.8, 0.95, 1.0)]
+    assert left == sorted(left, reverse=True)
+    assert left[4] < 0.05 * left[0]
+
+
+@pytest.mark.parametrize("max_crop", [0.0, 0.01, 0.03, 0.2])
+def test_the_crop_stays_within_its_limit_and_covers_every_frame(max_crop: float) -> None:
+    path = shake_path(FRAMES, amplitude_px=4.0, roll_deg=0.5)
+    result = planned(camera_frames(texture(440, 360), path, SIZE), max_crop=max_crop)
+    assert result.crop_share <= max_crop + 1e-6
+    white = np.full((SIZE[1], SIZE[0]), 255, np.uint8)
+    for matrix in result.matrices:
+        shown = cv2.warpAffine(white, matrix, SIZE, flags=cv2.INTER_NEAREST, borderValue=0)
+        assert shown[1:-1, 1:-1].all()
+
+
+def test_a_hard_cut_restarts_the_path() -> None:
+    path = shake_path(FRAMES, amplitude_px=3.0)
+    first = camera_frames(texture(440, 360, seed=1), path[:20], SIZE)
+    second = camera_frames(texture(440, 360, seed=7), path[20:], SIZE)
+    result = planned(first + second)
+    assert result.cuts == (20,)
+    assert residual_px(path[:20], result.matrices[:20], result.zoom) < 0.3
+    assert residual_px(path[20:], result.matrices[20:], result.zoom) < 0.3
+
+
+def test_flicker_is_not_taken_for_motion() -> None:
+    path = shake_path(FRAMES, amplitude_px=3.0)
+    frames = camera_frames(texture(440, 360), path, SIZE)
+    flickering = [np.clip(i * (1 + 0.2 * (-1) ** t), 0, 255).astype(np.uint8) for t, i in enumerate(frames)]
+    result = planned(flickering)
+    assert residual_px(path, result.matrices, result.zoom) < 0.2
+
+
+def test_a_subject_on_a_plain_wall_is_never_made_worse() -> None:
+    path = shake_path(FRAMES, amplitude_px=3.0)
+    wall = np.full((360, 440, 3), 170, np.uint8)
+    fur = texture(120, 140, seed=4)
+
+    def world(index: int) -> Image:
+        out = wall.copy()
+        x, y = 160 + round(30 * np.sin(index / 4)), 110 + round(10 * np.sin(index / 3))
+        out[y : y + 140, x : x + 120] = fur
+        return out
+
+    result = planned(camera_frames(wall, path, SIZE, world))
+    assert result.unsure_frames > 0.8 * FRAMES
+    assert residual_px(path, result.matrices, result.zoom) <= 1.02 * residual_px(path, still(FRAMES), 1.0)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param([texture(*SIZE)], id="one frame"),
+        pytest.param([texture(*SIZE)] * 2, id="two frames"),
+        pytest.param([np.zeros((240, 320, 3), np.uint8)] * 8, id="black"),
+        pytest.param([texture(*SIZE)] * 12, id="static"),
+        pytest.param([texture(8, 6)] * 12, id="tiny"),
+        pytest.param([texture(1, 1)] * 12, id="a pixel"),
+        pytest.param(
+            [np.random.default_rng(i).integers(0, 256, (240, 320, 3), dtype=np.uint8) for i in range(8)],
+            id="noise",
+        ),
+    ],
+)
+def test_what_cannot_be_steadied_passes_untouched(frames: list[Image]) -> None:
+    result = planned(frames)
+    assert not result.active
+    assert result.reason
+    assert np.array_equal(result.matrices, still(len(frames)))
+
+
+def test_the_stage_steadies_a_shaken_and_flickering_clip_and_says_how_much(tmp_path: Path) -> None:
+    path = shake_path(30, amplitude_px=4.0)
+    frames = camera_frames(add_subject(texture(280, 240), (140, 120), 40), path, (160, 120))
+    gains = [1.0 + 0.1 * (-1) ** t for t in range(30)]
+    shaken = [np.clip(i * g, 0, 255).astype(np.uint8) for i, g in zip(frames, gains, strict=True)]
+    source = write_clip(tmp_path / "shaken.mp4", shaken)
+    result, out = run("motion", tmp_path / "out", {"source": source, "frames": source}, pose_weight=0.95)
+    assert result.facts["stabilised"] is True
+    assert fact(result, "shake_after_px") < 0.1 * fact(result, "shake_before_px")
+    assert fact(result, "flicker_after_pct") < 0.1 * fact(result, "flicker_before_pct")
+    found = images(out)
+    assert len(found) == 30
+    steps = [float(np.abs(a.astype(int) - b).mean()) for a, b in itertools.pairwise(found)]
+    shaken_steps = [float(np.abs(a.astype(int) - b).mean()) for a, b in itertools.pairwise(shaken)]
+    assert np.median(steps) < 0.15 * np.median(shaken_steps)
+
+
+def test_without_weight_the_motion_stage_changes_no_pixel(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "shaken.mp4", camera_frames(texture(280, 240), shake_path(8), (160, 120)))
+    result, out = run("motion", tmp_path / "out", {"source": source, "frames": source})
+    assert all(np.array_equal(a, b) for a, b in zip(images(source), images(out), strict=True))
+    assert fact(result, "frames") == 8
+
+
+def test_a_pose_keeps_the_camera_from_looking_at_the_subject() -> None:
+    frames = camera_frames(texture(440, 360), shake_path(3), SIZE)
+    camera, blind = Camera(SIZE), Camera(SIZE)
+    box = np.array([80.0, 60.0, 240.0, 180.0])
+    for image in frames:
+        seen, all_of_it = camera.follow(image, box), blind.follow(image)
+    before = seen.points[:, :2] + (np.array(SIZE) - 1) / 2
+    assert len(before) > 50
+    assert ((before < box[:2]) | (before > box[2:])).any(axis=1).all()
+    assert len(all_of_it.points) > len(seen.points)
+    assert all_of_it.flow.shape == (CELLS, 2)
