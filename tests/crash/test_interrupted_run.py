@@ -23,9 +23,7 @@ def caf(workspace: Path, *arguments: str) -> list[str]:
 
 
 def start(workspace: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        caf(workspace, *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen(caf(workspace, *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def ask(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
