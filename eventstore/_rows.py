@@ -21,34 +21,34 @@ class Names:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._streams: dict[int, str] = {}
-        self._types: dict[int, tuple[str, int]] = {}
-        self._correlations: dict[int, str] = {}
+        self.streams: dict[int, str] = {}
+        self.types: dict[int, tuple[str, int]] = {}
+        self.correlations: dict[int, str] = {}
 
     def stream(self, key: int) -> str:
-        name = self._streams.get(key)
+        name = self.streams.get(key)
         if name is None:
             (name,) = self._row("SELECT name FROM streams WHERE stream_key = ?", key, "stream")
-            if len(self._streams) >= _CACHED:
-                self._streams.clear()
-            self._streams[key] = name
+            if len(self.streams) >= _CACHED:
+                self.streams.clear()
+            self.streams[key] = name
         return name
 
     def type(self, key: int) -> tuple[str, int]:
-        name = self._types.get(key)
+        name = self.types.get(key)
         if name is None:
             name = self._row("SELECT type, type_version FROM types WHERE type_key = ?", key, "type")
-            self._types[key] = name
+            self.types[key] = name
         return name
 
     def correlation(self, key: int) -> str:
-        name = self._correlations.get(key)
+        name = self.correlations.get(key)
         if name is None:
             sql = "SELECT correlation_id FROM correlations WHERE correlation_key = ?"
             (name,) = self._row(sql, key, "correlation")
-            if len(self._correlations) >= _CACHED:
-                self._correlations.clear()
-            self._correlations[key] = name
+            if len(self.correlations) >= _CACHED:
+                self.correlations.clear()
+            self.correlations[key] = name
         return name
 
     def _row(self, sql: str, key: int, what: str) -> Any:
@@ -65,16 +65,18 @@ def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
     position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, digest, data = (
         row
     )
-    type_, type_version = names.type(kind)
+    type_, type_version = names.types.get(kind) or names.type(kind)
+    if correlation is not None:
+        correlation = names.correlations.get(correlation) or names.correlation(correlation)
     return RecordedEvent(
         event_id=id_text(event_id),
         type=type_,
         type_version=type_version,
         data=data,
-        correlation_id=None if correlation is None else names.correlation(correlation),
+        correlation_id=correlation,
         causation_id=id_text(cause) if cause.__class__ is bytes else cause,
         metadata=metadata,
-        stream=names.stream(stream),
+        stream=names.streams.get(stream) or names.stream(stream),
         version=version,
         position=position,
         recorded_at_ms=recorded_at_ms,

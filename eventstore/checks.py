@@ -36,8 +36,9 @@ def id_bytes(text: str) -> bytes | None:
 
 def id_text(raw: bytes) -> str:
     """The canonical UUID text of 16 bytes."""
-    digits = raw.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    # In groups of four digits first: fewer pieces to put together, and this is most of the cost of reading.
+    fours = raw.hex("-", 2)
+    return f"{fours[:4]}{fours[5:29]}{fours[30:34]}{fours[35:]}"
 
 
 @lru_cache(maxsize=4096)

@@ -179,19 +179,17 @@ class SqliteStore:
             raise StoreClosed
         return await run_sync(self._readers.run, work, limiter=self._threads)
 
-    async def read(
+    def read(
         self, stream: str, *, after_version: int = 0, limit: int | None = None, backward: bool = False
     ) -> AsyncIterator[RecordedEvent]:
         """See `EventStore.read`."""
-        check_range(after_version, limit)
 
         def work(after: int, before: int | None, count: int) -> Callable[[Reader], Slice]:
             return lambda reader: reader.stream(stream, after, before, count, backward)
 
-        async for event in self._slices(work, after_version, limit, backward):
-            yield event
+        return self._slices(work, after_version, limit, backward)
 
-    async def read_all(
+    def read_all(
         self,
         *,
         after_position: int = 0,
@@ -201,13 +199,11 @@ class SqliteStore:
         backward: bool = False,
     ) -> AsyncIterator[RecordedEvent]:
         """See `EventStore.read_all`."""
-        check_range(after_position, limit)
 
         def work(after: int, before: int | None, count: int) -> Callable[[Reader], Slice]:
             return lambda reader: reader.log(after, before, count, backward, category, correlation_id)
 
-        async for event in self._slices(work, after_position, limit, backward):
-            yield event
+        return self._slices(work, after_position, limit, backward)
 
     async def _slices(
         self,
@@ -216,6 +212,7 @@ class SqliteStore:
         limit: int | None,
         backward: bool,
     ) -> AsyncIterator[RecordedEvent]:
+        check_range(after, limit)
         before: int | None = None
         size = _FIRST_SLICE
         while limit is None or limit > 0:
