@@ -161,4 +161,6 @@ class Edge:
             return tuple(Measurement(metric=name, version=0, score=None, reason=why) for name in wanted)
 
     def _progress(self, job: Job, doing: str) -> Progress:
-        return lambda done, total: self.progress(job.spec.job_id, doing, done, total)
+        """Ticks of one job; measuring streams and knows no end, so the source's length stands in."""
+        frames = job.media.frames if job.media else None
+        return lambda done, total: self.progress(job.spec.job_id, doing, done, total or frames)

@@ -45,6 +45,8 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
     facts: dict[str, Parameter] = {
         "frames": writer.frames,
         "duration_s": writer.duration_s,
+        "width_px": target.width + target.width % 2,
+        "height_px": target.height + target.height % 2,
         "frames_in": info.frames,
         "fps": timing.fps,
         "sound": writer.sound,
