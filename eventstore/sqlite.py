@@ -1,7 +1,6 @@
 """`SqliteStore`: the log as one SQLite file; group commit, own readers, wake-up across processes."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from functools import partial
@@ -13,12 +12,12 @@ import anyio
 from anyio.to_thread import run_sync
 
 from eventstore._backup import backup
-from eventstore._bell import Bell
 from eventstore._ledger import Request
 from eventstore._reader import Reader, Readers, Slice
+from eventstore._watch import Watch
 from eventstore._writer import Writer
 from eventstore.checks import check_append, check_checkpoint, check_range
-from eventstore.errors import EventStoreError, StoreClosed, StoreReadOnly
+from eventstore.errors import StoreClosed, StoreReadOnly
 from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport, Witness
 
 __all__ = ["SqliteStore", "Synchronous"]
@@ -32,10 +31,6 @@ nothing. OFF: for logs that nobody will miss."""
 _FIRST_SLICE: Final = 256
 _SLICE: Final = 2048
 _LIVE_SLICE: Final = 64
-_POLL_S: Final = 0.005
-"""How often to look for what other processes have committed, where no bell can be hung."""
-_POLL_WITH_BELL_S: Final = 0.05
-"""The same where a bell rings: for programs that do not ring."""
 
 
 def _wall_clock_ms() -> int:
@@ -81,11 +76,7 @@ class SqliteStore:
         self._threads = anyio.CapacityLimiter(4)
         self._news = anyio.Event()
         self._closed = False
-        self._listeners = 0
-        self._poll: asyncio.TimerHandle | None = None
-        self._poller: Reader | None = None
-        self._seen: int | None = None
-        self._bell: Bell | None = None
+        self._watch: Watch | None = None
 
     @classmethod
     def open(
@@ -124,8 +115,11 @@ class SqliteStore:
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        ringer = None
         if self._writer is not None:
             self._writer.attach(loop, self._wake)
+            ringer = self._writer.ringer
+        self._watch = Watch(self.path, loop, self._wake, ringer)
 
     async def append(
         self,
@@ -240,7 +234,9 @@ class SqliteStore:
         def work(after: int, count: int) -> Callable[[Reader], Slice]:
             return lambda reader: reader.log(after, None, count, False, category)
 
-        self._listen()
+        if self._closed or self._watch is None:
+            raise StoreClosed
+        self._watch.start()
         try:
             while True:
                 news = self._news
@@ -255,66 +251,7 @@ class SqliteStore:
                 if part.done:
                     await news.wait()
         finally:
-            self._unlisten()
-
-    def _listen(self) -> None:
-        self._listeners += 1
-        if self._listeners > 1 or self._loop is None or self._closed:
-            return
-        try:
-            self._bell = Bell(self.path)
-        except OSError:
-            self._bell = None
-        else:
-            self._loop.add_reader(self._bell.socket, self._rung)
-            if self._writer is not None:
-                self._writer.ringer.own = self._bell.name
-        self._look()
-
-    def _unlisten(self) -> None:
-        self._listeners -= 1
-        if not self._listeners:
-            self._stop_looking()
-
-    def _stop_looking(self) -> None:
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
-        if self._bell is not None and self._loop is not None:
-            self._loop.remove_reader(self._bell.socket)
-            self._bell.close()
-            self._bell = None
-
-    def _rung(self) -> None:
-        assert self._bell is not None
-        self._bell.drain()
-        self._wake_on_change()
-
-    def _look(self) -> None:
-        assert self._loop is not None
-        self._wake_on_change()
-        self._poll = self._loop.call_later(_POLL_S if self._bell is None else _POLL_WITH_BELL_S, self._look)
-
-    def _wake_on_change(self) -> None:
-        """Wake the subscriptions if anybody has committed; a few microseconds, so done inline."""
-        try:
-            if self._poller is None or not self._poller.still_good():
-                self._drop_poller()
-                self._poller = Reader(self.path, 0.0)
-            seen: int | None = self._poller.data_version()
-        except (EventStoreError, sqlite3.Error):
-            # What is wrong with the file, or only busy for a moment, the subscriptions find out themselves.
-            self._drop_poller()
-            seen = None
-        if seen is None or seen != self._seen:
-            self._seen = seen
-            self._wake()
-
-    def _drop_poller(self) -> None:
-        self._seen = None
-        if self._poller is not None:
-            self._poller.connection.close()
-            self._poller = None
+            self._watch.stop()
 
     async def version(self, stream: str) -> int:
         """See `EventStore.version`."""
@@ -349,11 +286,11 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        self._stop_looking()
+        if self._watch is not None:
+            self._watch.close()
         with anyio.CancelScope(shield=True):
             # The writer last: the last connection that may write cleans up the WAL.
             self._readers.close()
-            self._drop_poller()
             if self._writer is not None:
                 await self._writer.close()
             self._wake()

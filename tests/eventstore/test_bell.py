@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from eventstore import SqliteStore, sqlite
+from eventstore import SqliteStore, _watch
 from eventstore._bell import Bell, Ringer
 from tests.eventstore.support import collect, events, new
 
@@ -31,7 +31,7 @@ async def follow_and_append(path: Path, count: int) -> None:
 
 
 async def test_a_bell_alone_brings_every_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_POLL_WITH_BELL_S", NEVER_S)
+    monkeypatch.setattr(_watch, "_LOOK_WITH_BELL_S", NEVER_S)
     await follow_and_append(tmp_path / "log.db", 50)
 
 
@@ -40,7 +40,7 @@ async def test_a_bell_works_at_the_end_of_a_long_path(
 ) -> None:
     if not SHORT_PATHS:
         pytest.skip("this system has no short path to a socket in a deep folder")
-    monkeypatch.setattr(sqlite, "_POLL_WITH_BELL_S", NEVER_S)
+    monkeypatch.setattr(_watch, "_LOOK_WITH_BELL_S", NEVER_S)
     deep = tmp_path / ("d" * 120) / ("e" * 120)
     deep.mkdir(parents=True)
     await follow_and_append(deep / "log.db", 5)
@@ -52,7 +52,7 @@ async def test_without_a_bell_looking_brings_every_event(
     def no_bell(path: Path) -> Bell:
         raise OSError("no sockets here")
 
-    monkeypatch.setattr(sqlite, "Bell", no_bell)
+    monkeypatch.setattr(_watch, "Bell", no_bell)
     await follow_and_append(tmp_path / "log.db", 20)
 
 
