@@ -4,14 +4,10 @@ A page holds what the code says of itself and nothing else; what needs words of 
 """
 
 import argparse
-import ast
-import inspect
 import sys
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Final, get_args
 
 import click
 import msgspec
@@ -27,19 +23,12 @@ from caf.ports import Measurement, MediaInfo, VideoTarget
 from caf.projections import ALL
 from caf.qc.metrics import METRICS
 from caf.qc.stages import judged_at
+from tests.docs.telling import doc, field_notes, fields_table, first_sentence, flat, json_type, shown, table
 
 __all__ = ["FOLDER", "commands", "main", "pages"]
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "reference"
 NOTE: Final = "Made from the code by `python -m tests.docs.generate --write`; do not edit by hand."
-JSON_NAMES: Final[dict[Any, str]] = {
-    str: "text",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    NoneType: "null",
-    Any: "any",
-}
 PARTS: Final = (Artifact, Failure, VideoTarget, MediaInfo, Measurement)
 """Structs that events are made of; those of the contracts have pages of their own in schemas/."""
 
@@ -73,17 +62,17 @@ def commands(
 
 
 def _cli() -> str:
-    lines = ["# The command line", "", NOTE, "", *_table(("verb", "does"), _verbs()), ""]
+    lines = ["# The command line", "", NOTE, "", *table(("verb", "does"), _verbs()), ""]
     for path, command in commands():
         if isinstance(command, click.Group):
             continue
-        lines += [f"## caf {' '.join(path)}", "", _flat(command.help or ""), ""]
+        lines += [f"## caf {' '.join(path)}", "", flat(command.help or ""), ""]
         arguments = [
             item.make_metavar(click.Context(command)) for item in command.params if _is_argument(item)
         ]
         lines += [f"`{' '.join(['caf', *path, *arguments, '[OPTIONS]'])}`", ""]
         rows = [_option(item) for item in command.params if isinstance(item, click.Option)]
-        lines += [*_table(("option", "does"), rows), ""]
+        lines += [*table(("option", "does"), rows), ""]
     return "\n".join(lines)
 
 
@@ -121,14 +110,16 @@ def _events() -> str:
     ]
     types = get_args(Event)
     lines += [
-        *_table(("event", "says"), [(f"[{t.__name__}](#{t.__name__.lower()})", _first(t)) for t in types])
+        *table(
+            ("event", "says"), [(f"[{t.__name__}](#{t.__name__.lower()})", first_sentence(t)) for t in types]
+        )
     ]
     for event in types:
-        lines += ["", f"## {event.__name__}", "", _doc(event), ""]
-        lines += [f"Stored shape: version {type_version(event.__name__)}.", "", *_fields(event)]
+        lines += ["", f"## {event.__name__}", "", doc(event), ""]
+        lines += [f"Stored shape: version {type_version(event.__name__)}.", "", *fields_table(event)]
     lines += ["", "# What events are made of", ""]
     for part in PARTS:
-        lines += ["", f"## {part.__name__}", "", _doc(part), "", *_fields(part)]
+        lines += ["", f"## {part.__name__}", "", doc(part), "", *fields_table(part)]
     return "\n".join(lines)
 
 
@@ -142,18 +133,18 @@ def _config() -> str:
         "An unknown key in `caf.toml` is an error that lists the known ones.",
         "",
     ]
-    notes = _field_notes(Config)
+    notes = field_notes(Config)
     rows = [
         (
             f"`{item.name}`",
             f"`CAF_{item.name.upper()}`",
-            _type(item.type),
-            f"`{_shown(item.default)}`",
+            json_type(item.type),
+            f"`{shown(item.default)}`",
             notes.get(item.name, ""),
         )
         for item in msgspec.structs.fields(Config)
     ]
-    lines += _table(("key in caf.toml", "variable", "type", "default", "meaning"), rows)
+    lines += table(("key in caf.toml", "variable", "type", "default", "meaning"), rows)
     lines += ["", "Beside them `CAF_WORKSPACE` names the workspace where `--workspace` is not given."]
     return "\n".join(lines)
 
@@ -169,10 +160,10 @@ def _parameters() -> str:
         "",
     ]
     rows = [
-        (f"`{item.stage}.{item.name}`", item.type, item.range, f"`{_shown(item.default)}`", item.effect)
+        (f"`{item.stage}.{item.name}`", item.type, item.range, f"`{shown(item.default)}`", item.effect)
         for item in PARAMETERS
     ]
-    return "\n".join([*lines, *_table(("parameter", "type", "range", "default", "effect"), rows)])
+    return "\n".join([*lines, *table(("parameter", "type", "range", "default", "effect"), rows)])
 
 
 def _metrics() -> str:
@@ -181,7 +172,7 @@ def _metrics() -> str:
         (f"`{item.name}`", str(item.version), item.stage, item.unit, item.description)
         for item in METRICS.values()
     ]
-    lines += [*_table(("metric", "version", "looks at the output of", "unit", "meaning"), rows), ""]
+    lines += [*table(("metric", "version", "looks at the output of", "unit", "meaning"), rows), ""]
     lines += [f"## The gates of `{DEFAULT_POLICY.policy_id}`", ""]
     classes = {name: one for one in DEFAULT_POLICY.failure_classification.classes for name in one.metrics}
     gates = [
@@ -207,16 +198,16 @@ def _metrics() -> str:
         "target stage",
         "failure class",
     )
-    lines += [*_table(head, gates), "", "## The repairs that it knows", ""]
+    lines += [*table(head, gates), "", "## The repairs that it knows", ""]
     presets = [
         (
             preset.class_id,
             f"`{preset.preset_id}`",
-            ", ".join(f"`{name}` = {_shown(value)}" for name, value in preset.parameter_overrides.items()),
+            ", ".join(f"`{name}` = {shown(value)}" for name, value in preset.parameter_overrides.items()),
         )
         for preset in DEFAULT_POLICY.workflow_presets.class_to_preset
     ]
-    lines += [*_table(("failure class", "preset", "sets"), presets), ""]
+    lines += [*table(("failure class", "preset", "sets"), presets), ""]
     lines.append(
         f"Retries: {DEFAULT_POLICY.max_retries_default}, so {DEFAULT_POLICY.max_retries_default + 1} attempts."
     )
@@ -227,7 +218,7 @@ def _documents() -> str:
     rows = [
         (
             f"`{name}`",
-            _flat(sys.modules[kind.__module__].__doc__ or "").partition("\n")[0],
+            flat(sys.modules[kind.__module__].__doc__ or "").partition("\n")[0],
             f"[schema](../../schemas/{name}.schema.json)",
         )
         for name, kind in DOCUMENTS.items()
@@ -240,7 +231,7 @@ def _documents() -> str:
         "JSON that caf reads or writes; readers keep quiet about fields they",
     ]
     lines += ["do not know, writers write only what is listed.", ""]
-    return "\n".join([*lines, *_table(("document", "what it is", "schema"), rows)])
+    return "\n".join([*lines, *table(("document", "what it is", "schema"), rows)])
 
 
 def _read_models() -> str:
@@ -254,83 +245,9 @@ def _read_models() -> str:
     ]
     for projection in ALL:
         module = sys.modules[projection.apply.__module__]
-        lines += [f"## {projection.name}", "", _doc(module), ""]
+        lines += [f"## {projection.name}", "", doc(module), ""]
         lines += ["```text", projection.schema.strip(), "```", ""]
     return "\n".join(lines)
-
-
-def _fields(struct: type) -> list[str]:
-    notes = _field_notes(struct)
-    fields = msgspec.structs.fields(struct)
-    rows = [(f"`{item.name}`", _type(item.type), notes.get(item.name, "")) for item in fields]
-    return _table(("field", "type", "meaning"), rows)
-
-
-def _field_notes(struct: type) -> dict[str, str]:
-    """The texts that stand below a struct's fields."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(struct))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    notes: dict[str, str] = {}
-    for field, note in zip(body.body, body.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(note, ast.Expr)
-            and isinstance(note.value, ast.Constant)
-        ):
-            notes[field.target.id] = _flat(inspect.cleandoc(str(note.value.value)))
-    return notes
-
-
-def _type(kind: Any) -> str:
-    """A field's type in JSON's words, the same on every version of Python."""
-    kind = getattr(kind, "__supertype__", kind)
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _type(inner[0])
-    if origin is Literal:
-        return " or ".join(f"`{value}`" for value in inner)
-    if origin in (Union, UnionType):
-        names = list(dict.fromkeys(sorted((_type(item) for item in inner), key=lambda name: name == "null")))
-        if "number" in names and "integer" in names:
-            names.remove("integer")
-        return " or ".join(names)
-    if origin is tuple:
-        return f"list of {_type(inner[0])}"
-    if origin is dict:
-        return f"object of {_type(inner[1])}"
-    if kind in JSON_NAMES:
-        return JSON_NAMES[kind]
-    name: str = kind.__name__
-    return name
-
-
-def _doc(thing: object) -> str:
-    return _flat(inspect.getdoc(thing) or "")
-
-
-def _first(thing: object) -> str:
-    """The first sentence of a docstring."""
-    text = _doc(thing).partition("\n")[0]
-    return text if text.endswith(".") and ". " not in text else f"{text.partition('. ')[0].rstrip('.')}."
-
-
-def _flat(text: str) -> str:
-    """Paragraphs on one line each."""
-    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
-
-
-def _shown(value: object) -> str:
-    return msgspec.json.encode(value).decode() if not isinstance(value, str) else value
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    bars = [head, tuple("---" for _ in head), *rows]
-    return ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in bars]
-
-
-def _cell(text: str) -> str:
-    return text.replace("\n", " ").replace("|", "\\|").strip()
 
 
 def main(arguments: list[str] | None = None) -> int:

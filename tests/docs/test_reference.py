@@ -1,6 +1,5 @@
 """The reference pages are what the code says, and say all of it."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +33,6 @@ def test_every_published_schema_is_listed() -> None:
     assert [name for name in schema_files() if f"../../schemas/{name})" not in page] == []
 
 
-def test_a_page_is_the_same_on_every_python() -> None:
-    words = {repr(sys.version_info.minor), "typing.", "NoneType", "<class"} - {repr(sys.version_info.minor)}
-    assert [name for name, page in generate.pages().items() if any(word in page for word in words)] == []
+def test_no_page_shows_how_python_writes_a_type() -> None:
+    own = ("typing.", "NoneType", "<class", "msgspec.")
+    assert [name for name, page in generate.pages().items() if any(word in page for word in own)] == []
