@@ -29,8 +29,8 @@ _READERS_MS: Final = 500
 _CACHED_NAMES: Final = 100_000
 _NEW_STREAM: Final = "INSERT INTO streams (name) VALUES (?)"
 _SAVE: Final = (
-    "INSERT INTO checkpoints (consumer, position, saved_at_ms) VALUES (?1, ?2, ?3)"
-    " ON CONFLICT (consumer) DO UPDATE SET position = ?2, saved_at_ms = ?3"
+    "INSERT INTO checkpoints (consumer, position, saved_at_ms) VALUES (?, ?, ?) ON CONFLICT (consumer)"
+    " DO UPDATE SET position = excluded.position, saved_at_ms = excluded.saved_at_ms"
 )
 
 
