@@ -1,0 +1,231 @@
+"""What must be true of every log, whatever happened while it was written. Each checker knows one thing."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from caf.contracts import UserActionRequired
+from caf.contracts.read import read_document
+from caf.events import (
+    GATED,
+    STAGES,
+    AttemptStarted,
+    Escalated,
+    EscalationAnswered,
+    HandoffPrepared,
+    JobAborted,
+    JobCancelled,
+    JobCompleted,
+    JobSubmitted,
+    Posted,
+    QCFailed,
+    QCPassed,
+    RepairDecided,
+    StageCompleted,
+    StageFailed,
+    StageStarted,
+    attempt_id,
+)
+from caf.job import Job, is_over
+from caf.log import Entry
+from caf.repairs import DETERMINISTIC_ENGINES
+
+__all__ = ["CHECKERS", "check", "check_at_rest"]
+
+Problems = Iterator[str]
+PEOPLE_S = (JobSubmitted, EscalationAnswered, JobCancelled)
+AFTER_THE_END = (HandoffPrepared, Posted)
+
+
+def nothing_after_the_end(entries: list[Entry]) -> Problems:
+    for before, after in pairwise(entries):
+        if is_over(before.job) and not isinstance(after.event, AFTER_THE_END):
+            yield f"{after.recorded.type} at version {after.recorded.version} after the job was over"
+
+
+def every_event_names_its_cause(entries: list[Entry]) -> Problems:
+    known: set[str] = set()
+    for entry in entries:
+        cause = entry.recorded.causation_id
+        if isinstance(entry.event, PEOPLE_S):
+            if cause is not None:
+                yield f"version {entry.recorded.version} is a person's and has a cause"
+        elif cause not in known:
+            yield f"version {entry.recorded.version} has no cause before it"
+        known.add(entry.recorded.event_id)
+
+
+def nothing_is_decided_twice(entries: list[Entry]) -> Problems:
+    causes = Counter(
+        (entry.recorded.type, entry.recorded.causation_id)
+        for entry in entries
+        if isinstance(entry.event, RepairDecided | AttemptStarted | Escalated | JobCompleted | JobAborted)
+    )
+    for (name, cause), times in causes.items():
+        if times > 1:
+            yield f"{name} was recorded {times} times for the cause {cause}"
+
+
+def nothing_is_measured_twice(entries: list[Entry]) -> Problems:
+    verdicts = Counter(
+        entry.recorded.causation_id for entry in entries if isinstance(entry.event, QCPassed | QCFailed)
+    )
+    for cause, times in verdicts.items():
+        if times > 1:
+            yield f"the completion {cause} was judged {times} times"
+
+
+def attempts_stay_within_the_budget(entries: list[Entry]) -> Problems:
+    attempts = sum(isinstance(entry.event, AttemptStarted) for entry in entries)
+    asked = sum(
+        isinstance(entry.event, EscalationAnswered) and entry.event.action == "retry" for entry in entries
+    )
+    allowed = entries[-1].job.spec.policy.max_retries_default + 1 + asked
+    if attempts > allowed:
+        yield f"{attempts} attempts where {allowed} are allowed"
+
+
+def attempts_count_from_one(entries: list[Entry]) -> Problems:
+    ids = [entry.event.attempt_id for entry in entries if isinstance(entry.event, AttemptStarted)]
+    if ids != [attempt_id(number) for number in range(1, len(ids) + 1)]:
+        yield f"the attempts are {ids}"
+
+
+def every_attempt_but_the_first_was_decided(entries: list[Entry]) -> Problems:
+    for before, entry in pairwise(entries):
+        if isinstance(entry.event, AttemptStarted) and entry.event.decided_by is not None:
+            decision = before.event
+            if not (
+                isinstance(decision, RepairDecided)
+                and decision.decision.decision.action in ("RETRY_STAGE", "SWITCH_POLICY")
+            ):
+                yield f"the attempt at version {entry.recorded.version} follows {before.recorded.type}"
+
+
+def stages_run_in_order_and_gates_are_not_skipped(entries: list[Entry]) -> Problems:
+    for before, entry in pairwise(entries):
+        event = entry.event
+        if not isinstance(event, StageStarted):
+            continue
+        attempt = before.job.attempt
+        if event.attempt_id != attempt.id:
+            yield f"{event.stage} was started for {event.attempt_id} while {attempt.id} runs"
+            continue
+        earlier = STAGES[: STAGES.index(event.stage)]
+        if missing := [stage for stage in earlier if stage not in attempt.stages]:
+            yield f"{event.stage} was started at version {entry.recorded.version} without {missing}"
+        judged = {gate.stage for gate in attempt.gates}
+        if unjudged := [stage for stage in earlier if stage in GATED and stage not in judged]:
+            yield f"{event.stage} was started at version {entry.recorded.version} with {unjudged} not judged"
+
+
+def a_failed_gate_is_passed_only_by_decision(entries: list[Entry]) -> Problems:
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, RepairDecided) and event.decision.decision.action == "PROCEED":
+            failed = [
+                gate for gate in entry.job.attempt.gates if gate.stage == event.stage and not gate.passed
+            ]
+            policy_lets = all(gate.report.overall.recommended_action == "PROCEED" for gate in failed)
+            if failed and event.reasoned_by != "person" and not policy_lets:
+                yield f"version {entry.recorded.version} lets a failed gate pass"
+
+
+def what_ran_was_told(entries: list[Entry]) -> Problems:
+    told = {
+        (entry.event.attempt_id, entry.event.stage)
+        for entry in entries
+        if isinstance(entry.event, StageStarted)
+    }
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, StageCompleted | StageFailed) and (event.attempt_id, event.stage) not in told:
+            yield f"{event.stage} of {event.attempt_id} ran untold"
+
+
+def a_deterministic_engine_is_never_asked_the_same_again(entries: list[Entry]) -> Problems:
+    """Retries after a failed gate, decided by policy: the same request on the same inputs is pointless."""
+    for before, entry in pairwise(entries):
+        event, decision = entry.event, before.event
+        if not isinstance(event, AttemptStarted) or not isinstance(decision, RepairDecided):
+            continue
+        cause = next(item for item in entries if item.recorded.event_id == entry.recorded.causation_id)
+        if decision.reasoned_by != "policy" or not isinstance(cause.event, QCFailed):
+            continue
+        if _engine(before.job, event.workflow_id) not in DETERMINISTIC_ENGINES:
+            continue
+        for known, inputs in _attempts_with_inputs(entries[: entry.recorded.version - 1]):
+            same = (known.workflow_id, known.parameters) == (event.workflow_id, event.parameters)
+            attempt = next(one for one in before.job.attempts if one.id == known.attempt_id)
+            told = attempt.failure is None or not attempt.failure.transient
+            if same and told and inputs == (before.job.source, before.job.reference):
+                yield f"{event.attempt_id} repeats {known.attempt_id}"
+
+
+def a_completed_job_has_what_its_last_gate_judged(entries: list[Entry]) -> Problems:
+    job = entries[-1].job
+    if job.status == "completed":
+        final = job.artifact("final")
+        if final is None or final.sha256 != job.final_sha256:
+            yield "the finished clip is not the one that was judged"
+        if {gate.stage for gate in job.attempt.gates} != GATED:
+            yield "the job was completed without all gates judged"
+
+
+def _engine(job: Job, workflow_id: str) -> str:
+    return next(flow.engine for flow in job.spec.registry.workflows if flow.workflow_id == workflow_id)
+
+
+def _attempts_with_inputs(
+    entries: list[Entry],
+) -> Iterator[tuple[AttemptStarted, tuple[str, str | None]]]:
+    for entry in entries:
+        if isinstance(entry.event, AttemptStarted):
+            yield entry.event, (entry.job.source, entry.job.reference)
+
+
+CHECKERS: tuple[Callable[[list[Entry]], Problems], ...] = (
+    nothing_after_the_end,
+    every_event_names_its_cause,
+    nothing_is_decided_twice,
+    nothing_is_measured_twice,
+    attempts_stay_within_the_budget,
+    attempts_count_from_one,
+    every_attempt_but_the_first_was_decided,
+    stages_run_in_order_and_gates_are_not_skipped,
+    a_failed_gate_is_passed_only_by_decision,
+    what_ran_was_told,
+    a_deterministic_engine_is_never_asked_the_same_again,
+    a_completed_job_has_what_its_last_gate_judged,
+)
+
+
+def check(entries: list[Entry]) -> list[str]:
+    """What is wrong with one job's log."""
+    return [f"{checker.__name__}: {problem}" for checker in CHECKERS for problem in checker(entries)]
+
+
+def check_at_rest(entries: list[Entry], files: dict[str, bytes]) -> list[str]:
+    """What is wrong with a job that no actor has anything to do for."""
+    job = entries[-1].job
+    question = files.get(f"sandbox/logs/{job.spec.job_id}/qc/user_action_required.json")
+    final = files.get(f"sandbox/output/{job.spec.job_id}/final.mp4")
+    prepared = sum(isinstance(entry.event, HandoffPrepared) for entry in entries)
+    problems = []
+    if not is_over(job) and job.status != "waiting":
+        problems.append(f"the job stands still as {job.status}")
+    if (job.status == "waiting") != (job.escalation is not None):
+        problems.append(f"the job is {job.status} and its question is {job.escalation}")
+    if (question is not None) != (job.status == "waiting"):
+        problems.append(f"the job is {job.status} and its question is{'' if question else ' not'} on disk")
+    if question is not None:
+        told = read_document(question, UserActionRequired, where="question")
+        if job.escalation is None or told != job.escalation.request:
+            problems.append("the question on disk is not the one in the log")
+    if (final is not None) != (job.status == "completed"):
+        problems.append(f"the job is {job.status} and its clip is{'' if final else ' not'} on disk")
+    if final is not None and final.decode() != job.final_sha256:
+        problems.append("the clip on disk is not the one in the log")
+    if prepared != (1 if job.status == "completed" and job.spec.platforms else 0):
+        problems.append(f"payloads were prepared {prepared} times")
+    return problems
