@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.media.read import read_frames
+from caf.qc.metrics.edges import subject_mask
+from caf.qc.metrics.samples import sample_of
+from caf.qc.metrics.subject import Sighting, follow, scan
 
 __all__ = ["PICTURE", "SOUND", "Frames", "Wave", "inject", "inject_sound", "read_clip", "write_clip"]
 
@@ -34,16 +37,24 @@ def _place(frames: Sequence[Any], length: int, rng: np.random.Generator) -> int:
     return int(rng.integers(6, max(7, len(frames) - length - 6)))
 
 
+_KNOWN: list[tuple[NDArray[np.uint8], int, list[NDArray[np.uint8]]]] = []
+
+
 def foreground(frames: Frames) -> list[NDArray[np.uint8]]:
-    """Where each frame differs from the clip's median picture (static camera), else a central ellipse."""
+    """Where each frame differs from the clip's median picture (static camera), else a central ellipse.
+
+    Remembered for the clip it was last made for, because many defects are injected into one clip.
+    """
+    if _KNOWN and _KNOWN[0][0] is frames[0] and _KNOWN[0][1] == len(frames):
+        return _KNOWN[0][2]
+    _KNOWN[:] = [(frames[0], len(frames), _foreground(frames))]
+    return _KNOWN[0][2]
+
+
+def _foreground(frames: Frames) -> list[NDArray[np.uint8]]:
     picks = np.linspace(0, len(frames) - 1, 25).round().astype(int)
     still = np.median(np.stack([frames[int(pick)] for pick in picks]), axis=0).astype(np.uint8)
-    masks = []
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-    for frame in frames:
-        moved = (cv2.absdiff(frame, still).max(axis=2) > 28).astype(np.uint8)
-        opened = cv2.morphologyEx(moved, cv2.MORPH_OPEN, kernel[::2, ::2])
-        masks.append(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel))
+    masks = [_figures(cv2.absdiff(frame, still).max(axis=2)) for frame in frames]
     share = float(np.mean([mask.mean() for mask in masks]))
     if 0.05 < share < 0.5:
         return masks
@@ -51,6 +62,18 @@ def foreground(frames: Frames) -> list[NDArray[np.uint8]]:
     oval = np.zeros((height, width), np.uint8)
     cv2.ellipse(oval, (width // 2, height // 2), (width // 4, int(height / 2.6)), 0, 0, 360, 1, -1)
     return [oval] * len(frames)
+
+
+def _figures(difference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The large pieces of what moved, smooth outlines, holes filled."""
+    moved = (cv2.GaussianBlur(difference, (0, 0), 2.5) > 30).astype(np.uint8)
+    closed = cv2.morphologyEx(moved, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15)))
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)))
+    outlines, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    large = [outline for outline in outlines if cv2.contourArea(outline) > 0.012 * difference.size]
+    mask = np.zeros_like(opened)
+    cv2.drawContours(mask, large, -1, 1, cv2.FILLED)
+    return mask
 
 
 def _warped(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -151,17 +174,35 @@ def _recolour(frames: Frames, severity: int, rng: np.random.Generator) -> Frames
     return [_hue(frame, degrees, mask) for frame, mask in zip(frames, foreground(frames), strict=True)]
 
 
+def subject_masks(frames: Frames) -> Frames:
+    """The one subject of the clip, cut out of every frame; zeros where it was not found near by."""
+    samples = [sample_of(frame, index) for index, frame in enumerate(frames)]
+    subject = follow(scan(samples[::8]), None)
+    height, width = frames[0].shape[:2]
+    masks = []
+    for sample in samples:
+        near = (
+            min(subject.sightings, key=lambda seen: abs(seen.sample.index - sample.index))
+            if subject
+            else None
+        )
+        mask = None
+        if near is not None and abs(near.sample.index - sample.index) <= 8:
+            mask = subject_mask(Sighting(sample, near.box, near.look, near.kind))
+        mask = np.zeros(sample.image.shape[:2], bool) if mask is None else mask
+        masks.append(cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR))
+    return masks
+
+
 def _halo(frames: Frames, severity: int, rng: np.random.Generator) -> Frames:
-    width = int(_grade(severity, 3, 5, 8))
+    width = int(_grade(severity, 2, 4, 6) * max(frames[0].shape) / 640)
     strength = _grade(severity, 0.35, 0.6, 0.9)
     colour = np.array([(255, 255, 255), (80, 255, 80), (255, 200, 40)][int(rng.integers(3))], np.float32)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     out = []
-    for frame, mask in zip(frames, foreground(frames), strict=True):
-        ring = (
-            cv2.GaussianBlur((cv2.dilate(mask, kernel) - mask).astype(np.float32), (3, 3), 0)[..., None]
-            * strength
-        )
+    for frame, mask in zip(frames, subject_masks(frames), strict=True):
+        ring = (cv2.dilate(mask, kernel) - mask).astype(np.float32)
+        ring = cv2.GaussianBlur(ring, (3, 3), 0)[..., None] * strength
         out.append((frame * (1 - ring) + colour * ring).astype(np.uint8))
     return out
 

@@ -104,7 +104,9 @@ class _Measuring:
         makers: dict[str, Callable[[], Measurement]] = {
             "identity_consistency": lambda: identity_consistency(subject, anchor),
             "identity_drift": lambda: identity_drift(subject),
-            "mask_edge_bleed": lambda: mask_edge_bleed(subject),
+            "mask_edge_bleed": lambda: mask_edge_bleed(
+                subject, [one for found in scene.sightings for one in found]
+            ),
             "costume_fidelity": lambda: costume_fidelity(subject, anchor, required=request.costume_required),
         }
         return found | {name: make() for name, make in makers.items() if name in self._wanted}

@@ -28,7 +28,7 @@ _ANCHOR = ((0.45, 0.0), (0.65, 0.3), (0.8, 0.6), (0.88, 0.88), (0.94, 1.0))
 _DRIFT = ((0.5, 0.0), (0.7, 0.4), (0.82, 0.72), (0.9, 0.92), (0.96, 1.0))
 _OTHER_KIND_SCORE = 0.1
 _LEAST_SIGHTINGS = 2
-_LEAST_FOR_DRIFT = 4
+_LEAST_FOR_DRIFT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _worst(subject: Subject, alike: np.ndarray) -> tuple[int, ...]:
 
 
 def identity_drift(subject: Subject | None) -> Measurement:
-    """How much the subject's look changes from the first third of its sightings to any later third.
+    """How much the subject's look changes from the first third of its sightings to any later third (halves of two).
 
     score: calibrated smallest similarity of the mean looks; means wash out pose and motion blur, a change
     that stays does not wash out. raw: `drift` = 1 - similarity, `sightings`, `span_s`.
@@ -121,7 +121,7 @@ def identity_drift(subject: Subject | None) -> Measurement:
             name,
             f"The subject was found in {count} sampled frames; {_LEAST_FOR_DRIFT} are needed to see it change.",
         )
-    thirds = np.array_split(np.arange(len(subject.sightings)), 3)
+    thirds = np.array_split(np.arange(len(subject.sightings)), min(3, len(subject.sightings)))
     looks = [blend([subject.sightings[int(place)].look for place in third]) for third in thirds]
     early = looks[0]
     alike = [_symmetric(early, later) for later in looks[1:]]

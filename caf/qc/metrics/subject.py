@@ -21,6 +21,9 @@ from caf.qc.metrics.samples import Sample
 __all__ = ["Kind", "Scene", "Sighting", "Subject", "follow", "scan", "subject_of_picture"]
 
 _STRANGER = 9.0
+_FEW_SAMPLES = 4
+_OFTEN = 0.25
+"""Share of samples from which a kind of face is taken to be what the clip shows; stray hits stay below."""
 
 
 class Kind(StrEnum):
@@ -63,11 +66,9 @@ class Scene:
     @property
     def kind(self) -> Kind:
         """What the clip shows; a person counts where cats are (next to) never seen."""
-        if self.cat_share >= 0.15 and self.cat_share >= self.person_share / 2:
+        if self.cat_share >= _OFTEN and self.cat_share >= self.person_share / 2:
             return Kind.CAT
-        if self.person_share >= 0.34:
-            return Kind.PERSON
-        return Kind.CAT if self.cat_samples else Kind.GUESS
+        return Kind.PERSON if self.person_share >= _OFTEN else Kind.GUESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +86,12 @@ class Subject:
 
 
 def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
-    """Look for cats in every sample and for people in every third.
-
-    After a single cat the next sample is searched around it first; every fourth is searched in full.
-    """
+    """Look for cats in every sample and for people in every third, in all once one is seen."""
     sightings: list[list[Sighting]] = []
-    cats = persons = scans = misses = 0
-    known: list[Box] = []
+    cats = persons = scans = 0
+    search = _CatSearch()
     for place, sample in enumerate(samples):
-        boxes = cat_faces(sample.image, _around(known)) if len(known) == 1 and place % 4 else []
-        boxes = boxes or cat_faces(sample.image)
-        if not boxes and (misses < 2 or place % 3 == 0):
-            close_up = close_up_cat_face(sample.image)
-            boxes = [close_up] if close_up else []
-            misses = 0 if close_up else misses + 1
-        known = boxes
+        boxes = search.find(sample, place)
         cats += bool(boxes)
         found = _sightings(sample, boxes, Kind.CAT)
         if place % 3 == 0 or (persons and not cats):
@@ -117,6 +109,31 @@ def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
             found += _sightings(sample, [head], Kind.POSE)
         sightings.append(found)
     return Scene(list(samples), sightings, cats, persons, scans)
+
+
+class _CatSearch:
+    """Cat faces, sample after sample: first where and as they were found last, then everywhere and anyhow."""
+
+    def __init__(self) -> None:
+        self._known: list[Box] = []
+        self._close_up = False
+        self._misses = 0
+
+    def find(self, sample: Sample, place: int) -> list[Box]:
+        if self._close_up and (face := close_up_cat_face(sample.image)):
+            return [face]
+        # A second cat may come in, so every fourth sample is searched in full.
+        near = len(self._known) == 1 and place % 4 != 0
+        boxes = cat_faces(sample.image, _around(self._known)) if near else []
+        boxes = boxes or cat_faces(sample.image)
+        self._close_up = False
+        if not boxes and (self._misses < 2 or place % 3 == 0):
+            face = close_up_cat_face(sample.image)
+            self._close_up = face is not None
+            self._misses = 0 if face else self._misses + 1
+            boxes = [face] if face else []
+        self._known = boxes
+        return boxes
 
 
 def _around(boxes: list[Box]) -> Box:
@@ -151,17 +168,22 @@ def subject_of_picture(sample: Sample) -> Sighting | None:
 def follow(scene: Scene, like: Look | None, pose: PosePoints | None = None) -> Subject | None:
     """The subject that looks most like `like`, else the one seen most, largest, most central and moving.
 
-    None when a clip has no sample at all.
+    The middle of the picture when nothing is found, or only in a single one of many samples; None when the
+    clip has no sample at all.
     """
     kind = scene.kind
-    wanted = (Kind.CAT, Kind.POSE) if kind is Kind.CAT else (Kind.PERSON, Kind.POSE)
+    wanted = (kind, Kind.POSE)
     seen = [[one for one in sample if one.kind in wanted] for sample in scene.sightings]
-    if not any(seen):
-        seen, kind = [_guess(sample) for sample in scene.samples], Kind.GUESS
-    if not any(seen):
-        return None
-    model = _best_match(seen, like) if like is not None else _most_prominent(seen, pose)
-    return Subject(_chain(seen, model), kind, max(len(found) for found in seen))
+    poses = any(one.kind is Kind.POSE for found in seen for one in found)
+    if kind is not Kind.GUESS or poses:
+        model = _best_match(seen, like) if like is not None else _most_prominent(seen, pose)
+        chain = _chain(seen, model)
+        if len(chain) > 1 or len(scene.samples) < _FEW_SAMPLES:
+            return Subject(
+                chain, Kind.POSE if kind is Kind.GUESS else kind, max(len(found) for found in seen)
+            )
+    guessed = [one for sample in scene.samples for one in _guess(sample)]
+    return Subject(guessed, Kind.GUESS, 1) if guessed else None
 
 
 def _best_match(seen: list[list[Sighting]], like: Look) -> Sighting:

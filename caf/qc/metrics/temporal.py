@@ -37,6 +37,7 @@ _GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
 # that visibly twitches nine times in 24 s has 0.015.
 _POPS: Calibration = ((0.008, 1.0), (0.03, 0.75), (0.1, 0.4), (0.3, 0.1))
 _GLITCH_CELLS = 3
+_FEW_GLITCHES = 0.04
 _BLANKS: Calibration = ((0.0, 1.0), (1.0, 0.4), (3.0, 0.2), (8.0, 0.0))
 
 
@@ -58,15 +59,14 @@ def temporal_stability(steps: Steps, path: CameraPath) -> Measurement:
     name = "temporal_stability"
     if steps.frames < LEAST_FRAMES:
         return unmeasured(name, f"{steps.frames} frames are too few to judge how smoothly the clip runs.")
+    length = steps.frames
     blank = _blank(steps)
-    glitch = _glitch(steps) & ~blank
-    pop = (steps.spoiled_cells > 0) & (steps.spoiled_cells < _GLITCH_CELLS) & ~blank
+    shake, shake_frames = shake_permille(path)
+    glitch, pop = _glitches(steps, blank, shake)
     spoiled = blank | glitch
     repeated = _repeated(steps)
     jump = _jumps(steps, spoiled, repeated)
     flicker, flicker_frames = flicker_percent(steps, spoiled)
-    shake, shake_frames = shake_permille(path)
-    length = steps.frames
     parts = {
         "flicker_percent": _Part(
             flicker, _FLICKER, f"brightness flickers by {flicker:.1f} %", flicker_frames
@@ -197,9 +197,19 @@ def _jumps(steps: Steps, spoiled: Flags, repeated: Flags) -> Flags:
     return np.asarray(jump & ~cut, dtype=bool)
 
 
-def _glitch(steps: Steps) -> Flags:
-    """Frames a twentieth or more of which shows something that neither neighbour shows."""
-    return np.asarray(steps.spoiled_cells >= _GLITCH_CELLS, dtype=bool)
+def _glitches(steps: Steps, blank: Flags, shake: float | None) -> tuple[Flags, Flags]:
+    """Spoiled frames (a twentieth of the picture or more) and popping parts, as neither neighbour shows them.
+
+    A clip that shakes or flickers has many such frames: then they are that other part's fault.
+    """
+    spoiled = (steps.spoiled_cells >= _GLITCH_CELLS) & ~blank
+    pop = (steps.spoiled_cells > 0) & ~spoiled & ~blank
+    flicker, _ = flicker_percent(steps, blank)
+    restless = (shake is not None and calibrate(shake, _SHAKE) < 0.8) or calibrate(flicker, _FLICKER) < 0.8
+    if restless and spoiled.sum() > _FEW_GLITCHES * steps.frames:
+        nothing = np.zeros(steps.frames, dtype=bool)
+        return nothing, nothing
+    return spoiled, pop
 
 
 def _blank(steps: Steps) -> Flags:

@@ -1,0 +1,212 @@
+"""temporal_stability, background_stability and loop_seam on frames whose faults are known."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from caf.ports import Measurement
+from caf.qc.metrics.background import background_stability
+from caf.qc.metrics.seam import loop_seam
+from caf.qc.metrics.steps import StepCollector
+from caf.qc.metrics.temporal import temporal_stability
+from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
+from tests.qc.metric_clips import FRAMES, SIZE, Image, lit, pan, picture, seen
+
+RNG_SEED = 11
+
+
+def path_of(frames: list[Image]) -> CameraPath:
+    collector = TrackCollector()
+    for frame in seen(frames):
+        collector.add(frame)
+    return collector.result()
+
+
+def steadiness(frames: list[Image]) -> Measurement:
+    steps, tracks = StepCollector(), TrackCollector()
+    for frame in seen(frames):
+        steps.add(frame)
+        tracks.add(frame)
+    return temporal_stability(steps.result(), tracks.result())
+
+
+def seam(frames: list[Image]) -> Measurement:
+    steps = StepCollector()
+    for frame in seen(frames):
+        steps.add(frame)
+    return loop_seam(steps.result())
+
+
+def tremor(size_px: float) -> NDArray[np.float64]:
+    return np.random.default_rng(RNG_SEED).normal(0, size_px, (FRAMES, 2))
+
+
+@pytest.fixture(scope="module")
+def clean() -> list[Image]:
+    return pan(picture("chelsea"))
+
+
+def score(found: Measurement) -> float:
+    assert found.score is not None, found.reason
+    return found.score
+
+
+def test_a_slow_pan_runs_smoothly(clean: list[Image]) -> None:
+    found = steadiness(clean)
+    assert score(found) > 0.9
+    assert found.worst_frames == ()
+
+
+def test_the_camera_path_is_found_to_a_tenth_of_a_pixel() -> None:
+    shift = tremor(1.5)
+    path = path_of(pan(picture("chelsea"), shift=shift))
+    pixels = path.shift[:, :2] * path.diagonal_px / 1000 * SIZE[0] / 320
+    truth = smoothing_residual(shift)
+    assert np.sqrt(np.mean((smoothing_residual(pixels) - truth) ** 2)) < 0.1
+
+
+@pytest.mark.parametrize("size_px", [2.0, 4.0])
+def test_shake_is_seen_and_measured_in_per_mille_of_the_diagonal(size_px: float) -> None:
+    found = steadiness(pan(picture("chelsea"), shift=tremor(size_px)))
+    assert score(found) < 0.6
+    assert "shakes" in found.reason
+    rms = np.sqrt(np.sum(np.var(tremor(size_px), axis=0))) * 1000 / np.hypot(*SIZE)
+    assert 0.6 * rms < found.raw["shake_permille"] < 1.4 * rms
+
+
+def test_what_a_stabiliser_leaves_behind_passes() -> None:
+    gains = 1 + np.random.default_rng(3).normal(0, 0.002, FRAMES)
+    repaired = lit(pan(picture("chelsea"), shift=tremor(0.12)), gains)
+    assert score(steadiness(repaired)) >= 0.7
+    assert score(background_stability(path_of(repaired))) >= 0.8
+
+
+def test_flicker_is_named(clean: list[Image]) -> None:
+    gains = 1 + np.random.default_rng(3).normal(0, 0.05, FRAMES)
+    found = steadiness(lit(clean, gains))
+    assert score(found) < 0.6
+    assert "flickers" in found.reason
+    assert 2 < found.raw["flicker_percent"] < 8
+
+
+def test_a_slow_change_of_light_is_not_flicker(clean: list[Image]) -> None:
+    gains = 0.7 + 0.3 * np.sin(np.arange(FRAMES) * np.pi / FRAMES)
+    assert score(steadiness(lit(clean, gains))) > 0.9
+
+
+def test_a_freeze_is_found_where_it_is(clean: list[Image]) -> None:
+    found = steadiness([*clean[:30], *[clean[29]] * 10, *clean[40:]])
+    assert score(found) < 0.6
+    assert "repeated" in found.reason
+    assert set(found.worst_frames) <= set(range(30, 41))
+    assert found.raw["longest_freeze_frames"] == 10
+
+
+def test_every_sixth_frame_doubled_is_judder(clean: list[Image]) -> None:
+    frames = [clean[index - (index % 6 == 5)] for index in range(FRAMES)]
+    assert score(steadiness(frames)) < 0.5
+
+
+def test_missing_frames_make_motion_jump() -> None:
+    frames = pan(picture("chelsea"), 120)
+    kept = [frame for index, frame in enumerate(frames) if index % 8 not in (3, 4)]
+    found = steadiness(kept)
+    assert score(found) < 0.75
+    assert found.raw["jump_share"] > 0.1
+
+
+def test_motion_that_comes_to_rest_is_not_a_freeze(clean: list[Image]) -> None:
+    places = [20 * np.sin(index * np.pi / 2 / 50) for index in range(50)]
+    slowing = [
+        np.asarray(cv2.addWeighted(clean[int(at)], 1 - at % 1, clean[int(at) + 1], at % 1, 0), dtype=np.uint8)
+        for at in places
+    ]
+    assert steadiness(slowing).raw["repeated_share"] == 0
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_one_blank_frame_fails_the_clip(clean: list[Image], level: int) -> None:
+    frames = list(clean)
+    frames[33] = np.full_like(frames[33], level)
+    found = steadiness(frames)
+    assert score(found) < 0.5
+    assert found.worst_frames == (33,)
+    assert "blank" in found.reason
+
+
+def test_one_spoiled_frame_fails_the_clip(clean: list[Image]) -> None:
+    frames = list(clean)
+    spoiled = frames[40].copy()
+    spoiled[60:180, 80:300] = np.roll(spoiled, 97, axis=1)[60:180, 80:300]
+    frames[40] = spoiled
+    found = steadiness(frames)
+    assert score(found) < 0.7
+    assert found.worst_frames == (40,)
+
+
+def test_a_hard_cut_is_neither_glitch_nor_jump_nor_shake(clean: list[Image]) -> None:
+    found = steadiness([*clean[:36], *pan(picture("astronaut"))[:36]])
+    assert score(found) > 0.9
+
+
+def test_a_fade_to_black_is_not_a_blank_frame(clean: list[Image]) -> None:
+    gains = np.concatenate([np.ones(FRAMES - 24), np.linspace(1, 0, 24)])
+    assert steadiness(lit(clean, gains)).raw["blank_frames"] == 0
+
+
+def test_a_picture_that_never_moves_is_steady(clean: list[Image]) -> None:
+    assert score(steadiness([clean[0]] * 30)) > 0.9
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_too_few_frames_are_not_judged(clean: list[Image], frames: int) -> None:
+    for found in (
+        steadiness(clean[:frames]),
+        background_stability(path_of(clean[:frames])),
+        seam(clean[:frames]),
+    ):
+        assert found.score is None
+        assert "too few" in found.reason
+
+
+def test_without_texture_shake_is_left_out_and_said_so() -> None:
+    flat = [np.full((SIZE[1], SIZE[0], 3), 90 + index % 2, np.uint8) for index in range(30)]
+    found = steadiness(flat)
+    assert "shake_permille" not in found.raw
+    assert "too little texture" in found.reason
+    assert background_stability(path_of(flat)).score is None
+
+
+def test_a_trembling_background_fails(clean: list[Image]) -> None:
+    assert score(background_stability(path_of(clean))) > 0.95
+    found = background_stability(path_of(pan(picture("chelsea"), shift=tremor(2.0))))
+    assert score(found) < 0.8
+    assert "trembles" in found.reason
+
+
+def test_a_background_that_breathes_fails() -> None:
+    width, height = SIZE
+    rows, columns = np.indices((height, width), np.float32)
+    bell = np.exp(-((rows - 80) ** 2 + (columns - 90) ** 2) / (2 * 45.0**2)).astype(np.float32)
+    warped = []
+    for index, frame in enumerate(pan(picture("chelsea"))):
+        swing = np.float32(3 * np.sin(2 * np.pi * index / 12))
+        moved = cv2.remap(frame, columns + swing * bell, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        warped.append(np.asarray(moved, dtype=np.uint8))
+    found = background_stability(path_of(warped))
+    assert score(found) < 0.8
+    assert "sway" in found.reason
+
+
+def test_a_closed_path_loops_and_half_of_it_does_not(clean: list[Image]) -> None:
+    assert score(seam(clean)) > 0.9
+    found = seam(clean[: FRAMES // 2])
+    assert score(found) < 0.5
+    assert found.worst_frames == (0, FRAMES // 2 - 1)
+
+
+def test_a_brightness_step_at_the_seam_is_seen(clean: list[Image]) -> None:
+    found = seam(lit(clean, np.linspace(0.85, 1.1, FRAMES)))
+    assert score(found) < 0.5
+    assert found.raw["brightness_jump_percent"] > 10

@@ -1,0 +1,127 @@
+"""audio_video: sound that is missing, late, early, short, other or damaged."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from caf.ports import Measurement
+from caf.qc.metrics.audio import RATE_HZ, Sound, audio_video, load_sound
+from tests.clips import write_clip
+from tests.qc.metric_clips import FPS, noise, pan, picture
+
+SECONDS = 4.0
+
+
+def sound(samples: NDArray[np.float32], picture_s: float = SECONDS) -> Sound:
+    return Sound(samples.astype(np.float32), 0.0, picture_s)
+
+
+@pytest.fixture(scope="module")
+def wave() -> NDArray[np.float32]:
+    count = round(SECONDS * RATE_HZ)
+    swell = 0.6 + 0.4 * np.sin(np.arange(count) / 1700)
+    return (np.random.default_rng(8).normal(0, 0.1, count) * swell).astype(np.float32)
+
+
+def late(samples: NDArray[np.float32], seconds: float) -> NDArray[np.float32]:
+    shift = round(seconds * RATE_HZ)
+    return np.concatenate([np.zeros(shift, np.float32), samples])[: len(samples)]
+
+
+def score(found: Measurement) -> float:
+    assert found.score is not None, found.reason
+    return found.score
+
+
+def test_the_same_sound_is_perfect(wave: NDArray[np.float32]) -> None:
+    assert score(audio_video(sound(wave), sound(wave))) == 1.0
+
+
+@pytest.mark.parametrize("offset_s", [0.08, 0.3, 1.0])
+def test_late_sound_fails_and_its_offset_is_told_to_the_sample(
+    wave: NDArray[np.float32], offset_s: float
+) -> None:
+    found = audio_video(sound(late(wave, offset_s)), sound(wave))
+    assert score(found) < 0.95
+    assert found.raw["offset_ms"] == pytest.approx(1000 * offset_s, abs=0.2)
+
+
+def test_early_sound_has_a_negative_offset(wave: NDArray[np.float32]) -> None:
+    found = audio_video(sound(np.concatenate([wave[800:], wave[:800] * 0])), sound(wave))
+    assert found.raw["offset_ms"] == pytest.approx(-100, abs=0.2)
+    assert "early" in found.reason
+
+
+def test_an_offset_that_nobody_notices_passes(wave: NDArray[np.float32]) -> None:
+    assert score(audio_video(sound(late(wave, 0.02)), sound(wave))) >= 0.95
+
+
+def test_sound_that_drifts_away_fails(wave: NDArray[np.float32]) -> None:
+    stretched = np.interp(np.arange(len(wave)) * 0.9, np.arange(len(wave)), wave)
+    assert score(audio_video(sound(stretched.astype(np.float32)), sound(wave))) < 0.95
+
+
+def test_missing_and_muted_sound_score_nothing(wave: NDArray[np.float32]) -> None:
+    assert score(audio_video(None, sound(wave))) == 0
+    assert score(audio_video(sound(wave * 0), sound(wave))) == 0
+
+
+def test_a_silent_source_that_stays_silent_is_measured_as_perfect(wave: NDArray[np.float32]) -> None:
+    for source in (None, sound(wave * 0)):
+        found = audio_video(None, source)
+        assert score(found) == 1.0
+        assert found.raw == {"audible": 0.0}
+
+
+def test_sound_that_stops_too_early_fails(wave: NDArray[np.float32]) -> None:
+    found = audio_video(sound(wave[: -RATE_HZ // 2]), sound(wave))
+    assert score(found) < 0.95
+    assert found.raw["short_s"] == pytest.approx(0.5)
+
+
+def test_a_shortened_clip_with_its_own_part_of_the_sound_is_perfect(wave: NDArray[np.float32]) -> None:
+    assert score(audio_video(sound(wave[: 2 * RATE_HZ], 2.0), sound(wave))) == 1.0
+
+
+def test_a_hole_in_the_sound_fails(wave: NDArray[np.float32]) -> None:
+    holed = wave.copy()
+    holed[RATE_HZ : RATE_HZ * 3 // 2] = 0
+    found = audio_video(sound(holed), sound(wave))
+    assert score(found) < 0.95
+    assert found.raw["missing_share"] == pytest.approx(1 / 8, abs=0.03)
+
+
+def test_other_sound_fails(wave: NDArray[np.float32]) -> None:
+    found = audio_video(sound(np.roll(wave, 3)[::-1].copy()), sound(wave))
+    assert score(found) < 0.5
+    assert found.raw["correlation"] < 0.3
+
+
+def test_clipped_sound_fails(wave: NDArray[np.float32]) -> None:
+    assert score(audio_video(sound(np.clip(wave * 12, -1, 1)), sound(wave))) < 0.95
+
+
+def test_a_track_that_starts_late_is_placed_on_the_pictures_time_line(tmp_path: Path) -> None:
+    frames = pan(picture("chelsea"), 24)
+    path = write_clip(tmp_path / "late.mp4", frames, fps=FPS, sound=noise(0.7), sound_start_s=0.3)
+    found = load_sound(str(path))
+    assert found is not None
+    assert found.start_s == pytest.approx(0.3, abs=0.03)
+    assert found.picture_s == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_sound_of_a_real_file_is_compared_with_its_source(clip_of: Callable[..., str]) -> None:
+    frames, wave = pan(picture("chelsea"), 48), noise(2.0)
+    source, delayed, mute = (
+        clip_of(frames, wave),
+        clip_of(frames, np.concatenate([np.zeros(8820, np.float32), wave])[: len(wave)]),
+        clip_of(frames),
+    )
+    assert score(audio_video(load_sound(source), load_sound(source))) == 1.0
+    late_one = audio_video(load_sound(delayed), load_sound(source))
+    assert late_one.raw["offset_ms"] == pytest.approx(200, abs=2)
+    assert score(late_one) < 0.5
+    assert load_sound(mute) is None

@@ -1,0 +1,152 @@
+"""Identity, costume, outline and presence, on a real cat and a real person."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from caf.qc.metrics.edges import mask_edge_bleed
+from caf.qc.metrics.faces import close_up_cat_face, human_faces
+from caf.qc.metrics.samples import SampleCollector, sample_of, spread
+from caf.qc.metrics.subject import Kind, follow, scan, subject_of_picture
+from tests.qc.conftest import Scores
+from tests.qc.metric_clips import FRAMES, Image, pan, picture, seen
+
+Judge = Callable[..., Scores]
+Writer = Callable[..., str]
+
+LOOKS = ("identity_consistency", "costume_fidelity")
+
+
+def turned(frames: list[Image], degrees: float | NDArray[np.float64]) -> list[Image]:
+    """Every colour turned around the hue circle."""
+    angles = np.broadcast_to(np.asarray(degrees, dtype=np.float64), len(frames))
+    out = []
+    for frame, angle in zip(frames, angles, strict=True):
+        hsv = cv2.cvtColor(frame, cv2.COLOR_BGR2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(np.int16) + round(float(angle) / 2)) % 180
+        out.append(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), dtype=np.uint8))
+    return out
+
+
+def test_a_tilted_close_up_of_a_cat_is_found_and_things_are_not() -> None:
+    box = close_up_cat_face(picture("chelsea"))
+    assert box is not None
+    assert box.w > 150
+    for name in ("astronaut", "coffee", "rocket"):
+        assert close_up_cat_face(picture(name)) is None
+
+
+def test_a_person_is_found_where_she_is() -> None:
+    (box,) = human_faces(picture("astronaut"))
+    x, y = box.centre
+    assert 190 < x < 260
+    assert 80 < y < 150
+    assert human_faces(picture("coffee")) == []
+
+
+def test_the_cat_matches_her_own_picture_in_look_and_costume(
+    cat_clip: str, judge: Judge, picture_file: Writer
+) -> None:
+    found = judge(cat_clip, *LOOKS, reference=picture_file(picture("chelsea")), costume_required=True)
+    assert (found["identity_consistency"].score or 0) > 0.9
+    assert found["costume_fidelity"].score == 1.0
+
+
+def test_a_person_as_reference_fails_the_cat_in_look_and_costume(
+    cat_clip: str, judge: Judge, picture_file: Writer
+) -> None:
+    found = judge(cat_clip, *LOOKS, reference=picture_file(picture("astronaut")), costume_required=True)
+    assert (found["identity_consistency"].score or 0) < 0.35
+    assert (found["costume_fidelity"].score or 0) < 0.5
+    assert "cat where the reference shows a person" in found["costume_fidelity"].reason
+
+
+def test_a_clip_of_a_person_fails_against_a_cat(clip_of: Writer, judge: Judge, picture_file: Writer) -> None:
+    clip = clip_of(pan(picture("astronaut")[:340], 36))
+    found = judge(
+        clip,
+        "identity_consistency",
+        "human_presence",
+        "feline_presence",
+        reference=picture_file(picture("chelsea")),
+    )
+    assert (found["identity_consistency"].score or 0) < 0.35
+    assert (found["human_presence"].score or 0) > 0.6
+    assert (found["feline_presence"].score or 0) < 0.2
+
+
+@pytest.mark.parametrize("degrees", [60, 150])
+def test_a_recoloured_costume_fails_against_the_reference(
+    clip_of: Writer, judge: Judge, picture_file: Writer, degrees: int
+) -> None:
+    clip = clip_of(turned(pan(picture("chelsea"), 36), degrees))
+    found = judge(clip, *LOOKS, reference=picture_file(picture("chelsea")), costume_required=True)
+    assert (found["costume_fidelity"].score or 0) < 0.8
+    assert (found["identity_consistency"].score or 0) < 0.7
+
+
+def test_without_a_reference_the_source_is_the_anchor_and_the_reason_says_so(
+    cat_clip: str, clip_of: Writer, judge: Judge
+) -> None:
+    same = judge(cat_clip, "identity_consistency")["identity_consistency"]
+    assert (same.score or 0) > 0.9
+    assert "no reference given" in same.reason
+    other = clip_of(turned(pan(picture("chelsea"), 36), 60))
+    changed = judge(other, "identity_consistency", source=cat_clip)["identity_consistency"]
+    assert (changed.score or 0) < 0.7
+
+
+def test_a_costume_without_a_reference_is_not_scored(cat_clip: str, judge: Judge) -> None:
+    found = judge(cat_clip, "costume_fidelity", costume_required=True)["costume_fidelity"]
+    assert found.score is None
+    assert "no reference picture" in found.reason
+
+
+def test_a_look_that_stays_has_no_drift_and_one_that_changes_does(
+    cat_clip: str, clip_of: Writer, judge: Judge
+) -> None:
+    assert (judge(cat_clip, "identity_drift")["identity_drift"].score or 0) > 0.9
+    drifting = clip_of(turned(pan(picture("chelsea")), np.linspace(0, 100, FRAMES)))
+    found = judge(drifting, "identity_drift")["identity_drift"]
+    assert (found.score or 0) < 0.8
+    assert min(found.worst_frames) > FRAMES // 3
+
+
+def outline(frames: list[Image]) -> float:
+    collector = SampleCollector()
+    for frame in seen(frames):
+        collector.add(frame)
+    scene = scan(spread(collector.result(), 4))
+    found = mask_edge_bleed(follow(scene, None))
+    assert found.score is not None, found.reason
+    return found.score
+
+
+def test_a_ring_of_foreign_colour_around_the_subject_is_seen() -> None:
+    wall = np.full((360, 300, 3), (150, 140, 130), np.uint8)
+    wall += np.random.default_rng(4).integers(0, 12, wall.shape, dtype=np.uint8)
+    body = np.zeros(wall.shape[:2], np.uint8)
+    cv2.ellipse(body, (150, 130), (62, 75), 0, 0, 360, 1, -1)
+    cv2.rectangle(body, (95, 190), (205, 352), 1, -1)
+    head = cv2.resize(picture("chelsea")[:, 95:385], (130, 134), interpolation=cv2.INTER_AREA)
+    cat = wall.copy()
+    cat[body > 0] = (60, 120, 60)
+    cat[64:198, 86:216] = np.where(body[64:198, 86:216, None] > 0, head, cat[64:198, 86:216])
+    ring = cv2.dilate(body, np.ones((9, 9), np.uint8)) - body
+    haloed = np.where(ring[..., None] > 0, np.array((80, 255, 80)), cat).astype(np.uint8)
+    clean_score, halo_score = outline([cat] * 4), outline([haloed] * 4)
+    assert clean_score >= 0.6
+    assert halo_score < 0.6
+
+
+def test_of_several_pictures_the_face_tells_what_the_reference_shows() -> None:
+    cat, person = (
+        subject_of_picture(sample_of(picture("chelsea"))),
+        subject_of_picture(sample_of(picture("astronaut"))),
+    )
+    assert cat is not None
+    assert person is not None
+    assert (cat.kind, person.kind) == (Kind.CAT, Kind.PERSON)
