@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -59,31 +59,15 @@ class ArtifactStore:
             self._place(path, artifact)
         return artifact
 
-    def take_in(self, path: Path, role: str, progress: Callable[[int, int], None] | None = None) -> Artifact:
-        """Copy a file of the user's in; the original stays. Raises `TryAgainError`, `InputError`."""
+    def take_in(self, path: Path, role: str, aside: Path) -> Artifact:
+        """Copy a file of the user's in by way of the folder `aside`, on the same disk; the original stays.
+
+        Raises `TryAgainError`, `InputError`.
+        """
         with disk_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            total = path.stat().st_size
-            digest, done = hashlib.sha256(), 0
-            handle, name = tempfile.mkstemp(dir=self.root, prefix=".incoming-")
-            copy = Path(name)
-            try:
-                with os.fdopen(handle, "wb") as out, path.open("rb") as source:
-                    while chunk := source.read(CHUNK):
-                        digest.update(chunk)
-                        out.write(chunk)
-                        done += len(chunk)
-                        if progress is not None:
-                            progress(done, total)
-                    out.flush()
-                    os.fsync(out.fileno())
-                artifact = Artifact(
-                    role=role, sha256=digest.hexdigest(), bytes=done, suffix=path.suffix.lower()
-                )
-                self._place(copy, artifact)
-            finally:
-                copy.unlink(missing_ok=True)
-        return artifact
+            copy = aside / f"{role}{path.suffix.lower()}"
+            shutil.copyfile(path, copy)
+            return self.adopt(copy, role)
 
     def export(self, sha256: str, to: Path) -> None:
         """Put a copy of the content at a path, atomically. Raises `TryAgainError`, `InputError`."""

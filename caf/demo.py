@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from caf.job import Job
 from caf.log import Entry
-from caf.ports import DemoRequest, Produced
+from caf.ports import DemoRequest, Produced, SheetRequest
 from caf.runner import Runner
 from caf.submission import Wish, draft
 
@@ -26,6 +26,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     story: str
     expected: str
     """Status at the end."""
+    attempts: int
+    """How many it takes to get there."""
 
 
 SCENARIOS: Final = (
@@ -36,6 +38,7 @@ SCENARIOS: Final = (
         require_costume=False,
         story="a steady clip of the right cat passes every gate at the first attempt",
         expected="completed",
+        attempts=1,
     ),
     Scenario(
         name="motion-repairable",
@@ -44,6 +47,7 @@ SCENARIOS: Final = (
         require_costume=False,
         story="a shaken, flickering clip fails motion QC; one retry with the policy's preset mends it",
         expected="completed",
+        attempts=2,
     ),
     Scenario(
         name="costume-fatal",
@@ -52,6 +56,7 @@ SCENARIOS: Final = (
         require_costume=True,
         story="the required costume is not the one in the clip; a person is asked",
         expected="waiting",
+        attempts=1,
     ),
 )
 
@@ -65,10 +70,12 @@ class Outcome(Struct, frozen=True, kw_only=True):
     as_expected: bool
     attempts: int
     decisions: tuple[str, ...]
-    shake_before_px: float | None
-    shake_after_px: float | None
+    shake_before_permille: float | None
+    shake_after_permille: float | None
     duration_s: float
     final: str | None
+    picture: str | None
+    """Before and after, for a scenario that was repaired; workspace-relative."""
 
 
 async def play(
@@ -92,7 +99,8 @@ async def play(
     job_id = await runner.submit(draft(wish, app.workspace.root, fresh, app.config))
     started(job_id)
     job = await runner.run(job_id, seen)
-    return _outcome(scenario, job, app.clock.monotonic_ms() - begun)
+    picture = await _picture(runner, job) if len(job.attempts) > 1 and job.status == "completed" else None
+    return _outcome(scenario, job, app.clock.monotonic_ms() - begun, picture)
 
 
 async def _made(runner: Runner, kind: str, folder: Path, name: str) -> Path:
@@ -108,7 +116,7 @@ async def _made(runner: Runner, kind: str, folder: Path, name: str) -> Path:
     return Path(produced.path)
 
 
-def _outcome(scenario: Scenario, job: Job, duration_ms: int) -> Outcome:
+def _outcome(scenario: Scenario, job: Job, duration_ms: int, picture: str | None) -> Outcome:
     decisions = tuple(
         f"{taken.decision.action} {taken.decision.target_stage or ''}".strip()
         for attempt in job.attempts
@@ -120,20 +128,52 @@ def _outcome(scenario: Scenario, job: Job, duration_ms: int) -> Outcome:
         scenario=scenario.name,
         job_id=job_id,
         status=job.status,
-        as_expected=job.status == scenario.expected,
+        as_expected=(job.status, len(job.attempts)) == (scenario.expected, scenario.attempts),
         attempts=len(job.attempts),
         decisions=decisions,
-        shake_before_px=before,
-        shake_after_px=after,
+        shake_before_permille=before,
+        shake_after_permille=after,
         duration_s=round(duration_ms / 1000, 1),
         final=f"sandbox/output/{job_id}/final.mp4" if job.status == "completed" else None,
+        picture=picture,
     )
 
 
-def _shake(job: Job, attempt: int) -> float | None:
-    """Shake that QC measured in the motion stage's output of an attempt, px."""
+async def _picture(runner: Runner, job: Job) -> str:
+    """Successive frames of the input and of the finished clip, captioned with what QC measured."""
+    root, job_id = runner.app.workspace.root, job.spec.job_id
+    place = f"sandbox/output/{job_id}/before-after.png"
+    numbers = [_raw(job, place) for place in (0, -1)]
+    said = "{}: shake {:.1f} per mille of the diagonal, flicker {:.1f} %"
+    captions = [
+        said.format(name, found["shake_permille"], found["flicker_percent"])
+        for name, found in zip(("as submitted", "after the repair"), numbers, strict=True)
+    ]
+    await runner.worker.call(
+        "sheet",
+        SheetRequest(
+            before=str(root / job.source),
+            after=str(root / f"sandbox/output/{job_id}/final.mp4"),
+            captions=(captions[0], captions[1]),
+            at_s=tuple(1.0 + index / 24 for index in range(6)),
+            out=str(root / place),
+        ),
+        progress=lambda done, total: None,
+        stall_s=runner.app.config.stall_s,
+        deadline_s=runner.app.config.deadline_s,
+    )
+    return place
+
+
+def _raw(job: Job, attempt: int) -> dict[str, float]:
+    """What temporal_stability measured in an attempt's motion stage, physical quantities."""
     for gate in job.attempts[attempt].gates:
         for item in gate.measurements if gate.stage == "motion" else ():
-            if item.metric == "temporal_stability" and "shake_px" in item.raw:
-                return item.raw["shake_px"]
-    return None
+            if item.metric == "temporal_stability":
+                return item.raw
+    return {}
+
+
+def _shake(job: Job, attempt: int) -> float | None:
+    """Shake of an attempt's motion stage, thousandths of the picture's diagonal; None if not measured."""
+    return _raw(job, attempt).get("shake_permille")

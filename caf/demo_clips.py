@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.errors import UnavailableError
+from caf.media.picture import before_after
 from caf.media.write import ClipWriter
-from caf.ports import DemoRequest, Produced, Progress
+from caf.ports import DemoRequest, Produced, Progress, SheetRequest
 
-__all__ = ["make"]
+__all__ = ["make", "sheet"]
 
 WIDTH: Final = 480
 HEIGHT: Final = 320
@@ -47,6 +48,20 @@ def make(request: DemoRequest, progress: Progress) -> Produced:
         cv2.imwrite(str(out), cat)
         return Produced(role="reference", path=str(out))
     return _clip(cat, out, request.kind == "shaken", progress)
+
+
+def sheet(request: SheetRequest, progress: Progress) -> Produced:
+    """Write a before/after picture. Raises `MediaError`, `TryAgainError`."""
+    before_after(
+        request.before,
+        request.after,
+        request.out,
+        captions=request.captions,
+        at_s=request.at_s,
+        cell=(240, 160),
+    )
+    progress(1, 1)
+    return Produced(role="sheet", path=request.out)
 
 
 def _clip(cat: NDArray[np.uint8], out: Path, shaken: bool, progress: Progress) -> Produced:

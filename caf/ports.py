@@ -22,6 +22,7 @@ __all__ = [
     "ProbeRequest",
     "Produced",
     "Progress",
+    "SheetRequest",
     "StageRequest",
     "StageResult",
     "VideoTarget",
@@ -115,6 +116,8 @@ class StageRequest(Struct, frozen=True, kw_only=True):
     target: VideoTarget
     out_dir: str
     """An existing empty folder for the outputs."""
+    log: str | None = None
+    """Where what native code prints goes; None: nowhere."""
 
 
 class Produced(Struct, frozen=True, kw_only=True):
@@ -160,6 +163,16 @@ class DemoRequest(Struct, frozen=True, kw_only=True):
     kind: str
     out_dir: str
     name: str
+
+
+class SheetRequest(Struct, frozen=True, kw_only=True):
+    """A picture of the same moments of two clips, one row each."""
+
+    before: str
+    after: str
+    captions: tuple[str, str]
+    at_s: tuple[float, ...]
+    out: str
 
 
 class Engine(Protocol):

@@ -184,13 +184,13 @@ class Stages:
     async def _take_in(self, effect: RunStage, job: Job, progress: Progress) -> StageCompleted:
         """Copy the inputs in, hash and probe them, before anything expensive is done."""
         started = self.clock.monotonic_ms()
-        source = await self._copy_in(job.source, "source", progress)
+        source = await self._copy_in(job, effect, "source")
         media = await self.probe(
             self.artifacts.path(source.sha256), progress, require_audio=job.spec.audio_required
         )
         taken = [source]
         if job.reference is not None:
-            reference = await self._copy_in(job.reference, "reference", progress)
+            reference = await self._copy_in(job, effect, "reference")
             await self.probe(self.artifacts.path(reference.sha256), progress, require_audio=False)
             taken.append(reference)
         return StageCompleted(
@@ -208,10 +208,12 @@ class Stages:
             media=media,
         )
 
-    async def _copy_in(self, recorded: str, role: str, progress: Progress) -> Artifact:
+    async def _copy_in(self, job: Job, effect: RunStage, role: str) -> Artifact:
+        recorded = job.source if role == "source" else job.reference or ""
         path = source_path(self.workspace, recorded)
         try:
-            return await anyio.to_thread.run_sync(self.artifacts.take_in, path, role)
+            with self._scratch(job, effect) as aside:
+                return await anyio.to_thread.run_sync(self.artifacts.take_in, path, role, aside)
         except FileNotFoundError as fault:
             raise MediaError(
                 f"The {role} {path} is not there any more.",
@@ -252,6 +254,7 @@ class Stages:
                 parameters=effect.parameters,
                 target=target,
                 out_dir=str(out),
+                log=str(log_path(self.workspace, job.spec.job_id, job.attempt.id, effect.stage)),
             )
             result = await self._engine(effect.engine).run(request, progress)
             if ROLE_OF[effect.stage] not in [item.role for item in result.outputs]:

@@ -42,14 +42,14 @@ def demo(workspace: Path, as_json: bool) -> int:
     else:
         click.echo("", err=True)
         print_table(
-            ["scenario", "ended", "attempts", "decisions", "shake px", "took", "job"],
+            ["scenario", "ended", "attempts", "decisions", "shake per mille", "took", "job"],
             [
                 [
                     item.scenario,
                     item.status if item.as_expected else f"{item.status} (NOT AS EXPECTED)",
                     item.attempts,
                     ", ".join(item.decisions),
-                    _change(item.shake_before_px, item.shake_after_px),
+                    _change(item.shake_before_permille, item.shake_after_permille),
                     f"{item.duration_s:.1f} s",
                     item.job_id,
                 ]
@@ -57,7 +57,10 @@ def demo(workspace: Path, as_json: bool) -> int:
             ],
             empty="",
         )
-        click.echo(f"\nSee why: caf show {outcomes[1].job_id}{_where(workspace)}", err=True)
+        for item in outcomes:
+            if item.picture:
+                click.echo(f"\nBefore and after: {workspace / item.picture}", err=True)
+        click.echo(f"See why: caf show {outcomes[1].job_id}{_where(workspace)}", err=True)
     return 0 if all(item.as_expected for item in outcomes) else 1
 
 

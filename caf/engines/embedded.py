@@ -41,6 +41,11 @@ class EmbeddedEngine:
     async def run(self, request: StageRequest, progress: Progress) -> StageResult:
         """Raises `CafError` with a typed kind when the stage cannot be done."""
         result: StageResult = await self.worker.call(
-            "stage", request, progress=progress, stall_s=self.stall_s, deadline_s=self.deadline_s
+            "stage",
+            request,
+            progress=progress,
+            stall_s=self.stall_s,
+            deadline_s=self.deadline_s,
+            log=Path(request.log) if request.log else None,
         )
         return result

@@ -16,6 +16,7 @@ from caf.ports import (
     PoseResult,
     ProbeRequest,
     Produced,
+    SheetRequest,
     StageRequest,
     StageResult,
 )
@@ -42,6 +43,7 @@ TASKS: Final[dict[str, Task]] = {
     "skeleton": Task("caf.pose.skeleton:draw_skeleton", SkeletonRequest, SkeletonClip),
     "stage": Task("caf.engines.local:run_stage", StageRequest, StageResult),
     "demo": Task("caf.demo_clips:make", DemoRequest, Produced),
+    "sheet": Task("caf.demo_clips:sheet", SheetRequest, Produced),
     "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),
 }
 
