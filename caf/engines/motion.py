@@ -33,21 +33,22 @@ def run_motion(request: StageRequest, settings: Settings, progress: Progress) ->
         return _push_in(request, settings, path, info, progress)
     hold, soften = settings.number("pose_weight"), settings.number("temporal_smoothing")
     passes = Passes(progress, info.frames, 1 + (hold > 0 or soften > 0) + (soften > 0))
-    steady, light = (
-        _measured(request, settings, path, info, passes) if hold > 0 or soften > 0 else (None, None)
-    )
+    steady: Plan | None = None
+    light: LightPlan | None = None
+    cuts: tuple[int, ...] = ()
+    if hold > 0 or soften > 0:
+        steady, light, cuts = _measured(request, settings, path, info, passes)
+        facts |= _light_facts(light) | (_steady_facts(steady) if steady else {})
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
         frames = _corrected(passes.over(read_frames(path)), steady, light)
-        for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, steady.cuts if steady else ()):
+        for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, cuts):
             meter.add(frame.image)
             writer.write(frame.image, frame.time_s)
         writer.end(info.duration_s)
-    facts |= {"frames": writer.frames, "duration_s": writer.duration_s}
+    facts |= {"frames": writer.frames, "duration_s": writer.duration_s, "hard_cuts": len(cuts)}
     facts |= {"seam_step_before_levels": meter.seam, "typical_step_levels": meter.typical}
-    if steady is not None and light is not None:
-        facts |= _steady_facts(steady, light)
     if soften > 0:
         facts |= _close_loop(out, meter, settings, passes)
     return StageResult(outputs=(Produced(role="motion", path=str(out)),), facts=facts)
@@ -55,25 +56,23 @@ def run_motion(request: StageRequest, settings: Settings, progress: Progress) ->
 
 def _measured(
     request: StageRequest, settings: Settings, path: Path, info: MediaInfo, passes: Passes
-) -> tuple[Plan, LightPlan]:
+) -> tuple[Plan | None, LightPlan, tuple[int, ...]]:
     """One pass over the clip: how the camera moved and how the light changed, and what to do about both."""
     boxes = subject_boxes(request.inputs["pose"]) if "pose" in request.inputs else []
-    camera, light = Camera((info.width, info.height)), LightMeter()
+    size, fps, hold = (info.width, info.height), info.fps or 25.0, settings.number("pose_weight")
+    camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
-    hold, fps = settings.number("pose_weight"), info.fps or 25.0
     for index, frame in enumerate(passes.over(read_frames(path))):
-        steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
         light.add(frame.image)
-    steady = plan(
-        steps,
-        (info.width, info.height),
-        fps,
-        weight=hold,
-        intensity=settings.word("motion_intensity"),
-        max_crop=settings.number("max_crop"),
-    )
+        if hold > 0:
+            steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
     strength = max(1.0 - (1.0 - hold) ** 2, settings.number("temporal_smoothing"))
-    return steady, plan_light(light, fps, strength)
+    evened = plan_light(light, fps, strength)
+    if hold <= 0:
+        return None, evened, tuple(light.cuts)
+    intensity, max_crop = settings.word("motion_intensity"), settings.number("max_crop")
+    steady = plan(steps, size, fps, weight=hold, intensity=intensity, max_crop=max_crop)
+    return steady, evened, steady.cuts
 
 
 def _corrected(frames: Iterable[Frame], steady: Plan | None, light: LightPlan | None) -> Iterator[Frame]:
@@ -86,7 +85,7 @@ def _corrected(frames: Iterable[Frame], steady: Plan | None, light: LightPlan | 
         yield Frame(image, frame.time_s)
 
 
-def _steady_facts(steady: Plan, light: LightPlan) -> dict[str, Parameter]:
+def _steady_facts(steady: Plan) -> dict[str, Parameter]:
     return {
         "stabilised": steady.active,
         "stabiliser_reason": steady.reason,
@@ -94,10 +93,11 @@ def _steady_facts(steady: Plan, light: LightPlan) -> dict[str, Parameter]:
         "shake_after_px": steady.shake_after_px,
         "crop_share": steady.crop_share,
         "unsure_frames": steady.unsure_frames,
-        "hard_cuts": len(steady.cuts),
-        "flicker_before_pct": light.flicker_before_pct,
-        "flicker_after_pct": light.flicker_after_pct,
     }
+
+
+def _light_facts(light: LightPlan) -> dict[str, Parameter]:
+    return {"flicker_before_pct": light.flicker_before_pct, "flicker_after_pct": light.flicker_after_pct}
 
 
 def _close_loop(out: Path, meter: SeamMeter, settings: Settings, passes: Passes) -> dict[str, Parameter]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from caf.engines.background import camera_motion, cell_tremor
@@ -24,6 +25,7 @@ _SURE = 0.6
 _NOTHING = 0.15
 _TIGHTENINGS = 12
 _BETTER = 0.9
+_STEADY_PX = 0.03
 
 Path = NDArray[np.float64]
 
@@ -59,54 +61,46 @@ def plan(
     """
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
     camera = camera_motion(steps, TREMOR_S * fps)
-    motion, confidence = camera.steps, camera.confidence
     inner = np.array([i for i, step in enumerate(steps) if i > 0 and not step.cut], dtype=np.intp)
     parts = camera.background.mean(axis=0) >= 0.5
     before = shake_px(steps, None, size, fps, cuts, parts)
-    unsure = int((confidence[inner] < _SURE).sum())
+    untouched = Plan(
+        matrices=np.tile(np.eye(2, 3), (max(1, len(steps)), 1, 1)),
+        active=False,
+        reason="not asked for",
+        zoom=1.0,
+        crop_share=0.0,
+        shake_before_px=before,
+        shake_after_px=before,
+        unsure_frames=int((camera.confidence[inner] < _SURE).sum()),
+        cuts=cuts,
+    )
     gain = 0.0 if intensity == "high" else 1.0 - (1.0 - weight) ** 2
-    still = np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (max(1, len(steps)), 1, 1))
-
-    def untouched(reason: str) -> Plan:
-        return Plan(
-            matrices=still,
-            active=False,
-            reason=reason,
-            zoom=1.0,
-            crop_share=0.0,
-            shake_before_px=before,
-            shake_after_px=before,
-            unsure_frames=unsure,
-            cuts=cuts,
-        )
-
     if gain <= 0.0:
-        return untouched("not asked for")
+        return untouched
     if len(steps) < 3:
-        return untouched("too few frames")
-    typical = float(np.median(confidence[inner])) if len(inner) else 0.0
+        return replace(untouched, reason="too few frames")
+    typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
     if typical < _NOTHING:
-        return untouched("too little background to follow the camera by")
+        return replace(untouched, reason="too little background to follow the camera by")
+    if before < _STEADY_PX:
+        return replace(untouched, reason="already steady")
     sure = typical >= _SURE
     sigma = (SIGMA_LOCKED_S if intensity == "low" else SIGMA_S) if sure else SIGMA_UNSURE_S
-    path = _path(motion, confidence, cuts)
+    path = _path(camera.steps, camera.confidence, cuts)
     corrections, zoom = _within_crop(path, sigma * fps, gain, size, max_crop, cuts)
     matrices = np.stack([_matrix(c, zoom, size) for c in corrections])
     after = shake_px(steps, matrices, size, fps, cuts, parts)
     if not after < _BETTER * before:
-        return untouched("the picture would not become steadier")
-    return Plan(
+        return replace(untouched, reason="the picture would not become steadier")
+    return replace(
+        untouched,
         matrices=matrices,
         active=True,
-        reason="steadied"
-        if sure
-        else "only the fastest tremor removed: subject and camera could not be told apart",
+        reason="steadied" if sure else "only the fastest tremor removed: it may have been the subject's",
         zoom=zoom,
         crop_share=1.0 - 1.0 / zoom,
-        shake_before_px=before,
         shake_after_px=after,
-        unsure_frames=unsure,
-        cuts=cuts,
     )
 
 

@@ -57,6 +57,9 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
     return StageResult(outputs=(Produced(role="final", path=str(out)),), facts=facts)
 
 
+_EARLY_TICKS = 0.1  # a frame this little late still counts as due; clocks round
+
+
 class _Timing:
     """Which frames are shown when."""
 
@@ -81,7 +84,7 @@ class _Timing:
         """At each tick of the new rate the newest frame that is due by then."""
         tick, shown = 0, None
         for frame in frames:
-            while shown is not None and frame.time_s > (tick + 0.5) / self.fps:
+            while shown is not None and frame.time_s > (tick + _EARLY_TICKS) / self.fps:
                 yield Frame(shown.image, tick / self.fps)
                 tick += 1
             shown = frame

@@ -8,20 +8,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caf.engines.camera import CELLS, Camera
+from caf.engines.camera import CELLS, Camera, Step
 from caf.engines.smooth import smooth
 from caf.engines.steady import Plan, plan
 from tests.clips import Image, add_subject, camera_frames, shake_path, texture, write_clip
 from tests.engines.stages import fact, images, run
 
-SIZE = (320, 240)
+SIZE = (240, 180)
 FPS = 30.0
-FRAMES = 45
+FRAMES = 36
 
 
-def planned(frames: list[Image], **asked: object) -> Plan:
+def followed(frames: list[Image]) -> list[Step]:
     camera = Camera((frames[0].shape[1], frames[0].shape[0]))
-    steps = [camera.follow(image) for image in frames]
+    return [camera.follow(image) for image in frames]
+
+
+def planned(frames: list[Image], steps: list[Step] | None = None, **asked: object) -> Plan:
+    steps = steps or followed(frames)
     wanted: dict[str, object] = {"weight": 1.0, "intensity": "medium", "max_crop": 0.2} | asked
     return plan(steps, (frames[0].shape[1], frames[0].shape[0]), FPS, **wanted)  # type: ignore[arg-type]
 
@@ -44,7 +48,7 @@ def still(count: int) -> NDArray[np.float64]:
 @pytest.mark.parametrize(("amplitude_px", "roll_deg"), [(2.0, 0.0), (5.0, 0.3)])
 def test_a_known_shake_is_reduced_to_a_fiftieth(amplitude_px: float, roll_deg: float) -> None:
     path = shake_path(FRAMES, amplitude_px=amplitude_px, roll_deg=roll_deg)
-    frames = camera_frames(texture(440, 360), path, SIZE)
+    frames = camera_frames(texture(360, 300), path, SIZE)
     result = planned(frames)
     assert result.active
     before, after = residual_px(path, still(FRAMES), 1.0), residual_px(path, result.matrices, result.zoom)
@@ -55,15 +59,15 @@ def test_a_known_shake_is_reduced_to_a_fiftieth(amplitude_px: float, roll_deg: f
 
 def test_a_subject_that_sways_over_the_scene_does_not_pull_the_camera_along() -> None:
     path = shake_path(FRAMES, amplitude_px=3.0)
-    scene = texture(440, 360)
-    fur = texture(440, 360, seed=9)
+    scene = texture(360, 300)
+    fur = texture(360, 300, seed=9)
 
     def world(index: int) -> Image:
         out = scene.copy()
         mask = np.zeros(scene.shape[:2], np.uint8)
-        at = (round(220 + 40 * np.sin(index / 5)), round(180 + 15 * np.sin(index / 3)))
-        cv2.ellipse(mask, at, (70, 80), 0, 0, 360, 255, -1)
-        moved = cv2.warpAffine(fur, np.array([[1.0, 0, at[0] - 220], [0, 1.0, at[1] - 180]]), (440, 360))
+        at = (round(180 + 30 * np.sin(index / 5)), round(150 + 12 * np.sin(index / 3)))
+        cv2.ellipse(mask, at, (50, 60), 0, 0, 360, 255, -1)
+        moved = cv2.warpAffine(fur, np.array([[1.0, 0, at[0] - 180], [0, 1.0, at[1] - 150]]), (360, 300))
         out[mask > 0] = moved[mask > 0]
         return out
 
@@ -75,7 +79,7 @@ def test_a_subject_that_sways_over_the_scene_does_not_pull_the_camera_along() ->
 def test_a_pan_is_kept_while_its_shake_is_removed() -> None:
     shake = shake_path(FRAMES, amplitude_px=2.0)
     pan = np.column_stack((np.linspace(-60, 60, FRAMES), np.zeros(FRAMES), np.zeros(FRAMES)))
-    frames = camera_frames(texture(560, 360), pan + shake, SIZE)
+    frames = camera_frames(texture(480, 300), pan + shake, SIZE)
     result = planned(frames)
     assert result.active
     assert residual_px(pan + shake, result.matrices, result.zoom) < 0.1
@@ -86,7 +90,7 @@ def test_a_pan_is_kept_while_its_shake_is_removed() -> None:
 def test_low_locks_the_camera_and_high_leaves_it_as_shot(intensity: str) -> None:
     drift = np.column_stack((np.linspace(-6, 6, FRAMES) ** 3 / 36, np.zeros(FRAMES), np.zeros(FRAMES)))
     path = drift + shake_path(FRAMES, amplitude_px=1.0)
-    result = planned(camera_frames(texture(440, 360), path, SIZE), intensity=intensity)
+    result = planned(camera_frames(texture(360, 300), path, SIZE), intensity=intensity)
     if intensity == "high":
         assert not result.active
         assert np.array_equal(result.matrices, still(FRAMES))
@@ -97,8 +101,9 @@ def test_low_locks_the_camera_and_high_leaves_it_as_shot(intensity: str) -> None
 
 def test_more_weight_never_leaves_more_shake() -> None:
     path = shake_path(FRAMES, amplitude_px=3.0)
-    frames = camera_frames(texture(440, 360), path, SIZE)
-    left = [planned(frames, weight=w).shake_after_px for w in (0.0, 0.2, 0.5, 0.8, 0.95, 1.0)]
+    frames = camera_frames(texture(360, 300), path, SIZE)
+    steps = followed(frames)
+    left = [planned(frames, steps, weight=w).shake_after_px for w in (0.0, 0.2, 0.5, 0.8, 0.95, 1.0)]
     assert left == sorted(left, reverse=True)
     assert left[4] < 0.05 * left[0]
 
@@ -106,7 +111,7 @@ def test_more_weight_never_leaves_more_shake() -> None:
 @pytest.mark.parametrize("max_crop", [0.0, 0.01, 0.03, 0.2])
 def test_the_crop_stays_within_its_limit_and_covers_every_frame(max_crop: float) -> None:
     path = shake_path(FRAMES, amplitude_px=4.0, roll_deg=0.5)
-    result = planned(camera_frames(texture(440, 360), path, SIZE), max_crop=max_crop)
+    result = planned(camera_frames(texture(360, 300), path, SIZE), max_crop=max_crop)
     assert result.crop_share <= max_crop + 1e-6
     white = np.full((SIZE[1], SIZE[0]), 255, np.uint8)
     for matrix in result.matrices:
@@ -116,8 +121,8 @@ def test_the_crop_stays_within_its_limit_and_covers_every_frame(max_crop: float)
 
 def test_a_hard_cut_restarts_the_path() -> None:
     path = shake_path(FRAMES, amplitude_px=3.0)
-    first = camera_frames(texture(440, 360, seed=1), path[:20], SIZE)
-    second = camera_frames(texture(440, 360, seed=7), path[20:], SIZE)
+    first = camera_frames(texture(360, 300, seed=1), path[:20], SIZE)
+    second = camera_frames(texture(360, 300, seed=7), path[20:], SIZE)
     result = planned(first + second)
     assert result.cuts == (20,)
     assert residual_px(path[:20], result.matrices[:20], result.zoom) < 0.3
@@ -126,7 +131,7 @@ def test_a_hard_cut_restarts_the_path() -> None:
 
 def test_flicker_is_not_taken_for_motion() -> None:
     path = shake_path(FRAMES, amplitude_px=3.0)
-    frames = camera_frames(texture(440, 360), path, SIZE)
+    frames = camera_frames(texture(360, 300), path, SIZE)
     flickering = [np.clip(i * (1 + 0.2 * (-1) ** t), 0, 255).astype(np.uint8) for t, i in enumerate(frames)]
     result = planned(flickering)
     assert residual_px(path, result.matrices, result.zoom) < 0.2
@@ -134,13 +139,13 @@ def test_flicker_is_not_taken_for_motion() -> None:
 
 def test_a_subject_on_a_plain_wall_is_never_made_worse() -> None:
     path = shake_path(FRAMES, amplitude_px=3.0)
-    wall = np.full((360, 440, 3), 170, np.uint8)
-    fur = texture(120, 140, seed=4)
+    wall = np.full((300, 360, 3), 170, np.uint8)
+    fur = texture(90, 105, seed=4)
 
     def world(index: int) -> Image:
         out = wall.copy()
-        x, y = 160 + round(30 * np.sin(index / 4)), 110 + round(10 * np.sin(index / 3))
-        out[y : y + 140, x : x + 120] = fur
+        x, y = 135 + round(22 * np.sin(index / 4)), 95 + round(8 * np.sin(index / 3))
+        out[y : y + 105, x : x + 90] = fur
         return out
 
     result = planned(camera_frames(wall, path, SIZE, world))
@@ -153,12 +158,12 @@ def test_a_subject_on_a_plain_wall_is_never_made_worse() -> None:
     [
         pytest.param([texture(*SIZE)], id="one frame"),
         pytest.param([texture(*SIZE)] * 2, id="two frames"),
-        pytest.param([np.zeros((240, 320, 3), np.uint8)] * 8, id="black"),
+        pytest.param([np.zeros((180, 240, 3), np.uint8)] * 8, id="black"),
         pytest.param([texture(*SIZE)] * 12, id="static"),
         pytest.param([texture(8, 6)] * 12, id="tiny"),
         pytest.param([texture(1, 1)] * 12, id="a pixel"),
         pytest.param(
-            [np.random.default_rng(i).integers(0, 256, (240, 320, 3), dtype=np.uint8) for i in range(8)],
+            [np.random.default_rng(i).integers(0, 256, (180, 240, 3), dtype=np.uint8) for i in range(8)],
             id="noise",
         ),
     ],
@@ -195,9 +200,9 @@ def test_without_weight_the_motion_stage_changes_no_pixel(tmp_path: Path) -> Non
 
 
 def test_a_pose_keeps_the_camera_from_looking_at_the_subject() -> None:
-    frames = camera_frames(texture(440, 360), shake_path(3), SIZE)
+    frames = camera_frames(texture(360, 300), shake_path(3), SIZE)
     camera, blind = Camera(SIZE), Camera(SIZE)
-    box = np.array([80.0, 60.0, 240.0, 180.0])
+    box = np.array([60.0, 45.0, 180.0, 135.0])
     for image in frames:
         seen, all_of_it = camera.follow(image, box), blind.follow(image)
     before = seen.points[:, :2] + (np.array(SIZE) - 1) / 2

@@ -1,0 +1,145 @@
+"""The video stage: shape, rate, length and sound of the finished clip."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from caf.media.probe import probe
+from caf.media.read import read_frames
+from caf.ports import MediaInfo, ProbeRequest, VideoTarget
+from tests.clips import click_times_s, clicks, make_clip, texture, write_clip
+from tests.engines.stages import fact, images, run
+
+
+def look(path: Path) -> MediaInfo:
+    return probe(ProbeRequest(path=str(path)), lambda done, total: None)
+
+
+def counting_clip(path: Path, count: int, *, fps: float = 30.0, times_s: list[float] | None = None) -> Path:
+    """Frame n shows a white bar at the n-th place."""
+    frames = []
+    for index in range(count):
+        image = np.full((48, 64, 3), 40, np.uint8)
+        image[:, 3 * index : 3 * index + 3] = 230
+        frames.append(image)
+    return write_clip(path, frames, fps=fps, times_s=times_s)
+
+
+def numbers(path: Path) -> list[int]:
+    return [int(np.argmax(i.mean(axis=(0, 2))[:63].reshape(21, 3).mean(axis=1))) for i in images(path)]
+
+
+SMALL = VideoTarget(width=64, height=48, fps=30.0)
+
+
+def test_letterbox_bars_are_black_and_exactly_where_they_belong(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "c.mp4", [np.full((60, 80, 3), 200, np.uint8)] * 3)
+    target = VideoTarget(width=80, height=160, fps=30.0)
+    _, out = run("video", tmp_path / "out", {"source": source, "motion": source}, target)
+    image = images(out)[1]
+    assert image.shape == (160, 80, 3)
+    assert image[:46].max() <= 20
+    assert image[-46:].max() <= 20
+    assert (np.abs(image[54:106].astype(int) - 200) <= 12).all()
+
+
+@pytest.mark.parametrize("policy", ["crop_center", "pad_reflect"])
+def test_the_other_policies_leave_no_black(tmp_path: Path, policy: str) -> None:
+    source = write_clip(tmp_path / "c.mp4", [np.full((60, 80, 3), 200, np.uint8)] * 3)
+    target = VideoTarget(width=80, height=160, fps=30.0)
+    _, out = run(
+        "video", tmp_path / "out", {"source": source, "motion": source}, target, resolution_policy=policy
+    )
+    assert images(out)[1].min() > 180
+
+
+def test_preserve_keeps_variable_times_and_the_duration(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.05, 0.25, 0.26, 0.6]
+    source = counting_clip(tmp_path / "c.mp4", 6, times_s=times)
+    _, out = run("video", tmp_path / "out", {"source": source, "motion": source}, SMALL)
+    assert [f.time_s for f in read_frames(out)] == pytest.approx(times, abs=2e-5)
+    assert numbers(out) == [0, 1, 2, 3, 4, 5]
+    assert look(out).duration_s == pytest.approx(look(source).duration_s, abs=1 / 30)
+
+
+def test_resample_shows_the_right_frame_at_every_tick_of_the_new_rate(tmp_path: Path) -> None:
+    source = counting_clip(tmp_path / "c.mp4", 12, fps=12.0)
+    target = VideoTarget(width=64, height=48, fps=24.0)
+    _, out = run(
+        "video", tmp_path / "up", {"source": source, "motion": source}, target, fps_strategy="resample"
+    )
+    assert numbers(out) == [i // 2 for i in range(24)]
+    assert (look(out).fps, look(out).duration_s) == (24.0, pytest.approx(1.0, abs=1e-3))
+    target = VideoTarget(width=64, height=48, fps=6.0)
+    _, out = run(
+        "video", tmp_path / "down", {"source": source, "motion": source}, target, fps_strategy="resample"
+    )
+    assert numbers(out) == [0, 2, 4, 6, 8, 10]
+    assert look(out).duration_s == pytest.approx(1.0, abs=1e-3)
+
+
+def test_reduce_halves_the_rate_until_the_target_is_met(tmp_path: Path) -> None:
+    source = counting_clip(tmp_path / "c.mp4", 20, fps=60.0)
+    result, out = run(
+        "video", tmp_path / "out", {"source": source, "motion": source}, SMALL, fps_strategy="reduce"
+    )
+    assert numbers(out) == list(range(0, 20, 2))
+    assert fact(result, "fps") == 30.0
+    assert look(out).duration_s == pytest.approx(20 / 60, abs=1e-3)
+
+
+def test_reduce_leaves_a_rate_that_is_low_enough(tmp_path: Path) -> None:
+    source = counting_clip(tmp_path / "c.mp4", 6, fps=24.0)
+    _, out = run(
+        "video", tmp_path / "out", {"source": source, "motion": source}, SMALL, fps_strategy="reduce"
+    )
+    assert numbers(out) == list(range(6))
+
+
+@pytest.mark.parametrize("limit", [1, 7, 500])
+def test_max_frames_ends_the_clip_and_its_sound(tmp_path: Path, limit: int) -> None:
+    source = make_clip(tmp_path / "c.mp4", frames=24, size=(64, 48), audio=True)
+    _, out = run("video", tmp_path / "out", {"source": source, "motion": source}, SMALL, max_frames=limit)
+    info = look(out)
+    assert info.frames == min(limit, 24)
+    assert info.duration_s == pytest.approx(min(limit, 24) / 30, abs=1e-3)
+    assert (info.audio_duration_s or 0.0) <= info.duration_s + 0.024
+
+
+def test_the_targets_length_cuts_a_longer_clip(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "c.mp4", frames=24, size=(64, 48))
+    target = VideoTarget(width=64, height=48, fps=30.0, length_seconds=0.5)
+    _, out = run("video", tmp_path / "out", {"source": source, "motion": source}, target)
+    assert (look(out).frames, look(out).duration_s) == (15, pytest.approx(0.5, abs=1e-3))
+
+
+def test_sound_goes_through_all_three_stages_in_its_place(tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "c.mp4",
+        [texture(64, 48, seed=1)] * 36,
+        sound=clicks(1.0, [0.3, 0.6]),
+        sound_start_s=0.12,
+    )
+    _, frames = run("frame", tmp_path / "f", {"source": source}, SMALL, sharpen=0.2)
+    _, motion = run("motion", tmp_path / "m", {"source": source, "frames": frames}, SMALL, pose_weight=0.95)
+    result, out = run("video", tmp_path / "v", {"source": source, "motion": motion}, SMALL)
+    assert click_times_s(out) == pytest.approx([0.42, 0.72], abs=0.003)
+    assert result.facts["sound"] == "copied"
+    assert look(out).duration_s == pytest.approx(1.2, abs=1 / 30)
+
+
+def test_a_silent_source_gives_a_silent_clip(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "c.mp4", frames=4, size=(64, 48))
+    result, out = run("video", tmp_path / "out", {"source": source, "motion": source}, SMALL)
+    assert not look(out).has_audio
+    assert result.facts["sound"] == "none"
+
+
+def test_one_frame_is_enough(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "c.mkv", [texture(33, 21)], video_codec="ffv1", pixel_format="bgr0")
+    for strategy in ("preserve", "resample", "reduce"):
+        _, out = run(
+            "video", tmp_path / strategy, {"source": source, "motion": source}, SMALL, fps_strategy=strategy
+        )
+        assert look(out).frames == 1
