@@ -44,7 +44,8 @@ class FileLock:
         """Take the lock if it is free."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:
+            # Taken; or the system is out of locks, which `acquire` then reports after its time-out.
             return False
         return True
 

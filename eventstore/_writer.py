@@ -120,7 +120,8 @@ class Writer:
             # The last connection to close checkpoints and removes the WAL: no less a writer than others.
             with contextlib.suppress(EventStoreError):
                 self._lock.acquire()
-            self._connection.close()
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
             self._lock.close()
             self.ringer.close()
             with contextlib.suppress(RuntimeError):
@@ -167,13 +168,14 @@ class Writer:
         waiting, count, size = self._waiting, 0, 0
         while waiting:
             request = waiting[0]
-            count += len(request.events)
-            size += request.size
-            if batch and (count > _BATCH_EVENTS or size > _BATCH_BYTES):
-                return batch, True
+            fits = count + len(request.events) <= _BATCH_EVENTS and size + request.size <= _BATCH_BYTES
+            if batch and not fits:
+                break
             waiting.popleft()
             if request.answer is not None and not request.answer.done():
                 batch.append(request)
+                count += len(request.events)
+                size += request.size
         if self._crowded:
             self._crowded = False
             self._make_room()

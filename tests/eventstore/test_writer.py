@@ -1,5 +1,7 @@
 """The queue before the disk: bounded, in order, and safe to give up on."""
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -7,6 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from eventstore import Appended, SqliteStore, _writer
+from eventstore._ledger import Answer, Ledger, Request
 from tests.eventstore.support import collect, events, new
 
 
@@ -48,6 +51,30 @@ async def test_appends_that_wait_for_room_can_be_cancelled_and_the_rest_goes_on(
         assert [event.position for event in log] == list(range(1, len(log) + 1))
         assert sum(event.stream == "after" for event in log) == 6
         assert (await store.verify()).ok
+
+
+async def test_only_small_batches_are_written_on_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_loop: list[int] = []
+    apply = Ledger.apply
+
+    def noted(self: Ledger, batch: Sequence[Request], *, wait: bool) -> Sequence[Answer]:
+        if threading.current_thread() is threading.main_thread():
+            on_the_loop.append(sum(len(request.events) for request in batch))
+        return apply(self, batch, wait=wait)
+
+    monkeypatch.setattr(Ledger, "apply", noted)
+    async with SqliteStore.open(tmp_path / "log.db", synchronous="OFF") as store:
+
+        async def write(number: int, count: int) -> None:
+            await store.append(f"job-{number}", events(count))
+
+        async with anyio.create_task_group() as tasks:
+            for number, count in enumerate((700, 1, 100, 100, 100, 700, 700, 1)):
+                tasks.start_soon(write, number, count)
+        assert await store.head() == 2402
+    assert on_the_loop == [201, 100, 1]
 
 
 async def test_an_append_too_large_for_the_loop_keeps_its_place(tmp_path: Path) -> None:
