@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from caf.actors import handoff, qc, render, supervisor
 from caf.actors.deadletter import dead_letter, given_up
-from caf.actors.effects import Cause, Effect
+from caf.actors.effects import Cause, Effect, MeasureStage, RunStage
 from caf.actors.feed import JobFeed
 from caf.contracts.times import timestamp
 from caf.errors import CafError
@@ -26,6 +26,7 @@ Perform = Callable[[Effect, Entry], Awaitable[list[Event]]]
 TRIES: Final = 3
 """How often an actor may fail on one event before a person is asked."""
 FIRST_PAUSE_S: Final = 0.1
+LONG_WORK: Final = (RunStage, MeasureStage)
 FAULTS_OF_THE_MACHINE: Final = (CafError, EventStoreError)
 """Nothing that this event did: they stop the run, and the job is resumed later."""
 
@@ -166,8 +167,11 @@ async def _answer(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
 async def _perform_unless_over(
     effect: Effect, entry: Entry, feed: JobFeed, perform: Perform
 ) -> list[Event] | None:
-    """What came of the effect; None when the job was called off before or meanwhile."""
-    if is_over(entry.job):
+    """What came of the effect; None when the job was called off before or meanwhile.
+
+    Only long work is ended: a document tells what was recorded, and the last decision's comes after the end.
+    """
+    if is_over(entry.job) or not isinstance(effect, LONG_WORK):
         return await perform(effect, entry)
     with anyio.CancelScope() as scope:
         undo = feed.cancel_when_over(scope)

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from caf.actors import documents
 from caf.contracts import UserActionRequired
 from caf.contracts.read import read_document
+from caf.contracts.times import timestamp
 from caf.events import (
     GATED,
     STAGES,
@@ -33,7 +35,7 @@ from caf.repairs import DETERMINISTIC_ENGINES
 __all__ = ["CHECKERS", "check", "check_at_rest"]
 
 Problems = Iterator[str]
-PEOPLE_S = (JobSubmitted, EscalationAnswered, JobCancelled)
+FROM_OUTSIDE = (JobSubmitted, EscalationAnswered, JobCancelled, Posted)
 AFTER_THE_END = (HandoffPrepared, Posted)
 
 
@@ -47,9 +49,9 @@ def every_event_names_its_cause(entries: list[Entry]) -> Problems:
     known: set[str] = set()
     for entry in entries:
         cause = entry.recorded.causation_id
-        if isinstance(entry.event, PEOPLE_S):
+        if isinstance(entry.event, FROM_OUTSIDE):
             if cause is not None:
-                yield f"version {entry.recorded.version} is a person's and has a cause"
+                yield f"version {entry.recorded.version} came from outside and has a cause"
         elif cause not in known:
             yield f"version {entry.recorded.version} has no cause before it"
         known.add(entry.recorded.event_id)
@@ -228,4 +230,21 @@ def check_at_rest(entries: list[Entry], files: dict[str, bytes]) -> list[str]:
         problems.append("the clip on disk is not the one in the log")
     if prepared != (1 if job.status == "completed" and job.spec.platforms else 0):
         problems.append(f"payloads were prepared {prepared} times")
-    return problems
+    return [*problems, *_documents(entries, files)]
+
+
+def _documents(entries: list[Entry], files: dict[str, bytes]) -> Problems:
+    """The last decision of every attempt and the last report are on disk as the log has them."""
+    folder = f"sandbox/logs/{entries[-1].job.spec.job_id}"
+    expected: dict[str, bytes] = {}
+    for entry in entries:
+        event, attempts = entry.event, entry.job.attempts
+        if isinstance(event, RepairDecided):
+            path = f"{folder}/supervisor/{event.attempt_id}/production_decision.v1.json"
+            expected[path] = documents.written(event.decision)
+        elif isinstance(event, QCPassed | QCFailed) and attempts[-1].id == event.attempt_id:
+            at = timestamp(entry.recorded.recorded_at_ms)
+            expected[f"{folder}/qc/qc_report.v1.json"] = documents.qc_report(entry.job, at)
+    for path, content in expected.items():
+        if files.get(path) != content:
+            yield f"{path} is not what the log says"

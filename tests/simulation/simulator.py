@@ -5,7 +5,7 @@ import uuid
 from typing import Final, NamedTuple
 
 from caf import commands
-from caf.actors.effects import Cause, Effect, RunStage
+from caf.actors.effects import Cause, Effect, MeasureStage, RunStage
 from caf.actors.loop import ACTORS, Actor
 from caf.contracts.times import timestamp
 from caf.errors import RefusedError
@@ -161,7 +161,8 @@ class Simulation:
         events = [item for item in reaction if not isinstance(item, Effect)]
         for effect in reaction:
             if isinstance(effect, Effect):
-                if is_over(self.job(job_id)) and not is_over(entry.job):
+                long = isinstance(effect, RunStage | MeasureStage)
+                if long and is_over(self.job(job_id)) and not is_over(entry.job):
                     break
                 self._maybe_crash(self.faults.crash_before_effect)
                 events += self.edge.do(effect, entry.job)
