@@ -1,0 +1,318 @@
+"""Read models: the same rows however and by whomever the log was folded."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_process
+import pytest
+
+from caf import projections
+from caf.contracts.times import timestamp
+from caf.log import new_events, seen, stream_of
+from caf.projections import follower
+from caf.projections.follower import ReadModels
+from caf.projections.model import Projection
+from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore
+from tests.simulation.simulator import Simulation
+from tests.support.jobs import JOB_ID, job_completed, posted, submitted, up_to
+
+Dump = dict[str, list[tuple[Any, ...]]]
+
+
+def stormy_log(seed: int) -> Simulation:
+    simulation = Simulation(seed)
+    simulation.run()
+    return simulation
+
+
+def prefix(log: MemoryLog, length: int) -> MemoryLog:
+    """The same log when it was shorter, with the same times."""
+    clock = iter(list(log.read_all(limit=length)))
+    times: Iterator[int] = (event.recorded_at_ms for event in clock)
+    shorter = MemoryLog(clock_ms=lambda: next(times))
+    grow(shorter, log, length)
+    return shorter
+
+
+def grow(log: MemoryLog, whole: MemoryLog, length: int) -> None:
+    for event in whole.read_all(after_position=log.head(), limit=length - log.head()):
+        log.append(
+            event.stream,
+            [
+                NewEvent(
+                    event_id=event.event_id,
+                    type=event.type,
+                    type_version=event.type_version,
+                    data=event.data,
+                    correlation_id=event.correlation_id,
+                    causation_id=event.causation_id,
+                )
+            ],
+        )
+
+
+async def folded(log: MemoryLog, path: Path | None = None, *, batch: int = follower.BATCH) -> Dump:
+    models = ReadModels(path, batch=batch)
+    try:
+        async with MemoryStore(log) as store:
+            await models.catch_up(store)
+        return await models.dump()
+    finally:
+        models.close()
+
+
+@pytest.fixture(scope="module")
+def storm() -> Simulation:
+    """A log with retries, escalations, answers and ends in it."""
+    return max((stormy_log(seed) for seed in range(40)), key=lambda simulation: simulation.log.head())
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_rows_that_grew_with_the_log_equal_rows_rebuilt_from_nothing(seed: int, tmp_path: Path) -> None:
+    log = stormy_log(seed).log
+    models = ReadModels(tmp_path / "rows.db", batch=7)
+    times = iter([event.recorded_at_ms for event in log.read_all()])
+    growing = MemoryLog(clock_ms=lambda: next(times))
+    async with MemoryStore(growing) as store:
+        for length in [*range(1, log.head(), 5), log.head()]:
+            grow(growing, log, length)
+            assert await models.catch_up(store) == length
+        live = await models.dump()
+        assert await models.rebuild(store) == log.head()
+        assert await models.dump() == live == await folded(log)
+    assert growing.verify().head_digest == log.verify().head_digest
+
+
+@pytest.mark.parametrize("batch", [1, 2, 13, 100_000])
+async def test_the_size_of_the_pieces_does_not_show(storm: Simulation, batch: int) -> None:
+    assert await folded(storm.log, batch=batch) == await folded(storm.log)
+
+
+async def test_catching_up_again_changes_nothing(storm: Simulation, tmp_path: Path) -> None:
+    models = ReadModels(tmp_path / "rows.db")
+    async with MemoryStore(storm.log) as store:
+        first = await models.catch_up(store)
+        rows = await models.dump()
+        assert await models.catch_up(store) == first
+        assert await models.dump() == rows
+
+
+@pytest.mark.parametrize("seed", range(20, 32))
+async def test_the_rows_say_of_every_job_what_its_fold_says(seed: int) -> None:
+    simulation = stormy_log(seed)
+    models = ReadModels(None)
+    async with MemoryStore(simulation.log) as store:
+        await models.catch_up(store)
+    jobs = {row["job_id"]: row for row in await models.rows("SELECT * FROM jobs")}
+    for job_id in simulation.specs:
+        job, row = simulation.job(job_id), jobs[job_id]
+        assert (row["status"], row["version"], row["attempts"]) == (
+            job.status,
+            job.version,
+            len(job.attempts),
+        )
+        assert row["final_sha256"] == job.final_sha256
+        open_questions = await models.rows(
+            "SELECT * FROM escalations WHERE job_id = ? AND state = 'open'", (job_id,)
+        )
+        assert len(open_questions) == (1 if job.escalation else 0)
+        if job.escalation:
+            assert open_questions[0]["detail"] == job.escalation.detail == row["reason"]
+        attempts = await models.rows("SELECT attempt_id FROM attempts WHERE job_id = ? ORDER BY 1", (job_id,))
+        assert [found["attempt_id"] for found in attempts] == [attempt.id for attempt in job.attempts]
+        scores = await models.rows(
+            "SELECT metric, score, status FROM measurements WHERE job_id = ? AND attempt_id = ? AND stage = ?",
+            (job_id, job.attempt.id, "motion"),
+        )
+        judged = [gate for gate in job.attempt.gates if gate.stage == "motion"]
+        seen = {gate.metric for found in judged for gate in found.report.gates}
+        assert {row["metric"] for row in scores} == seen or "motion" not in {
+            done.stage for done in job.attempt.stages.values() if done.attempt_id == job.attempt.id
+        }
+    models.close()
+
+
+async def test_two_followers_of_one_file_at_once_fold_every_event_once(
+    storm: Simulation, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.db"
+    async with anyio.create_task_group() as group:
+        for batch in (1, 2, 3, 5):
+            group.start_soon(_follow, storm.log, path, batch)
+    assert await folded(storm.log, path) == await folded(storm.log)
+
+
+async def _follow(log: MemoryLog, path: Path, batch: int) -> None:
+    async with MemoryStore(log) as store:
+        await ReadModels(path, batch=batch).catch_up(store)
+
+
+def follow_in_a_process(log: str, rows: str, batch: int) -> None:
+    """What a second command does; module level, so that another process finds it."""
+
+    async def work() -> None:
+        async with SqliteStore.open(Path(log), read_only=True) as store:
+            await ReadModels(Path(rows), batch=batch).catch_up(store)
+
+    anyio.run(work)
+
+
+async def test_two_processes_that_catch_up_at_once_leave_the_rows_of_one(
+    storm: Simulation, tmp_path: Path
+) -> None:
+    log, rows = tmp_path / "log.db", tmp_path / "rows.db"
+    async with SqliteStore.open(log) as store:
+        for event in storm.log.read_all():
+            await store.append(
+                event.stream,
+                [
+                    NewEvent(
+                        event_id=event.event_id,
+                        type=event.type,
+                        data=event.data,
+                        causation_id=event.causation_id,
+                    )
+                ],
+            )
+        async with anyio.create_task_group() as group:
+            for batch in (1, 2):
+                group.start_soon(anyio.to_process.run_sync, follow_in_a_process, str(log), str(rows), batch)
+        models, fresh = ReadModels(rows), ReadModels(None)
+        await fresh.catch_up(store)
+        assert await models.catch_up(store) == storm.log.head()
+        assert await models.dump() == await fresh.dump()
+        fresh.close()
+
+
+async def test_a_rebuild_in_the_middle_of_another_s_catching_up_leaves_no_gap(
+    storm: Simulation, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.db"
+    half = prefix(storm.log, storm.log.head() // 2)
+    await folded(half, path)
+
+    class RebuiltMeanwhile(ReadModels):
+        """Another process drops the rows after this one has read its next piece."""
+
+        dropped = False
+
+        def _fold(self, after: int, batch: Any) -> int:
+            if not self.dropped:
+                self.dropped = True
+                ReadModels(path)._drop()
+            return super()._fold(after, batch)
+
+    async with MemoryStore(storm.log) as store:
+        await RebuiltMeanwhile(path).catch_up(store)
+    assert await folded(storm.log, path) == await folded(storm.log)
+
+
+async def test_an_event_that_cannot_be_read_is_noted_and_stops_nothing(tmp_path: Path) -> None:
+    log = MemoryLog(clock_ms=lambda: 0)
+    ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(6)]
+    stream = stream_of(JOB_ID)
+    log.append(stream, new_events([submitted()], ids[:1], job_id=JOB_ID, causation_id=None))
+    log.append(stream, [NewEvent(event_id=ids[1], type="JobTeleported", data=b"{}")])
+    log.append(stream, [NewEvent(event_id=ids[2], type="Posted", data=b"not json")])
+    log.append(stream, [NewEvent(event_id=ids[3], type="Posted", type_version=9, data=b"{}")])
+    log.append(stream, new_events([posted()], ids[4:5], job_id=JOB_ID, causation_id=None))
+    models = ReadModels(tmp_path / "rows.db", batch=2)
+    async with MemoryStore(log) as store:
+        assert await models.catch_up(store) == 5
+    noted = await models.rows("SELECT position, type, why FROM unreadable ORDER BY position")
+    assert [(row["position"], row["type"]) for row in noted] == [
+        (2, "JobTeleported"),
+        (3, "Posted"),
+        (4, "Posted"),
+    ]
+    assert "unknown to this version" in noted[0]["why"]
+    assert [row["platform"] for row in await models.rows("SELECT platform FROM handoffs")] == ["youtube"]
+
+
+async def test_streams_that_are_no_jobs_are_none_of_the_rows_business() -> None:
+    log = MemoryLog()
+    log.append("diary-1", [NewEvent(event_id="00000000-0000-4000-8000-000000000001", type="X", data=b"")])
+    assert not any(
+        rows for table, rows in (await folded(log)).items() if table not in ("projections", "progress")
+    )
+
+
+async def test_a_post_that_was_registered_twice_is_one_row_and_the_first_stands() -> None:
+    log = MemoryLog(clock_ms=lambda: 0)
+    events = [
+        *up_to("video"),
+        job_completed(),
+        posted(),
+        posted(post_url="https://example.org/youtube/2"),
+        posted("x"),
+    ]
+    ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(len(events))]
+    log.append(stream_of(JOB_ID), new_events(events, ids, job_id=JOB_ID, causation_id=None))
+    models = ReadModels(None)
+    async with MemoryStore(log) as store:
+        await models.catch_up(store)
+    assert await models.rows("SELECT platform, post_url FROM handoffs ORDER BY platform") == [
+        {"platform": "x", "post_url": "https://example.org/x/1"},
+        {"platform": "youtube", "post_url": "https://example.org/youtube/1"},
+    ]
+    models.close()
+
+
+async def test_a_stage_s_row_keeps_when_it_began_also_when_it_failed(storm: Simulation) -> None:
+    models = ReadModels(None)
+    async with MemoryStore(storm.log) as store:
+        await models.catch_up(store)
+    began: dict[tuple[str, str, str], int] = {}
+    for job_id in storm.specs:
+        for entry in storm.entries(job_id):
+            if entry.recorded.type == "StageStarted":
+                key = (job_id, getattr(entry.event, "attempt_id", ""), getattr(entry.event, "stage", ""))
+                began[key] = entry.recorded.recorded_at_ms
+    rows = await models.rows("SELECT job_id, attempt_id, stage, status, started_at FROM stages")
+    assert {row["status"] for row in rows} >= {"completed", "failed"}
+    assert {(row["job_id"], row["attempt_id"], row["stage"]): row["started_at"] for row in rows} == {
+        key: timestamp(at) for key, at in began.items()
+    }
+    models.close()
+
+
+async def test_rows_of_another_shape_are_made_anew(storm: Simulation, tmp_path: Path) -> None:
+    path = tmp_path / "rows.db"
+    expected = await folded(storm.log, path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE projections SET version = 0 WHERE name = 'jobs'")
+        connection.execute("UPDATE jobs SET status = 'invented'")
+        connection.execute("CREATE TABLE forgotten (x)")
+    connection.close()
+    assert await folded(storm.log, path) == expected
+
+
+async def test_a_question_may_read_and_never_write(storm: Simulation, tmp_path: Path) -> None:
+    models = ReadModels(tmp_path / "rows.db")
+    async with MemoryStore(storm.log) as store:
+        await models.catch_up(store)
+    before = await models.dump()
+    [row] = await models.select("SELECT count(*) AS jobs FROM jobs")
+    assert row["jobs"] == len(storm.specs)
+    for sql in (
+        "DELETE FROM jobs",
+        "DROP TABLE jobs",
+        "UPDATE progress SET position = 0",
+        "CREATE TABLE t (x)",
+    ):
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await models.select(sql)
+    assert await models.dump() == before
+
+
+@pytest.mark.parametrize("projection", projections.ALL, ids=lambda one: one.name)
+def test_a_projection_is_a_pure_function_of_the_event_and_its_place(
+    storm: Simulation, projection: Projection
+) -> None:
+    for job_id in storm.specs:
+        for entry in storm.entries(job_id):
+            place = seen(entry.recorded)
+            assert list(projection.apply(entry.event, place)) == list(projection.apply(entry.event, place))
