@@ -1,0 +1,62 @@
+"""Every shape that was ever stored is read for ever, and folds to what it folded to then."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from caf.events import Event
+from caf.events.codec import decode
+from caf.job import INITIAL, evolve
+from tests.golden.make import golden_files, holds_todays_shapes, state
+
+DIGESTS: Final = {
+    "events-0001.jsonl": "024e5b74b64923a269ea4f6f5c08424693e8069d10386f631a20991b7c27e655",
+}
+"""SHA-256 of every golden log. They are never changed: a new shape gets a new file and a line here."""
+
+
+def events_of(file: Path) -> dict[str, list[Event]]:
+    found: dict[str, list[Event]] = {}
+    for line in file.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        event = decode(record["type"], record["type_version"], record["data"].encode())
+        found.setdefault(record["story"], []).append(event)
+    return found
+
+
+def test_the_golden_logs_are_the_ones_that_were_recorded() -> None:
+    assert {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in golden_files()} == DIGESTS
+
+
+@pytest.mark.parametrize("file", golden_files(), ids=lambda file: file.stem)
+def test_every_event_ever_stored_is_read_and_folds_to_the_recorded_state(file: Path) -> None:
+    expected = json.loads(
+        file.with_name(file.name.replace("events", "state")).with_suffix(".json").read_text()
+    )
+    found = {}
+    for story, events in events_of(file).items():
+        job = INITIAL
+        for event in events:
+            job = evolve(job, event)
+        found[story] = json.loads(json.dumps(state(job)))
+    assert found == expected
+
+
+@pytest.mark.parametrize("file", golden_files(), ids=lambda file: file.stem)
+def test_every_prefix_of_a_golden_log_folds(file: Path) -> None:
+    for events in events_of(file).values():
+        job = INITIAL
+        for version, event in enumerate(events, 1):
+            job = evolve(job, event)
+            assert job.version == version
+
+
+def test_the_newest_golden_log_holds_every_type_just_as_it_is_written_today() -> None:
+    """When this fails, a stored shape has changed.
+
+    Give the type an upcaster, then add the new shapes with `python -m tests.golden.make`.
+    """
+    assert holds_todays_shapes(golden_files()[-1])
