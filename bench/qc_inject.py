@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from caf.media.read import read_frames
 from caf.qc.metrics.edges import subject_mask
 from caf.qc.metrics.samples import sample_of
-from caf.qc.metrics.subject import Sighting, follow, scan
+from caf.qc.metrics.scene import Sighting, scan
+from caf.qc.metrics.subject import follow
 
 __all__ = ["PICTURE", "SOUND", "Frames", "Wave", "inject", "inject_sound", "read_clip", "write_clip"]
 

@@ -15,10 +15,11 @@ from caf.qc.metrics.identity import Anchor, identity_consistency, identity_drift
 from caf.qc.metrics.poses import load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.samples import Sample, SampleCollector, sample_of, spread
+from caf.qc.metrics.scene import Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.sharpness import CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.steps import StepCollector
-from caf.qc.metrics.subject import Scene, Subject, follow, scan, subject_of_picture
+from caf.qc.metrics.subject import Subject, follow, subject_of_picture
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.tracks import TrackCollector
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from caf.qc.metrics.edges import mask_edge_bleed
 from caf.qc.metrics.faces import close_up_cat_face, human_faces
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
-from caf.qc.metrics.subject import Kind, follow, scan, subject_of_picture
+from caf.qc.metrics.scene import Kind, scan
+from caf.qc.metrics.subject import follow, subject_of_picture
 from tests.qc.conftest import Scores
 from tests.qc.metric_clips import FRAMES, Image, pan, picture, seen
 

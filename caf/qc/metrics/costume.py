@@ -5,8 +5,9 @@ import numpy as np
 from caf.ports import Measurement
 from caf.qc.metrics.appearance import costume_similarity, face_similarity
 from caf.qc.metrics.identity import Anchor, same_kind
+from caf.qc.metrics.scene import Kind
 from caf.qc.metrics.scoring import measured, unmeasured
-from caf.qc.metrics.subject import Kind, Subject
+from caf.qc.metrics.subject import Subject
 
 __all__ = ["MATCH", "costume_fidelity"]
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from caf.ports import Measurement
 from caf.qc.metrics.frames import Image
+from caf.qc.metrics.scene import Kind, Sighting
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
-from caf.qc.metrics.subject import Kind, Sighting, Subject
+from caf.qc.metrics.subject import Subject
 
 __all__ = ["mask_edge_bleed", "outline_deviation", "subject_mask"]
 
@@ -25,9 +26,9 @@ __all__ = ["mask_edge_bleed", "outline_deviation", "subject_mask"]
 _DEVIATION = ((15.0, 1.0), (21.0, 0.8), (27.0, 0.6), (40.0, 0.3), (70.0, 0.0))
 _SECTORS = 16
 _INSIDE, _RING, _OUTSIDE = range(-9, -4), range(-3, 9), range(10, 15)
-_MOST_OWN, _MOST_OTHERS = 5, 6
+_MOST_OWN, _MOST_OTHERS = 4, 4
 _LEAST_SECTORS = 4
-_TALLEST_PX = 160
+_TALLEST_PX = 136
 _RIM = 3
 _WIDE = 0.4
 """A face wider than this share of the picture leaves no room for the body beside and below it."""

@@ -20,6 +20,8 @@ __all__ = ["Box", "cat_faces", "close_up_cat_face", "human_faces"]
 _CAT = "haarcascade_frontalcatface_extended.xml"
 _HUMAN = "haarcascade_frontalface_alt2.xml"
 _CLOSE_UP_SIDE_PX = 112
+_LEAST_FACE_PX = 28
+"""Smaller faces hold too few pixels to compare; searching for them costs most of the time."""
 _CLOSE_UP_PAD = 0.6
 _TILTS_DEG = (6.0, -6.0, 0.0, 12.0, -12.0)
 
@@ -62,7 +64,7 @@ def cat_faces(image: Image, within: Box | None = None) -> list[Box]:
         if min(x1 - x0, y1 - y0) < 32:
             return []
     gray = _gray(image[y0:y1, x0:x1])
-    found = _boxes(_cascade(_CAT).detectMultiScale(gray, 1.1, 3))
+    found = _boxes(_cascade(_CAT).detectMultiScale(gray, 1.1, 3, minSize=(_LEAST_FACE_PX, _LEAST_FACE_PX)))
     moved = [Box(box.x + x0, box.y + y0, box.w, box.h) for box in found]
     return [box for box in moved if not any(_inside(box, other) for other in moved)]
 
@@ -100,7 +102,7 @@ def close_up_cat_face(image: Image) -> Box | None:
 
 
 def human_faces(image: Image) -> list[Box]:
-    """Upright human faces of at least a twelfth of the picture's short side, left to right."""
-    least = max(24, min(image.shape[:2]) // 12)
+    """Upright human faces of at least an eighth of the picture's short side, left to right."""
+    least = max(28, min(image.shape[:2]) // 8)
     found = _cascade(_HUMAN).detectMultiScale(_gray(image), 1.1, 5, minSize=(least, least))
     return _boxes(found)

@@ -9,8 +9,9 @@ import numpy as np
 
 from caf.ports import Measurement
 from caf.qc.metrics.appearance import Look, blend, costume_similarity, face_similarity, look_similarity
+from caf.qc.metrics.scene import Kind, Sighting
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
-from caf.qc.metrics.subject import Kind, Sighting, Subject
+from caf.qc.metrics.subject import Subject
 
 __all__ = ["Anchor", "identity_consistency", "identity_drift", "same_kind"]
 
@@ -109,10 +110,11 @@ def _worst(subject: Subject, alike: np.ndarray) -> tuple[int, ...]:
 
 
 def identity_drift(subject: Subject | None) -> Measurement:
-    """How much the subject's look changes from the first third of its sightings to any later third (halves of two).
+    """How much the subject's look changes from the first third of its sightings to a later third.
 
-    score: calibrated smallest similarity of the mean looks; means wash out pose and motion blur, a change
-    that stays does not wash out. raw: `drift` = 1 - similarity, `sightings`, `span_s`.
+    score: calibrated similarity of the third that is least like the early look. Of each third the median
+    sighting counts (the better of two): a change that stays is in all of them, a turned back or a mistaken
+    neighbour is not. Below six sightings, halves. raw: `drift` = 1 - similarity, `sightings`, `span_s`.
     """
     name = "identity_drift"
     if subject is None or len(subject.sightings) < _LEAST_FOR_DRIFT:
@@ -121,13 +123,12 @@ def identity_drift(subject: Subject | None) -> Measurement:
             name,
             f"The subject was found in {count} sampled frames; {_LEAST_FOR_DRIFT} are needed to see it change.",
         )
-    thirds = np.array_split(np.arange(len(subject.sightings)), min(3, len(subject.sightings)))
-    looks = [blend([subject.sightings[int(place)].look for place in third]) for third in thirds]
-    early = looks[0]
-    alike = [_symmetric(early, later) for later in looks[1:]]
-    score = calibrate(min(alike), _DRIFT)
-    worst_third = thirds[1 + int(np.argmin(alike))]
     seen = subject.sightings
+    parts = np.array_split(np.arange(len(seen)), 3 if len(seen) >= 6 else 2)
+    groups = [[seen[int(place)] for place in part] for part in parts]
+    early = _typical(groups[0])
+    alike = [_usual_likeness(early, group) for group in groups[1:]]
+    score = calibrate(min(alike), _DRIFT)
     raw = {
         "drift": 1 - min(alike),
         "sightings": len(seen),
@@ -135,8 +136,26 @@ def identity_drift(subject: Subject | None) -> Measurement:
     }
     change = "keeps its look" if score >= 0.8 else "changes its look"
     reason = f"The subject {change} over {raw['span_s']:.1f} s{_doubt(subject)}."
-    worst = () if score >= 0.8 else _least_like(early, [seen[int(place)] for place in worst_third])
+    worst = () if score >= 0.8 else _least_like(early, groups[1 + int(np.argmin(alike))])
     return measured(name, score, reason, raw, worst)
+
+
+def _typical(group: list[Sighting]) -> Look:
+    """The mean look of a group, of three or more only those most like the others."""
+    if len(group) < 3:
+        return blend([sighting.look for sighting in group])
+
+    def liking(sighting: Sighting) -> float:
+        return sum(_symmetric(sighting.look, other.look) for other in group)
+
+    return blend(
+        [sighting.look for sighting in sorted(group, key=liking, reverse=True)[: (len(group) + 1) // 2]]
+    )
+
+
+def _usual_likeness(early: Look, group: list[Sighting]) -> float:
+    alike = [_symmetric(early, sighting.look) for sighting in group]
+    return max(alike) if len(alike) < 3 else float(np.median(alike))
 
 
 def _symmetric(one: Look, other: Look) -> float:

@@ -1,8 +1,8 @@
 """feline_presence and human_presence: in how many sampled frames a cat's or a person's face is found."""
 
 from caf.ports import Measurement
+from caf.qc.metrics.scene import Scene
 from caf.qc.metrics.scoring import measured, unmeasured
-from caf.qc.metrics.subject import Scene
 
 __all__ = ["feline_presence", "human_presence"]
 

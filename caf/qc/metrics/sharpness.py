@@ -34,13 +34,13 @@ class Crispness:
 
 
 class CrispnessCollector:
-    """A few numbers per frame; blur and grid are measured on every n-th, n doubling from 4 as the clip goes on."""
+    """A few numbers per frame; blur and grid are measured on every n-th, n doubling from 8 as the clip goes on."""
 
     def __init__(self) -> None:
         self._detail: list[NDArray[np.float32]] = []
         self._blur: list[float] = []
         self._grid: list[float] = []
-        self._every = 4
+        self._every = 8
 
     def add(self, frame: SeenFrame) -> None:
         band = _bands(frame.gray)

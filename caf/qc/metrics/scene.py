@@ -1,0 +1,133 @@
+"""What the sampled frames show: faces of cats and of people, and heads that the pose stage found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from caf.qc.metrics.appearance import Look, look_of
+from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
+from caf.qc.metrics.poses import PosePoints, head_box
+from caf.qc.metrics.samples import Sample
+
+__all__ = ["Kind", "Scene", "Sighting", "middle", "overlap", "scan"]
+
+_OFTEN = 0.25
+"""Share of samples from which a kind of face is taken to be what the clip shows; stray hits stay below."""
+
+
+class Kind(StrEnum):
+    """What told where the subject is, from the surest to the least sure."""
+
+    CAT = "cat"
+    PERSON = "person"
+    POSE = "pose"
+    GUESS = "guess"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A possible subject in one sample."""
+
+    sample: Sample
+    box: Box
+    look: Look
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the scanned samples show; `sightings` has one list per scanned sample."""
+
+    samples: list[Sample]
+    sightings: list[list[Sighting]]
+    cat_samples: int
+    person_samples: int
+    person_scans: int
+
+    @property
+    def cat_share(self) -> float:
+        return self.cat_samples / max(1, len(self.samples))
+
+    @property
+    def person_share(self) -> float:
+        return self.person_samples / max(1, self.person_scans)
+
+    @property
+    def kind(self) -> Kind:
+        """What the clip shows; a person counts where cats are (next to) never seen."""
+        if self.cat_share >= _OFTEN and self.cat_share >= self.person_share / 2:
+            return Kind.CAT
+        return Kind.PERSON if self.person_share >= _OFTEN else Kind.GUESS
+
+
+def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
+    """Look for cats in every sample and for people in every third, in all once one is seen."""
+    sightings: list[list[Sighting]] = []
+    cats = persons = scans = 0
+    search = _CatSearch()
+    for place, sample in enumerate(samples):
+        boxes = search.find(sample, place)
+        cats += bool(boxes)
+        found = _sightings(sample, boxes, Kind.CAT)
+        if place % 3 == 0 or (persons and not cats):
+            people = [
+                face for face in human_faces(sample.image) if not any(overlap(face, box) for box in boxes)
+            ]
+            scans += 1
+            persons += bool(people)
+            found += _sightings(sample, people, Kind.PERSON)
+        if (
+            pose is not None
+            and (head := head_box(pose, sample))
+            and not any(overlap(head, box) for box in boxes)
+        ):
+            found += _sightings(sample, [head], Kind.POSE)
+        sightings.append(found)
+    return Scene(list(samples), sightings, cats, persons, scans)
+
+
+class _CatSearch:
+    """Cat faces, sample after sample: first where and as they were found last, then everywhere and anyhow."""
+
+    def __init__(self) -> None:
+        self._known: list[Box] = []
+        self._close_up = False
+        self._misses = 0
+
+    def find(self, sample: Sample, place: int) -> list[Box]:
+        if self._close_up and (face := close_up_cat_face(sample.image)):
+            return [face]
+        # A second cat may come in, so every fourth sample is searched in full.
+        near = len(self._known) == 1 and place % 4 != 0
+        boxes = cat_faces(sample.image, _around(self._known)) if near else []
+        boxes = boxes or cat_faces(sample.image)
+        self._close_up = False
+        if not boxes and (self._misses < 2 or place % 3 == 0):
+            face = close_up_cat_face(sample.image)
+            self._close_up = face is not None
+            self._misses = 0 if face else self._misses + 1
+            boxes = [face] if face else []
+        self._known = boxes
+        return boxes
+
+
+def _around(boxes: list[Box]) -> Box:
+    (box,) = boxes
+    return Box(box.x - box.w, box.y - box.h, 3 * box.w, 3 * box.h)
+
+
+def overlap(one: Box, other: Box) -> bool:
+    (x, y), (u, v) = one.centre, other.centre
+    return abs(x - u) < (one.w + other.w) / 2 and abs(y - v) < (one.h + other.h) / 2
+
+
+def _sightings(sample: Sample, boxes: Sequence[Box], kind: Kind) -> list[Sighting]:
+    looks = [(box, look_of(sample.image, box)) for box in boxes]
+    return [Sighting(sample, box, look, kind) for box, look in looks if look is not None]
+
+
+def middle(sample: Sample) -> list[Sighting]:
+    """The middle of the picture as a subject, where nothing better is known."""
+    height, width = sample.image.shape[:2]
+    side = 0.4 * min(height, width)
+    return _sightings(sample, [Box((width - side) / 2, 0.4 * height - side / 2, side, side)], Kind.GUESS)
