@@ -17,6 +17,7 @@ def cancel(job: Job, *, by: str, reason: str) -> list[Event]:
     """Call a job off; nothing when it already is. Raises `RefusedError` when it has ended otherwise."""
     if job.status == "cancelled":
         return []
+    _check_text(by, reason)
     if is_over(job):
         raise RefusedError(
             f"Job {job.spec.job_id} is {job.status} and cannot be cancelled.",
@@ -44,6 +45,7 @@ def answer(
             remedy="See what waits for an answer with: caf inbox",
             kind="nothing_asked",
         )
+    _check_text(by, note, source or "", reference or "")
     stage = job.escalation.stage
     if action == "proceed" and not (job.attempts and stage in job.attempt.stages):
         raise RefusedError(
@@ -96,3 +98,15 @@ def register_post(job: Job, post: Posted) -> list[Event]:
             kind="not_completed",
         )
     return [post]
+
+
+def _check_text(*texts: str) -> None:
+    """Raises `RefusedError` for a text that is no Unicode (a file name in an old encoding): JSON cannot hold it."""
+    for text in texts:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            shown = text.encode("utf-8", "backslashreplace").decode()
+            raise RefusedError(
+                f"{shown!r} is not Unicode and cannot be recorded.",
+                remedy="Rename the file, or write the text in UTF-8.",
+                kind="not_unicode",
+            )

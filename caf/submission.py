@@ -76,6 +76,8 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
 
     `fresh` is a new UUID, for the id of a job that has none.
     """
+    for path in (wish.clip, wish.reference):
+        _check_name(path)
     job, document, warnings = _job(wish, root, fresh)
     policy = _read(
         wish.policy or _ref(job.quality_policy, root) or _configured(config.policy, root),
@@ -181,6 +183,19 @@ def check_parameters(parameters: Parameters) -> None:
 def _bindings(job: JobDocument, wish: Wish) -> Parameters:
     """The job's own parameters, and above them those of the command line."""
     return merge(job.comfyui.bindings.parameters if job.comfyui else {}, wish.parameters)
+
+
+def _check_name(path: Path | None) -> None:
+    """Raises `InputError` for a name in an old encoding: the log is JSON, and JSON is Unicode."""
+    try:
+        str((path or Path()).absolute()).encode()
+    except UnicodeEncodeError as fault:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise InputError(
+            f"The name of {shown} is not Unicode and cannot be recorded.",
+            remedy="Rename the file or its folder.",
+            kind="not_unicode",
+        ) from fault
 
 
 def _job_id_for(clip: Path, fresh: str) -> str:

@@ -104,6 +104,15 @@ def test_a_retry_cannot_jump_over_a_stage_and_its_gates() -> None:
     assert "caf answer cat-dances-01 proceed" in refusal.value.remedy
 
 
+def test_what_is_no_unicode_cannot_be_recorded_and_is_told_so() -> None:
+    job = fold(*up_to("frame"), escalated("frame"))
+    with pytest.raises(RefusedError, match=r"udcff.mp4' is not Unicode") as refusal:
+        answer(job, action="retry", by="ada", source="/clips/\udcff.mp4")
+    assert refusal.value.kind == "not_unicode"
+    with pytest.raises(RefusedError, match="not Unicode"):
+        cancel(job, by="ada", reason="\udc80")
+
+
 def test_a_post_is_registered_once_for_each_platform() -> None:
     done = fold(*up_to("video"), decided("video"), job_completed())
     assert register_post(done, posted("x")) == [posted("x")]
