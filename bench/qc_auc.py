@@ -1,8 +1,8 @@
 """How well each metric tells clean segments from spoiled ones: ROC AUC per defect and severity.
 
-    python bench/qc_auc.py FOLDER [--segments 6] [--reference IMG] [--only DEFECT ...] [--json OUT]
+    python -m bench.qc_auc FOLDER [--segments 6] [--reference IMG] [--only DEFECT ...] [--json OUT]
 
-FOLDER holds clean clips; segments of 4 s are cut from them. Prints a Markdown table: the AUC over the
+FOLDER holds clean clips; segments of 96 frames are cut from them. Prints a Markdown table: the AUC over the
 segments, and how many spoiled segments fall below the default gate's threshold.
 """
 
@@ -16,8 +16,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from qc_inject import PICTURE, SOUND, inject, inject_sound, read_clip, write_clip
 
+from bench.qc_inject import PICTURE, SOUND, inject, inject_sound, read_clip, write_clip
 from caf.ports import MeasureRequest
 from caf.qc.measure import measure
 
@@ -49,7 +49,7 @@ THRESHOLDS = {
     "sharpness": 0.70,
     "blockiness": 0.70,
 }
-LENGTH = 120
+LENGTH = 96
 
 
 def auc(clean: list[float], spoiled: list[float]) -> float:

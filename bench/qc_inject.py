@@ -1,6 +1,6 @@
 """Spoil clean frames or sound in one known way: seeded, graded, for the benchmark and by hand.
 
-    python bench/qc_inject.py CLIP DEFECT SEVERITY OUT [--seed N]
+    python -m bench.qc_inject CLIP DEFECT SEVERITY OUT [--seed N]
 
 Severity 1 mild (a careful viewer notices), 2 medium (most notice), 3 severe (all notice).
 """

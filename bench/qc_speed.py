@@ -1,6 +1,6 @@
 """Speed of measuring all metrics against only decoding, in processor seconds of one process.
 
-    python bench/qc_speed.py CLIP [--size 720x1280] [--frames 300] [--rounds 3]
+    python -m bench.qc_speed CLIP [--size 720x1280] [--frames 300] [--rounds 3]
 
 Decoding and measuring take turns in the same run; the ratio is the median over the rounds. Processor seconds
 rather than the clock's, because another process on the machine stretches the one and not the other.
@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 
 import cv2
-from qc_inject import read_clip, write_clip
 
+from bench.qc_inject import read_clip, write_clip
 from caf.media.read import read_frames
 from caf.ports import MeasureRequest
 from caf.qc.measure import measure

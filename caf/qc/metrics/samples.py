@@ -6,7 +6,7 @@ import numpy as np
 
 from caf.qc.metrics.frames import Image, SeenFrame, shrink_to_area
 
-__all__ = ["Sample", "SampleCollector", "spread"]
+__all__ = ["Sample", "SampleCollector", "sample_of", "spread"]
 
 SAMPLE_AREA_PX = 130_000
 _MOST = 48
