@@ -165,6 +165,9 @@ def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any
     job, warning = canonical_job(job, stem)
     if wish.clip is None:
         asset_path(job)
+    if wish.platforms:  # held to the same words as the document's own
+        platforms = msgspec.json.encode({**document, "platforms": wish.platforms})
+        read_document(platforms, JobDocument, where="--platform")
     return job, document, (warning,) if warning else ()
 
 
