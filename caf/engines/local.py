@@ -43,4 +43,6 @@ def run_stage(request: StageRequest, progress: Progress) -> StageResult:
         return run(request, settings, progress)
     except OSError as fault:
         full = disk_full(Path(request.out_dir), fault)
-        raise full or fault from fault
+        if full is None:
+            raise
+        raise full from fault

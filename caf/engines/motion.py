@@ -62,8 +62,10 @@ def _measured(
     size, fps, hold = (info.width, info.height), info.fps or 25.0, settings.number("pose_weight")
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
+    first: Frame | None = None
     for index, frame in enumerate(passes.over(read_frames(path))):
         light.add(frame.image)
+        first = first or frame
         if hold > 0:
             steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
     strength = max(1.0 - (1.0 - hold) ** 2, settings.number("temporal_smoothing"))
@@ -71,7 +73,8 @@ def _measured(
     if hold <= 0:
         return None, evened, tuple(light.cuts)
     intensity, max_crop = settings.word("motion_intensity"), settings.number("max_crop")
-    steady = plan(steps, size, fps, weight=hold, intensity=intensity, max_crop=max_crop)
+    closing = camera.follow(first.image, boxes[0] if boxes else None) if first is not None else None
+    steady = plan(steps, size, fps, weight=hold, intensity=intensity, max_crop=max_crop, closing=closing)
     return steady, evened, steady.cuts
 
 

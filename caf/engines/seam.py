@@ -17,6 +17,11 @@ _FEWEST, _MOST = 4, 60
 _NOTICEABLE = 1.25
 _LEVELS = 0.5
 _MEMORY_BYTES = 256_000_000
+_FLOW_SIDE_PX = 480
+_VISIBLE_LEVELS = 4.0
+_EXPLAINED = 0.3
+
+Image = NDArray[np.uint8]
 
 
 class SeamMeter:
@@ -94,41 +99,50 @@ def closed(frames: Iterator[Frame], tail: Sequence[NDArray[np.uint8]], strength:
             yield frame
 
 
-def _between(start: NDArray[np.uint8], end: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    """A picture `share` of the way from `start` to `end`, moved along the flow where that explains the change."""
-    plain = cv2.addWeighted(start, 1.0 - share, end, share, 0.0)
+def _between(start: Image, end: Image, share: float) -> Image:
+    """A picture `share` of the way from `start` to `end`: moved along the flow if that explains the change.
+
+    A flow that is wrong tears the picture apart, which looks worse than the double exposure of a plain blend,
+    so the flow must explain most of the change nearly everywhere.
+    """
+    plain = np.asarray(cv2.addWeighted(start, 1.0 - share, end, share, 0.0), np.uint8)
     flow = _flow(start, end)
     if flow is None:
-        return np.asarray(plain, np.uint8)
-    height, width = start.shape[:2]
+        return plain
+    from_start, from_end = _moved(start, flow, -share), _moved(end, flow, 1.0 - share)
+    unexplained, change = _softly(cv2.absdiff(from_start, from_end)), _softly(cv2.absdiff(start, end))
+    explained = 1.0 - unexplained / np.maximum(change, _VISIBLE_LEVELS)
+    if float(np.quantile(explained, 0.1)) < _EXPLAINED:
+        return plain
+    return np.asarray(cv2.addWeighted(from_start, 1.0 - share, from_end, share, 0.0), np.uint8)
+
+
+def _moved(image: Image, flow: NDArray[np.float32], part: float) -> Image:
+    height, width = image.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     # The flow is taken at the picture in between, which is exact only where it is smooth.
-    from_start = cv2.remap(
-        start,
-        x - share * flow[..., 0],
-        y - share * flow[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
+    return np.asarray(
+        cv2.remap(
+            image,
+            x + part * flow[..., 0],
+            y + part * flow[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101,
+        ),
+        np.uint8,
     )
-    back = 1.0 - share
-    from_end = cv2.remap(
-        end,
-        x + back * flow[..., 0],
-        y + back * flow[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
-    moved = cv2.addWeighted(from_start, back, from_end, share, 0.0)
-    # Where the two moved pictures disagree the flow is wrong: fall back to the plain blend there.
-    doubt = cv2.blur(cv2.absdiff(from_start, from_end), (9, 9)).max(axis=2).astype(np.float32)
-    plain_doubt = cv2.blur(cv2.absdiff(start, end), (9, 9)).max(axis=2).astype(np.float32)
-    trust = np.clip(1.5 - 2.0 * doubt / np.maximum(plain_doubt, 4.0), 0.0, 1.0)[:, :, None]
-    return np.asarray(np.clip(np.rint(trust * moved + (1.0 - trust) * plain), 0, 255), np.uint8)
 
 
-def _flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def _softly(difference: NDArray[np.generic]) -> NDArray[np.float32]:
+    small = cv2.resize(np.asarray(difference, np.uint8), (48, 48), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
+    return np.asarray(cv2.GaussianBlur(small.mean(axis=2), (0, 0), 1.5), np.float32)
+
+
+def _flow(start: Image, end: Image) -> NDArray[np.float32] | None:
     height, width = start.shape[:2]
-    scale = min(1.0, 480.0 / max(height, width))
+    scale = min(1.0, _FLOW_SIDE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if min(size) < 32:
         return None
@@ -138,5 +152,6 @@ def _flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float3
     ]
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     found = finder.calc(small[0], small[1], np.zeros((size[1], size[0], 2), np.float32))
+    found = cv2.GaussianBlur(found, (0, 0), 2.0)
     grown = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(grown * (width / size[0], height / size[1]), np.float32)

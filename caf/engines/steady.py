@@ -24,6 +24,10 @@ TREMOR_S = 0.3
 _SURE = 0.6
 _NOTHING = 0.15
 _TIGHTENINGS = 12
+_HANDS_ZOOM = 1.3  # a swing wider than a hand makes: a subject that fills the frame, or a whip pan
+_LOOP_STEPS = 3.0
+_LOOP_PX = 2.0
+"""A clip is a loop when its last frame is as near to its first as a few common steps, or two pixels."""
 _BETTER = 0.9
 _STEADY_PX = 0.03
 
@@ -53,11 +57,14 @@ def plan(
     weight: float,
     intensity: str,
     max_crop: float,
+    closing: Step | None = None,
 ) -> Plan:
     """Corrections that hold the camera to its smooth path with `weight` 0..1.
 
     The gain is 1 - (1 - weight)^2, so that 0.95 leaves a four-hundredth of the shake. The result is compared
     with the input on the motion of all parts of the frame, and dropped where it is not clearly steadier.
+    `closing` is the step from the last frame back to the first: where it is as small as the others the clip
+    is a loop, and its path is smoothed around the seam, so that steadying opens no gap there.
     """
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
     camera = camera_motion(steps, TREMOR_S * fps)
@@ -88,7 +95,12 @@ def plan(
     sure = typical >= _SURE
     sigma = (SIGMA_LOCKED_S if intensity == "low" else SIGMA_S) if sure else SIGMA_UNSURE_S
     path = _path(camera.steps, camera.confidence, cuts)
-    corrections, zoom = _within_crop(path, sigma * fps, gain, size, max_crop, cuts)
+    turn = _turn(steps, closing, path, TREMOR_S * fps) if not cuts else None
+    if sure and intensity != "low":
+        swing = _course(path, sigma * fps, cuts, turn) - path
+        if np.quantile([_zoom_needed(c, size) for c in swing], 0.95) > _HANDS_ZOOM:
+            sure, sigma = False, SIGMA_UNSURE_S
+    corrections, zoom = _within_crop(path, sigma * fps, gain, size, max_crop, cuts, turn)
     matrices = np.stack([_matrix(c, zoom, size) for c in corrections])
     after = shake_px(steps, matrices, size, fps, cuts, parts)
     if not after < _BETTER * before:
@@ -117,12 +129,37 @@ def _path(motion: Path, confidence: NDArray[np.float64], cuts: Sequence[int]) ->
     return path
 
 
+def _turn(steps: Sequence[Step], closing: Step | None, path: Path, sigma: float) -> Path | None:
+    """(4,) how far the camera is from its start after one round of the loop; None when the clip is no loop."""
+    if closing is None or closing.cut:
+        return None
+    around = camera_motion([*steps, closing], sigma)
+    sizes = np.linalg.norm(around.steps[1:, :2], axis=1)
+    if around.confidence[-1] < _SURE or sizes[-1] > _LOOP_STEPS * float(np.median(sizes[:-1])) + _LOOP_PX:
+        return None
+    return np.asarray(path[-1] + around.steps[-1], dtype=np.float64)
+
+
+def _course(path: Path, sigma: float, cuts: Sequence[int], turn: Path | None, *, robust: bool = True) -> Path:
+    """The smooth course of a path; around the seam where the clip is a loop."""
+    if turn is None:
+        return smooth(path, sigma, cuts=cuts, robust=robust)
+    rounds = np.concatenate([path - turn, path, path + turn])
+    return smooth(rounds, sigma, robust=robust)[len(path) : 2 * len(path)]
+
+
 def _within_crop(
-    path: Path, sigma: float, gain: float, size: tuple[int, int], max_crop: float, cuts: Sequence[int]
+    path: Path,
+    sigma: float,
+    gain: float,
+    size: tuple[int, int],
+    max_crop: float,
+    cuts: Sequence[int],
+    turn: Path | None,
 ) -> tuple[Path, float]:
     """Corrections (T, 4) and the zoom that hides their edges; the course gives way where it would not fit."""
     limit = 1.0 / (1.0 - max_crop)
-    course = smooth(path, sigma, cuts=cuts)
+    course = _course(path, sigma, cuts, turn)
     corrections = gain * (course - path)
     for _ in range(_TIGHTENINGS):
         zooms = np.array([_zoom_needed(c, size) for c in corrections])
@@ -130,7 +167,7 @@ def _within_crop(
             break
         # Pull the course back where it would leave the crop, and smooth again what that bent.
         room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
-        course = smooth(path + room * (course - path), sigma / 4, cuts=cuts, robust=False)
+        course = _course(path + room * (course - path), sigma / 4, cuts, turn, robust=False)
         corrections = gain * (course - path)
     zooms = np.array([_zoom_needed(c, size) for c in corrections])
     room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]

@@ -47,8 +47,9 @@ def _mix(
     other: NDArray[np.uint8],
     strength: float,
 ) -> None:
-    difference = cv2.blur(cv2.absdiff(now, other), (3, 3)).max(axis=2)
+    blue, green, red = cv2.split(cv2.blur(cv2.absdiff(now, other), (3, 3)))
+    difference = cv2.max(cv2.max(blue, green), red)
     table = strength * np.exp(-((np.arange(256.0) / (_SOFTEST_LEVELS * strength)) ** 2))
-    weight = table.astype(np.float32)[difference]
+    weight = np.asarray(cv2.LUT(difference, table.astype(np.float32)), np.float32)
     image += weight[:, :, None] * other
     total += weight

@@ -13,6 +13,8 @@ from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, St
 
 __all__ = ["run_video"]
 
+_EARLY_TICKS = 0.1  # a frame this little late still counts as due; clocks round
+
 
 def run_video(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
     """Turn `motion` (or `frames`, or `source`) into `final`: an MP4 with H.264 and, as in `source`, sound."""
@@ -55,9 +57,6 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
         "bytes": out.stat().st_size,
     }
     return StageResult(outputs=(Produced(role="final", path=str(out)),), facts=facts)
-
-
-_EARLY_TICKS = 0.1  # a frame this little late still counts as due; clocks round
 
 
 class _Timing:

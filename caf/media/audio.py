@@ -122,11 +122,11 @@ class _Encode:
     ) -> None:
         self._path, self._container, self._out = path, container, out
         self._rate = stream.rate if stream.rate in _AAC_RATES_HZ else 48_000
-        channels = min(2, max(1, stream.channels))
-        self._layout = "mono" if channels == 1 else "stereo"
+        self._channels = min(2, max(1, stream.channels))
+        self._layout = "mono" if self._channels == 1 else "stereo"
         self._to = out.add_stream("aac", rate=self._rate)
         self._to.codec_context.layout = self._layout
-        self._to.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
+        self._to.codec_context.bit_rate = _BITS_PER_CHANNEL * self._channels
         self._blocks = (block for block in self._sound(stream, zero_s) if block.shape[1])
         self._held: np.ndarray | None = next(self._blocks, None)
         self._written = 0
@@ -159,7 +159,7 @@ class _Encode:
             if at is None:
                 at = min(0, start)
             if start - at > _GAP_S * self._rate:
-                yield self._after_zero(np.zeros((len(self._channels()), start - at), np.float32), at)
+                yield self._after_zero(np.zeros((self._channels, start - at), np.float32), at)
                 at = start
             for part in resampler.resample(frame):
                 samples = part.to_ndarray()
@@ -167,9 +167,6 @@ class _Encode:
                 at += samples.shape[1]
         for part in resampler.resample(None):
             yield part.to_ndarray()
-
-    def _channels(self) -> str:
-        return "x" if self._layout == "mono" else "xx"
 
     @staticmethod
     def _after_zero(samples: np.ndarray, at: int) -> np.ndarray:

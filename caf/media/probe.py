@@ -70,7 +70,7 @@ def _count(
     container: InputContainer, stream: VideoStream, audio: AudioStream | None, path: Path, progress: Progress
 ) -> _Packets:
     times, count, cut, end, last_key = [], 0, 0, 0.0, None
-    audio_first, audio_end, seen = None, 0.0, 0
+    audio_first, audio_end, seen, last_start = None, 0.0, 0, 0.0
     for packet in container.demux(*(s for s in (stream, audio) if s is not None)):
         if packet.size == 0:
             continue
@@ -91,8 +91,10 @@ def _count(
             continue
         count += 1
         if start is not None:
+            if not times or start >= last_start:
+                # The frame shown last, not the latest end: with B-frames stored lengths follow decoding order.
+                last_start, end = start, start + length
             times.append(start)
-            end = max(end, start + length)
         if packet.is_keyframe and packet.pts is not None:
             last_key = packet.pts
     span = None if audio_first is None else (audio_first, audio_end)
