@@ -79,9 +79,7 @@ class ArtifactStore:
     def _place(self, file: Path, artifact: Artifact) -> None:
         place = self.path(artifact.sha256)
         place.parent.mkdir(parents=True, exist_ok=True)
-        if self.holds(artifact):
-            file.unlink()
-            return
+        # Also over a file that is there: should it be damaged, this is what mends it.
         os.replace(file, place)  # noqa: PTH105 - the atomic rename itself is the point
         _sync_folder(place.parent)
 
