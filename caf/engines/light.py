@@ -22,7 +22,7 @@ _JUMP = 0.08
 _SURELY = 3.0
 _LARGEST = 0.7
 _WORTH_IT = 0.003
-_SHOULDER = 208.0
+_SHOULDER = 244.0
 _KEPT_BURNT = 0.6
 
 Series = NDArray[np.float64]

@@ -69,7 +69,8 @@ def probe(request: ProbeRequest, progress: Progress) -> MediaInfo:
 def _count(
     container: InputContainer, stream: VideoStream, audio: AudioStream | None, path: Path, progress: Progress
 ) -> _Packets:
-    times, count, cut, end, last_key = [], 0, 0, 0.0, None
+    times: list[float] = []
+    count, cut, end, last_key = 0, 0, 0.0, None
     audio_first, audio_end, seen, last_start = None, 0.0, 0, 0.0
     for packet in container.demux(*(s for s in (stream, audio) if s is not None)):
         if packet.size == 0:
