@@ -22,8 +22,9 @@ _JUMP = 0.08
 _SURELY = 3.0
 _LARGEST = 0.7
 _WORTH_IT = 0.003
-_SHOULDER = 244.0
-_KEPT_BURNT = 0.6
+_SHOULDER = 236
+_KEPT_BURNT = 0.4
+_BURNT_SOFTNESS_PX = 1.5
 
 Series = NDArray[np.float64]
 
@@ -127,13 +128,22 @@ def _line_end(values: Series, reach: int) -> tuple[float, float]:
 
 
 def lit(image: NDArray[np.uint8], gains: Series) -> NDArray[np.uint8]:
-    """The frame with its channels multiplied by `gains` (3,)."""
+    """The frame with its channels multiplied by `gains` (3,).
+
+    Burnt-out highlights have lost their colour, and dimmed in full they would turn into flat grey-green
+    patches: pixels with a channel near the top are dimmed less, all channels alike.
+    """
     if np.abs(gains - 1.0).max() < 1e-4:
         return image
-    level = np.arange(256.0)[:, None]
-    levels = level * gains[None, :]
-    # Burnt-out highlights have lost their colour: dimmed in full they would turn grey-green.
-    burnt = np.clip((level - _SHOULDER) / (255.0 - _SHOULDER), 0.0, 1.0) ** 2
-    levels += burnt * _KEPT_BURNT * np.maximum(0.0, 1.0 - gains[None, :]) * 255.0
-    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]
-    return np.asarray(cv2.LUT(image, table), dtype=np.uint8)
+    levels = np.arange(256.0)[:, None] * gains[None, :]
+    even = np.asarray(cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]), np.uint8)
+    if gains.max() >= 1.0:
+        return even
+    blue, green, red = cv2.split(image)
+    top = cv2.max(cv2.max(blue, green), red)
+    if not (top > _SHOULDER).any():
+        return even
+    rise = np.clip((np.arange(256.0) - _SHOULDER) / (255.0 - _SHOULDER), 0.0, 1.0)
+    table = (_KEPT_BURNT * rise * rise * (3.0 - 2.0 * rise)).astype(np.float32)
+    burnt = cv2.GaussianBlur(cv2.LUT(top, table), (0, 0), _BURNT_SOFTNESS_PX)
+    return np.asarray(cv2.blendLinear(image, even, burnt, 1.0 - burnt), np.uint8)

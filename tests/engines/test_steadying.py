@@ -188,7 +188,7 @@ def test_what_cannot_be_steadied_passes_untouched(frames: list[Image]) -> None:
 def test_the_stage_steadies_a_shaken_and_flickering_clip_and_says_how_much(tmp_path: Path) -> None:
     path = shake_path(30, amplitude_px=2.5)
     frames = camera_frames(add_subject(texture(280, 240), (140, 120), 40), path, (160, 120))
-    gains = [1.0 + 0.1 * (-1) ** t for t in range(30)]
+    gains = [0.85 + 0.1 * (-1) ** t for t in range(30)]  # nothing burns out, so nothing is lost
     shaken = [np.clip(i * g, 0, 255).astype(np.uint8) for i, g in zip(frames, gains, strict=True)]
     source = write_clip(tmp_path / "shaken.mp4", shaken)
     result, out = run("motion", tmp_path / "out", {"source": source, "frames": source}, pose_weight=0.95)
