@@ -123,9 +123,7 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
         why = f"{_told(failed)} All {len(job.attempts)} attempts that the policy allows are used."
         return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
     current = job.attempt.parameters
-    named = {name for gate in failed if (name := gate.failure_class)}
-    own = [(place, preset) for place, preset in options if preset.class_id in named]
-    for chosen in (own, *([option] for option in options)):
+    for chosen in (_for_every_class(failed, options), *([option] for option in options)):
         added: Parameters = {}
         for place, preset in chosen:
             added = merge(added, placed(job, place, preset))
@@ -148,6 +146,22 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
         f"same result again ({left} of {job.spec.policy.max_retries_default} retries not used)."
     )
     return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
+
+
+def _for_every_class(
+    failed: list[GateResult], options: list[tuple[Stage, Preset]]
+) -> list[tuple[Stage, Preset]]:
+    """The presets of all failed classes at once; a class without one takes the first other of its stage."""
+    named = {name for gate in failed if (name := gate.failure_class)}
+    chosen = [option for option in options if option[1].class_id in named]
+    covered = {preset.class_id for _, preset in chosen}
+    for gate in failed:
+        if gate.failure_class in covered:
+            continue
+        place = stage_of(gate.target_stage)
+        others = [option for option in options if option[0] == place and option not in chosen]
+        chosen += others[:1]
+    return chosen
 
 
 def _with_presets(

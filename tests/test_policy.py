@@ -127,6 +127,12 @@ def test_the_presets_of_all_failed_classes_are_merged_into_one_retry() -> None:
     assert "seam_safe_v1" in told.decision.reasoning
 
 
+def test_a_class_without_a_preset_borrows_one_beside_another_class_s_own() -> None:
+    told = verdict(submitted(), "motion", background_stability=0.3, loop_seam=0.2)
+    assert told.decision.action == "RETRY_STAGE"
+    assert told.decision.parameter_adjustments == {"pose_weight": 0.95, "temporal_smoothing": 0.85}
+
+
 def test_a_missed_required_costume_goes_to_a_person_as_an_identity_conflict() -> None:
     told = verdict(submitted(costume_required=True), "frame", costume_fidelity=0.4)
     assert action_of(told) == "ESCALATE_USER"

@@ -12,7 +12,7 @@ from caf.cli.telling import seconds
 from caf.errors import InputError
 from caf.job import Attempt, Job
 
-__all__ = ["jobs", "show", "sql"]
+__all__ = ["described", "jobs", "show", "sql"]
 
 STATUSES = ["submitted", "running", "waiting", "completed", "cancelled", "aborted"]
 
