@@ -19,6 +19,7 @@ from caf.qc.metrics.scene import Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.sharpness import CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.steps import StepCollector
+from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.tracks import TrackCollector
@@ -64,6 +65,7 @@ class _Measuring:
         self._request, self._progress, self._wanted = request, progress, wanted
         self._samples = SampleCollector() if wanted & _SCENE else None
         self._tracks = TrackCollector() if wanted & _TRACKS else None
+        self._still = StillCollector() if "background_stability" in wanted else None
         self._steps = StepCollector() if wanted & _STEPS else None
         self._crisp = CrispnessCollector() if wanted & _CRISP else None
         self._frames = 0
@@ -75,7 +77,9 @@ class _Measuring:
 
     def _decode(self) -> None:
         collectors = [
-            one for one in (self._samples, self._tracks, self._steps, self._crisp) if one is not None
+            one
+            for one in (self._samples, self._tracks, self._still, self._steps, self._crisp)
+            if one is not None
         ]
         if not collectors:
             return
@@ -129,8 +133,8 @@ class _Measuring:
         path = self._tracks.result() if self._tracks is not None else None
         if steps is not None and path is not None:
             found["temporal_stability"] = temporal_stability(steps, path)
-        if path is not None:
-            found["background_stability"] = background_stability(path)
+        if path is not None and self._still is not None:
+            found["background_stability"] = background_stability(path, self._still.result(path))
         if steps is not None:
             found["loop_seam"] = loop_seam(steps)
         return found

@@ -9,6 +9,7 @@ from caf.ports import Measurement
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.steps import StepCollector
+from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
 from tests.qc.metric_clips import FRAMES, SIZE, Image, lit, pan, picture, seen
@@ -29,6 +30,15 @@ def steadiness(frames: list[Image]) -> Measurement:
         steps.add(frame)
         tracks.add(frame)
     return temporal_stability(steps.result(), tracks.result())
+
+
+def background(frames: list[Image]) -> Measurement:
+    tracks, still = TrackCollector(), StillCollector()
+    for frame in seen(frames):
+        tracks.add(frame)
+        still.add(frame)
+    path = tracks.result()
+    return background_stability(path, still.result(path))
 
 
 def seam(frames: list[Image]) -> Measurement:
@@ -79,7 +89,7 @@ def test_what_a_stabiliser_leaves_behind_passes() -> None:
     gains = 1 + np.random.default_rng(3).normal(0, 0.002, FRAMES)
     repaired = lit(pan(picture("chelsea"), shift=tremor(0.12)), gains)
     assert score(steadiness(repaired)) >= 0.7
-    assert score(background_stability(path_of(repaired))) >= 0.8
+    assert score(background(repaired)) >= 0.8
 
 
 def test_flicker_is_named(clean: list[Image]) -> None:
@@ -163,7 +173,7 @@ def test_a_picture_that_never_moves_is_steady(clean: list[Image]) -> None:
 def test_too_few_frames_are_not_judged(clean: list[Image], frames: int) -> None:
     for found in (
         steadiness(clean[:frames]),
-        background_stability(path_of(clean[:frames])),
+        background(clean[:frames]),
         seam(clean[:frames]),
     ):
         assert found.score is None
@@ -175,12 +185,12 @@ def test_without_texture_shake_is_left_out_and_said_so() -> None:
     found = steadiness(flat)
     assert "shake_permille" not in found.raw
     assert "too little texture" in found.reason
-    assert background_stability(path_of(flat)).score is None
+    assert background(flat).score is None
 
 
 def test_a_trembling_background_fails(clean: list[Image]) -> None:
-    assert score(background_stability(path_of(clean))) > 0.95
-    found = background_stability(path_of(pan(picture("chelsea"), shift=tremor(2.0))))
+    assert score(background(clean)) > 0.95
+    found = background(pan(picture("chelsea"), shift=tremor(2.0)))
     assert score(found) < 0.8
     assert "trembles" in found.reason
 
@@ -194,7 +204,7 @@ def test_a_background_that_breathes_fails() -> None:
         swing = np.float32(3 * np.sin(2 * np.pi * index / 12))
         moved = cv2.remap(frame, columns + swing * bell, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         warped.append(np.asarray(moved, dtype=np.uint8))
-    found = background_stability(path_of(warped))
+    found = background(warped)
     assert score(found) < 0.8
     assert "sway" in found.reason
 

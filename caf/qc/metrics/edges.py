@@ -23,7 +23,7 @@ __all__ = ["mask_edge_bleed", "outline_deviation", "subject_mask"]
 
 # CIE L*a*b* distance. Clean outlines of the calibration clips, with contact shadows and cut-outs that miss by a
 # sleeve: median 4-13, worst quarter up to 19. A white or coloured ring 4 px wide at 640 px, 60 % opaque: 38-56.
-_DEVIATION = ((15.0, 1.0), (21.0, 0.8), (27.0, 0.6), (40.0, 0.3), (70.0, 0.0))
+_DEVIATION = ((15.0, 1.0), (20.0, 0.8), (24.0, 0.6), (38.0, 0.3), (70.0, 0.0))
 _SECTORS = 16
 _INSIDE, _RING, _OUTSIDE = range(-9, -4), range(-3, 9), range(10, 15)
 _MOST_OWN, _MOST_OTHERS = 4, 4

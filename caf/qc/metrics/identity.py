@@ -24,9 +24,9 @@ _COSTUME_WEIGHT = 0.25
 _COLOURED_ENOUGH = 0.25
 # The same subject a few seconds later in the same clip gives 0.90-0.99; its costume recoloured by a sixth of
 # the hue circle 0.55-0.70.
-_ANCHOR = ((0.45, 0.0), (0.65, 0.3), (0.8, 0.6), (0.88, 0.88), (0.94, 1.0))
-# Means of thirds of a clip against its first third: untouched 0.93-0.99.
-_DRIFT = ((0.5, 0.0), (0.7, 0.4), (0.82, 0.72), (0.9, 0.92), (0.96, 1.0))
+_ANCHOR = ((0.45, 0.0), (0.65, 0.28), (0.8, 0.55), (0.88, 0.84), (0.94, 1.0))
+# Thirds of a clip against its first third: untouched 0.85-0.99.
+_DRIFT = ((0.5, 0.0), (0.7, 0.4), (0.81, 0.74), (0.87, 0.92), (0.95, 1.0))
 _OTHER_KIND_SCORE = 0.1
 _LEAST_SIGHTINGS = 2
 _LEAST_FOR_DRIFT = 2

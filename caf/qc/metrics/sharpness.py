@@ -18,8 +18,9 @@ _CELLS = 6
 _BAND_PX = 640 * 360
 # Crete's blur: crisp clips 0.25-0.45, soft 0.5, clearly blurred from 0.6 on.
 _BLUR = ((0.35, 1.0), (0.5, 0.8), (0.6, 0.5), (0.75, 0.15), (0.9, 0.0))
-# Factor by which fine detail of the median cell drops below the clip's own level in its softest frames.
-_DIP = ((1.35, 1.0), (1.8, 0.75), (3.0, 0.4), (8.0, 0.1), (20.0, 0.0))
+# Factor by which fine detail of the median cell drops below the clip's own level in its softest frames; clean
+# clips 1.08-1.15.
+_DIP = ((1.2, 1.0), (1.5, 0.75), (2.0, 0.5), (4.0, 0.2), (12.0, 0.0))
 # Excess of steps on the 8-pixel grid over steps beside it. H.264 with deblocking: 0.9-1.1.
 _GRID_EXCESS = ((1.12, 1.0), (1.3, 0.75), (1.7, 0.4), (3.0, 0.1), (6.0, 0.0))
 
@@ -113,7 +114,7 @@ def sharpness(crisp: Crispness) -> Measurement:
         return unmeasured("sharpness", "The clip has no frame to look at.")
     blur = float(np.median(crisp.blur))
     dips = _dips(crisp.detail)
-    soft = np.flatnonzero(dips > np.log(1.8))
+    soft = np.flatnonzero(dips > np.log(1.4))
     dip = float(np.exp(np.max(dips))) if len(dips) else 1.0
     score = min(calibrate(blur, _BLUR), calibrate(dip, _DIP))
     if score >= 0.7:

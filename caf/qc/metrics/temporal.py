@@ -29,8 +29,9 @@ _SHAKE: Calibration = ((0.6, 1.0), (1.2, 0.8), (2.0, 0.6), (5.0, 0.25), (12.0, 0
 _FLICKER: Calibration = ((0.6, 1.0), (1.2, 0.75), (2.5, 0.5), (6.0, 0.2), (15.0, 0.0))
 # Shares of all frames. One repeated frame in a hundred goes unnoticed; one in five is pulldown judder.
 _REPEATS: Calibration = ((0.009, 1.0), (0.02, 0.8), (0.05, 0.55), (0.2, 0.3), (0.6, 0.0))
-# Judder of a 30 to 25 conversion jumps in 6-9 % of the frames and is watchable.
-_JUMPS: Calibration = ((0.012, 1.0), (0.05, 0.85), (0.12, 0.72), (0.2, 0.45), (0.4, 0.2))
+_JUMPS: Calibration = ((0.01, 1.0), (0.03, 0.85), (0.075, 0.7), (0.15, 0.4), (0.4, 0.1))
+# The even judder of a frame-rate conversion (30 to 25: jumps show in 3-12 % of the frames) is watchable.
+_EVEN_JUMPS: Calibration = ((0.01, 1.0), (0.05, 0.88), (0.14, 0.72), (0.2, 0.45), (0.4, 0.2))
 # Counted: a single spoiled or blank frame is seen by most.
 _GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
 # Shares of frames in which a small part, such as a limb, is elsewhere for one frame. A body-swap clip with a cat
@@ -72,7 +73,9 @@ def temporal_stability(steps: Steps, path: CameraPath) -> Measurement:
             flicker, _FLICKER, f"brightness flickers by {flicker:.1f} %", flicker_frames
         ),
         "repeated_share": _flagged(repeated, 1 / length, _REPEATS, "frames are repeated"),
-        "jump_share": _flagged(jump, 1 / length, _JUMPS, "frames are missing, so motion jumps"),
+        "jump_share": _flagged(
+            jump, 1 / length, _EVEN_JUMPS if _even(jump) else _JUMPS, "motion jumps: frames are missing"
+        ),
         "glitch_frames": _flagged(glitch, 1.0, _GLITCHES, "single frames are spoiled"),
         "pop_share": _flagged(pop, 1 / length, _POPS, "parts of the picture pop for single frames"),
         "blank_frames": _flagged(blank, 1.0, _BLANKS, "frames are blank"),
@@ -185,16 +188,28 @@ def _longest(flags: Flags) -> int:
 
 
 def _jumps(steps: Steps, spoiled: Flags, repeated: Flags) -> Flags:
-    """Single steps well above their neighbours: frames are missing there. A hard cut is one large exception."""
-    step = steps.step
+    """Single steps well above their neighbours: frames are missing there. A hard cut is one large exception.
+
+    What a change of brightness adds to a step is taken off first.
+    """
+    lightened = np.concatenate([[0.0], np.abs(np.diff(steps.gain))]) * steps.luma
+    step = np.maximum(0, steps.step - lightened)
     touched = spoiled | np.concatenate([[False], spoiled[:-1]])
     usable = ~touched & ~repeated
     usable[0] = False
     around = _neighbourhood(step, usable, reach=4)
-    jump = usable & np.isfinite(around) & (step > 1.7 * around) & (step - around > 0.5)
+    jump = usable & np.isfinite(around) & (step > 1.7 * around) & (step - around > 1.2)
     # A cut replaces the picture: many times any motion of the clip.
     cut = step > np.maximum(6 * around, 25.0)
     return np.asarray(jump & ~cut, dtype=bool)
+
+
+def _even(jump: Flags) -> bool:
+    """Whether jumps come every 3rd to 8th frame, as a conversion to a lower frame rate leaves them."""
+    places = np.flatnonzero(jump)
+    if len(places) < 3:
+        return False
+    return any(np.bincount(places % period).max() >= 0.75 * len(places) for period in range(3, 9))
 
 
 def _glitches(steps: Steps, blank: Flags, shake: float | None) -> tuple[Flags, Flags]:

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import Gray, SeenFrame
 
-__all__ = ["BLOCK", "GRID", "BlockCells", "CameraPath", "TrackCollector", "smoothing_residual"]
+__all__ = ["BLOCK", "BlockSway", "CameraPath", "TrackCollector", "smoothing_residual"]
 
 BLOCK = 12
 """Frames over which one set of points is followed."""
-GRID = (9, 16)
-"""Rows and columns of cells in which the residual motion is gathered (turned for portrait clips)."""
 _MIN_POINTS = 12
 _LOST_LEVELS = 22.0
 """Median grey difference between a point's neighbourhoods above which the frames show different things."""
@@ -27,11 +25,13 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class BlockCells:
-    """One point of one block: its cell, and how it moved against the camera (pixels of the small frame)."""
+class BlockSway:
+    """The points of one block, and how each moved against the camera (pixels of the small frame)."""
 
-    cell: NDArray[np.int64]
-    """(N,) row * columns + column."""
+    start: int
+    """Index of the block's first frame."""
+    place: Floats
+    """(N, 2) x, y in that frame."""
     sway: Floats
     """(N,) RMS residual over the block after its straight-line part is taken away."""
 
@@ -44,10 +44,14 @@ class CameraPath:
     """(T, 4) cumulated x, y, and turn and zoom as the motion they cause half way to the corners."""
     known: NDArray[np.bool_]
     """(T,) False where too few points could be followed from the frame before."""
-    blocks: list[BlockCells]
-    grid: tuple[int, int]
-    diagonal_px: float
-    """Of the small frame."""
+    blocks: list[BlockSway]
+    size: tuple[int, int]
+    """Width and height of the small frame."""
+
+    @property
+    def diagonal_px(self) -> float:
+        """Of the small frame."""
+        return float(np.hypot(*self.size))
 
 
 @dataclass(slots=True)
@@ -64,15 +68,15 @@ class TrackCollector:
         self._block: _Block | None = None
         self._shift: list[Floats] = [np.zeros(4)]
         self._known: list[bool] = [True]
-        self._blocks: list[BlockCells] = []
-        self._grid = GRID
+        self._blocks: list[BlockSway] = []
+        self._size = (1, 1)
         self._diagonal = 1.0
 
     def add(self, frame: SeenFrame) -> None:
         small = frame.small
         if self._last is None:
             height, width = small.shape
-            self._grid = GRID if width >= height else (GRID[1], GRID[0])
+            self._size = (width, height)
             self._diagonal = float(np.hypot(width, height))
             self._start_block(small)
         elif not self._follow(self._last, small):
@@ -90,8 +94,7 @@ class TrackCollector:
             shift=np.array(self._shift),
             known=np.array(self._known, dtype=bool),
             blocks=self._blocks,
-            grid=self._grid,
-            diagonal_px=self._diagonal,
+            size=self._size,
         )
 
     def _lose(self) -> None:
@@ -137,10 +140,7 @@ class TrackCollector:
             else:
                 self._lose()
         if len(positions) >= BLOCK // 2:
-            rows, columns = self._grid
-            x, y = positions[0, :, 0], positions[0, :, 1]
-            cell = (y * rows / height).astype(np.int64) * columns + (x * columns / width).astype(np.int64)
-            self._blocks.append(BlockCells(cell, _sway(residual)))
+            self._blocks.append(BlockSway(len(self._shift) - len(positions), positions[0], _sway(residual)))
 
 
 def _camera(positions: Floats) -> tuple[list[Floats], Floats, list[bool]]:
@@ -157,7 +157,9 @@ def _camera(positions: Floats) -> tuple[list[Floats], Floats, list[bool]]:
             votes += np.asarray(inliers)[:, 0]
     steady = votes > 0.6 * (len(positions) - 1)
     enough = int(steady.sum()) >= _MIN_POINTS
-    chosen = steady if enough else np.ones(len(start), dtype=bool)
+    # Where the background itself sways, the points that agree longest still tell the camera best.
+    chosen = steady if enough else votes >= np.sort(votes)[-_MIN_POINTS]
+    enough = enough or float(votes[chosen].min()) > 0.25 * (len(positions) - 1)
     motion = [_least_squares(start[chosen], place[chosen]) for place in positions]
     residual = np.stack(
         [

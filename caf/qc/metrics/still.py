@@ -1,0 +1,102 @@
+"""Which parts of the picture are background: those that look the same whenever the camera is taken away."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.tracks import CameraPath
+
+__all__ = ["BackgroundMap", "StillCollector"]
+
+_MOST = 48
+_CELL_PX = 10
+_ALIKE, _ALWAYS_ALIKE = 0.85, 0.7
+
+Floats = NDArray[np.float64]
+
+
+class BackgroundMap:
+    """Background or not, for places of the small frame at a given time."""
+
+    def __init__(self, mask: NDArray[np.bool_], path: CameraPath, scale: float) -> None:
+        self._mask, self._path, self._scale = mask, path, scale
+
+    @property
+    def share(self) -> float:
+        """Of the first frame's picture that is background, 0..1."""
+        return float(self._mask.mean())
+
+    def holds(self, places: Floats, index: int) -> NDArray[np.bool_]:
+        """(N,) whether `places` (N, 2), pixels of the small frame `index`, show background."""
+        matrix = _to_frame(self._path, index, self._scale)
+        first = (places * self._scale - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        rows, columns = self._mask.shape
+        row = (first[:, 1] // _CELL_PX).astype(np.int64)
+        column = (first[:, 0] // _CELL_PX).astype(np.int64)
+        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        there = self._mask[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
+        return np.asarray(inside & there, dtype=bool)
+
+
+class StillCollector:
+    """Keeps 24 to 48 tiny frames, evenly spread over a clip of unknown length."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[int, NDArray[np.float32]]] = []
+        self._every = 1
+        self._scale = 1.0
+
+    def add(self, frame: SeenFrame) -> None:
+        if frame.index % self._every:
+            return
+        self._scale = frame.tiny.shape[1] / frame.small.shape[1]
+        self._held.append((frame.index, frame.tiny))
+        if len(self._held) > _MOST:
+            self._held = self._held[::2]
+            self._every *= 2
+
+    def result(self, path: CameraPath) -> BackgroundMap:
+        """Cells whose pattern, seen from the first frame's camera, correlates with its mean over the clip.
+
+        Correlation ignores brightness, and a few pixels of warp leave it high; a subject that moves does not.
+        """
+        if not self._held:
+            return BackgroundMap(np.zeros((1, 1), dtype=bool), path, self._scale)
+        height, width = self._held[0][1].shape
+        aligned = np.stack(
+            [
+                cv2.warpAffine(
+                    cv2.GaussianBlur(tiny, (0, 0), 1.0),
+                    _to_frame(path, index, self._scale),
+                    (width, height),
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                    borderMode=cv2.BORDER_REPLICATE,
+                )
+                for index, tiny in self._held
+            ]
+        )
+        rows, columns = height // _CELL_PX, width // _CELL_PX
+        cells = aligned[:, : rows * _CELL_PX, : columns * _CELL_PX].astype(np.float64)
+        cells = cells.reshape(-1, rows, _CELL_PX, columns, _CELL_PX).transpose(0, 1, 3, 2, 4)
+        cells = cells.reshape(len(aligned), rows, columns, -1)
+        cells -= cells.mean(axis=3, keepdims=True)
+        mean = np.median(cells, axis=0)
+        norm = np.linalg.norm(cells, axis=3) * np.linalg.norm(mean, axis=2)
+        alike = np.sum(cells * mean, axis=3) / np.maximum(norm, 1e-6)
+        mask = (np.median(alike, axis=0) >= _ALIKE) & (np.percentile(alike, 20, axis=0) >= _ALWAYS_ALIKE)
+        # A cell beside the subject holds corners of both.
+        clear = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
+        return BackgroundMap(clear, path, self._scale)
+
+
+def _to_frame(path: CameraPath, index: int, scale: float) -> Floats:
+    """(2, 3): from places in the first frame to the same things in frame `index`, in pixels of the tiny frame."""
+    x, y, turn, zoom = path.shift[index] * (path.diagonal_px / 1000)
+    half_way = path.diagonal_px / 4
+    angle, grow = turn / half_way, 1 + zoom / half_way
+    cosine, sine = grow * np.cos(angle), grow * np.sin(angle)
+    centre = np.array([path.size[0] / 2, path.size[1] / 2]) * scale
+    turned = np.array([[cosine, -sine], [sine, cosine]])
+    shift = centre - turned @ centre + np.array([x, y]) * scale
+    return np.hstack([turned, shift[:, None]])
