@@ -77,7 +77,9 @@ def evaluate(
                 score=score,
                 threshold=threshold,
                 failure_action=gate.failure_action,
-                failure_class=_class_of(policy, gate.metric) if status in ("SOFT_FAIL", "HARD_FAIL") else None,
+                failure_class=_class_of(policy, gate.metric)
+                if status in ("SOFT_FAIL", "HARD_FAIL")
+                else None,
                 target_stage=gate.target_stage,
                 reason=_reason(said, reasons.get(gate.metric)),
             )
