@@ -123,7 +123,7 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
         why = f"{_told(failed)} All {len(job.attempts)} attempts that the policy allows are used."
         return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
     current = job.attempt.parameters
-    for chosen in (_for_every_class(failed, options), *([option] for option in options)):
+    for chosen in (_for_every_class(job, failed, options), *([option] for option in options)):
         added: Parameters = {}
         for place, preset in chosen:
             added = merge(added, placed(job, place, preset))
@@ -149,18 +149,19 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
 
 
 def _for_every_class(
-    failed: list[GateResult], options: list[tuple[Stage, Preset]]
+    job: Job, failed: list[GateResult], options: list[tuple[Stage, Preset]]
 ) -> list[tuple[Stage, Preset]]:
-    """The presets of all failed classes at once; a class without one takes the first other of its stage."""
+    """The presets of all failed classes at once; a class without one takes its stage's first in the policy."""
     named = {name for gate in failed if (name := gate.failure_class)}
     chosen = [option for option in options if option[1].class_id in named]
     covered = {preset.class_id for _, preset in chosen}
+    order = job.spec.policy.workflow_presets.class_to_preset
     for gate in failed:
-        if gate.failure_class in covered:
-            continue
-        place = stage_of(gate.target_stage)
-        others = [option for option in options if option[0] == place and option not in chosen]
-        chosen += others[:1]
+        if gate.failure_class not in covered:
+            beside = [option for option in options if option[0] == stage_of(gate.target_stage)]
+            first = min(beside, key=lambda option: order.index(option[1]), default=None)
+            if first is not None and first not in chosen:
+                chosen.append(first)
     return chosen
 
 

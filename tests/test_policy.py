@@ -133,6 +133,11 @@ def test_a_class_without_a_preset_borrows_one_beside_another_class_s_own() -> No
     assert told.decision.parameter_adjustments == {"pose_weight": 0.95, "temporal_smoothing": 0.85}
 
 
+def test_a_class_without_a_preset_is_content_with_what_its_stage_gets_anyway() -> None:
+    told = verdict(submitted(), "motion", background_stability=0.3, temporal_stability=0.2)
+    assert told.decision.parameter_adjustments == {"pose_weight": 0.95}
+
+
 def test_a_missed_required_costume_goes_to_a_person_as_an_identity_conflict() -> None:
     told = verdict(submitted(costume_required=True), "frame", costume_fidelity=0.4)
     assert action_of(told) == "ESCALATE_USER"
