@@ -79,7 +79,7 @@ ALWAYS_ALLOWED: Final = frozenset({"caf"})
 
 IMPURE_MODULES: Final = frozenset(
     {
-        "aiosqlite", "anyio", "asyncio", "fcntl", "glob", "io", "logging", "multiprocessing", "os", "pathlib",
+        "anyio", "asyncio", "fcntl", "glob", "io", "logging", "multiprocessing", "os", "pathlib",
         "random", "secrets", "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile",
         "threading", "time", "urllib", "warnings",
     }
@@ -89,7 +89,7 @@ IMPURE_NAMES: Final = frozenset({"datetime.now", "datetime.utcnow", "datetime.to
 }
 IMPURE_CALLS: Final = frozenset({"open", "input", "print", "__import__", "eval", "exec"})
 HEAVY: Final = frozenset({"av", "cv2", "mediapipe", "numpy", "skimage", "click", "rich"})
-EVENTSTORE_MAY: Final = frozenset({"aiosqlite", "anyio", "eventstore", "msgspec"})
+EVENTSTORE_MAY: Final = frozenset({"anyio", "eventstore", "msgspec"})
 
 MAX_LINES: Final = 400
 MAX_FUNCTION_LINES: Final = 70
