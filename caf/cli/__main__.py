@@ -1,14 +1,17 @@
 """`caf`: the group of verbs; each verb's module is loaded when it is used, so that help is instant."""
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from caf import __version__
-from caf.errors import CafError
+from caf.errors import CafError, TryAgainError
 
 __all__ = ["VERBS", "LazyGroup", "cli", "main"]
 
@@ -32,6 +35,9 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("caf.cli.care:verify", "Prove log, artifacts and read models against each other."),
 }
 """Verb to where it is and what it does, in the order of the help."""
+
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class LazyGroup(click.Group):
@@ -73,10 +79,12 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; exits with the code that README lists. Bad input never shows a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
     try:
         code = cli.main(args=given, prog_name="caf", standalone_mode=False)
     except click.ClickException as fault:
-        fault.show()
+        with contextlib.suppress(OSError):  # the exit code tells where that cannot be heard
+            fault.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("caf: interrupted; what was recorded is kept. Go on with: caf resume JOB", err=True)
@@ -87,10 +95,40 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as fault:
+        told = _of_the_machine(fault)
+        _tell(told, as_json=False)
+        sys.exit(told.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _open_closed_streams() -> None:
+    """Put /dev/null where a stream was closed (`>&-`): the log would be opened in its place, and written to."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _of_the_machine(fault: OSError) -> CafError:
+    """An error of the disk or the terminal that nobody below could say more about."""
+    what = f"{fault.filename} cannot be read or written" if fault.filename else "The output cannot be written"
+    return (TryAgainError if fault.errno in NO_ROOM else CafError)(
+        f"{what}: {fault.strerror or fault}.",
+        remedy="See to the disk and its permissions, and to where the output goes; then try again.",
+        kind="io_failed",
+    )
+
+
 def _tell(fault: CafError, *, as_json: bool) -> None:
+    """Say it; the exit code tells where that cannot be heard."""
+    with contextlib.suppress(OSError):
+        _say(fault, as_json=as_json)
+
+
+def _say(fault: CafError, *, as_json: bool) -> None:
     if as_json:
         import orjson
 

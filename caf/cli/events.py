@@ -1,9 +1,12 @@
 """`caf events` and `caf replay`: the log as it is, and a job as of any point in it."""
 
+import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import anyio
 import click
 import msgspec
 import orjson
@@ -18,9 +21,12 @@ from caf.errors import RefusedError
 from caf.events.codec import UnreadableEvent, decode
 from caf.job import Job
 from caf.log import job_of, stream_of
-from eventstore import RecordedEvent
+from eventstore import EventStoreError, RecordedEvent
 
 __all__ = ["events", "replay"]
+
+LOOK_S: Final = 0.25
+"""How often to look whether stdout still has a reader: no call waits for an event and for that alike."""
 
 
 @click.command(short_help="Print recorded events, or follow them live.")
@@ -46,8 +52,7 @@ def events(
         async with open_for_reading(workspace, configured(workspace)) as app:
             await _check(app, job_id)
             if follow:
-                async for recorded in app.store.subscribe(after_position=after):
-                    show(recorded)
+                await _follow(app, after, show)
             elif job_id is not None:
                 async for recorded in app.store.read(stream_of(job_id)):
                     if recorded.position > after:
@@ -57,6 +62,30 @@ def events(
                     show(recorded)
 
     run_async(work)
+
+
+async def _follow(app: App, after: int, show: Callable[[RecordedEvent], None]) -> None:
+    """Show what comes until nobody reads any more. Raises `BrokenPipeError` then."""
+    fault: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_until_unread, group.cancel_scope)
+        try:
+            async for recorded in app.store.subscribe(after_position=after):
+                show(recorded)
+        except (EventStoreError, OSError) as error:  # told as itself, not as a group of one
+            fault = error
+        group.cancel_scope.cancel()
+    raise fault or BrokenPipeError
+
+
+async def _until_unread(scope: anyio.CancelScope) -> None:
+    """Cancel when the pipe that stdout is has lost its reader: without this, only the next event would tell."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), select.POLLOUT)
+    gone = select.POLLERR | select.POLLHUP | select.POLLNVAL
+    while not any(seen & gone for _, seen in watched.poll(0)):  # noqa: ASYNC110 - no task could set an event
+        await anyio.sleep(LOOK_S)
+    scope.cancel()
 
 
 async def _check(app: App, job_id: str | None) -> None:

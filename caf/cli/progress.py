@@ -25,6 +25,7 @@ class View:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._doing = ""
+        self._heard = True
 
     def __enter__(self) -> Self:
         if not self.quiet and sys.stderr.isatty():
@@ -80,7 +81,7 @@ class View:
         name = type(entry.event).__name__
         line = f"{name:<21}{tell(entry.event)}"
         if self._progress is None:
-            click.echo(line, err=True)
+            self._echo(line)
             return
         style = {"StageFailed": "red", "QCFailed": "yellow", "Escalated": "red", "QCPassed": "green"}.get(
             name
@@ -93,9 +94,17 @@ class View:
     def say(self, line: str) -> None:
         """A line of talk, e.g. a warning."""
         if self._progress is None:
-            click.echo(line, err=True)
+            self._echo(line)
         else:
             self._progress.console.print(line, markup=False)
+
+    def _echo(self, line: str) -> None:
+        """Talk; work does not stop because nobody listens (`2>&1 | head`)."""
+        if self._heard:
+            try:
+                click.echo(line, err=True)
+            except OSError:
+                self._heard = False
 
 
 def _rate(doing: str, speed: float) -> str:

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anyio
 import pytest
 
 from tests.clips import make_clip
+from tests.docs import small_log
 
 TIMEOUT_S = 240
 
@@ -36,12 +39,12 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def caf(workspace: Path) -> Caf:
-    """`caf("jobs", "--json")` in the test's workspace."""
+    """`caf("jobs", "--json")` in the test's workspace; more environment by name: `caf("run", CAF_STALL_S="1")`."""
 
-    def call(*arguments: str | Path) -> Ran:
+    def call(*arguments: str | Path, **environment: str) -> Ran:
         done = subprocess.run(
             [sys.executable, "-m", "caf.cli", *map(str, arguments)],
-            env={**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1"},
+            env={**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment},
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -50,6 +53,20 @@ def caf(workspace: Path) -> Caf:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def five_jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with five short jobs, recorded by the real actors; copied for each test that asks."""
+    root = tmp_path_factory.mktemp("five") / "workspace"
+    anyio.run(small_log.make, root)
+    return root
+
+
+@pytest.fixture
+def log_of_five(five_jobs: Path, workspace: Path) -> Path:
+    """The test's workspace, with five short jobs in its log."""
+    return shutil.copytree(five_jobs, workspace)
 
 
 @pytest.fixture(scope="session")
