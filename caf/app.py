@@ -1,6 +1,7 @@
 """One workspace, opened: commands append events, read verbs ask the rows. Nothing here decides."""
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from caf.events import Event
 from caf.job import Job
 from caf.log import fold, load, new_events, stream_of
 from caf.ports import Clock, Ids
-from caf.projections.follower import ReadModels
+from caf.projections.follower import ReadModels, is_damage
 from caf.workspace import Workspace
 from eventstore import (
     EventStore,
@@ -53,9 +54,25 @@ class App:
         self.artifacts = ArtifactStore(workspace.artifacts)
 
     async def rows(self, sql: str, values: Sequence[str | int | float | None] = ()) -> list[dict[str, Any]]:
-        """A query on the read models, in step with the log."""
+        """A query of our own on the read models, in step with the log."""
         await self.models.catch_up(self.store)
-        return await self.models.rows(sql, values)
+        try:
+            return await self.models.rows(sql, values)
+        except sqlite3.DatabaseError:
+            # The query is right and the tables are: what is wrong is what lies in the file.
+            await self.models.renew(self.store)
+            return await self.models.rows(sql, values)
+
+    async def select(self, sql: str) -> list[dict[str, Any]]:
+        """A person's query on the read models, in step with the log. Raises `sqlite3.Error` for a wrong one."""
+        await self.models.catch_up(self.store)
+        try:
+            return await self.models.select(sql)
+        except sqlite3.DatabaseError as fault:
+            if not is_damage(fault):
+                raise
+            await self.models.renew(self.store)
+            return await self.models.select(sql)
 
     async def job(self, job_id: str, *, at_version: int | None = None) -> Job:
         """A job's state from the log alone. Raises `RefusedError` when it is unknown."""

@@ -1,5 +1,6 @@
 """Proves a workspace: log against its chain, artifacts against their digests, rows against a rebuild."""
 
+import sqlite3
 from typing import Any
 
 import anyio.to_thread
@@ -44,7 +45,12 @@ async def _compare(app: App) -> list[str]:
     fresh = ReadModels(None)
     try:
         await fresh.catch_up(app.store)
-        live, again = await app.models.dump(), await fresh.dump()
+        try:
+            live = await app.models.dump()
+        except sqlite3.DatabaseError:  # damaged below what catching up looks at: mended as by any read verb
+            await app.models.renew(app.store)
+            live = await app.models.dump()
+        again = await fresh.dump()
     finally:
         fresh.close()
     return [

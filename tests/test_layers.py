@@ -54,6 +54,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.clock": 5,
     "caf.log": 5,
     "caf.projections.follower": 5,
+    "caf.projections.tables": 5,
     "caf.worker": 5,
     "caf.workspace": 5,
     # 6: composition and what a person can ask for

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, print_json, run_async
+from caf.errors import InputError
 
 __all__ = ["rebuild", "verify"]
 
@@ -19,7 +20,14 @@ def rebuild(workspace: Path, as_json: bool) -> None:
 
     async def work() -> int:
         async with open_app(workspace, configured(workspace)) as app:
-            return await app.models.rebuild(app.store)
+            position = await app.models.rebuild(app.store)
+            if app.models.path is None:
+                raise InputError(
+                    f"{app.workspace.projections} cannot be written; the read models are made anew for each verb.",
+                    remedy="Move what stands in its place away, or mend its permissions: caf rebuild",
+                    kind="workspace_read_only",
+                )
+            return position
 
     position = run_async(work)
     if as_json:

@@ -142,8 +142,7 @@ def sql(query: str, workspace: Path, as_json: bool) -> None:
 
     async def work() -> list[dict[str, Any]]:
         async with open_for_reading(workspace, configured(workspace)) as app:
-            await app.models.catch_up(app.store)
-            return await app.models.select(query)
+            return await app.select(query)
 
     try:
         rows = run_async(work)

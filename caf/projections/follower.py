@@ -1,5 +1,6 @@
 """Keeps the projections' rows in one SQLite file in step with the log; the rows are disposable."""
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,27 +12,22 @@ import anyio.to_thread
 from caf.events.codec import UnreadableEvent, decode
 from caf.log import CATEGORY, seen
 from caf.projections import ALL, SqlValue
+from caf.projections.tables import are_ours, dump, make
 from eventstore import EventStore, RecordedEvent
 
-__all__ = ["ReadModels"]
+__all__ = ["ReadModels", "is_damage"]
 
 BATCH: Final = 500
-META: Final = """
-CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL);
-CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);
-INSERT INTO progress VALUES (1, 0);
-CREATE TABLE unreadable (
-  position INTEGER PRIMARY KEY,
-  stream   TEXT NOT NULL,
-  version  INTEGER NOT NULL,
-  type     TEXT NOT NULL,
-  why      TEXT NOT NULL
-);
-"""
+HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
+"""Primary codes of what SQLite says where a new file would help no more than the one that is there."""
 
 
 class ReadModels:
-    """The rows of all projections. `path` None keeps them in memory, for a workspace that is read-only."""
+    """The rows of all projections. `path` None keeps them in memory, for a workspace that is read-only.
+
+    Rows are disposable: a file that is damaged, or was folded from another log, is made again, and where
+    none can be written they are kept in memory.
+    """
 
     def __init__(self, path: Path | None, *, batch: int = BATCH) -> None:
         self.path = path
@@ -40,7 +36,23 @@ class ReadModels:
 
     async def catch_up(self, store: EventStore) -> int:
         """Fold what the log has beyond the rows; the position reached. Several processes may do so at once."""
-        position = await anyio.to_thread.run_sync(self._prepare)
+        for _ in ("the file as it is", "a new file"):
+            try:
+                return await self._catch_up(store)
+            except sqlite3.DatabaseError as fault:
+                if self.path is None:
+                    raise
+                if _code(fault) in HELD:
+                    break
+                await anyio.to_thread.run_sync(self._discard)
+        self.path = None
+        return await self._catch_up(store)
+
+    async def _catch_up(self, store: EventStore) -> int:
+        position, digest = await anyio.to_thread.run_sync(self._prepare)
+        if position and await _digest_at(store, position) != digest:
+            await anyio.to_thread.run_sync(self._drop)
+            position = 0
         while True:
             batch = [
                 recorded
@@ -52,9 +64,17 @@ class ReadModels:
                 return position
             position = await anyio.to_thread.run_sync(self._fold, position, batch)
 
+    async def renew(self, store: EventStore) -> int:
+        """Make the rows again in a new file, where the old one turned out to be damaged; the position reached."""
+        await anyio.to_thread.run_sync(self._discard)
+        return await self.catch_up(store)
+
     async def rebuild(self, store: EventStore) -> int:
         """Drop all rows and fold the whole log again; the position reached."""
-        await anyio.to_thread.run_sync(self._drop)
+        try:
+            await anyio.to_thread.run_sync(self._drop)
+        except sqlite3.DatabaseError:
+            await anyio.to_thread.run_sync(self._discard)
         return await self.catch_up(store)
 
     async def rows(self, sql: str, values: Sequence[SqlValue] = ()) -> list[dict[str, Any]]:
@@ -81,24 +101,37 @@ class ReadModels:
                 self._memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             return self._memory
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
-        connection.execute("PRAGMA journal_mode = WAL")
-        # Rows can be rebuilt from the log, so they need not survive a power cut.
-        connection.execute("PRAGMA synchronous = OFF")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # Rows can be rebuilt from the log, so they need not survive a power cut.
+            connection.execute("PRAGMA synchronous = OFF")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _release(self, connection: sqlite3.Connection) -> None:
         if connection is not self._memory:
             connection.close()
 
-    def _prepare(self) -> int:
+    def _discard(self) -> None:
+        """Remove the file; whoever has it open goes on with the old one."""
+        if self.path is None:
+            return
+        for end in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                self.path.with_name(self.path.name + end).unlink()
+
+    def _prepare(self) -> tuple[int, str]:
+        """The position that was folded last and the log's digest there, in tables that are surely ours."""
         connection = self._connect()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if _shape(connection) != {item.name: item.version for item in ALL}:
-                _make(connection)
-            position: int = connection.execute("SELECT position FROM progress").fetchone()[0]
+            if not are_ours(connection):
+                make(connection)
+            position, digest = connection.execute("SELECT position, digest FROM progress").fetchone()
             connection.execute("COMMIT")
-            return position
+            return position, digest
         finally:
             self._release(connection)
 
@@ -110,14 +143,14 @@ class ReadModels:
         connection = self._connect()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            reached: int = connection.execute("SELECT position FROM progress").fetchone()[0]
+            reached, digest = connection.execute("SELECT position, digest FROM progress").fetchone()
             for recorded in batch if reached >= after else ():
                 if recorded.position > reached:
                     _fold_one(connection, recorded)
-                    reached = recorded.position
-            connection.execute("UPDATE progress SET position = ?", (reached,))
+                    reached, digest = recorded.position, recorded.digest.hex()
+            connection.execute("UPDATE progress SET position = ?, digest = ?", (reached, digest))
             connection.execute("COMMIT")
-            return reached
+            return int(reached)
         finally:
             self._release(connection)
 
@@ -125,7 +158,7 @@ class ReadModels:
         connection = self._connect()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            _make(connection)
+            make(connection)
             connection.execute("COMMIT")
         finally:
             self._release(connection)
@@ -153,12 +186,25 @@ class ReadModels:
     def _dump(self) -> dict[str, list[tuple[Any, ...]]]:
         connection = self._connect()
         try:
-            return {
-                table: sorted(connection.execute(f'SELECT * FROM "{table}"').fetchall(), key=repr)  # noqa: S608
-                for table in _tables(connection)
-            }
+            return dump(connection)
         finally:
             self._release(connection)
+
+
+def is_damage(fault: sqlite3.Error) -> bool:
+    """True when the file is to blame, and not the query."""
+    return _code(fault) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(fault: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 where Python's own layer complained."""
+    return getattr(fault, "sqlite_errorcode", 0) & 0xFF
+
+
+async def _digest_at(store: EventStore, position: int) -> str | None:
+    """The chain of digests at a position; None when the log is shorter."""
+    found = [recorded async for recorded in store.read_all(after_position=position - 1, limit=1)]
+    return found[0].digest.hex() if found else None
 
 
 def _fold_one(connection: sqlite3.Connection, recorded: RecordedEvent) -> None:
@@ -175,40 +221,3 @@ def _fold_one(connection: sqlite3.Connection, recorded: RecordedEvent) -> None:
     for projection in ALL:
         for sql, values in projection.apply(event, place):
             connection.execute(sql, values)
-
-
-def _tables(connection: sqlite3.Connection) -> list[str]:
-    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-    return [name for (name,) in found if not name.startswith("sqlite_")]
-
-
-def _shape(connection: sqlite3.Connection) -> dict[str, int] | None:
-    if "projections" not in _tables(connection):
-        return None
-    return dict(connection.execute("SELECT name, version FROM projections").fetchall())
-
-
-def _make(connection: sqlite3.Connection) -> None:
-    """Empty tables of the current shape, in the transaction that is open."""
-    for kind in ("view", "table"):
-        names = connection.execute("SELECT name FROM sqlite_master WHERE type = ?", (kind,)).fetchall()
-        for (name,) in names:
-            if not name.startswith("sqlite_"):
-                connection.execute(f'DROP {kind} "{name}"')
-    for script in (META, *(projection.schema for projection in ALL)):
-        for statement in _statements(script):
-            connection.execute(statement)
-    connection.executemany(
-        "INSERT INTO projections VALUES (?, ?)", [(item.name, item.version) for item in ALL]
-    )
-
-
-def _statements(script: str) -> list[str]:
-    """A script's statements one by one: executescript would end the transaction."""
-    found, current = [], ""
-    for line in script.splitlines():
-        current += line + "\n"
-        if sqlite3.complete_statement(current):
-            found.append(current)
-            current = ""
-    return found
