@@ -5,10 +5,10 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from caf import commands
-from caf.artifacts import ArtifactStore
+from caf.artifacts import ArtifactStore, disk_errors
 from caf.clock import RandomIds, SystemClock
 from caf.config import Config
 from caf.errors import CafError, InputError, RefusedError, TryAgainError
@@ -23,13 +23,21 @@ from eventstore import (
     EventStoreError,
     SqliteStore,
     StoreBusy,
+    StoreCorrupt,
     StoreFull,
+    StoreIncompatible,
     StoreNotFound,
     StoreReadOnly,
     VersionConflict,
 )
 
 __all__ = ["App", "open_app", "open_for_reading"]
+
+_ALSO: Final = {
+    "log_incompatible": " caf's log is .caf/log.db of the workspace, which --workspace DIR names.",
+    "log_damaged": " How to do that: docs/operations.md. Nothing was changed.",
+}
+"""What caf adds to the store's own remedy."""
 
 
 class App:
@@ -112,6 +120,7 @@ async def open_app(root: Path, config: Config) -> AsyncIterator[App]:
     """A workspace opened for work; made if it is not there. Raises `CafError`."""
     workspace = Workspace(root)
     workspace.prepare()
+    workspace.check_log()
     with told_as_caf_errors():
         models = ReadModels(workspace.projections)
         async with SqliteStore.open(workspace.log) as store, _app(workspace, store, config, models) as app:
@@ -123,12 +132,15 @@ async def open_for_reading(root: Path, config: Config) -> AsyncIterator[App]:
     """A workspace opened for read verbs; needs the log's file alone. Raises `CafError`."""
     workspace = Workspace(root)
     with told_as_caf_errors():
-        if not workspace.log.exists():
+        with disk_errors(workspace.own):
+            found = workspace.log.exists()
+        if not found:
             raise RefusedError(
                 f"There is no log in the workspace {workspace.root}.",
                 remedy="Name the workspace with --workspace DIR, or start with: caf run CLIP",
                 kind="no_workspace",
             )
+        workspace.check_log()
         # Rows beside a log that cannot be written to are kept in memory.
         models = ReadModels(workspace.projections if os.access(workspace.own, os.W_OK) else None)
         async with (
@@ -166,6 +178,8 @@ def told_as_caf_errors() -> Iterator[None]:
             StoreBusy: (TryAgainError, "log_busy"),
             StoreReadOnly: (InputError, "workspace_read_only"),
             StoreNotFound: (RefusedError, "no_workspace"),
+            StoreIncompatible: (InputError, "log_incompatible"),
+            StoreCorrupt: (CafError, "log_damaged"),
         }
         kind, name = kinds.get(type(fault), (CafError, "log_failed"))
-        raise kind(fault.message, remedy=fault.remedy, kind=name) from fault
+        raise kind(fault.message, remedy=f"{fault.remedy}{_ALSO.get(name, '')}", kind=name) from fault

@@ -136,7 +136,7 @@ def disk_errors(place: Path) -> Iterator[None]:
             ) from fault
         if fault.errno in NOT_WRITABLE:
             raise InputError(
-                f"{place} cannot be written: {fault.strerror}.",
+                f"{place} cannot be read or written: {fault.strerror}.",
                 remedy="Choose a workspace you may write to with --workspace DIR, or mend its permissions.",
                 kind="workspace_read_only",
             ) from fault

@@ -34,6 +34,17 @@ class Workspace:
             for name in ("jobs", "inbox", "output", "logs", "dist_artifacts"):
                 (self.sandbox / name).mkdir(parents=True, exist_ok=True)
 
+    def check_log(self) -> None:
+        """Raises `InputError` for a log that was emptied: a new one would hide that the old one is lost."""
+        with disk_errors(self.log):
+            emptied = self.log.is_file() and not self.log.stat().st_size
+            if emptied and self.artifacts.is_dir() and any(self.artifacts.iterdir()):
+                raise InputError(
+                    f"The log {self.log} is empty, though the workspace has artifacts: what it held is lost.",
+                    remedy="Put it back from a backup (docs/operations.md), or remove it to begin a new log.",
+                    kind="log_emptied",
+                )
+
     @contextmanager
     def working_on(self, job_id: str) -> Iterator[None]:
         """Hold a job for this process, as long as it lives. Raises `TryAgainError` when another does."""

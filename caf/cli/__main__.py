@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from caf import __version__
-from caf.errors import CafError, TryAgainError
+from caf.errors import CafError, InputError, TryAgainError
 
 __all__ = ["VERBS", "LazyGroup", "cli", "main"]
 
@@ -38,6 +38,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
 
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class LazyGroup(click.Group):
@@ -115,7 +116,8 @@ def _open_closed_streams() -> None:
 def _of_the_machine(fault: OSError) -> CafError:
     """An error of the disk or the terminal that nobody below could say more about."""
     what = f"{fault.filename} cannot be read or written" if fault.filename else "The output cannot be written"
-    return (TryAgainError if fault.errno in NO_ROOM else CafError)(
+    kind = InputError if fault.errno in NOT_ALLOWED else TryAgainError if fault.errno in NO_ROOM else CafError
+    return kind(
         f"{what}: {fault.strerror or fault}.",
         remedy="See to the disk and its permissions, and to where the output goes; then try again.",
         kind="io_failed",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import click
@@ -18,6 +18,7 @@ from caf.events import Parameters
 from caf.job import Job
 
 __all__ = [
+    "FILE",
     "JSON",
     "WORKSPACE",
     "configured",
@@ -32,10 +33,12 @@ __all__ = [
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
+FILE: Final = click.Path(path_type=Path, readable=False)
+"""A path that is judged where it is read, so that what is wrong with it is told by what it is for."""
 WORKSPACE = click.option(
     "--workspace",
     "-w",
-    type=click.Path(path_type=Path),
+    type=FILE,
     envvar="CAF_WORKSPACE",
     default=Path(),
     metavar="DIR",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from caf.cli.common import (
+    FILE,
     JSON,
     WORKSPACE,
     configured,
@@ -19,8 +20,6 @@ from caf.cli.common import (
 from caf.events import STAGES, Event
 
 __all__ = ["answer", "cancel", "inbox"]
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Answer a job's escalation: proceed, retry or abort.")

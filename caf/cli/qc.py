@@ -5,12 +5,10 @@ from typing import Any
 
 import click
 
-from caf.cli.common import JSON, WORKSPACE, configured, print_json, print_table, run_async
+from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table, run_async
 from caf.errors import DocumentError
 
 __all__ = ["qc"]
-
-FILE = click.Path(path_type=Path)
 
 
 @click.group(short_help="Judge given scores by a policy; measure a clip.")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from caf.cli.common import (
+    FILE,
     JSON,
     WORKSPACE,
     configured,
@@ -18,8 +19,6 @@ from caf.cli.progress import View
 from caf.job import Job
 
 __all__ = ["resume", "run", "summary"]
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Take a clip, an image or a job through all stages and gates.")

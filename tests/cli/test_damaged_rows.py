@@ -97,7 +97,7 @@ def test_rows_of_another_log_are_never_shown(caf: Caf, log_of_five: Path, tmp_pa
         file.unlink()
     shutil.copy(tmp_path / "other" / ".caf" / "log.db", log_of_five / ".caf" / "log.db")
     assert [row["job_id"] for row in caf("jobs", "--json").json()] == ["other-job"]
-    assert caf("verify").code == 0
+    assert "read model" not in caf("verify").out  # the artifacts are missing, the rows are right
 
 
 def test_rows_that_are_ahead_of_a_log_from_a_backup_are_made_again(
