@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,22 @@ __all__ = ["Config", "load_config"]
 FILE: Final = "caf.toml"
 
 
-class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+LEAST_MEMORY_MB: Final = 1024
+"""Below this the libraries of a worker cannot even be loaded."""
+
+RANGES: Final[dict[str, tuple[Callable[[float], bool], str]]] = {
+    "pose_coverage_threshold": (lambda value: 0 <= value <= 1, "a number from 0 to 1"),
+    "stall_s": (lambda value: value > 0, "a number of seconds above 0"),
+    "deadline_s": (lambda value: value > 0, "a number of seconds above 0"),
+    "memory_mb": (
+        lambda value: value == 0 or LEAST_MEMORY_MB <= value < 2**40,
+        f"0, or a whole number of MiB from {LEAST_MEMORY_MB}",
+    ),
+}
+"""What a setting may be beyond its type, and how that is said; nothing here is true of NaN."""
+
+
+class Config(Struct, frozen=True, kw_only=True):
     """Every setting with its default."""
 
     model_path: str | None = None
@@ -50,17 +65,30 @@ def load_config(root: Path, environ: Mapping[str, str] = os.environ) -> Config:
         pass
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as fault:
         raise DocumentError(f"{file} cannot be read: {fault}.", remedy="Correct or remove it.") from fault
-    _convert(fields, str(file))
+    fields = _checked(fields, lambda name: f"{file}: {name}")
     names = {f"CAF_{name.upper()}": name for name in Config.__struct_fields__}
     given = {names[key]: value for key, value in environ.items() if key in names and value}
-    for name, value in given.items():
-        _convert({name: value}, f"CAF_{name.upper()}")
-    return _convert({**fields, **given}, str(file))
+    return Config(**{**fields, **_checked(given, lambda name: f"CAF_{name.upper()}")})
 
 
-def _convert(fields: dict[str, Any], where: str) -> Config:
-    try:
-        return msgspec.convert(fields, Config, strict=False)
-    except msgspec.ValidationError as fault:
-        allowed = ", ".join(Config.__struct_fields__)
-        raise DocumentError(f"{where}: {fault}.", remedy=f"The settings are: {allowed}.") from fault
+def _checked(fields: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
+    """The settings in their types and ranges. `where` names the place of one in a sentence."""
+    types = {field.name: field.type for field in msgspec.structs.fields(Config)}
+    checked = {}
+    for name, value in fields.items():
+        if name not in types:
+            raise DocumentError(
+                f"{where(name)} is no setting of caf.", remedy=f"The settings are: {', '.join(types)}."
+            )
+        try:
+            checked[name] = msgspec.convert(value, types[name], strict=False)
+        except msgspec.ValidationError as fault:
+            raise _not_allowed(name, value, where(name)) from fault
+        if name in RANGES and not RANGES[name][0](checked[name]):
+            raise _not_allowed(name, value, where(name))
+    return checked
+
+
+def _not_allowed(name: str, value: object, where: str) -> DocumentError:
+    words = RANGES[name][1] if name in RANGES else "a text"
+    return DocumentError(f"{where} is {value!r}; allowed is {words}.", remedy="Correct it, or leave it out.")

@@ -12,7 +12,7 @@ from caf.actors.perform import Edge
 from caf.actors.stages import Caller, Computed, Limits, Stages
 from caf.app import App
 from caf.engines.embedded import EmbeddedEngine
-from caf.errors import RefusedError
+from caf.errors import CafError, RefusedError
 from caf.events import Artifact, JobId
 from caf.job import Job
 from caf.log import Entry, fold, new_events, stream_of
@@ -89,7 +89,11 @@ class Runner:
                 clock=self.app.clock,
                 progress=self.ticker,
             )
-            return await run_job(self.app.store, job_id, edge.perform, seen=seen)
+            try:
+                return await run_job(self.app.store, job_id, edge.perform, seen=seen)
+            except CafError as fault:
+                fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}")
+                raise
 
     def _ticks(self, job_id: str) -> Callable[[int, int | None], None]:
         return lambda done, total: self.ticker(job_id, "input", done, total)
@@ -141,6 +145,12 @@ async def open_runner(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Run
     memory = app.config.memory_mb * 2**20 or None
     async with Worker(memory_bytes=memory) as worker:
         yield Runner(app, worker, ticker)
+
+
+def _and_then(remedy: str, way_on: str) -> str:
+    """What to do, ending in how the job goes on: what stopped the run was this machine, not the job."""
+    told = remedy.replace("caf resume JOB", way_on)
+    return told if way_on in told else f"{told} Then go on with: {way_on}".strip()
 
 
 def _known(job_id: str) -> RefusedError:

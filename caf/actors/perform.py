@@ -28,7 +28,7 @@ from caf.qc.gates import evaluate
 
 __all__ = ["Edge"]
 
-HALTING = frozenset({"model_unavailable", "system_library_missing", "workspace_read_only"})
+HALTING = frozenset({"bad_setting", "model_unavailable", "system_library_missing", "workspace_read_only"})
 """Kinds of failure that are about this machine and not about the job: the run stops and can be resumed."""
 
 ALSO_MEASURED = {"frame": ("sharpness", "feline_presence", "human_presence")}

@@ -1,6 +1,7 @@
 """`caf answer`, `caf cancel`, `caf inbox`: what people say, and what they are asked."""
 
 import getpass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ from caf.cli.common import (
 )
 from caf.events import STAGES, Event
 
-__all__ = ["answer", "cancel", "inbox"]
+__all__ = ["answer", "cancel", "inbox", "who"]
+
+
+def who() -> str:
+    """The name of who types this, for the record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as containers have
+        return f"uid {os.getuid()}"
 
 
 @click.command(short_help="Answer a job's escalation: proceed, retry or abort.")
@@ -54,7 +63,7 @@ def answer(
 
     answered = {
         "action": action,
-        "by": getpass.getuser(),
+        "by": who(),
         "parameters": parse_parameters(settings),
         "source": str(source.absolute()) if source else None,
         "reference": str(reference.absolute()) if reference else None,
@@ -82,7 +91,7 @@ def cancel(job_id: str, reason: str, workspace: Path, as_json: bool) -> None:
 
     async def work() -> list[Event]:
         async with open_app(workspace, configured(workspace)) as app:
-            return await app.cancel(job_id, by=getpass.getuser(), reason=reason)
+            return await app.cancel(job_id, by=who(), reason=reason)
 
     events = run_async(work)
     if as_json:

