@@ -25,17 +25,11 @@ class ArtifactStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._proved: dict[str, tuple[int, int, int]] = {}
 
     def path(self, sha256: str) -> Path:
         """Where the content with this digest is, or would be."""
         return self.root / sha256[:2] / sha256[2:]
-
-    def holds(self, artifact: Artifact) -> bool:
-        """True when the file is there with the right size; `verify` reads the bytes as well."""
-        try:
-            return self.path(artifact.sha256).stat().st_size == artifact.bytes
-        except OSError:
-            return False
 
     def verify(self, artifact: Artifact) -> str | None:
         """None when the content has its digest, else what is wrong with it."""
@@ -47,6 +41,20 @@ class ArtifactStore:
         except OSError as fault:
             return f"{path} cannot be read: {fault.strerror}"
         return None if found == artifact.sha256 else f"{path} has the digest {found}"
+
+    def check(self, artifact: Artifact) -> str | None:
+        """As `verify`, but a file that was proved by this store is read again only once it has changed."""
+        path = self.path(artifact.sha256)
+        try:
+            state = _state(path)
+        except OSError:
+            return self.verify(artifact)
+        if self._proved.get(artifact.sha256) == state:
+            return None
+        problem = self.verify(artifact)
+        if problem is None:
+            self._proved[artifact.sha256] = state
+        return problem
 
     def adopt(self, path: Path, role: str) -> Artifact:
         """Move a finished file in; its name keeps only the extension. Raises `TryAgainError`, `InputError`."""
@@ -70,11 +78,20 @@ class ArtifactStore:
             return self.adopt(copy, role)
 
     def export(self, sha256: str, to: Path) -> None:
-        """Put a copy of the content at a path, atomically. Raises `TryAgainError`, `InputError`."""
+        """Put a copy of the content at a path, atomically and proved. Raises `TryAgainError`, `InputError`."""
+        digest = hashlib.sha256()
         with disk_errors(to):
             to.parent.mkdir(parents=True, exist_ok=True)
-            with self.path(sha256).open("rb") as source, _replacing(to) as out:
-                shutil.copyfileobj(source, out, CHUNK)
+            try:
+                source = self.path(sha256).open("rb")
+            except FileNotFoundError as fault:
+                raise _lost(self.path(sha256), "is missing") from fault
+            with source, _replacing(to) as out:
+                while piece := source.read(CHUNK):
+                    digest.update(piece)
+                    out.write(piece)
+                if digest.hexdigest() != sha256:
+                    raise _lost(self.path(sha256), f"has the digest {digest.hexdigest()}")
 
     def _place(self, file: Path, artifact: Artifact) -> None:
         place = self.path(artifact.sha256)
@@ -82,6 +99,20 @@ class ArtifactStore:
         # Also over a file that is there: should it be damaged, this is what mends it.
         os.replace(file, place)  # noqa: PTH105 - the atomic rename itself is the point
         _sync_folder(place.parent)
+
+
+def _lost(path: Path, what: str) -> InputError:
+    return InputError(
+        f"The artifact {path} {what}.",
+        remedy="Put it back from a backup, or submit the clip again: what is whole is not computed twice.",
+        kind="artifact_corrupted",
+    )
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written to."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def sha256_of(path: Path) -> str:

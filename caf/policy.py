@@ -109,7 +109,9 @@ def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
         reason_code=code,
         artifact=job.source if stage == "artifact" else f"{stage} stage",
         expected=failure.remedy,
-        example_fix=f"caf answer {job.spec.job_id} retry --from {stage}",
+        # What is damaged is made again only from where it came from.
+        example_fix=f"caf answer {job.spec.job_id} retry --from "
+        + ("artifact" if failure.kind in CORRUPTED else stage),
         failure=failure,
     )
 

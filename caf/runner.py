@@ -7,15 +7,17 @@ from importlib import metadata
 import anyio
 import msgspec
 
-from caf.actors.loop import run_job
+from caf.actors import render
+from caf.actors.effects import PublishOutput
+from caf.actors.loop import cause_of, run_job
 from caf.actors.perform import Edge
 from caf.actors.stages import Caller, Computed, Limits, Stages
 from caf.app import App
 from caf.engines.embedded import EmbeddedEngine
 from caf.errors import CafError, RefusedError
-from caf.events import Artifact, JobId
+from caf.events import Artifact, JobCompleted, JobId
 from caf.job import Job
-from caf.log import Entry, fold, new_events, stream_of
+from caf.log import Entry, fold, new_events, read_job, stream_of
 from caf.ports import Parameter
 from caf.pose.source import FetchedModel, ModelSource
 from caf.submission import Draft, submission
@@ -90,10 +92,27 @@ class Runner:
                 progress=self.ticker,
             )
             try:
-                return await run_job(self.app.store, job_id, edge.perform, seen=seen)
+                job = await run_job(self.app.store, job_id, edge.perform, seen=seen)
+                await self._put_back(job, edge)
             except CafError as fault:
                 fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}")
                 raise
+        return job
+
+    async def _put_back(self, job: Job, edge: Edge) -> None:
+        """Publish a completed job's output again where somebody took it away: the artifacts have it still."""
+        if job.status != "completed":
+            return
+        async for entry in read_job(self.app.store, job.spec.job_id):
+            if not isinstance(entry.event, JobCompleted):
+                continue
+            for effect in render.react(entry.job, entry.event, cause_of(entry)):
+                if isinstance(effect, PublishOutput) and not self._is_there(effect):
+                    await edge.perform(effect, entry)
+
+    def _is_there(self, output: PublishOutput) -> bool:
+        paths = (output.path, *(document.path for document in output.documents))
+        return all((self.app.workspace.root / path).exists() for path in paths)
 
     def _ticks(self, job_id: str) -> Callable[[int, int | None], None]:
         return lambda done, total: self.ticker(job_id, "input", done, total)

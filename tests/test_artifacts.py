@@ -45,7 +45,6 @@ def test_a_copy_is_found_under_its_digest_and_the_original_stays(
     assert (artifact.role, artifact.bytes, artifact.suffix) == ("source", 3_000_000, ".mp4")
     assert store.path(artifact.sha256) == store.root / artifact.sha256[:2] / artifact.sha256[2:]
     assert store.path(artifact.sha256).read_bytes() == source.read_bytes()
-    assert store.holds(artifact)
     assert store.verify(artifact) is None
     assert left_over(store) == []
 
@@ -77,10 +76,10 @@ def test_a_damaged_file_is_named_and_mended_by_doing_the_work_again(
     assert store.verify(artifact) is None
 
 
-def test_a_missing_file_is_not_held(store: ArtifactStore, tmp_path: Path) -> None:
+def test_a_missing_file_is_told(store: ArtifactStore, tmp_path: Path) -> None:
     artifact = take_in(store, file_of(tmp_path / "a.mp4", b"same"))
     store.path(artifact.sha256).unlink()
-    assert not store.holds(artifact)
+    assert "is missing" in (store.check(artifact) or "")
     assert "is missing" in (store.verify(artifact) or "")
 
 
@@ -90,7 +89,37 @@ def test_an_export_replaces_what_was_there_as_a_whole(store: ArtifactStore, tmp_
     store.export(artifact.sha256, target)
     assert target.read_bytes() == b"new"
     assert [path.name for path in target.parent.iterdir()] == ["final.mp4"]
-    assert store.holds(artifact)
+    assert store.verify(artifact) is None
+
+
+@pytest.mark.parametrize("damage", [b"bad", b"ne", None])
+def test_what_is_damaged_is_never_exported(
+    store: ArtifactStore, tmp_path: Path, damage: bytes | None
+) -> None:
+    artifact = take_in(store, file_of(tmp_path / "a.mp4", b"new"))
+    target = file_of(tmp_path / "output" / "final.mp4", b"older and longer")
+    if damage is None:
+        store.path(artifact.sha256).unlink()
+    else:
+        store.path(artifact.sha256).write_bytes(damage)
+    with pytest.raises(InputError, match="artifact"):
+        store.export(artifact.sha256, target)
+    assert target.read_bytes() == b"older and longer"
+    assert [path.name for path in target.parent.iterdir()] == ["final.mp4"]
+
+
+def test_a_check_sees_a_change_of_the_same_size_also_after_it_was_content(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    artifact = take_in(store, file_of(tmp_path / "a.mp4", b"same"))
+    path = store.path(artifact.sha256)
+    assert store.check(artifact) is None
+    assert store.check(artifact) is None
+    path.write_bytes(b"sane")
+    os.utime(path, ns=(1, 1))
+    assert "has the digest" in (store.check(artifact) or "")
+    path.write_bytes(b"same")
+    assert store.check(artifact) is None
 
 
 async def test_several_writers_of_one_content_leave_it_whole(store: ArtifactStore, tmp_path: Path) -> None:

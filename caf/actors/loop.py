@@ -18,7 +18,7 @@ from caf.job import Job, is_over
 from caf.log import Entry, new_events, stream_of
 from eventstore import Checkpoint, DuplicateEvent, EventStore, EventStoreError, VersionConflict
 
-__all__ = ["ACTORS", "Actor", "Perform", "run_job"]
+__all__ = ["ACTORS", "Actor", "Perform", "cause_of", "run_job"]
 
 React = Callable[[Job, Event, Cause], list[Event | Effect]]
 Perform = Callable[[Effect, Entry], Awaitable[list[Event]]]
@@ -145,12 +145,7 @@ async def _handle(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
 
 
 async def _answer(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perform: Perform) -> None:
-    cause = Cause(
-        event_id=entry.recorded.event_id,
-        version=entry.recorded.version,
-        recorded_at=timestamp(entry.recorded.recorded_at_ms),
-    )
-    reaction = actor.react(entry.job, entry.event, cause)
+    reaction = actor.react(entry.job, entry.event, cause_of(entry))
     if not reaction:
         return
     effects = [item for item in reaction if isinstance(item, Effect)]
@@ -162,6 +157,15 @@ async def _answer(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
             return
         events += done
     await _append(actor, consumer, entry, feed, events)
+
+
+def cause_of(entry: Entry) -> Cause:
+    """What an actor is told of the recording of an event."""
+    return Cause(
+        event_id=entry.recorded.event_id,
+        version=entry.recorded.version,
+        recorded_at=timestamp(entry.recorded.recorded_at_ms),
+    )
 
 
 async def _perform_unless_over(

@@ -118,7 +118,7 @@ class Stages:
         """The facts of one stage's run. Raises `CafError` when it gave nothing."""
         if effect.stage == "artifact":
             return [await self._take_in(effect, job, progress)]
-        inputs = self._inputs(effect.stage, job)
+        inputs = await self._inputs(effect.stage, job)
         if effect.stage == "pose":
             model = await self.model()
             version = f"{self.pose_version} {model[1][:12]}"
@@ -127,7 +127,7 @@ class Stages:
         key = _key(effect, version, inputs, job)
         done = await self.find(key)
         queue_ms, reused = 0, True
-        if done is None or not all(self.artifacts.holds(item) for item in done.artifacts):
+        if done is None or await self._spoilt(done.artifacts):
             reused = False
             waited = self.clock.monotonic_ms()
             async with self.lane:
@@ -153,12 +153,13 @@ class Stages:
         self, metrics: tuple[str, ...], role: str, job: Job, progress: Progress
     ) -> tuple[Measurement, ...]:
         """Measure metrics on the newest artifact of a role. Raises `CafError`."""
-        inputs = self._inputs("frame", job)
+        inputs = await self._inputs("frame", job)
         video = job.artifact(role)
         if video is None:
             raise InputError(
                 f"There is no {role} to measure.", remedy="Run its stage again.", kind="artifact_missing"
             )
+        await self._prove(video, job)
         request = MeasureRequest(
             metrics=metrics,
             video=str(self.artifacts.path(video.sha256)),
@@ -277,22 +278,33 @@ class Stages:
             memory_peak_mb=_megabytes(self.worker.peak_bytes),
         )
 
-    def _inputs(self, stage: str, job: Job) -> dict[str, tuple[str, str]]:
-        """Role to digest and path; poses only where enough frames have one."""
+    async def _inputs(self, stage: str, job: Job) -> dict[str, tuple[str, str]]:
+        """Role to digest and path, each proved; poses only where enough frames have one."""
         found: dict[str, tuple[str, str]] = {}
         for role in INPUTS[stage]:
             artifact = job.artifact(role)
             if artifact is None or (role == "pose" and _fallback(job)):
                 continue
-            problem = None if self.artifacts.holds(artifact) else self.artifacts.verify(artifact)
-            if problem is not None:
-                raise InputError(
-                    f"The {role} of job {job.spec.job_id} is damaged: {problem}.",
-                    remedy=f"Run its stage again: caf answer {job.spec.job_id} retry --from artifact",
-                    kind="artifact_corrupted",
-                )
+            await self._prove(artifact, job)
             found[role] = (artifact.sha256, str(self.artifacts.path(artifact.sha256)))
         return found
+
+    async def _prove(self, artifact: Artifact, job: Job) -> None:
+        """Raises `InputError` for an artifact that has other bytes than the log says, or none."""
+        problem = await anyio.to_thread.run_sync(self.artifacts.check, artifact)
+        if problem is not None:
+            raise InputError(
+                f"The {artifact.role} of job {job.spec.job_id} is damaged: {problem}.",
+                remedy=f"Run its stage again: caf answer {job.spec.job_id} retry --from artifact",
+                kind="artifact_corrupted",
+            )
+
+    async def _spoilt(self, artifacts: tuple[Artifact, ...]) -> bool:
+        """True when one of them is not what was recorded: then its work is done again, which mends it."""
+        for artifact in artifacts:
+            if await anyio.to_thread.run_sync(self.artifacts.check, artifact) is not None:
+                return True
+        return False
 
     def _engine(self, engine_id: str) -> Engine:
         engine = self.engines.get(engine_id)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, local_time, print_json, print_table, run_async
-from caf.cli.run import summary
+from caf.cli.run import final_path, summary
 from caf.cli.telling import seconds
 from caf.errors import InputError
 from caf.job import Attempt, Job
@@ -73,6 +73,8 @@ def show(job_id: str, workspace: Path, as_json: bool) -> None:
         return
     for line in described(job):
         click.echo(line)
+    if job.status == "completed" and not (workspace / final_path(job_id)).exists():
+        click.echo(f"             not there any more; put it back with: caf resume {job_id}")
 
 
 def described(job: Job) -> list[str]:
@@ -101,7 +103,7 @@ def described(job: Job) -> list[str]:
     if job.failure is not None:
         lines.append(f"  given up: {job.failure.message}")
     if job.final_sha256:
-        lines.append(f"  final      sandbox/output/{spec.job_id}/final.mp4  ({job.final_sha256[:12]})")
+        lines.append(f"  final      {final_path(spec.job_id)}  ({job.final_sha256[:12]})")
     lines += [f"  posted     {post.platform}: {post.post_url}" for post in job.posted.values()]
     return lines
 

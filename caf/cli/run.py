@@ -18,7 +18,7 @@ from caf.cli.common import (
 from caf.cli.progress import View
 from caf.job import Job
 
-__all__ = ["resume", "run", "summary"]
+__all__ = ["final_path", "resume", "run", "summary"]
 
 
 @click.command(short_help="Take a clip, an image or a job through all stages and gates.")
@@ -112,6 +112,11 @@ def _end(job: Job, as_json: bool) -> int:
     return exit_code_of(job)
 
 
+def final_path(job_id: str) -> str:
+    """Where a completed job's clip is, below the workspace."""
+    return f"sandbox/output/{job_id}/final.mp4"
+
+
 def summary(job: Job) -> dict[str, Any]:
     """A job's outcome for scripts."""
     job_id = job.spec.job_id
@@ -125,7 +130,7 @@ def summary(job: Job) -> dict[str, Any]:
         else {},
     }
     if job.status == "completed":
-        found["final"] = f"sandbox/output/{job_id}/final.mp4"
+        found["final"] = final_path(job_id)
         found["final_sha256"] = job.final_sha256
     if job.escalation is not None:
         found["user_action_required"] = job.escalation.request
@@ -141,7 +146,7 @@ def _last_words(job: Job) -> list[str]:
         case "completed":
             attempts = f"{len(job.attempts)} attempt{'s' if len(job.attempts) > 1 else ''}"
             return [
-                f"sandbox/output/{job_id}/final.mp4",
+                final_path(job_id),
                 f"completed after {attempts}; why: caf show {job_id}",
             ]
         case "waiting" if job.escalation is not None:
