@@ -17,6 +17,8 @@ from caf.job import Job
 from caf.log import fold, load, new_events, stream_of
 from caf.ports import Clock, Ids
 from caf.projections.follower import ReadModels, is_damage
+from caf.repairs import engine_of
+from caf.submission import check_parameters
 from caf.workspace import Workspace
 from eventstore import (
     EventStore,
@@ -107,8 +109,15 @@ class App:
             return events
 
     async def answer(self, job_id: str, **given: Any) -> list[Event]:
-        """Record a person's answer; see `caf.commands.answer`."""
-        return await self.command(job_id, lambda job: commands.answer(job, **given))
+        """Record a person's answer; see `caf.commands.answer`. Raises `InputError` for wrong parameters."""
+
+        def decide(job: Job) -> list[Event]:
+            events = commands.answer(job, **given)
+            if job.attempts and engine_of(job) == "local":
+                check_parameters(given.get("parameters") or {})
+            return events
+
+        return await self.command(job_id, decide)
 
     async def cancel(self, job_id: str, *, by: str, reason: str) -> list[Event]:
         """Record that a job is called off; see `caf.commands.cancel`."""

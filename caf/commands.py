@@ -47,6 +47,12 @@ def answer(
         )
     _check_text(by, note, source or "", reference or "")
     stage = job.escalation.stage
+    if action in ("proceed", "abort") and (from_stage or parameters or source or reference):
+        raise RefusedError(
+            f"{action!r} takes no correction: a stage, a parameter, a clip or a picture goes with 'retry'.",
+            remedy=f"Leave it out, or answer with: caf answer {job.spec.job_id} retry ...",
+            kind="not_a_retry",
+        )
     if action == "proceed" and not (job.attempts and stage in job.attempt.stages):
         raise RefusedError(
             f"Job {job.spec.job_id} cannot proceed: its {stage} stage gave nothing to go on with.",

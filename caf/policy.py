@@ -107,13 +107,24 @@ def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
         ),
         alternatives=("ESCALATE_USER",),
         reason_code=code,
-        artifact=job.source if stage == "artifact" else f"{stage} stage",
+        artifact=_input_to_correct(job, failure) if stage == "artifact" else f"{stage} stage",
         expected=failure.remedy,
-        # What is damaged is made again only from where it came from.
-        example_fix=f"caf answer {job.spec.job_id} retry --from "
-        + ("artifact" if failure.kind in CORRUPTED else stage),
+        example_fix=f"caf answer {job.spec.job_id} retry {_way_out(job, stage, failure)}",
         failure=failure,
     )
+
+
+def _input_to_correct(job: Job, failure: Failure) -> str:
+    """The person's file that the failure names."""
+    return job.reference if job.reference and job.reference in failure.message else job.source
+
+
+def _way_out(job: Job, stage: Stage, failure: Failure) -> str:
+    if stage == "artifact" and not failure.transient:
+        of_reference = _input_to_correct(job, failure) == job.reference
+        return "--reference <another picture>" if of_reference else "--source <another clip>"
+    # What is damaged is made again only from where it came from.
+    return f"--from {'artifact' if failure.kind in CORRUPTED else stage}"
 
 
 def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:

@@ -1,5 +1,7 @@
 """What people ask for: each command gives events, or is refused with what to do instead."""
 
+from typing import Any
+
 import pytest
 
 from caf.commands import answer, cancel, register_post
@@ -52,6 +54,21 @@ def test_an_answer_that_is_none_is_refused_with_the_three_there_are() -> None:
     with pytest.raises(RefusedError, match="'maybe' is no answer") as refusal:
         answer(fold(*up_to("frame"), escalated("frame")), action="maybe", by="ada")
     assert "proceed, retry or abort" in refusal.value.remedy
+
+
+@pytest.mark.parametrize("action", ["proceed", "abort"])
+@pytest.mark.parametrize(
+    "correction",
+    [
+        {"from_stage": "frame"},
+        {"parameters": {"motion": {"pose_weight": 1.0}}},
+        {"source": "/better.mp4"},
+        {"reference": "/better.png"},
+    ],
+)
+def test_a_correction_goes_with_a_retry_and_is_never_dropped(action: str, correction: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match="goes with 'retry'"):
+        answer(fold(*up_to("motion"), escalated("motion")), action=action, by="ada", **correction)
 
 
 def test_a_job_cannot_proceed_from_a_stage_that_gave_nothing() -> None:

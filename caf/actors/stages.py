@@ -186,13 +186,11 @@ class Stages:
         """Copy the inputs in, hash and probe them, before anything expensive is done."""
         started = self.clock.monotonic_ms()
         source = await self._copy_in(job, effect, "source")
-        media = await self.probe(
-            self.artifacts.path(source.sha256), progress, require_audio=job.spec.audio_required
-        )
+        media = await self._probe_copy(source, job.source, progress, require_audio=job.spec.audio_required)
         taken = [source]
         if job.reference is not None:
             reference = await self._copy_in(job, effect, "reference")
-            await self.probe(self.artifacts.path(reference.sha256), progress, require_audio=False)
+            await self._probe_copy(reference, job.reference, progress, require_audio=False)
             taken.append(reference)
         return StageCompleted(
             stage="artifact",
@@ -208,6 +206,17 @@ class Stages:
             facts={},
             media=media,
         )
+
+    async def _probe_copy(
+        self, copy: Artifact, recorded: str, progress: Progress, *, require_audio: bool
+    ) -> MediaInfo:
+        """Probe what was copied in; what is wrong with it is told of the person's file, by its name."""
+        path = self.artifacts.path(copy.sha256)
+        try:
+            return await self.probe(path, progress, require_audio=require_audio)
+        except CafError as fault:
+            fault.message = fault.message.replace(str(path), recorded)
+            raise
 
     async def _copy_in(self, job: Job, effect: RunStage, role: str) -> Artifact:
         recorded = job.source if role == "source" else job.reference or ""

@@ -107,14 +107,13 @@ class Simulation:
             if action == "cancel":
                 events = commands.cancel(job, by="ada", reason="enough")
             else:
-                stage = self.chance.choice([None, *STAGES])
+                correction = {
+                    "from_stage": self.chance.choice([None, *STAGES]),
+                    "source": "/clips/other.mp4" if self._happens(0.2) else None,
+                    "parameters": {"frame": {"denoise": 0.2}} if self._happens(0.2) else None,
+                }
                 events = commands.answer(
-                    job,
-                    action=action,
-                    by="ada",
-                    from_stage=stage,
-                    source="/clips/other.mp4" if self._happens(0.2) else None,
-                    parameters={"frame": {"denoise": 0.2}} if self._happens(0.2) else None,
+                    job, action=action, by="ada", **(correction if action == "retry" else {})
                 )
         except RefusedError:
             self.refused += 1
