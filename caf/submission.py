@@ -20,7 +20,7 @@ from caf.contracts import (
 )
 from caf.contracts.canonical import canonical_job
 from caf.contracts.paths import asset_path, workspace_path
-from caf.contracts.read import read_document, read_object, write_document
+from caf.contracts.read import MAX_BYTES, read_document, read_object, write_document
 from caf.engines.parameters import settings_for
 from caf.errors import DocumentError, InputError, MediaError
 from caf.events import JobId, JobSubmitted, Parameters
@@ -29,7 +29,7 @@ from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY, LOCAL_WORKFLOW
 from caf.ports import MediaInfo, VideoTarget
 from caf.repairs import merge
 
-__all__ = ["Draft", "Wish", "check_parameters", "draft", "submission"]
+__all__ = ["Draft", "Wish", "check_parameters", "document_bytes", "draft", "submission"]
 
 TUNABLE = ("frame", "motion", "video")
 SIZES = {"1080x1920": (1080, 1920), "1080x1080": (1080, 1080), "9:16": (1080, 1920), "1:1": (1080, 1080)}
@@ -80,7 +80,7 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
         _check_name(path)
     job, document, warnings = _job(wish, root, fresh)
     policy = _read(
-        wish.policy or _ref(job.quality_policy, root) or _configured(config.policy, root),
+        wish.policy or _ref(job, "quality_policy", root) or _configured(config.policy, root),
         QCPolicy,
         DEFAULT_POLICY,
     )
@@ -97,8 +97,8 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
     parameters = _bindings(job, wish)
     if flow.engine == "local":
         check_parameters(merge(node_defaults(flow), parameters))
-    target = _read(wish.targets or _ref(job.quality_target, root), QualityTarget, None)
-    pack = _read(_ref(job.continuity_pack, root), ContinuityPack, None)
+    target = _read(wish.targets or _ref(job, "quality_target", root), QualityTarget, None)
+    pack = _read(_ref(job, "continuity_pack", root), ContinuityPack, None)
     reference, recorded_reference = _reference(wish, job, root)
     inside = wish.job_file is not None and wish.clip is None
     source = root / asset_path(job) if inside else (wish.clip or Path()).absolute()
@@ -158,7 +158,7 @@ def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any
         }
         job = read_document(msgspec.json.encode(document), JobDocument, where="the command line")
         return job, document, ()
-    data = _bytes(wish.job_file)
+    data = document_bytes(wish.job_file)
     document = read_object(data, where=str(wish.job_file))
     job = read_document(data, JobDocument, where=str(wish.job_file))
     stem = wish.job_id or wish.job_file.name.removesuffix(".json").removesuffix(".job")
@@ -241,10 +241,10 @@ def _reference(wish: Wish, job: JobDocument, root: Path) -> tuple[Path | None, s
     return path, recorded
 
 
-def _ref(reference: Any, root: Path) -> Path | None:
-    if reference is None:
-        return None
-    return root / workspace_path(reference.relpath, where="relpath")
+def _ref(job: JobDocument, field: str, root: Path) -> Path | None:
+    """Where the document is that a field of the job refers to."""
+    reference = getattr(job, field)
+    return None if reference is None else root / workspace_path(reference.relpath, where=f"{field}.relpath")
 
 
 def _configured(path: str | None, root: Path) -> Path | None:
@@ -266,12 +266,14 @@ def _target(video: VideoSpec, media: MediaInfo) -> VideoTarget | None:
 
 
 def _read(path: Path | None, kind: type[Any], default: Any) -> Any:
-    return default if path is None else read_document(_bytes(path), kind, where=str(path))
+    return default if path is None else read_document(document_bytes(path), kind, where=str(path))
 
 
-def _bytes(path: Path) -> bytes:
+def document_bytes(path: Path) -> bytes:
+    """A document's file, but never more than is needed to see that it is too large. Raises `DocumentError`."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError as fault:
         raise DocumentError(
             f"{path} is not there.", remedy="Check the path.", kind="document_missing"

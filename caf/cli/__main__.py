@@ -38,7 +38,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
 
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+NO_SUCH_PLACE: Final = frozenset(
+    {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
+    | {errno.EPERM, errno.EROFS}
+)
 
 
 class LazyGroup(click.Group):
@@ -85,6 +88,8 @@ def main(arguments: list[str] | None = None) -> Any:
         code = cli.main(args=given, prog_name="caf", standalone_mode=False)
     except click.ClickException as fault:
         with contextlib.suppress(OSError):  # the exit code tells where that cannot be heard
+            if "--json" in given:
+                _say_in_json("usage", fault.format_message(), "See what is taken with: caf --help")
             fault.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
@@ -116,7 +121,9 @@ def _open_closed_streams() -> None:
 def _of_the_machine(fault: OSError) -> CafError:
     """An error of the disk or the terminal that nobody below could say more about."""
     what = f"{fault.filename} cannot be read or written" if fault.filename else "The output cannot be written"
-    kind = InputError if fault.errno in NOT_ALLOWED else TryAgainError if fault.errno in NO_ROOM else CafError
+    kind = (
+        InputError if fault.errno in NO_SUCH_PLACE else TryAgainError if fault.errno in NO_ROOM else CafError
+    )
     return kind(
         f"{what}: {fault.strerror or fault}.",
         remedy="See to the disk and its permissions, and to where the output goes; then try again.",
@@ -132,13 +139,18 @@ def _tell(fault: CafError, *, as_json: bool) -> None:
 
 def _say(fault: CafError, *, as_json: bool) -> None:
     if as_json:
-        import orjson
-
-        error = {"kind": fault.kind, "message": fault.message, "remedy": fault.remedy}
-        click.echo(orjson.dumps({"error": error}, option=orjson.OPT_INDENT_2).decode())
+        _say_in_json(fault.kind, fault.message, fault.remedy)
     click.echo(f"caf: {fault.message}", err=True)
     if fault.remedy:
         click.echo(f"     {fault.remedy}", err=True)
+
+
+def _say_in_json(kind: str, message: str, remedy: str) -> None:
+    """An error for scripts, on stdout as any other answer."""
+    import orjson
+
+    error = {"kind": kind, "message": message, "remedy": remedy}
+    click.echo(orjson.dumps({"error": error}, option=orjson.OPT_INDENT_2).decode())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 import anyio
 import click
 import msgspec
-import orjson
 
 from caf.config import Config, load_config
 from caf.errors import InputError
@@ -69,9 +68,8 @@ def run_async(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def print_json(value: object) -> None:
-    """A value as indented JSON on stdout."""
-    plain = msgspec.to_builtins(value)
-    click.echo(orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
+    """A value as indented JSON on stdout; numbers of any size, as in the documents that were recorded."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import anyio
 import click
 import msgspec
-import orjson
 
 from caf.app import App
 from caf.cli.common import JSON, WORKSPACE, configured, local_time, print_json, run_async
@@ -111,7 +110,7 @@ def _as_json(recorded: RecordedEvent) -> str:
         data: Any = msgspec.json.decode(recorded.data)
     except msgspec.DecodeError:
         data = None
-    return orjson.dumps(
+    return msgspec.json.encode(
         {
             "position": recorded.position,
             "stream": recorded.stream,

@@ -43,13 +43,16 @@ def evaluate(
     from caf.policies import DEFAULT_POLICY
     from caf.qc.gates import evaluate as judge
     from caf.qc.scores import parse_metrics, parse_reasons, parse_targets
+    from caf.submission import document_bytes
 
-    judged_by = read_document(_bytes(policy), QCPolicy, where=str(policy)) if policy else DEFAULT_POLICY
-    scores = _bytes(metrics)
+    judged_by = (
+        read_document(document_bytes(policy), QCPolicy, where=str(policy)) if policy else DEFAULT_POLICY
+    )
+    scores = document_bytes(metrics)
     report = judge(
         judged_by,
         parse_metrics(scores, str(metrics)),
-        targets=parse_targets(_bytes(targets), str(targets)) if targets else {},
+        targets=parse_targets(document_bytes(targets), str(targets)) if targets else {},
         reasons=parse_reasons(scores, str(metrics)),
         costume_required=require_costume,
         costume_pass=costume_pass,
@@ -138,12 +141,3 @@ def measure(
         ],
         empty="Nothing was measured.",
     )
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as fault:
-        raise DocumentError(
-            f"{path} cannot be read: {fault.strerror}.", remedy="Check the path.", kind="document_missing"
-        ) from fault

@@ -150,7 +150,7 @@ def sql(query: str, workspace: Path, as_json: bool) -> None:
         rows = run_async(work)
     except sqlite3.Error as fault:
         raise InputError(
-            f"SQLite refused the query: {fault}.",
+            f"SQLite refused the query: {str(fault).rstrip('.')}.",
             remedy="See the tables with: caf sql --help",
             kind="bad_query",
         ) from fault

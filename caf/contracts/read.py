@@ -111,7 +111,8 @@ def _reworded(message: str) -> str:
     place = _AT_PATH.search(message)
     if place is None:
         return f"{message}."
-    path = place["path"].removeprefix(".")
+    # "[...]" stands for any member of an object: no place that a person could look for.
+    path = "" if "[...]" in place["path"] else place["path"].removeprefix(".")
     sentence = message[: place.start()]
     return f"{path}: {sentence}." if path else f"{sentence}."
 

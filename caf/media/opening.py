@@ -52,13 +52,13 @@ def opened(path: str | Path) -> Iterator[InputContainer]:
 
 
 def _checked_file(path: Path) -> Path:
-    if not path.exists():
-        raise InputError(f"There is no file {path}.", remedy="Check the path.", kind="not_found")
-    if not path.is_file():
-        raise InputError(
-            f"{path} is not a file.", remedy="Give the path of one clip or picture.", kind="not_a_file"
-        )
     try:
+        if not path.exists():
+            raise InputError(f"There is no file {path}.", remedy="Check the path.", kind="not_found")
+        if not path.is_file():
+            raise InputError(
+                f"{path} is not a file.", remedy="Give the path of one clip or picture.", kind="not_a_file"
+            )
         if path.stat().st_size == 0:
             raise MediaError(
                 f"{path} is empty (0 bytes).", remedy="Copy or export the clip again.", kind="media_empty"
@@ -69,6 +69,10 @@ def _checked_file(path: Path) -> Path:
             f"{path} may not be read.",
             remedy="Give yourself permission to read it (chmod u+r).",
             kind="not_a_file",
+        ) from fault
+    except OSError as fault:  # a name that is too long, a circle of links, a disk that fails
+        raise InputError(
+            f"{path} cannot be read: {fault.strerror}.", remedy="Check the path.", kind="not_a_file"
         ) from fault
     if size is not None:
         check_size(path, *size)

@@ -176,10 +176,12 @@ class ReadModels:
         connection = self._connect()
         try:
             connection.execute("PRAGMA query_only = ON")
+            connection.set_authorizer(_no_other_files)
             with closing(connection.execute(sql)) as cursor:
                 names = [column[0] for column in cursor.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in cursor]
         finally:
+            connection.set_authorizer(None)
             connection.execute("PRAGMA query_only = OFF")
             self._release(connection)
 
@@ -189,6 +191,11 @@ class ReadModels:
             return dump(connection)
         finally:
             self._release(connection)
+
+
+def _no_other_files(action: int, *what: str | None) -> int:
+    """An authorizer: `ATTACH`, and `VACUUM INTO` by way of it, would create files in spite of `query_only`."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def is_damage(fault: sqlite3.Error) -> bool:

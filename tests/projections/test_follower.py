@@ -1,5 +1,6 @@
 """Read models: the same rows however and by whomever the log was folded."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -305,6 +306,10 @@ async def test_a_question_may_read_and_never_write(storm: Simulation, tmp_path: 
     ):
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             await models.select(sql)
+    for sql in (f"ATTACH '{tmp_path}/more.db' AS more", f"VACUUM INTO '{tmp_path}/copy.db'"):
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized|authorization denied"):
+            await models.select(sql)
+    assert {name for name in os.listdir(tmp_path) if name.endswith(".db")} == {"rows.db"}  # noqa: PTH208
     assert await models.dump() == before
 
 

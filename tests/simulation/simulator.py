@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from caf import commands
 from caf.actors.effects import Cause, Effect, MeasureStage, RunStage
@@ -107,7 +107,7 @@ class Simulation:
             if action == "cancel":
                 events = commands.cancel(job, by="ada", reason="enough")
             else:
-                correction = {
+                correction: dict[str, Any] = {
                     "from_stage": self.chance.choice([None, *STAGES]),
                     "source": "/clips/other.mp4" if self._happens(0.2) else None,
                     "parameters": {"frame": {"denoise": 0.2}} if self._happens(0.2) else None,
