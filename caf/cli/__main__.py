@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -83,7 +84,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; exits with the code that README lists. Bad input never shows a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
-    _open_closed_streams()
+    _make_streams_good()
     try:
         code = cli.main(args=given, prog_name="caf", standalone_mode=False)
     except click.ClickException as fault:
@@ -101,6 +102,14 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except UnicodeEncodeError as fault:
+        odd = InputError(
+            f"{fault.object[:60]!r} is not Unicode; the log knows no such name.",
+            remedy="Write it in UTF-8.",
+            kind="not_unicode",
+        )
+        _tell(odd, as_json="--json" in given)
+        sys.exit(odd.exit_code)
     except OSError as fault:
         told = _of_the_machine(fault)
         _tell(told, as_json=False)
@@ -108,7 +117,7 @@ def main(arguments: list[str] | None = None) -> Any:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _open_closed_streams() -> None:
+def _make_streams_good() -> None:
     """Put /dev/null where a stream was closed (`>&-`): the log would be opened in its place, and written to."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -116,6 +125,9 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that it cannot say is no reason to say nothing
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _of_the_machine(fault: OSError) -> CafError:
@@ -147,10 +159,9 @@ def _say(fault: CafError, *, as_json: bool) -> None:
 
 def _say_in_json(kind: str, message: str, remedy: str) -> None:
     """An error for scripts, on stdout as any other answer."""
-    import orjson
+    from caf.cli.common import print_json
 
-    error = {"kind": kind, "message": message, "remedy": remedy}
-    click.echo(orjson.dumps({"error": error}, option=orjson.OPT_INDENT_2).decode())
+    print_json({"error": {"kind": kind, "message": message, "remedy": remedy}})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the verbs share: the workspace option, JSON output, tables, running a coroutine."""
 
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,11 +18,13 @@ from caf.events import Parameters
 from caf.job import Job
 
 __all__ = [
+    "COUNT",
     "FILE",
     "JSON",
     "WORKSPACE",
     "configured",
     "exit_code_of",
+    "json_text",
     "local_time",
     "parse_parameters",
     "print_json",
@@ -43,8 +46,12 @@ WORKSPACE = click.option(
     metavar="DIR",
     help="Folder of the log and the documents; default: here.",
 )
+COUNT: Final = click.IntRange(0, 2**63 - 1)
+"""A position or a number of rows, as SQLite can count them."""
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
+NARROW: Final = 60
+"""Columns of a terminal below which a table is not readable."""
 EXIT_CODES = {"completed": 0, "waiting": 4, "cancelled": 5}
 
 
@@ -69,11 +76,21 @@ def run_async(work: Callable[[], Awaitable[T]]) -> T:
 
 def print_json(value: object) -> None:
     """A value as indented JSON on stdout; numbers of any size, as in the documents that were recorded."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: object, *, indent: int = -1) -> str:
+    """A value as JSON, in one line if `indent` is -1; escaped where stdout cannot say every letter."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
+    if (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf"):
+        return text
+    import json
+
+    return json.dumps(json.loads(text), indent=None if indent < 0 else indent)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """Rows as a table on stdout; tabs between the cells when it is no terminal."""
+    """Rows as a table on stdout; tabs between the cells off a terminal, a cell a line on a narrow one."""
     if not rows:
         click.echo(empty, err=True)
         return
@@ -85,12 +102,20 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    console = Console()
+    if console.width < NARROW:  # columns of three letters are no help: one cell a line
+        for row in cells:
+            click.echo(
+                "\n".join(f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell) + "\n"
+            )
+        return
+    plain = bool(os.environ.get("NO_COLOR"))
+    table = Table(box=None, header_style="" if plain else "bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in cells:
         table.add_row(*row)
-    Console().print(table, markup=False)
+    console.print(table, markup=False)
 
 
 def local_time(utc: str) -> str:

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from caf.app import App
-from caf.cli.common import JSON, WORKSPACE, configured, local_time, print_json, run_async
+from caf.cli.common import COUNT, JSON, WORKSPACE, configured, json_text, local_time, print_json, run_async
 from caf.cli.read import described
 from caf.cli.run import summary
 from caf.cli.telling import tell
@@ -30,7 +30,7 @@ LOOK_S: Final = 0.25
 
 @click.command(short_help="Print recorded events, or follow them live.")
 @click.argument("job_id", required=False)
-@click.option("--after", type=click.IntRange(0), default=0, metavar="POSITION", help="Only later ones.")
+@click.option("--after", type=COUNT, default=0, metavar="POSITION", help="Only later ones.")
 @click.option("--type", "types", multiple=True, metavar="NAME", help="Only events of this type.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @WORKSPACE
@@ -110,7 +110,7 @@ def _as_json(recorded: RecordedEvent) -> str:
         data: Any = msgspec.json.decode(recorded.data)
     except msgspec.DecodeError:
         data = None
-    return msgspec.json.encode(
+    return json_text(
         {
             "position": recorded.position,
             "stream": recorded.stream,
@@ -124,7 +124,7 @@ def _as_json(recorded: RecordedEvent) -> str:
             "digest": recorded.digest.hex(),
             "data": data,
         }
-    ).decode()
+    )
 
 
 @click.command(short_help="Show a job's state as of a version, from the log alone.")

@@ -19,7 +19,9 @@ STATUSES = ["submitted", "running", "waiting", "completed", "cancelled", "aborte
 
 @click.command(short_help="List the jobs and where they stand.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only these.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 2**63 - 1), default=1000, show_default=True, help="At most so many."
+)
 @WORKSPACE
 @JSON
 def jobs(status: str | None, limit: int, workspace: Path, as_json: bool) -> None:

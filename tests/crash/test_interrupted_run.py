@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 import pytest
 
 from tests.clips import make_clip
@@ -31,7 +31,7 @@ def ask(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def events(workspace: Path) -> list[dict[str, Any]]:
-    return [orjson.loads(line) for line in ask(workspace, "events", JOB, "--json").stdout.splitlines()]
+    return [msgspec.json.decode(line) for line in ask(workspace, "events", JOB, "--json").stdout.splitlines()]
 
 
 def recorded(workspace: Path) -> int:
@@ -83,7 +83,7 @@ def check_after(workspace: Path, whole: list[dict[str, Any]]) -> None:
     found = events(workspace)
     assert told(found) == told(whole)
     assert len({event["event_id"] for event in found}) == len(found)
-    proved = orjson.loads(ask(workspace, "verify", "--json").stdout)
+    proved = msgspec.json.decode(ask(workspace, "verify", "--json").stdout)
     assert proved["problems"] == []
     assert not list((workspace / ".caf" / "tmp").glob("*"))
 

@@ -307,7 +307,7 @@ async def test_a_question_may_read_and_never_write(storm: Simulation, tmp_path: 
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             await models.select(sql)
     for sql in (f"ATTACH '{tmp_path}/more.db' AS more", f"VACUUM INTO '{tmp_path}/copy.db'"):
-        with pytest.raises(sqlite3.DatabaseError, match="not authorized|authorization denied"):
+        with pytest.raises(sqlite3.DatabaseError, match=r"not authorized|authorization denied"):
             await models.select(sql)
     assert {name for name in os.listdir(tmp_path) if name.endswith(".db")} == {"rows.db"}  # noqa: PTH208
     assert await models.dump() == before

@@ -1,0 +1,89 @@
+"""What a script is given is JSON, whatever was asked, and of the contract where there is one."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.cli.conftest import Caf
+from tests.docs.small_log import BROKEN, COSTUME, SILENT, STEADY
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+
+def valid(document: object, schema: str) -> None:
+    jsonschema.validate(document, json.loads((SCHEMAS / f"{schema}.schema.json").read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["jobs"],
+        ["jobs", "--status", "cancelled"],
+        ["show", BROKEN],
+        ["replay", STEADY],
+        ["inbox", "--all"],
+        ["sql", "SELECT * FROM experience"],
+        ["sql", "SELECT 1 WHERE 0"],
+        ["sql", "SELECT x'ff00' AS blob, 1e999 AS endless, 9223372036854775807 AS large"],
+        ["verify"],
+        ["rebuild"],
+        ["handoff", "scan"],
+        ["handoff", "registry"],
+        ["handoff", "register", STEADY, "--platform", "youtube", "--url", "https://example.org/2"],
+        ["parameters"],
+        ["resume", COSTUME],
+        ["cancel", SILENT],
+        ["answer", COSTUME, "abort"],
+    ],
+    ids=" ".join,
+)
+def test_every_verb_answers_in_json(caf: Caf, log_of_five: Path, call: list[str]) -> None:
+    ran = caf(*call, "--json")
+    assert "error" not in (ran.json() or {}), ran
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "kind"),
+    [
+        (["show", "no-such-job"], 2, "unknown_job"),
+        (["replay", STEADY, "--at", "999"], 2, "no_such_version"),
+        (["replay", STEADY, "--at", "99999999999999999999999"], 2, "no_such_version"),
+        (["replay", STEADY, "--at", "0"], 2, "usage"),
+        (["replay", STEADY, "--at", "-1"], 2, "usage"),
+        (["replay", STEADY, "--at", "now"], 2, "usage"),
+        (["jobs", "--status", "sleeping"], 2, "usage"),
+        (["jobs", "--limit", "99999999999999999999"], 2, "usage"),
+        (["events", "--after", "99999999999999999999"], 2, "usage"),
+        (["jbos"], 2, "usage"),
+        (["sql", "SELECT"], 65, "bad_query"),
+        (["sql", "SELECT 1; SELECT 2"], 65, "bad_query"),
+        (["answer", STEADY, "retry"], 2, "nothing_asked"),
+        (["run", "no-such.mp4"], 65, "not_found"),
+        (["show", "caf\udcff"], 65, "not_unicode"),
+        (["cancel", SILENT, "--reason", "\udcff"], 2, "not_unicode"),
+    ],
+)
+def test_an_error_is_json_on_stdout_and_a_sentence_on_stderr(
+    caf: Caf, log_of_five: Path, call: list[str], code: int, kind: str
+) -> None:
+    ran = caf(*call, "--json")
+    assert (ran.code, ran.json()["error"]["kind"]) == (code, kind)
+    assert ran.json()["error"]["message"] in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_job_can_be_replayed_to_each_of_its_versions(caf: Caf, log_of_five: Path) -> None:
+    last = len(caf("events", BROKEN).out.splitlines())
+    for version in range(1, last + 1):
+        assert caf("replay", BROKEN, "--at", str(version), "--json").json()["version"] == version
+    assert caf("replay", BROKEN, "--at", str(last + 1)).code == 2
+
+
+def test_documents_of_a_contract_are_of_it(caf: Caf, log_of_five: Path, tmp_path: Path) -> None:
+    valid(caf("handoff", "registry").json(), "handoff_registry.v1")
+    for job in (BROKEN, COSTUME, SILENT):
+        valid(caf("show", job, "--json").json()["user_action_required"], "user_action_required.v1")
+    (tmp_path / "metrics.json").write_text('{"metrics": {"loop_seam": {"score": 0.2}}}')
+    valid(caf("qc", "evaluate", "--metrics", tmp_path / "metrics.json").json(), "qc_report.v1")
