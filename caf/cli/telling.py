@@ -1,5 +1,8 @@
 """What an event says to a person, in one line."""
 
+from typing import Final
+
+from caf.engines.parameters import PARAMETERS
 from caf.events import (
     AttemptStarted,
     Escalated,
@@ -10,6 +13,7 @@ from caf.events import (
     JobCancelled,
     JobCompleted,
     JobSubmitted,
+    Parameters,
     PoseCoverageMeasured,
     Posted,
     PromptSubmitted,
@@ -22,6 +26,9 @@ from caf.events import (
 )
 
 __all__ = ["seconds", "tell"]
+
+MOST_PARAMETERS: Final = 4
+"""In a line; a workflow of other engines has dozens."""
 
 
 def seconds(ms: int) -> str:
@@ -39,12 +46,7 @@ def tell(event: Event) -> str:  # noqa: C901 - one case an event type
         case JobSubmitted(job_id=job_id, source=source, workflow_id=flow, policy=policy):
             return f"{job_id}: {source} for {flow}, judged by {policy.policy_id}"
         case AttemptStarted(attempt_id=attempt, from_stage=stage, parameters=parameters):
-            changed = ", ".join(
-                f"{node}.{name}={value}"
-                for node, inputs in parameters.items()
-                for name, value in inputs.items()
-            )
-            return f"{attempt} from {stage} with {changed or 'defaults'}"
+            return f"{attempt} from {stage} with {_changed(parameters)}"
         case StageStarted(stage=stage, engine=engine):
             return f"{stage} on {engine}"
         case StageCompleted():
@@ -74,6 +76,19 @@ def tell(event: Event) -> str:  # noqa: C901 - one case an event type
             return ", ".join(platforms)
         case Posted(platform=platform, post_url=url):
             return f"{platform}: {url}"
+
+
+def _changed(parameters: Parameters) -> str:
+    """What is not as the embedded engine's table has it; `caf events --json` tells all."""
+    usual = {(spec.stage, spec.name): spec.default for spec in PARAMETERS}
+    told = [
+        f"{node}.{name}={value}"
+        for node, inputs in parameters.items()
+        for name, value in inputs.items()
+        if usual.get((node, name)) != value
+    ]
+    more = f" and {len(told) - MOST_PARAMETERS} more" if len(told) > MOST_PARAMETERS else ""
+    return ", ".join(told[:MOST_PARAMETERS]) + more or "defaults"
 
 
 def _completed(event: StageCompleted) -> str:

@@ -41,7 +41,12 @@ class ParameterSpec(Struct, frozen=True, kw_only=True):
         """The allowed values in words: `0 to 1`, `low | medium | high`."""
         if self.choices:
             return " | ".join(self.choices)
-        return f"{self.minimum:g} to {self.maximum:g}"
+        return f"{_plain(self.minimum or 0.0)} to {_plain(self.maximum or 0.0)}"
+
+
+def _plain(bound: float) -> str:
+    """`0.3`, `60`, `1000000`: no exponent, and no point where nothing follows."""
+    return str(int(bound)) if bound == int(bound) else str(bound)
 
 
 def _number(name: str, stage: str, low: float, high: float, default: float, effect: str) -> ParameterSpec:
