@@ -5,6 +5,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -94,6 +95,7 @@ def main(arguments: list[str] | None = None) -> Any:
             fault.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # on the way out already
         click.echo("caf: interrupted; what was recorded is kept. Go on with: caf resume JOB", err=True)
         sys.exit(130)
     except CafError as fault:

@@ -1,12 +1,14 @@
 """What the verbs share: the workspace option, JSON output, tables, running a coroutine."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import anyio
 import click
@@ -68,10 +70,44 @@ def exit_code_of(job: Job) -> int:
 
 
 def run_async(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine; SIGTERM ends it as Ctrl-C does, so that nothing is left running."""
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    return anyio.run(work)
+    """Run a coroutine; Ctrl-C and SIGTERM cancel it, so that nothing is left running, and raise
+    `KeyboardInterrupt`. A second one ends the process at once: whatever is on disk is good at any moment.
+    """
+    asked = 0
+    cancel: Callable[[], object] = int
+
+    def interrupt(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            _end_at_once()
+        cancel()
+
+    async def main() -> T:
+        nonlocal cancel
+        with anyio.CancelScope() as scope:
+            loop = asyncio.get_running_loop()
+            cancel = lambda: loop.call_soon_threadsafe(scope.cancel)  # noqa: E731 - wakes the loop as well
+            if asked:
+                scope.cancel()
+            return await work()
+        raise KeyboardInterrupt
+
+    # Not asyncio's own way: its second Ctrl-C tears the loop down under what is being put away, and the
+    # threads that are left then keep the interpreter from ending.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return anyio.run(main)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_at_once() -> NoReturn:
+    with contextlib.suppress(OSError):
+        shown = "\x1b[?25h" if os.isatty(2) else ""  # a progress bar hides the cursor
+        os.write(2, f"{shown}\ncaf: ended at once; what was recorded is kept.\n".encode())
+    os._exit(130)
 
 
 def print_json(value: object) -> None:

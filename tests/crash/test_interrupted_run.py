@@ -135,6 +135,25 @@ def test_ctrl_c_keeps_what_was_recorded_and_says_how_to_go_on(
     check_after(tmp_path, whole)
 
 
+@pytest.mark.parametrize("moment", [1, 3, 6, 9, 12])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_ctrl_c_ends_the_run_at_once_and_costs_nothing(
+    clip: Path, whole: list[dict[str, Any]], tmp_path: Path, moment: int, second: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        caf(tmp_path, "run", str(clip), "--job-id", JOB), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    while process.poll() is None and recorded(tmp_path) < moment:
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(second)
+    said = process.communicate(timeout=TIMEOUT_S)[1].decode()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    ask(tmp_path, "resume", JOB)
+    check_after(tmp_path, whole)
+
+
 def test_two_processes_do_not_work_on_one_job(clip: Path, tmp_path: Path) -> None:
     first = start(tmp_path, "run", str(clip), "--job-id", JOB)
     while recorded(tmp_path) < 2 and first.poll() is None:
