@@ -2,16 +2,19 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The peers of the event log have an environment of their own: the product needs none of them.
+BENCH_VENV ?= .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
 # The newest Python of those that caf runs on; the first that really starts.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check format schemas lock bench clean system
+.PHONY: help demo test lint types check format schemas lock bench-log clean system
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(READY) ## Set up if need be, then run the main job: three scenarios on real pictures
 	$(BIN)/caf demo --workspace build/demo
@@ -38,9 +41,14 @@ schemas: $(READY) ## Write schemas/ anew from the contracts
 lock: $(READY) ## Resolve the dependencies anew; needs uv
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	uv pip compile --group bench --universal --python-version 3.11 -c requirements.lock \
+		--generate-hashes --no-emit-index-url --no-header -o requirements-bench.lock
 
-clean: ## Remove the environment and what the demo made
-	rm -rf $(VENV) build
+bench-log: $(BENCH_READY) ## Measure the event log beside its peers, into bench/RESULTS.md (WORDS="--huge")
+	$(BENCH_VENV)/bin/python -m bench.log --write --command "make bench-log$(if $(WORDS), WORDS=$(WORDS))" $(WORDS)
+
+clean: ## Remove the environments, and what the demo and the benchmark made
+	rm -rf $(VENV) $(BENCH_VENV) build
 
 system:
 	@test -n "$(PYTHON)" || { echo "caf needs Python 3.11, 3.12 or 3.13; none was found." \
@@ -57,5 +65,17 @@ else
 		"sudo apt-get install -y python3-venv" >&2; exit 69; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+# caf itself is not installed there: `python -m bench.log` runs from this folder and imports what lies in it.
+$(BENCH_READY): requirements-bench.lock
+	@test -n "$(PYTHON)" || { echo "caf needs Python 3.11, 3.12 or 3.13; none was found." >&2; exit 69; }
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(BENCH_VENV)
+	uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r requirements-bench.lock
+else
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 endif
 	@touch $@

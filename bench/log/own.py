@@ -1,0 +1,88 @@
+"""The event log that is measured, by its public face alone."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from bench.log.events import DECODE, Fold
+from bench.log.own_delivery import deliver, follow_across, send
+from bench.log.own_events import grow, new_event, read_everything
+from bench.log.subject import Follow, Subject, rate_of_tasks
+from eventstore import SqliteStore
+
+__all__ = ["Own"]
+
+
+class Own(Subject):
+    """eventstore, with its hash chain, correlation and causation."""
+
+    title = "eventstore (with hash chain)"
+    distribution = ""
+
+    @classmethod
+    def version(cls) -> str:
+        return "this commit"
+
+    def append(self, folder: Path, writers: int, synchronous: Any, seconds: float) -> float:
+        async def run() -> float:
+            async with SqliteStore.open(folder / "log.db", synchronous=synchronous) as store:
+
+                async def write(writer: int, version: int) -> None:
+                    name = f"job-{writer}"
+                    await store.append(name, [new_event(version + writer, name)], expected_version=version)
+
+                return await rate_of_tasks(writers, seconds, write)
+
+        return asyncio.run(run())
+
+    def fill(self, folder: Path, count: int) -> int:
+        async def run() -> int:
+            async with SqliteStore.open(folder / "log.db", synchronous="OFF") as store:
+                return await grow(store, 0, count)
+
+        return asyncio.run(run())
+
+    def replay(self, folder: Path, count: int) -> dict[str, float]:
+        async def run() -> dict[str, float]:
+            async with SqliteStore.open(folder / "log.db", synchronous="OFF") as store:
+                fold = Fold()
+
+                async def verify() -> int:
+                    report = await store.verify()
+                    assert report.ok, report
+                    return report.events
+
+                async def rate(*works: Callable[[], Awaitable[int]]) -> float:
+                    start = time.perf_counter()
+                    for work in works:
+                        done = await work()
+                        assert done == count, f"{done} events were read of {count}"
+                    return count / (time.perf_counter() - start)
+
+                def dispatch() -> Awaitable[int]:
+                    return read_everything(store, lambda recorded: fold.apply(DECODE(recorded.data)))
+
+                return {
+                    "select": await rate(lambda: read_everything(store, None)),
+                    "decode": await rate(
+                        lambda: read_everything(store, lambda recorded: DECODE(recorded.data))
+                    ),
+                    "dispatch": await rate(dispatch),
+                    "verify": await rate(verify),
+                    "dispatch, then verify": await rate(dispatch, verify),
+                }
+
+        return asyncio.run(run())
+
+    def delivery(self, folder: Path, synchronous: str, count: int, busy: bool) -> dict[str, list[float]]:
+        return asyncio.run(deliver(folder, synchronous, count, busy))
+
+    def send(
+        self, folder: Path, synchronous: str, count: int, pace_s: float, follow: Follow
+    ) -> list[tuple[float, float]]:
+        return asyncio.run(send(folder, synchronous, count, pace_s, follow))
+
+    def follow(self, place: str, count: int, ready: Callable[[], None]) -> tuple[list[float], float]:
+        return asyncio.run(follow_across(Path(place), count, ready))

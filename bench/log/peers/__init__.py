@@ -1,0 +1,1 @@
+"""The libraries that people would take instead, each used as its own documentation says."""
