@@ -160,9 +160,10 @@ async def replay(path: Path, count: int) -> dict[str, float]:
 def size(path: Path) -> float:
     with sqlite3.connect(path) as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
         (count, data) = connection.execute("SELECT count(*), sum(length(data)) FROM events").fetchone()
     connection.close()
-    return float(pages * 4096 - data) / float(count)
+    return float(pages * page - data) / float(count)
 
 
 async def latency(path: Path, synchronous: Any, count: int = 300) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from typing import Final
 
 __all__ = ["Bell", "Ringer"]
 
+_LOOK_S: Final = 0.02
+"""How often a ringer looks for new bells; a new bell looks by itself as often at first."""
 _SETTLED_NS: Final = 100_000_000
 """A folder whose time is younger than this may change again without its time changing."""
 _ADDRESS_BYTES: Final = 100
@@ -77,21 +79,27 @@ class Ringer:
         self._descriptor = -1
         self._names: list[str] = []
         self._known: tuple[int, int] | None = None
+        self._next_look = 0.0
         self.own: str | None = None
         """The bell that needs no ring."""
 
     def ring(self) -> None:
         """To be called after the commit, when everybody can see it."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_S
+            self._find()
+        for name in self._names:
+            if name != self.own:
+                self._ring(name)
+
+    def _find(self) -> None:
         try:
             found = os.stat(self._folder)  # noqa: PTH116 - three times as fast
             if self._known != (found.st_ino, found.st_mtime_ns):
                 self._look(found)
         except OSError:
             self.close()
-            return
-        for name in self._names:
-            if name != self.own:
-                self._ring(name)
 
     def close(self) -> None:
         if self._socket is not None:

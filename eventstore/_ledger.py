@@ -1,73 +1,43 @@
-"""Turns a batch of requests into one transaction, and knows the end of every stream while it does."""
+"""Turns appends into rows: knows the end of the log and of its streams, decides, and writes.
 
-import asyncio
+Two ways lead into the log. `plan` decides a batch from memory alone, and `write` then needs the connection only,
+with one statement in the ordinary case: so that one batch can be decided while another is on its way to the disk.
+Whatever is not ordinary (a name never seen, an id that may be known, a conflict, another process) takes the other
+way, `apply`, which decides inside of a transaction, with all that the database knows.
+"""
+
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from eventstore._rows import COLUMNS, Names, to_event
-from eventstore.chain import GENESIS, link
-from eventstore.checks import check_checkpoint, id_bytes, repeated_append
-from eventstore.errors import EventStoreError, InvalidArgument, VersionConflict
-from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent
+from eventstore._ids import IdIndex, fold_ids
+from eventstore._keys import Keys, Stream
+from eventstore._plan import Answer, Outdated, Plan, Request, answer_to
+from eventstore._rows import CHUNK_BITS, COLUMNS, Names, to_event, to_frame
+from eventstore._statements import INSERT_CHUNKS, INSERTS, INSERTS_UNLESS, WIDTH
+from eventstore.chain import GENESIS, SEGMENT, Chain, encode_frame
+from eventstore.checks import check_checkpoint, repeated_append
+from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt, VersionConflict
+from eventstore.model import ANY, Appended, Checkpoint, RecordedEvent
 
-__all__ = ["Answer", "Ledger", "Request"]
+__all__ = ["Ledger"]
 
-Answer = Appended | EventStoreError
-
-_ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?)"
-_INSERTS: Final = {
-    count: f"INSERT INTO events ({COLUMNS}) VALUES {','.join([_ROW] * count)}"  # noqa: S608
-    for count in (256, 64, 16, 4, 1)
-}
-"""One statement for many rows costs half of many statements; few sizes keep the prepared ones few."""
-_PAGE: Final = 4096
+_DIGESTS: Final = slice(9, None, WIDTH)
+_PAGE: Final = 8192
 _LONG_WAL_PAGES: Final = 4096
-"""16 MiB."""
+"""32 MiB."""
 _READERS_MS: Final = 500
-_CACHED_NAMES: Final = 100_000
-_NEW_STREAM: Final = "INSERT INTO streams (name) VALUES (?)"
 _SAVE: Final = (
     "INSERT INTO checkpoints (consumer, position, saved_at_ms) VALUES (?, ?, ?) ON CONFLICT (consumer)"
     " DO UPDATE SET position = excluded.position, saved_at_ms = excluded.saved_at_ms"
 )
-
-
-class Request:
-    """One append on its way to the disk; nobody wants it any more once `answer` is done.
-
-    `answer` is None where the caller takes the answers from the ledger itself.
-    """
-
-    __slots__ = ("answer", "checkpoint", "events", "expected_version", "ids", "size", "stream")
-
-    def __init__(
-        self,
-        stream: str,
-        events: Sequence[NewEvent],
-        ids: list[bytes],
-        expected_version: int,
-        checkpoint: Checkpoint | None = None,
-        answer: "asyncio.Future[Appended] | None" = None,
-    ) -> None:
-        self.stream = stream
-        self.events = events
-        self.ids = ids
-        self.expected_version = expected_version
-        self.checkpoint = checkpoint
-        self.answer = answer
-        self.size = 0
-        for event in events:
-            self.size += len(event.data) + len(event.metadata) + 150
-
-
-class _Repeated(Exception):  # noqa: N818 - a signal inside this module
-    """An event id of the batch is recorded already: look before every append."""
+_NOBODY_KNOWS: Final = -1
 
 
 class Ledger:
-    """The writer's view of the log: where it ends, where its streams end, and the keys of names.
+    """The writer's view of the log.
 
     Everything it remembers holds as long as the log ends where it ended: the log only grows, and what
     others append moves its end.
@@ -77,20 +47,123 @@ class Ledger:
         self._db = connection
         self._busy_s = busy_s
         self._clock_ms = clock_ms
-        self._head = 0
-        self._digest = GENESIS
-        self._streams: dict[str, tuple[int, int]] = {}
-        self._types: dict[tuple[str, int], int] = {}
-        self._correlations: dict[str, int] = {}
-        self._causes: dict[str, bytes | str] = {}
+        self._head = _NOBODY_KNOWS
+        self._chain = Chain()
+        self._keys = Keys(connection)
         self._long_wal_pages = _LONG_WAL_PAGES
+        self.ids = IdIndex(connection)
         self.wal_pages = 0
         """About how many pages were written to the WAL since the last checkpoint."""
 
     @property
     def digest(self) -> bytes:
-        """The last event's."""
-        return self._digest
+        """The last event's, 32 bytes."""
+        return self._chain.digest
+
+    @property
+    def head(self) -> int:
+        """The last event's position, as far as is known here."""
+        return self._head
+
+    def plan(self, waiting: deque[Request], events: int, size: int) -> Plan | None:
+        """Decide the first of `waiting` and take them out of there, up to so many events and bytes.
+
+        None if the first one cannot be decided from memory. What is planned is taken for written from then
+        on: if `write` fails, `forget`.
+        """
+        if self._head == _NOBODY_KNOWS:
+            return None
+        plan = Plan(self._clock_ms(), self.ids.tables)
+        frames: list[bytes] = []
+        head, room = self._head, size
+        while waiting:
+            request = waiting[0]
+            if request.answer is not None and request.answer.done():
+                waiting.popleft()
+                continue
+            count = len(request.events)
+            room -= request.size
+            if plan.requests and (len(frames) + count > events or room < 0):
+                break
+            stream = self._keys.streams.get(request.stream)
+            if stream is None or request.expected_version not in (ANY, stream.version):
+                break
+            if (
+                not count
+                or count > events
+                or request.size > size
+                or not self._is_plain(request, stream, head + count)
+            ):
+                break
+            waiting.popleft()
+            plan.requests.append(request)
+            plan.answers.append(answer_to(request, stream.version, head))
+            if request.checkpoint is not None:
+                plan.checkpoints.append(request.checkpoint)
+            self._add_rows(request, stream, head, plan.now_ms, plan.rows, frames, plan.chunks)
+            head += count
+        if not plan.requests:
+            return None
+        plan.stored = self._chain.extend(frames)
+        plan.rows[_DIGESTS] = plan.stored
+        plan.pages = 2 + len(plan.chunks) + (size - room) // _PAGE
+        plan.count = len(frames)
+        self._head = head
+        return plan
+
+    def _is_plain(self, request: Request, stream: Stream, head: int) -> bool:
+        """True if memory is enough to decide it, its stream's version aside."""
+        tail, types, correlations = self.ids.tail, self._keys.types, self._keys.correlations
+        if request.checkpoint is not None and request.checkpoint.position > head:
+            return False
+        for event, event_id in zip(request.events, request.ids, strict=True):
+            if event_id in tail or (event.type, event.type_version) not in types:
+                return False
+            if correlations.get(event.correlation_id, -1) not in stream.correlations:
+                return False
+        return True
+
+    def write(self, plan: Plan) -> None:
+        """Write and commit a plan, in any thread that owns the connection.
+
+        Raises `Outdated`, `sqlite3.Error`; then nothing is written.
+        """
+        db = self._db
+        ids = [event_id for request in plan.requests for event_id in request.ids] if plan.tables else []
+        folds = fold_ids(ids)
+        try:
+            if plan.count in INSERTS and not plan.checkpoints and not plan.chunks:
+                self._insert_new(plan, folds)
+                return
+            db.execute("BEGIN IMMEDIATE")
+            self._insert_chunks(plan.chunks)
+            self._insert_new(plan, folds)
+            for checkpoint in plan.checkpoints:
+                db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, plan.now_ms))
+            db.execute("COMMIT")
+        except BaseException as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.IntegrityError):
+                raise Outdated from error
+            raise
+
+    def _insert_new(self, plan: Plan, folds: list[int]) -> None:
+        if not plan.tables:
+            self._insert(list(plan.rows))
+            return
+        start = 0
+        for count, statement in INSERTS_UNLESS[plan.tables].items():
+            while plan.count - start >= count:
+                rows = plan.rows[start * WIDTH : (start + count) * WIDTH]
+                if self._db.execute(statement, folds[start : start + count] + rows).rowcount != count:
+                    raise Outdated
+                start += count
+
+    def forget(self) -> None:
+        """Know nothing any more but what the database says."""
+        self._head = _NOBODY_KNOWS
+        self._keys.forget()
 
     def apply(self, batch: Sequence[Request], *, wait: bool) -> Sequence[Answer]:
         """Write the batch into a transaction and leave that open; one answer for each request, in order.
@@ -100,12 +173,7 @@ class Ledger:
         """
         self._begin(wait)
         try:
-            try:
-                return self._apply(batch, careful=False)
-            except _Repeated:
-                self._roll_back()
-                self._begin(wait)
-                return self._apply(batch, careful=True)
+            return self._apply(batch)
         except BaseException:
             self._roll_back()
             raise
@@ -150,33 +218,39 @@ class Ledger:
                 return
 
     def _roll_back(self) -> None:
-        self._forget()
+        self.forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
     def _look_at_the_end(self) -> None:
         head = self._db.execute("SELECT max(position) FROM events").fetchone()[0] or 0
         if head != self._head:
-            self._forget()
+            self.forget()
+            self.ids.load()
+            self._resume_chain(head)
             self._head = head
-            row = self._db.execute("SELECT digest FROM events WHERE position = ?", (head,)).fetchone()
-            self._digest = row[0] if row else GENESIS
-        elif len(self._streams) + len(self._correlations) + len(self._causes) > _CACHED_NAMES:
-            self._forget_names()
+        else:
+            self._keys.forget_if_many()
 
-    def _forget(self) -> None:
-        self._head = -1
-        self._forget_names()
+    def _resume_chain(self, head: int) -> None:
+        start = head - head % SEGMENT
+        sql = "SELECT digest FROM events WHERE position = ?"
+        digest = self._db.execute(sql, (start,)).fetchone()[0] if start else GENESIS
+        if len(digest) != len(GENESIS):
+            raise StoreCorrupt(
+                f"The digest at position {start} is not whole.", remedy="Restore a backup; verify the log."
+            )
+        self._chain = Chain(start, digest)
+        names = Names(self._db)
+        sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position"  # noqa: S608
+        rows = self._db.execute(sql, (start,)).fetchall()
+        self._chain.extend([encode_frame(to_frame(row, names)) for row in rows])
 
-    def _forget_names(self) -> None:
-        self._streams.clear()
-        self._causes.clear()
-        self._types.clear()
-        self._correlations.clear()
-
-    def _apply(self, batch: Sequence[Request], *, careful: bool) -> Sequence[Answer]:
+    def _apply(self, batch: Sequence[Request]) -> Sequence[Answer]:
         self._look_at_the_end()
         now_ms = self._clock_ms()
+        ids = [event_id for request in batch for event_id in request.ids]
+        careful = self.ids.any_known(fold_ids(ids))
         answers: list[Answer] = []
         rows: list[object] = []
         checkpoints: list[Checkpoint] = []
@@ -192,120 +266,125 @@ class Ledger:
                 continue
             answers.append(answer)
             if request.events and not answer.repeated:
-                self._write(request, answer.first_version, now_ms, rows)
+                self._write(request, now_ms, rows)
                 size += request.size
         self._insert(rows)
         for checkpoint in checkpoints:
             self._db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, now_ms))
-        self.wal_pages += 5 + size // _PAGE
+        self.wal_pages += 3 + size // _PAGE
         return answers
 
     def _decide(self, request: Request, careful: bool, pending: list[object]) -> Appended:
-        stream, count, expected = request.stream, len(request.events), request.expected_version
-        version = (self._streams.get(stream) or self._stream(stream))[1]
-        conflict = expected not in (ANY, version)
-        if careful or conflict:
+        stream, expected = request.stream, request.expected_version
+        version = self._keys.stream(stream).version
+        tail = self.ids.tail
+        if careful or any(event_id in tail for event_id in request.ids):
             # The same append may have come just before in this batch.
             self._insert(pending)
             known = [self._find(event_id) for event_id in request.ids]
             answer = repeated_append(stream, request.events, known)
             if answer is not None:
                 return answer
-        if conflict:
+        if expected not in (ANY, version):
             raise VersionConflict(stream, expected, version)
-        head = self._head
-        return Appended(
-            stream=stream,
-            first_version=version + 1,
-            last_version=version + count,
-            first_position=head + 1,
-            last_position=head + count,
-            repeated=False,
-        )
+        return answer_to(request, version, self._head)
 
     def _find(self, event_id: bytes) -> RecordedEvent | None:
-        row = self._db.execute(f"SELECT {COLUMNS} FROM events WHERE event_id = ?", (event_id,)).fetchone()  # noqa: S608
-        return None if row is None else to_event(row, Names(self._db))
+        position = self.ids.find(event_id)
+        if position is None:
+            return None
+        row = self._db.execute(f"SELECT {COLUMNS} FROM events WHERE position = ?", (position,)).fetchone()  # noqa: S608
+        return to_event(row, Names(self._db))
 
-    def _write(self, request: Request, version: int, now_ms: int, rows: list[object]) -> None:
-        """Add the request's rows to `rows`."""
-        stream = request.stream
-        key = self._streams.get(stream, (0, 0))[0] or self._new_key(_NEW_STREAM, (stream,))
-        position, digest = self._head, self._digest
+    def _write(self, request: Request, now_ms: int, rows: list[object]) -> None:
+        """Add the request's rows to `rows`, and the names that are new to the database."""
+        kinds = [((event.type, event.type_version), event.correlation_id) for event in request.events]
+        stream = self._keys.record(request.stream, kinds)
+        start = len(rows)
+        frames: list[bytes] = []
+        chunks: list[tuple[int, int, int]] = []
+        self._add_rows(request, stream, self._head, now_ms, rows, frames, chunks)
+        self._insert_chunks(chunks)
+        rows[start + 9 :: WIDTH] = self._chain.extend(frames)
+        self._head += len(request.events)
+
+    def _add_rows(
+        self,
+        request: Request,
+        stream: Stream,
+        position: int,
+        now_ms: int,
+        rows: list[object],
+        frames: list[bytes],
+        chunks: list[tuple[int, int, int]],
+    ) -> None:
+        """The rows of events after `position`, without their digests, their frames and their stream's new chunks."""
+        name, key, version = request.stream, stream.key, stream.version
+        keys, tail = self._keys, self.ids.tail
+        types, correlations, causes = keys.types, keys.correlations, keys.causes
         for event, event_id in zip(request.events, request.ids, strict=True):
             position += 1
-            digest = link(digest, position, stream, version, now_ms, event)
-            kind, correlation, cause = (
-                (event.type, event.type_version),
+            version += 1
+            if position >> CHUNK_BITS != stream.chunk:
+                stream.chunk = position >> CHUNK_BITS
+                chunks.append((key, stream.chunk, version))
+            kind, type_version, correlation, cause = (
+                event.type,
+                event.type_version,
                 event.correlation_id,
                 event.causation_id,
+            )
+            causation = None if cause is None else causes.get(cause) or keys.cause(cause)
+            metadata, data = event.metadata, event.data
+            frames.append(
+                encode_frame(
+                    (
+                        position,
+                        name,
+                        version,
+                        event_id,
+                        kind,
+                        type_version,
+                        correlation,
+                        causation,
+                        now_ms,
+                        metadata,
+                        data,
+                    )
+                )
             )
             rows += (
                 position,
                 key,
                 version,
-                self._types.get(kind) or self._type_key(kind),
+                types[kind, type_version],
                 now_ms,
                 event_id,
-                None
-                if correlation is None
-                else self._correlations.get(correlation) or self._correlation_key(correlation),
-                None if cause is None else self._causes.get(cause) or self._cause(cause),
-                event.metadata,
-                digest,
-                event.data,
+                correlations[correlation],
+                causation,
+                metadata,
+                None,
+                data,
             )
-            version += 1
-        self._head, self._digest = position, digest
-        self._streams[stream] = (key, version - 1)
+            tail[event_id] = position
+        stream.version = version
 
     def _insert(self, rows: list[object]) -> None:
-        start, width = 0, 11
+        start = 0
         try:
-            for count, statement in _INSERTS.items():
-                step = count * width
+            for count, statement in INSERTS.items():
+                step = count * WIDTH
                 while len(rows) - start >= step:
                     self._db.execute(statement, rows[start : start + step])
                     start += step
-        except sqlite3.IntegrityError as error:
-            if "event_id" in str(error):
-                raise _Repeated from error
-            raise
         except sqlite3.DataError as error:
             raise InvalidArgument(f"An event is too large: {error}.", remedy="Make it smaller.") from error
         rows.clear()
 
-    def _stream(self, name: str) -> tuple[int, int]:
-        """Key and version; (0, 0) for a stream that has no event."""
-        known = self._streams.get(name)
-        if known is None:
-            known = (0, 0)
-            row = self._db.execute("SELECT stream_key FROM streams WHERE name = ?", (name,)).fetchone()
-            if row is not None:
-                sql = "SELECT max(version) FROM events WHERE stream_key = ?"
-                known = (row[0], self._db.execute(sql, row).fetchone()[0] or 0)
-                self._streams[name] = known
-        return known
-
-    def _cause(self, name: str) -> bytes | str:
-        raw = self._causes[name] = id_bytes(name) or name
-        return raw
-
-    def _type_key(self, kind: tuple[str, int]) -> int:
-        sql = "SELECT type_key FROM types WHERE type = ? AND type_version = ?"
-        row = self._db.execute(sql, kind).fetchone()
-        insert = "INSERT INTO types (type, type_version) VALUES (?, ?)"
-        key = self._types[kind] = row[0] if row else self._new_key(insert, kind)
-        return key
-
-    def _correlation_key(self, name: str) -> int:
-        sql = "SELECT correlation_key FROM correlations WHERE correlation_id = ?"
-        row = self._db.execute(sql, (name,)).fetchone()
-        insert = "INSERT INTO correlations (correlation_id) VALUES (?)"
-        key = self._correlations[name] = row[0] if row else self._new_key(insert, (name,))
-        return key
-
-    def _new_key(self, sql: str, values: tuple[str | int, ...]) -> int:
-        key = self._db.execute(sql, values).lastrowid
-        assert key is not None
-        return key
+    def _insert_chunks(self, chunks: list[tuple[int, int, int]]) -> None:
+        start = 0
+        for count, statement in INSERT_CHUNKS.items():
+            while len(chunks) - start >= count:
+                values = [value for chunk in chunks[start : start + count] for value in chunk]
+                self._db.execute(statement, values)
+                start += count

@@ -24,6 +24,9 @@ class FileLock:
     def __init__(self, path: Path, busy_s: float) -> None:
         self._path = path
         self._busy_s = busy_s
+        self.held = False
+        """By `hold`."""
+        self._since = 0.0
         try:
             self._descriptor = os.open(
                 path.with_name(path.name + "-lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
@@ -33,6 +36,23 @@ class FileLock:
                 f"Cannot lock {path} for writing: {error.strerror}.",
                 remedy="Name a folder that exists and can be written.",
             ) from error
+
+    def hold(self) -> bool:
+        """Take it if it is free, and note since when."""
+        if not self.try_acquire():
+            return False
+        self.held, self._since = True, time.monotonic()
+        return True
+
+    def let_go(self) -> None:
+        """Release what `hold` took, if it did."""
+        if self.held:
+            self.held = False
+            self.release()
+
+    def held_s(self) -> float:
+        """How long `hold` has had it."""
+        return time.monotonic() - self._since
 
     def __enter__(self) -> None:
         self.acquire()

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from eventstore._rows import COLUMNS, Names, to_event
+from eventstore._rows import CHUNK_BITS, COLUMNS, Names, to_event, to_frame
 from eventstore._schema import connect_reader, explain, wal_path
+from eventstore.chain import Frame
 from eventstore.errors import StoreClosed, StoreCorrupt
 from eventstore.model import RecordedEvent, VerifyReport, Witness
 from eventstore.verify import Verifier
@@ -22,6 +23,15 @@ _WINDOW: Final = 50_000
 """Positions that one filtered slice looks at, at most: a rare category must not mean a long transaction."""
 
 
+_CORRELATION_WINDOW: Final = 1_000_000
+"""The same where the streams to look at are known."""
+_E_COLUMNS: Final = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
+_STREAM_KEY: Final = "(SELECT stream_key FROM streams WHERE name = ?)"
+_VERSION: Final = (
+    "SELECT max(version) FROM events WHERE stream_key = (SELECT stream_key FROM streams WHERE name = ?1)"
+    " AND chunk = (SELECT max(chunk) FROM chunks"
+    " WHERE stream_key = (SELECT stream_key FROM streams WHERE name = ?1))"
+)
 _DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLITE_ERROR: text that is not UTF-8."""
 
@@ -57,11 +67,7 @@ class Reader:
         return self.connection.execute("SELECT max(position) FROM events").fetchone()[0] or 0
 
     def version(self, stream: str) -> int:
-        sql = (
-            "SELECT max(version) FROM events"
-            " WHERE stream_key = (SELECT stream_key FROM streams WHERE name = ?)"
-        )
-        return self.connection.execute(sql, (stream,)).fetchone()[0] or 0
+        return self.connection.execute(_VERSION, (stream,)).fetchone()[0] or 0
 
     def checkpoint(self, consumer: str) -> int:
         sql = "SELECT position FROM checkpoints WHERE consumer = ?"
@@ -70,13 +76,21 @@ class Reader:
 
     def stream(self, name: str, after: int, before: int | None, count: int, backward: bool) -> Slice:
         """Events of one stream with after < version < before."""
-        key = "(SELECT stream_key FROM streams WHERE name = ?)"
-        where = f"stream_key = {key} AND version > ?"
-        values: list[str | int] = [name, after]
+        direction = "DESC" if backward else "ASC"
+        values: list[str | int] = [name, name, after + 1, after]
+        where = "e.version > ?"
         if before is not None:
-            where += " AND version < ?"
+            where += " AND e.version < ?"
             values.append(before)
-        events = self._fetch(where, values, "version", count, backward)
+        # In this order of the tables the events come in the order of their versions, with nothing to sort.
+        sql = (
+            f"SELECT {_E_COLUMNS} FROM chunks c CROSS JOIN events e"  # noqa: S608
+            f" ON e.chunk = c.chunk AND e.stream_key = c.stream_key"
+            f" WHERE c.stream_key = {_STREAM_KEY} AND c.chunk >= coalesce((SELECT max(chunk) FROM chunks"
+            f" WHERE stream_key = {_STREAM_KEY} AND first_version <= ?), 0) AND {where}"
+            f" ORDER BY c.chunk {direction}, e.version {direction} LIMIT ?"
+        )
+        events = self._fetch(sql, values, count)
         next_after = events[-1].version if events else after
         return Slice(events, next_after, not events)
 
@@ -92,36 +106,38 @@ class Reader:
         """Events of the whole log with after < position < before."""
         head = self.head()
         low, high = after, head if before is None else min(before - 1, head)
-        if correlation_id is None and category is not None:
-            low, high = (max(low, high - _WINDOW), high) if backward else (low, min(high, low + _WINDOW))
-        where = "position > ? AND position <= ?"
+        if correlation_id is not None or category is not None:
+            window = _WINDOW if correlation_id is None else _CORRELATION_WINDOW
+            low, high = (max(low, high - window), high) if backward else (low, min(high, low + window))
+        source, where = "events e", "e.position > ? AND e.position <= ?"
         values: list[str | int] = [low, high]
+        if correlation_id is not None:
+            source = (
+                "correlated r CROSS JOIN chunks c ON c.stream_key = r.stream_key"
+                " CROSS JOIN events e ON e.chunk = c.chunk AND e.stream_key = c.stream_key"
+            )
+            where += (
+                " AND c.chunk >= ? AND c.chunk <= ? AND e.correlation_key = r.correlation_key"
+                " AND r.correlation_key = (SELECT correlation_key FROM correlations WHERE correlation_id = ?)"
+            )
+            values += [low >> CHUNK_BITS, high >> CHUNK_BITS, correlation_id]
         if category is not None:
             where += (
                 " AND EXISTS (SELECT 1 FROM streams"
-                " WHERE streams.stream_key = events.stream_key AND streams.category = ?)"
+                " WHERE streams.stream_key = e.stream_key AND streams.category = ?)"
             )
             values.append(category)
-        if correlation_id is not None:
-            where += (
-                " AND correlation_key = (SELECT correlation_key FROM correlations WHERE correlation_id = ?)"
-            )
-            values.append(correlation_id)
-        events = self._fetch(where, values, "position", count, backward)
+        direction = "DESC" if backward else "ASC"
+        sql = f"SELECT {_E_COLUMNS} FROM {source} WHERE {where} ORDER BY e.position {direction} LIMIT ?"  # noqa: S608
+        events = self._fetch(sql, values, count)
         if len(events) == count or (events and self._cut):
             return Slice(events, events[-1].position, False)
         if backward:
             return Slice(events, low + 1, low <= after)
         return Slice(events, max(after, high), high >= head)
 
-    def _fetch(
-        self, where: str, values: list[Any], order: str, count: int, backward: bool
-    ) -> list[RecordedEvent]:
-        direction = "DESC" if backward else "ASC"
-        cursor = self.connection.execute(
-            f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY {order} {direction} LIMIT ?",  # noqa: S608
-            [*values, count],
-        )
+    def _fetch(self, sql: str, values: list[Any], count: int) -> list[RecordedEvent]:
+        cursor = self.connection.execute(sql, [*values, count])
         events: list[RecordedEvent] = []
         size, names = 0, self._names
         self._cut = False
@@ -139,22 +155,28 @@ class Reader:
 
     def verify(self, witness: Witness | None) -> VerifyReport:
         """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
-        verifier, position = Verifier(witness), 0
-        sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1000"  # noqa: S608
+        verifier, position, more = Verifier(witness), 0, True
+        sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1024"  # noqa: S608
+        frames: list[Frame] = []
+        stored: list[bytes] = []
         try:
-            while True:
-                start = position
-                for row in self.connection.execute(sql, (start,)):
-                    event = to_event(row, self._names)
-                    position = event.position
-                    if not verifier.feed(event):
-                        return verifier.report()
-                if position == start:
-                    return verifier.report()
+            while more:
+                more = False
+                for row in self.connection.execute(sql, (position,)):
+                    frames.append(to_frame(row, self._names))
+                    stored.append(row[9])
+                    more = True
+                if more:
+                    position = frames[-1][0]
+                    if not verifier.feed(frames, stored):
+                        break
+                    frames, stored = [], []
+            return verifier.report()
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF not in _DAMAGE:
                 raise
-            verifier.unreadable(str(error).rstrip("."))
+            if verifier.feed(frames[: len(stored)], stored):
+                verifier.unreadable(str(error).rstrip("."))
             return verifier.report()
 
     def check_file(self) -> tuple[str, ...]:

@@ -3,16 +3,19 @@
 import sqlite3
 from typing import Any, Final
 
+from eventstore.chain import MARK_BYTES, Frame
 from eventstore.checks import id_text
 from eventstore.errors import StoreCorrupt
 from eventstore.model import RecordedEvent
 
-__all__ = ["COLUMNS", "Names", "to_event"]
+__all__ = ["CHUNK_BITS", "COLUMNS", "Names", "to_event", "to_frame"]
 
 COLUMNS: Final = (
     "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation_id,"
     " metadata, digest, data"
 )
+CHUNK_BITS: Final = 12
+"""A chunk is 4096 positions: those with the same `position >> 12`."""
 _CACHED: Final = 100_000
 
 
@@ -80,5 +83,26 @@ def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
         version=version,
         position=position,
         recorded_at_ms=recorded_at_ms,
-        digest=digest,
+        digest=digest[:MARK_BYTES],
+    )
+
+
+def to_frame(row: tuple[Any, ...], names: Names) -> Frame:
+    """What the digest of a row of `COLUMNS` covers; raises `StoreCorrupt` for a row that no store wrote."""
+    position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, _, data = row
+    type_, type_version = names.types.get(kind) or names.type(kind)
+    if correlation is not None:
+        correlation = names.correlations.get(correlation) or names.correlation(correlation)
+    return (
+        position,
+        names.streams.get(stream) or names.stream(stream),
+        version,
+        event_id,
+        type_,
+        type_version,
+        correlation,
+        cause,
+        recorded_at_ms,
+        metadata,
+        data,
     )

@@ -20,11 +20,20 @@ from eventstore.errors import (
     StoreReadOnly,
 )
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "connect_reader", "connect_writer", "explain", "wal_path"]
+__all__ = [
+    "APPLICATION_ID",
+    "SCHEMA_VERSION",
+    "connect_reader",
+    "connect_writer",
+    "explain",
+    "is_busy",
+    "refused",
+    "wal_path",
+]
 
 APPLICATION_ID: Final = 0x65767374
 """`evst` in ASCII."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
 
@@ -93,6 +102,11 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> bool:
         if version == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
             return False
         raise StoreIncompatible(f"{path} is a database, but no event log.", remedy="Name the right file.")
+    if version < SCHEMA_VERSION:
+        raise StoreIncompatible(
+            f"{path} has schema {version}, which no released version wrote; this one knows {SCHEMA_VERSION}.",
+            remedy="Begin a new log; what is in the old one can be read with sqlite3.",
+        )
     if version > SCHEMA_VERSION:
         raise StoreIncompatible(
             f"{path} has schema {version}; this version knows {SCHEMA_VERSION}: a newer one wrote it.",
@@ -125,6 +139,8 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
     connection = _connect(path, "mode=rw", busy_s)
     try:
         if not _check_schema(connection, path):
+            # Rows of half a kilobyte leave less of a page empty than with SQLite's own 4 KiB.
+            connection.execute("PRAGMA page_size = 8192")
             _use_wal(connection, path)
             connection.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA.read_text()} PRAGMA application_id = {APPLICATION_ID};"
@@ -184,3 +200,20 @@ def connect_reader(path: Path, busy_s: float) -> tuple[sqlite3.Connection, bool]
         connection.close()
         raise
     return connection, frozen
+
+
+def is_busy(error: Exception) -> bool:
+    """True if another process has the database locked."""
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def refused(error: Exception, path: Path, count: int) -> list[EventStoreError]:
+    """The answer to so many requests that failed together, whatever failed."""
+    if isinstance(error, EventStoreError):
+        return [error] * count
+    if isinstance(error, sqlite3.Error):
+        fault = explain(error, path)
+    else:
+        fault = EventStoreError(f"The writer of {path} failed: {error!r}.", remedy="Report this.")
+    fault.__cause__ = error
+    return [fault] * count

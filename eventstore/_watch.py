@@ -16,6 +16,8 @@ _LOOK_S: Final = 0.005
 """How often to look where no bell can be hung."""
 _LOOK_WITH_BELL_S: Final = 0.05
 """The same where a bell rings: for a lost ring, and for programs that do not ring."""
+_KNOWN_S: Final = 0.1
+"""By then every writer knows a new bell."""
 
 
 class Watch:
@@ -33,6 +35,7 @@ class Watch:
         self._bell: Bell | None = None
         self._reader: Reader | None = None
         self._seen: int | None = None
+        self._known_at = 0.0
 
     def start(self) -> None:
         """One more who wants to be woken."""
@@ -47,6 +50,7 @@ class Watch:
             self._loop.add_reader(self._bell.socket, self._rung)
             if self._ringer is not None:
                 self._ringer.own = self._bell.name
+        self._known_at = self._loop.time() + _KNOWN_S
         self._look()
 
     def stop(self) -> None:
@@ -73,7 +77,8 @@ class Watch:
 
     def _look(self) -> None:
         self._wake_on_change()
-        self._timer = self._loop.call_later(_LOOK_S if self._bell is None else _LOOK_WITH_BELL_S, self._look)
+        often = self._bell is None or self._loop.time() < self._known_at
+        self._timer = self._loop.call_later(_LOOK_S if often else _LOOK_WITH_BELL_S, self._look)
 
     def _wake_on_change(self) -> None:
         """A few microseconds, so done on the loop."""

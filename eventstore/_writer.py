@@ -1,64 +1,67 @@
 """The one writer of a store: it owns its connection and commits whatever waits, together.
 
-The rows of a batch are worked out and inserted on the event loop's own thread; only what waits for the disk
-or for another process goes to a thread: a thread that shares the work would fight the loop for the
-interpreter's lock at every step (docs/decisions/0003 has the numbers).
+What a batch shall be is decided on the event loop's own thread, from memory; a thread of the writer's own then
+takes it to the disk in one statement, and meanwhile the next batch is decided. So the two threads hardly ever
+want the interpreter's lock at the same time (docs/decisions/0014 has the numbers). Where memory is not enough,
+the batch is decided inside of its transaction, with nothing else on its way.
 """
 
 import asyncio
 import contextlib
 import sqlite3
-import threading
-import weakref
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final
 
 import anyio
 
 from eventstore._bell import Ringer
-from eventstore._ledger import Answer, Ledger, Request
+from eventstore._ledger import Ledger
 from eventstore._lock import FileLock
 from eventstore._place import check_place
-from eventstore._schema import connect_writer, explain
+from eventstore._plan import Answer, Outdated, Plan, Request
+from eventstore._schema import connect_writer, is_busy, refused
+from eventstore._thread import Job, JobThread
 from eventstore.errors import EventStoreError, StoreClosed
-from eventstore.model import Appended
+from eventstore.model import Appended, RecordedEvent
 
 __all__ = ["Writer"]
 
+_PLAN_EVENTS: Final = 128
+"""So that of 256 that wait one half is decided while the other is written."""
+_HERE_EVENTS: Final = 32
+"""A batch up to this size is written on the loop where the disk answers at once, see `_SOON_S`."""
+_SOON_S: Final = 0.001
+"""A disk that syncs faster than this costs less than waking a thread; so long, too, a lone caller keeps the loop."""
+_ROW_S: Final = 0.00001  # about what a row costs without the sync
+_PLANS: Final = 2
+"""Plans on their way: one being written, one behind it."""
+_HELD_S: Final = 0.05
+"""How long other processes are kept out at a time."""
 _BATCH_EVENTS: Final = 256
 _BATCH_BYTES: Final = 1024 * 1024
 """A batch up to this size holds up the loop for a few milliseconds; a larger append goes to the thread."""
 _WAITING: Final = 4096
 """Requests that may wait; more of them wait for their turn to wait."""
-_CHECKPOINT_PAGES: Final = 1000
-"""SQLite's own default for wal_autocheckpoint: 4 MB of WAL."""
+_CHECKPOINT_PAGES: Final = 2000
+"""16 MB of WAL: pages that change often are written back once for many changes."""
 
-Job = Callable[[], None]
-
-
-def _serve(jobs: "SimpleQueue[Job | None]") -> None:
-    """The thread. It knows only its queue, so that a writer that nobody closed can be collected."""
-    while (job := jobs.get()) is not None:
-        job()
-        del job
-
-
-def _is_busy(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+Committed = Callable[[Callable[[], list[RecordedEvent]] | None], None]
 
 
 class Writer:
     """Commits requests in the order in which they came, as many at a time as are waiting.
 
-    Its methods belong to the loop's thread, its connection to the thread or the loop, in turn: while one of
-    them is at it, `_busy` keeps the other away.
+    Its methods belong to the loop's thread, its ledger too but for `Ledger.write` and for what is done while
+    `_alone`; its connection to the thread while anything is on its way (`_flying`), else to the loop.
     """
 
     def __init__(self, path: Path, *, synchronous: str, busy_s: float, clock_ms: Callable[[], int]) -> None:
         self._path = path
+        self._sync_s = 0.0 if synchronous != "FULL" else _SOON_S
+        """What a sync took of late; on average, newer ones count more."""
         self._syncs = synchronous == "FULL"
         check_place(path)
         self._lock = FileLock(path, busy_s)
@@ -71,48 +74,59 @@ class Writer:
         self.ringer = Ringer(path)
         self._ledger = Ledger(self._connection, busy_s, clock_ms)
         self._waiting: deque[Request] = deque()
-        self._busy = False
+        self._called = False
+        self._lone_until = 0.0
+        self._flying = 0
+        self._plans = 0
+        self._alone = False
+        self._merging = False
+        self._broken = False
+        self._failed: list[Plan] = []
+        self._redo = 0
         self._closing = False
         self._crowded = False
         self._room = anyio.Event()
         self._idle = anyio.Event()
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        # A daemon, so that a store that nobody closed cannot keep the interpreter from ending; what it
-        # then breaks off in the middle was not acknowledged.
-        threading.Thread(
-            target=_serve, args=(self._jobs,), name=f"eventstore {path.name}", daemon=True
-        ).start()
-        weakref.finalize(self, self._jobs.put, None)
+        self._thread = JobThread(f"eventstore {path.name}")
 
-    def attach(self, loop: asyncio.AbstractEventLoop, committed: Callable[[], None]) -> None:
-        """Say which loop it belongs to, and what to call after each batch that recorded something."""
+    def attach(self, loop: asyncio.AbstractEventLoop, committed: Committed) -> None:
+        """Say which loop it belongs to, and what to call after each batch that recorded something.
+
+        That is given a function that makes the recorded events, or None where they must be read.
+        """
         self._loop = loop
+        self._thread.attach(loop)
         self._committed = committed
 
     def abandon(self) -> None:
         """Close it before it was attached to a loop."""
         self._connection.close()
         self._lock.close()
-        self._jobs.put(None)
+        self._thread.end()
 
-    async def put(self, request: Request) -> None:
-        """Queue it; waits only if too many wait already. Raises `StoreClosed`."""
-        while len(self._waiting) >= _WAITING and not self._closing:
-            self._crowded = True
-            await self._room.wait()
+    def put(self, request: Request) -> bool:
+        """Queue it; False if too many wait already, see `room`. Raises `StoreClosed`."""
         if self._closing:
             raise StoreClosed
+        if len(self._waiting) >= _WAITING:
+            return False
         self._waiting.append(request)
-        if not self._busy:
-            self._busy = True
-            # Not at once: all tasks that are ready now shall come into the same batch.
-            self._loop.call_soon(self._next)
+        if self._lone_until and not self._called and time.monotonic() < self._lone_until:
+            self._next()
+        else:
+            self._call_next()
+        return True
+
+    async def room(self) -> None:
+        """Wait until fewer wait."""
+        self._crowded = True
+        await self._room.wait()
 
     async def close(self) -> None:
         """Commit what is queued, then close the connection."""
         self._closing = True
         self._make_room()
-        if self._busy:
+        while self._waiting or self._flying or self._called:
             await self._idle.wait()
         closed = anyio.Event()
 
@@ -124,43 +138,196 @@ class Writer:
                 self._connection.close()
             self._lock.close()
             self.ringer.close()
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(closed.set)
+            self._thread.tell(closed.set)
 
-        self._jobs.put(close)
-        self._jobs.put(None)
+        self._thread.do(close)
+        self._thread.end()
         await closed.wait()
 
     def _make_room(self) -> None:
+        self._crowded = False
         self._room.set()
         self._room = anyio.Event()
 
+    def _call_next(self) -> None:
+        # Not at once: all tasks that are ready now shall come into the same batch.
+        if not self._called:
+            self._called = True
+            self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._called = False
+        # Who is alone now is taken to stay alone for a moment: nothing to wait for then.
+        lone = len(self._waiting) == 1 and not self._flying
+        self._lone_until = time.monotonic() + _SOON_S if lone else 0.0
+        self._next()
+
     def _next(self) -> None:
-        if self._ledger.wal_pages >= _CHECKPOINT_PAGES:
-            self._jobs.put(self._checkpoint_in_thread)
+        """Send on its way whatever can go."""
+        while self._waiting and not self._alone and not self._failed:
+            if self._plans and not self._worth_another_plan():
+                break
+            if not self._lock.held and not self._lock.hold():
+                self._apply_in_thread()
+                break
+            plan = None
+            if not self._redo:
+                plan = self._ledger.plan(self._waiting, _PLAN_EVENTS, _BATCH_BYTES)
+            if plan is not None:
+                self._send(plan)
+            elif not self._flying:
+                self._apply()
+            else:
+                break
+        if self._crowded and len(self._waiting) < _WAITING:
+            self._make_room()
+        if not self._flying and not self._called:
+            self._lock.let_go()
+            if not self._waiting:
+                self._idle.set()
+                self._idle = anyio.Event()
+
+    def _worth_another_plan(self) -> bool:
+        return self._plans < _PLANS and len(self._waiting) >= _PLAN_EVENTS and self._lock.held_s() < _HELD_S
+
+    def _fly(self, job: Job) -> None:
+        self._flying += 1
+        self._thread.do(job)
+
+    def _send(self, plan: Plan) -> None:
+        if self._flying or plan.count > _HERE_EVENTS or self._sync_s >= _SOON_S:
+            self._plans += 1
+            self._fly(lambda: self._write_in_thread(plan))
             return
+        error = self._write(plan)
+        self._lock.let_go()
+        self._take_back(plan) if error else self._settle(plan)
+
+    def _write(self, plan: Plan) -> Exception | None:
+        start = time.monotonic()
+        try:
+            self._ledger.write(plan)
+        except Exception as error:  # noqa: BLE001 - whatever it is, `apply` will meet it again and say so
+            return error
+        if self._syncs:
+            took_s = max(0.0, time.monotonic() - start - plan.count * _ROW_S)
+            self._sync_s += (took_s - self._sync_s) / 8
+        self.ringer.ring()
+        return None
+
+    def _write_in_thread(self, plan: Plan) -> None:
+        # After one that failed nothing holds that a later one was planned for.
+        error = Outdated() if self._broken else self._write(plan)
+        self._broken = error is not None
+        self._thread.tell(lambda: self._landed(plan, error is None))
+
+    def _landed(self, plan: Plan, well: bool) -> None:
+        self._flying -= 1
+        self._plans -= 1
+        if not self._flying:
+            self._lock.let_go()
+        if not well:
+            self._failed.append(plan)
+        if self._failed and not self._plans:
+            failed, self._failed = self._failed, []
+            for one in reversed(failed):
+                self._take_back(one)
+            self._broken = False
+        if well:
+            self._settle(plan)
+        # After the callers whose answers were just set: what they append next comes into the next batch.
+        self._call_next()
+
+    def _take_back(self, plan: Plan) -> None:
+        """Have its requests decided again, with all that the database knows."""
+        self._ledger.forget()
+        self._waiting.extendleft(reversed(plan.requests))
+        self._redo += len(plan.requests)
+
+    def _settle(self, plan: Plan) -> None:
+        for request, answer in zip(plan.requests, plan.answers, strict=True):
+            waiter = request.answer
+            if waiter is not None and not waiter.done():
+                waiter.set_result(answer)
+        self._ledger.wal_pages += plan.pages
+        self._committed(plan.recorded)
+        self._upkeep(plan.answers[-1].last_position)
+
+    def _upkeep(self, head: int) -> None:
+        """What is due from time to time, behind what is on its way; `head` is on the disk."""
+        if self._alone or self._failed:
+            return
+        step = None if self._merging else self._ledger.ids.due(head)
+        long = self._ledger.wal_pages >= _CHECKPOINT_PAGES
+        if (step is None and not long) or not (self._lock.held or self._lock.hold()):
+            return
+        if step is not None:
+            self._merging = True
+            self._fly(lambda: self._merge_in_thread(step))
+        if long:
+            self._ledger.wal_pages = 0
+            self._fly(self._checkpoint_in_thread)
+
+    def _merge_in_thread(self, step: list[int]) -> None:
+        # One that fails (a full disk) is tried again later; the next append will say what is wrong.
+        indexed: int | None = None
+        with contextlib.suppress(EventStoreError, sqlite3.Error):
+            indexed = self._ledger.ids.merge(step)
+        self._thread.tell(lambda: self._merged(indexed))
+
+    def _merged(self, indexed: int | None) -> None:
+        self._merging = False
+        if indexed is not None:
+            self._ledger.ids.merged(indexed)
+        self._chore_done()
+
+    def _checkpoint_in_thread(self) -> None:
+        # One that fails leaves a longer WAL and is tried again after as many pages.
+        with contextlib.suppress(EventStoreError, sqlite3.Error):
+            self._ledger.checkpoint_wal()
+        self._thread.tell(self._chore_done)
+
+    def _chore_done(self) -> None:
+        self._flying -= 1
+        if not self._flying:
+            self._lock.let_go()
+        self._call_next()
+
+    def _apply(self) -> None:
+        """Decide the next batch inside of its transaction; nothing else is on its way."""
         batch, small = self._take()
         if not batch:
-            self._busy = False
-            self._idle.set()
-            self._idle = anyio.Event()
             return
-        if not small or not self._lock.try_acquire():
-            self._jobs.put(lambda: self._all_in_thread(batch))
+        if not small:
+            self._alone = True
+            self._fly(lambda: self._apply_and_commit(batch))
             return
         try:
             answers = self._ledger.apply(batch, wait=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers must not wait for ever
-            self._lock.release()
-            if _is_busy(error):
-                self._jobs.put(lambda: self._all_in_thread(batch))
+            if is_busy(error):
+                self._alone = True
+                self._fly(lambda: self._apply_and_commit(batch))
             else:
-                self._finish(batch, self._refused(error, len(batch)))
+                self._lock.let_go()
+                self._finish(batch, refused(error, self._path, len(batch)))
             return
         if self._syncs:
-            self._jobs.put(lambda: self._commit_in_thread(batch, answers))
+            self._alone = True
+            self._fly(lambda: self._commit_in_thread(batch, answers))
         else:
-            self._finish(batch, self._commit(answers))
+            told = self._commit(answers)
+            self._lock.let_go()
+            self._finish(batch, told)
+
+    def _apply_in_thread(self) -> None:
+        """The same where another process holds the lock."""
+        if self._flying:
+            return
+        batch, _ = self._take()
+        if batch:
+            self._alone = True
+            self._fly(lambda: self._lock_and_apply(batch))
 
     def _take(self) -> tuple[list[Request], bool]:
         """The next batch, and whether it is small."""
@@ -172,68 +339,49 @@ class Writer:
             if batch and not fits:
                 break
             waiting.popleft()
-            if request.answer is not None and not request.answer.done():
+            self._redo = max(0, self._redo - 1)
+            if request.answer is None or not request.answer.done():
                 batch.append(request)
                 count += len(request.events)
                 size += request.size
-        if self._crowded:
-            self._crowded = False
-            self._make_room()
         return batch, count <= _BATCH_EVENTS and size <= _BATCH_BYTES
 
-    def _all_in_thread(self, batch: list[Request]) -> None:
-        answers: Sequence[Answer]
+    def _lock_and_apply(self, batch: list[Request]) -> None:
         try:
             self._lock.acquire()
+            self._lock.held = True
         except EventStoreError as error:
-            answers = self._refused(error, len(batch))
-        else:
-            try:
-                answers = self._ledger.apply(batch, wait=True)
-            except Exception as error:  # noqa: BLE001
-                self._lock.release()
-                answers = self._refused(error, len(batch))
-            else:
-                answers = self._commit(answers)
-        self._to_loop(lambda: self._finish(batch, answers))
+            answers = refused(error, self._path, len(batch))
+            self._thread.tell(lambda: self._come_back(batch, answers))
+            return
+        self._apply_and_commit(batch)
+
+    def _apply_and_commit(self, batch: list[Request]) -> None:
+        told: Sequence[Answer]
+        try:
+            told = self._commit(self._ledger.apply(batch, wait=True))
+        except Exception as error:  # noqa: BLE001
+            told = refused(error, self._path, len(batch))
+        self._thread.tell(lambda: self._come_back(batch, told))
 
     def _commit_in_thread(self, batch: list[Request], answers: Sequence[Answer]) -> None:
         told = self._commit(answers)
-        self._to_loop(lambda: self._finish(batch, told))
-
-    def _checkpoint_in_thread(self) -> None:
-        # A checkpoint that fails (a full disk) leaves a longer WAL and is tried again after as many pages;
-        # the next append will say what is wrong if it cannot be written either.
-        with contextlib.suppress(EventStoreError, sqlite3.Error), self._lock:
-            self._ledger.checkpoint_wal()
-        self._ledger.wal_pages = 0
-        self._to_loop(self._next)
-
-    def _to_loop(self, call: Job) -> None:
-        # RuntimeError: the loop was closed without closing the store; nobody is left to be told.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(call)
+        self._thread.tell(lambda: self._come_back(batch, told))
 
     def _commit(self, answers: Sequence[Answer]) -> Sequence[Answer]:
-        """Commit and let go of the lock."""
         try:
             self._ledger.commit()
         except Exception as error:  # noqa: BLE001
-            return self._refused(error, len(answers))
-        finally:
-            self._lock.release()
+            return refused(error, self._path, len(answers))
         self.ringer.ring()
         return answers
 
-    def _refused(self, error: Exception, count: int) -> Sequence[Answer]:
-        if isinstance(error, EventStoreError):
-            return [error] * count
-        if isinstance(error, sqlite3.Error):
-            fault = explain(error, self._path)
-        else:
-            fault = EventStoreError(f"The writer of {self._path} failed: {error!r}.", remedy="Report this.")
-        fault.__cause__ = error
-        return [fault] * count
+    def _come_back(self, batch: list[Request], answers: Sequence[Answer]) -> None:
+        self._flying -= 1
+        self._alone = False
+        self._lock.let_go()
+        self._finish(batch, answers)
+        self._call_next()
 
     def _finish(self, batch: list[Request], answers: Sequence[Answer]) -> None:
         news = False
@@ -248,6 +396,5 @@ class Writer:
                 # A caller that is cancelled just now will not look at it, and need not.
                 waiter.exception()
         if news:
-            self._committed()
-        # After the callers whose answers were just set: what they append next comes into the next batch.
-        self._loop.call_soon(self._next)
+            self._committed(None)
+            self._upkeep(self._ledger.head)

@@ -24,14 +24,12 @@ MAX_EVENT_BYTES: Final = 256 * 1024 * 1024
 
 def id_bytes(text: str) -> bytes | None:
     """The 16 bytes of a canonical UUID text, None for any other text."""
-    digits = text.replace("-", "")
     try:
-        raw = bytes.fromhex(digits)
+        raw = bytes.fromhex(text.replace("-", ""))
     except ValueError:
         return None
-    # fromhex takes capitals and spaces as well: compare with what it should have been.
-    good = len(text) == 36 and len(raw) == 16 and text[8::5][:4] == "----" and raw.hex() == digits
-    return raw if good else None
+    # fromhex takes capitals and spaces as well, and dashes were anywhere: compare with what it should have been.
+    return raw if len(raw) == 16 and id_text(raw) == text else None
 
 
 def id_text(raw: bytes) -> str:

@@ -7,8 +7,9 @@ from typing import Self
 
 import anyio
 import anyio.lowlevel
+from msgspec.structs import replace
 
-from eventstore.chain import GENESIS, record
+from eventstore.chain import MARK_BYTES, Chain, encode_frame, frame_of
 from eventstore.checks import check_append, check_checkpoint, check_range, repeated_append
 from eventstore.errors import StoreClosed, VersionConflict
 from eventstore.model import (
@@ -40,6 +41,9 @@ class MemoryLog:
         self.listeners: list[Callable[[], None]] = []
         self._clock_ms = clock_ms
         self._events: list[RecordedEvent] = []
+        self._chain = Chain()
+        self._stored: list[bytes] = []
+        """What the chain keeps of each event."""
         self._streams: dict[str, list[RecordedEvent]] = {}
         self._by_id: dict[str, RecordedEvent] = {}
         self._checkpoints: dict[str, int] = {}
@@ -78,12 +82,26 @@ class MemoryLog:
 
     def _record(self, stream: str, events: Sequence[NewEvent]) -> None:
         now_ms = self._clock_ms()
-        digest = self._events[-1].digest if self._events else GENESIS
         own = self._streams.setdefault(stream, [])
         for event in events:
-            recorded = record(digest, len(self._events) + 1, stream, len(own) + 1, now_ms, event)
-            digest = recorded.digest
+            recorded = RecordedEvent(
+                event_id=event.event_id,
+                type=event.type,
+                type_version=event.type_version,
+                data=event.data,
+                correlation_id=event.correlation_id,
+                causation_id=event.causation_id,
+                metadata=event.metadata,
+                stream=stream,
+                version=len(own) + 1,
+                position=len(self._events) + 1,
+                recorded_at_ms=now_ms,
+                digest=b"",
+            )
+            (stored,) = self._chain.extend((encode_frame(frame_of(recorded)),))
+            recorded = replace(recorded, digest=stored[:MARK_BYTES])
             self._events.append(recorded)
+            self._stored.append(stored)
             own.append(recorded)
             self._by_id[event.event_id] = recorded
 
@@ -134,9 +152,7 @@ class MemoryLog:
     def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
         verifier = Verifier(witness)
-        for event in self._events:
-            if not verifier.feed(event):
-                break
+        verifier.feed([frame_of(event) for event in self._events], list(self._stored))
         return verifier.report()
 
 

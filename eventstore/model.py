@@ -58,7 +58,7 @@ class RecordedEvent(Struct, frozen=True, kw_only=True):
     recorded_at_ms: int
     """Wall clock of the recording machine, milliseconds since the Unix epoch; may jump, orders nothing."""
     digest: bytes
-    """32 bytes: SHA-256 over the predecessor's digest and all fields above, see `eventstore.chain`."""
+    """The first 8 bytes of the SHA-256 that covers this event and all before it, see `eventstore.chain`."""
 
 
 class Appended(Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
 
     events: int
     head_digest: bytes
-    """Digest of the last good event; written down elsewhere it proves the whole log up to there."""
+    """32-byte digest of the last good event; written down elsewhere it proves the whole log up to there."""
     fault: Fault | None = None
 
     @property
@@ -104,6 +104,7 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
 class Witness(Struct, frozen=True, kw_only=True):
     """Position and digest of an event as they were written down elsewhere; position 0 and no event is valid.
 
+    `digest` is the whole one (`VerifyReport.head_digest`), or as much of its beginning as was written down.
     The chain alone cannot show that its end was cut off or rewritten; held against a witness it can.
     """
 

@@ -23,20 +23,54 @@ CREATE TABLE events (
     version         INTEGER NOT NULL,
     type_key        INTEGER NOT NULL REFERENCES types,
     recorded_at_ms  INTEGER NOT NULL,
-    event_id        BLOB NOT NULL UNIQUE CHECK (length(event_id) = 16),
+    event_id        BLOB NOT NULL CHECK (length(event_id) = 16),
     correlation_key INTEGER REFERENCES correlations,
     causation_id    ANY,
     metadata        BLOB NOT NULL,
-    digest          BLOB NOT NULL CHECK (length(digest) = 32),
+    digest          BLOB NOT NULL CHECK (length(digest) IN (8, 32)),
     data            BLOB NOT NULL,
-    UNIQUE (stream_key, version)
+    chunk           INTEGER NOT NULL GENERATED ALWAYS AS (position >> 12) VIRTUAL
 ) STRICT;
-CREATE INDEX events_by_correlation ON events (correlation_key) WHERE correlation_key IS NOT NULL;
+-- The events of a stream, found in two steps: in which chunks of 4096 positions they lie, then in each of these. So
+-- all that is appended goes to the same few pages, however many streams there are.
+CREATE TABLE chunks (
+    stream_key    INTEGER NOT NULL REFERENCES streams,
+    chunk         INTEGER NOT NULL,
+    first_version INTEGER NOT NULL,
+    PRIMARY KEY (stream_key, chunk)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX events_by_chunk ON events (chunk, stream_key, version);
+-- Which streams hold events of a correlation: an index of all events would cost more than the events' own.
+CREATE TABLE correlated (
+    correlation_key INTEGER NOT NULL REFERENCES correlations,
+    stream_key      INTEGER NOT NULL REFERENCES streams,
+    PRIMARY KEY (correlation_key, stream_key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE checkpoints (
     consumer    TEXT PRIMARY KEY,
     position    INTEGER NOT NULL,
     saved_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Where an event id is recorded, for all positions up to id_index.indexed; what _ids.py makes of the events. fold
+-- is the id's first 8 bytes XOR its last 8, as a signed number.
+CREATE TABLE recent_ids (
+    fold     INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (fold, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE older_ids (
+    fold     INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (fold, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE id_index (
+    only    INTEGER PRIMARY KEY CHECK (only = 1),
+    indexed INTEGER NOT NULL,
+    recent  INTEGER NOT NULL,
+    moved   INTEGER NOT NULL
+) STRICT;
+INSERT INTO id_index VALUES (1, 0, 0, -9223372036854775808);
 
 -- Immutable by the database. INSERT OR REPLACE deletes the row in its way without firing a DELETE trigger
 -- (unless recursive_triggers is on), so the INSERT triggers refuse every row that would be in conflict.
@@ -51,20 +85,36 @@ CREATE TRIGGER correlations_no_replace BEFORE INSERT ON correlations
 WHEN EXISTS (SELECT 1 FROM correlations
              WHERE correlation_id = NEW.correlation_id OR correlation_key = NEW.correlation_key)
 BEGIN SELECT RAISE(ABORT, 'correlations: what is recorded is never replaced'); END;
+CREATE TRIGGER chunks_only_append BEFORE INSERT ON chunks
+WHEN EXISTS (SELECT 1 FROM chunks WHERE stream_key = NEW.stream_key
+             AND (chunk >= NEW.chunk OR first_version >= NEW.first_version))
+BEGIN SELECT RAISE(ABORT, 'chunks: what is recorded is never replaced'); END;
 CREATE TRIGGER events_only_append BEFORE INSERT ON events
+WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)
+     OR NEW.version IS NOT coalesce(
+         (SELECT max(version) + 1 FROM events
+          WHERE chunk = NEW.position >> 12 AND stream_key = NEW.stream_key),
+         -- The first one of its stream in this chunk comes after the last one in the stream's chunk before.
+         (SELECT coalesce(
+              (SELECT max(version) + 1 FROM events
+               WHERE chunk = (SELECT max(p.chunk) FROM chunks p
+                                       WHERE p.stream_key = NEW.stream_key AND p.chunk < c.chunk)
+                     AND stream_key = NEW.stream_key),
+              1)
+          FROM chunks c
+          WHERE c.stream_key = NEW.stream_key AND c.chunk = NEW.position >> 12
+                AND c.first_version = NEW.version))
 BEGIN
-    SELECT RAISE(ABORT, 'events: position must be the last one + 1')
-    WHERE NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events);
-    SELECT RAISE(ABORT, 'events: version must be the stream''s last one + 1')
-    WHERE NEW.version IS NOT
-          (SELECT coalesce(max(version), 0) + 1 FROM events WHERE stream_key = NEW.stream_key);
-    SELECT RAISE(ABORT, 'events: this event_id is recorded already')
-    WHERE EXISTS (SELECT 1 FROM events WHERE event_id = NEW.event_id);
+    SELECT RAISE(ABORT, 'events: position must be the last one + 1, and version the stream''s last one + 1');
 END;
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events: what is recorded is never changed'); END;
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events: what is recorded is never deleted'); END;
+CREATE TRIGGER chunks_no_update BEFORE UPDATE ON chunks
+BEGIN SELECT RAISE(ABORT, 'chunks: what is recorded is never changed'); END;
+CREATE TRIGGER chunks_no_delete BEFORE DELETE ON chunks
+BEGIN SELECT RAISE(ABORT, 'chunks: what is recorded is never deleted'); END;
 CREATE TRIGGER streams_no_update BEFORE UPDATE ON streams
 BEGIN SELECT RAISE(ABORT, 'streams: what is recorded is never changed'); END;
 CREATE TRIGGER streams_no_delete BEFORE DELETE ON streams
@@ -90,5 +140,6 @@ SELECT e.position, s.name AS stream, s.category, e.version, t.type, t.type_versi
              substr(hex(e.causation_id), 21)) ELSE e.causation_id END AS causation_id,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.recorded_at_ms / 1000.0, 'unixepoch') AS recorded_at,
        CAST(e.data AS TEXT) AS data, CAST(e.metadata AS TEXT) AS metadata, lower(hex(e.digest)) AS digest
-FROM events e LEFT JOIN streams s USING (stream_key) LEFT JOIN types t USING (type_key)
+FROM events e JOIN chunks k ON k.stream_key = e.stream_key AND k.chunk = e.chunk
+              JOIN streams s ON s.stream_key = k.stream_key LEFT JOIN types t USING (type_key)
               LEFT JOIN correlations c USING (correlation_key);

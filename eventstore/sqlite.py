@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,22 @@ import anyio
 from anyio.to_thread import run_sync
 
 from eventstore._backup import backup
-from eventstore._ledger import Request
+from eventstore._plan import Request
 from eventstore._reader import Reader, Readers, Slice
 from eventstore._watch import Watch
 from eventstore._writer import Writer
 from eventstore.checks import check_append, check_checkpoint, check_range
 from eventstore.errors import StoreClosed, StoreReadOnly
-from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, VerifyReport, Witness
+from eventstore.model import (
+    ANY,
+    Appended,
+    Checkpoint,
+    NewEvent,
+    RecordedEvent,
+    VerifyReport,
+    Witness,
+    category_of,
+)
 
 __all__ = ["SqliteStore", "Synchronous"]
 
@@ -31,6 +41,8 @@ nothing. OFF: for logs that nobody will miss."""
 _FIRST_SLICE: Final = 256
 _SLICE: Final = 2048
 _LIVE_SLICE: Final = 64
+_LIVE_BATCHES: Final = 16
+"""What was written last is kept for subscriptions in this process, which need not read it then."""
 
 
 def _wall_clock_ms() -> int:
@@ -74,7 +86,9 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = anyio.CapacityLimiter(4)
-        self._news = anyio.Event()
+        self._news = asyncio.Event()
+        self._live: deque[list[RecordedEvent]] = deque(maxlen=_LIVE_BATCHES)
+        self._listeners = 0
         self._closed = False
         self._watch: Watch | None = None
 
@@ -117,7 +131,7 @@ class SqliteStore:
         self._loop = loop
         ringer = None
         if self._writer is not None:
-            self._writer.attach(loop, self._wake)
+            self._writer.attach(loop, self._wrote)
             ringer = self._writer.ringer
         self._watch = Watch(self.path, loop, self._wake, ringer)
 
@@ -161,12 +175,34 @@ class SqliteStore:
         # A caller that is cancelled here cancels the answer: the writer then skips the request if it has
         # not begun with it; else it is recorded whole.
         answer: asyncio.Future[Appended] = self._loop.create_future()
-        await self._writer.put(Request(stream, events, ids, expected_version, checkpoint, answer))
+        request = Request(stream, events, ids, expected_version, checkpoint, answer)
+        while not self._writer.put(request):
+            await self._writer.room()
+        if self._listeners and answer.done():
+            # Whoever waits for events shall have them before this caller goes on.
+            await asyncio.sleep(0)
         return await answer
+
+    def _wrote(self, recorded: Callable[[], list[RecordedEvent]] | None) -> None:
+        if self._listeners:
+            if recorded is None:
+                self._live.clear()
+            else:
+                batch = recorded()
+                if self._live and self._live[-1][-1].position + 1 != batch[0].position:
+                    self._live.clear()
+                self._live.append(batch)
+            self._wake()
 
     def _wake(self) -> None:
         self._news.set()
-        self._news = anyio.Event()
+        self._news = asyncio.Event()
+
+    def _from_memory(self, after: int) -> list[RecordedEvent]:
+        """What this process has just written after a position; nothing if that is not all."""
+        if not self._live or self._live[0][0].position > after + 1 or self._live[-1][-1].position <= after:
+            return []
+        return [event for batch in self._live if batch[-1].position > after for event in batch]
 
     async def _read(self, work: Callable[[Reader], _T]) -> _T:
         if self._closed:
@@ -237,9 +273,19 @@ class SqliteStore:
         if self._closed or self._watch is None:
             raise StoreClosed
         self._watch.start()
+        self._listeners += 1
         try:
             while True:
                 news = self._news
+                fresh = self._from_memory(position) if live else []
+                if fresh:
+                    for event in fresh:
+                        if event.position > position and (
+                            category is None or category_of(event.stream) == category
+                        ):
+                            yield event
+                    position = fresh[-1].position
+                    continue
                 if live and not self._closed:
                     # What was just written is in memory: a thread would take longer than the reading.
                     part = self._readers.run(work(position, _LIVE_SLICE))
@@ -251,6 +297,7 @@ class SqliteStore:
                 if part.done:
                     await news.wait()
         finally:
+            self._listeners -= 1
             self._watch.stop()
 
     async def version(self, stream: str) -> int:

@@ -2,13 +2,14 @@
 
 import hashlib
 import sqlite3
+import uuid
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from eventstore import MemoryLog, NewEvent, SqliteStore, VerifyReport, Witness
-from eventstore.chain import link_recorded
+from eventstore.chain import SEGMENT, Chain, encode_frame, frame_of
 from tests.eventstore.support import collect, events, new, raw
 
 MOVE_UP = "UPDATE events SET position = position - 1 WHERE position > 40"
@@ -33,21 +34,32 @@ def test_the_digest_of_a_known_event_never_changes() -> None:
             ),
         ],
     )
-    assert [event.digest.hex() for event in log.read_all()] == [
-        "b71dc09bd726746d213bf144c70726d3104ead8a411f7ecadfb7e47e685afef4",
-        "99b62c301226edb5187d8c7f7a3e14ee3c6e76bebbe097533de3e464d7f56816",
-    ]
+    assert [event.digest.hex() for event in log.read_all()] == ["48fa4267dbdfa9d2", "bc6fadffc986b672"]
+    assert log.verify().head_digest.hex() == (
+        "bc6fadffc986b67274d5715ed9d0339876db12034fb420c58c71166d9747db7b"
+    )
 
 
 def test_the_chain_can_be_recomputed_from_its_definition() -> None:
     log = MemoryLog()
-    log.append("job-a", [new(b"x", correlation_id="t", metadata=b"{}"), new(causation_id="c")])
-    previous = bytes(32)
+    for _ in range(SEGMENT):
+        log.append("job-a", [new(b"x", correlation_id="t", metadata=b"{}"), new(causation_id="c")])
+    log.append("job-a", [new(causation_id=str(uuid.uuid4()))])
+    before, frames, digest = bytes(32), b"", b""
     for event in log.read_all():
-        frame = [event.position, event.stream, event.version, event.event_id, event.type, event.type_version]
-        frame += [event.correlation_id, event.causation_id, event.recorded_at_ms, event.metadata, event.data]
-        previous = hashlib.sha256(previous + msgspec.msgpack.encode(frame)).digest()
-        assert event.digest == previous
+        cause: object = event.causation_id
+        if event.causation_id not in (None, "c"):
+            cause = uuid.UUID(event.causation_id).bytes
+        frame = [event.position, event.stream, event.version, uuid.UUID(event.event_id).bytes, event.type]
+        frame += [event.type_version, event.correlation_id, cause, event.recorded_at_ms]
+        frames += msgspec.msgpack.encode([*frame, event.metadata, event.data])
+        digest = hashlib.sha256(before + frames).digest()
+        assert event.digest == digest[:8]
+        if event.position % 256 == 0:
+            before, frames = digest, b""
+    report = log.verify()
+    assert report.ok
+    assert report.head_digest == digest
 
 
 async def write(path: Path) -> None:
@@ -81,6 +93,8 @@ async def verified(path: Path, witness: Witness | None = None) -> VerifyReport:
         (["UPDATE events SET event_id = randomblob(16) WHERE position = 3"], 3),
         (["UPDATE events SET causation_id = 'x' WHERE position = 3"], 3),
         (["UPDATE events SET digest = zeroblob(32) WHERE position = 1001"], 1001),
+        (["UPDATE events SET digest = zeroblob(8) WHERE position = 1001"], 1001),
+        (["UPDATE events SET digest = substr(digest, 1, 8) WHERE position = 1024"], 1024),
         (["UPDATE events SET digest = CAST(digest || x'00' AS BLOB) WHERE position = 1001"], 1001),
         (["UPDATE streams SET name = 'job-c' WHERE name = 'job-b'"], 751),
         (["UPDATE types SET type = 'Other'"], 1),
@@ -138,8 +152,8 @@ async def test_a_destroyed_page_is_a_fault_and_no_crash(tmp_path: Path) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.close()
     whole = bytearray(path.read_bytes())
-    middle = pages // 2 * 4096
-    whole[middle : middle + 4096] = bytes(4096)
+    middle = pages // 2 * 8192
+    whole[middle : middle + 8192] = bytes(8192)
     path.write_bytes(whole)
     report = await verified(path)
     assert report.fault is not None
@@ -166,11 +180,14 @@ async def test_a_tail_that_was_rewritten_with_a_new_chain_shows_against_a_witnes
         log = await collect(store.read_all())
     witness = Witness(position=COUNT - 2, digest=log[COUNT - 3].digest)
     statements = ["UPDATE events SET data = x'21' WHERE position = 1490"]
-    previous = log[1488].digest
-    for event in log[1489:]:
+    chain = Chain()
+    for event in log:
         changed = msgspec.structs.replace(event, data=b"!") if event.position == 1490 else event
-        previous = link_recorded(previous, changed)
-        statements.append(f"UPDATE events SET digest = x'{previous.hex()}' WHERE position = {event.position}")
+        (stored,) = chain.extend([encode_frame(frame_of(changed))])
+        if event.position >= 1490:
+            statements.append(
+                f"UPDATE events SET digest = x'{stored.hex()}' WHERE position = {event.position}"
+            )
     tamper(path, *statements)
     assert (await verified(path)).ok
     report = await verified(path, witness)

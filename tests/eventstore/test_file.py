@@ -128,7 +128,7 @@ async def test_a_log_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Pat
     async with SqliteStore.open(path) as store:
         await store.append("job-a", events(1))
     connection = raw(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 99")
     connection.close()
     for read_only in (True, False):
         error = await refused(StoreIncompatible, opened(path, read_only=read_only))

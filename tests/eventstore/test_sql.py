@@ -50,7 +50,7 @@ async def test_the_statements_in_the_guide_run(tmp_path: Path) -> None:
 def test_the_guide_names_the_columns_and_numbers_of_the_file() -> None:
     guide = GUIDE.read_text()
     assert f"0x{APPLICATION_ID:x}" in guide
-    assert SCHEMA_VERSION == 1
+    assert SCHEMA_VERSION == 2
     schema = (Path(__file__).parents[2] / "eventstore" / "schema.sql").read_text()
     for table in re.findall(r"CREATE TABLE (\w+)", schema):
         assert f"`{table}`" in guide

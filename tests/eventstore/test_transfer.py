@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import stat
 import uuid
 from pathlib import Path
@@ -50,7 +51,7 @@ async def test_an_imported_export_is_the_same_log(tmp_path: Path) -> None:
         log, lines = await collect(store.read_all()), await exported(store)
     report = await import_log(lines, tmp_path / "copy.db")
     assert report.ok
-    assert (report.events, report.head_digest) == (len(log), log[-1].digest)
+    assert (report.events, report.head_digest[:8]) == (len(log), log[-1].digest)
     async with SqliteStore.open(tmp_path / "copy.db") as copy:
         assert await collect(copy.read_all()) == log
         assert await exported(copy) == lines
@@ -201,15 +202,14 @@ async def test_a_backup_of_a_log_that_was_tampered_with_is_refused(tmp_path: Pat
 
 async def test_a_damaged_index_is_found_by_checking_the_file(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
-    one = new()
+    name = b"a-name to be found"
     async with SqliteStore.open(path) as store:
-        await store.append("job-a", [one, *events(5)])
+        await store.append(name.decode(), events(5))
         assert await store.check_file() == ()
-    raw = uuid.UUID(one.event_id).bytes
     whole = path.read_bytes()
-    at = whole.rindex(raw) if whole.rindex(raw) != whole.index(raw) else -1
-    assert at > 0, "the id stands in its row and in the index"
-    for spot in (whole.index(raw), at):
-        path.write_bytes(whole[:spot] + bytes(16) + whole[spot + 16 :])
+    spots = [found.start() for found in re.finditer(name, whole)]
+    assert len(spots) >= 2, "the name stands in its row and in the index"
+    for spot in spots:
+        path.write_bytes(whole[:spot] + name.upper() + whole[spot + len(name) :])
         async with SqliteStore.open(path, read_only=True) as store:
             assert await store.check_file() != ()

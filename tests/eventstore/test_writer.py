@@ -9,7 +9,8 @@ import anyio.lowlevel
 import pytest
 
 from eventstore import Appended, SqliteStore, _writer
-from eventstore._ledger import Answer, Ledger, Request
+from eventstore._ledger import Ledger
+from eventstore._plan import Answer, Request
 from tests.eventstore.support import collect, events, new
 
 

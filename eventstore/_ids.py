@@ -1,0 +1,158 @@
+"""Finds the position of an event id, at a cost that does not grow with the log.
+
+Ids come in no order: in a B-tree of their own each would change another page, and that would cost more than all
+the rest of an append. So the ids of the last appends are only kept in memory (they are in the events too). From
+time to time they go, sorted, into the table `recent_ids`; once that is large, each time a part of it, a range of
+ids, goes on into `older_ids`. Each step changes far fewer pages than it moves ids.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain, islice
+from struct import unpack
+from typing import Final
+
+__all__ = ["STEP", "IdIndex", "fold_ids"]
+
+STEP: Final = 4096
+"""Ids that go from memory into a table at a time."""
+_RECENT: Final = 128 * 1024
+"""Ids that `recent_ids` holds before it passes some on."""
+_WIDTHS: Final = (128, 32, 8, 1)
+_FIRST: Final = -(2**63)
+
+
+def _any_known(width: int, table: str) -> str:
+    marks = ",".join("?" * width)
+    return f"SELECT EXISTS (SELECT 1 FROM {table} WHERE fold IN ({marks}))"  # noqa: S608
+
+
+_ANY_KNOWN: Final = {
+    table: {width: _any_known(width, table) for width in _WIDTHS} for table in ("recent_ids", "older_ids")
+}
+_INSERTS: Final = {
+    width: f"INSERT INTO recent_ids VALUES {','.join(['(?,?)'] * width)}"  # noqa: S608
+    for width in (1024, 128, 16, 1)
+}
+_POSITIONS: Final = (
+    "SELECT position FROM recent_ids WHERE fold = ?1 UNION ALL SELECT position FROM older_ids WHERE fold = ?1"
+)
+
+
+def fold_ids(ids: Sequence[bytes]) -> list[int]:
+    """One signed 64-bit number for each id of 16 bytes; different ids may share one, but hardly do."""
+    halves = unpack(f">{2 * len(ids)}q", b"".join(ids))
+    return [first ^ last for first, last in zip(halves[::2], halves[1::2], strict=True)]
+
+
+class IdIndex:
+    """Where event ids are recorded, up to what the last `load` saw and what `tail` was given since."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self.tail: dict[bytes, int] = {}
+        """Ids that are not in the tables yet, with their positions, in their order."""
+        self.indexed = 0
+        """The tables hold all ids up to this position."""
+        self.tables: tuple[str, ...] = ()
+        """Those that hold any."""
+
+    def load(self) -> None:
+        """Look into the log anew."""
+        (self.indexed,) = self._db.execute("SELECT indexed FROM id_index").fetchone()
+        self._choose_tables()
+        rows = self._db.execute(
+            "SELECT event_id, position FROM events WHERE position > ? ORDER BY position", (self.indexed,)
+        )
+        self.tail = dict(rows.fetchall())
+
+    def find(self, event_id: bytes) -> int | None:
+        """The position of an id, in the tail or in the tables."""
+        position = self.tail.get(event_id)
+        if position is not None or not self.indexed:
+            return position
+        for (position,) in self._db.execute(_POSITIONS, fold_ids((event_id,))).fetchall():
+            sql = "SELECT event_id FROM events WHERE position = ?"
+            if self._db.execute(sql, (position,)).fetchone() == (event_id,):
+                return int(position)
+        return None
+
+    def any_known(self, folds: Sequence[int]) -> bool:
+        """False if the tables surely know none of these; for any thread that owns the connection."""
+        start, count = 0, len(folds)
+        while start < count:
+            width = next(width for width in _WIDTHS if width <= count - start)
+            some = folds[start : start + width]
+            for table in self.tables:
+                if self._db.execute(_ANY_KNOWN[table][width], some).fetchone()[0]:
+                    return True
+            start += width
+        return False
+
+    def _choose_tables(self) -> None:
+        if self.indexed <= _RECENT:
+            # Nothing was passed on yet.
+            self.tables = ("recent_ids",) if self.indexed else ()
+        else:
+            self.tables = ("recent_ids", "older_ids")
+
+    def due(self, head: int) -> list[int] | None:
+        """What `merge` is to be given, if it is time: folds and positions in turn, of a step up to `head`."""
+        if len(self.tail) < STEP or head < self.indexed + STEP:
+            return None
+        step = list(islice(self.tail.items(), STEP))
+        pairs = sorted(zip(fold_ids([event_id for event_id, _ in step]), (n for _, n in step), strict=True))
+        return list(chain.from_iterable(pairs))
+
+    def merge(self, step: list[int]) -> int:
+        """Take a step into the tables, in a transaction of its own; for any thread that owns the connection.
+
+        Returns up to where they reach then, for `merged`. Nothing is done if another process has done so. Raises
+        `sqlite3.Error`, and then nothing is changed.
+        """
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            indexed, recent, moved = db.execute("SELECT indexed, recent, moved FROM id_index").fetchone()
+            if indexed == self.indexed:
+                start = 0
+                for width, sql in _INSERTS.items():
+                    while len(step) - start >= 2 * width:
+                        db.execute(sql, step[start : start + 2 * width])
+                        start += 2 * width
+                indexed += len(step) // 2
+                recent += len(step) // 2
+                if recent > _RECENT:
+                    moved, count = self._move(moved)
+                    recent -= count
+                sql = "UPDATE id_index SET indexed = ?, recent = ?, moved = ?"
+                db.execute(sql, (indexed, recent, moved))
+            db.execute("COMMIT")
+            return int(indexed)
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def merged(self, indexed: int) -> None:
+        """Forget from the tail what went into the tables."""
+        self.indexed = indexed
+        self._choose_tables()
+        self.tail = {event_id: n for event_id, n in self.tail.items() if n > indexed}
+
+    def _move(self, start: int) -> tuple[int, int]:
+        """Pass on a range of ids from `start` on; where the next one starts, and how many they were."""
+        db = self._db
+        row = db.execute(
+            "SELECT fold FROM recent_ids WHERE fold >= ? ORDER BY fold LIMIT 1 OFFSET ?", (start, STEP)
+        ).fetchone()
+        where, values, end = "fold >= ?", [start], _FIRST
+        if row is not None:
+            end = row[0]
+            where, values = "fold >= ? AND fold < ?", [start, end]
+        moved = db.execute(
+            f"INSERT INTO older_ids SELECT fold, position FROM recent_ids WHERE {where} ORDER BY fold",  # noqa: S608
+            values,
+        ).rowcount
+        db.execute(f"DELETE FROM recent_ids WHERE {where}", values)  # noqa: S608
+        return end, moved
