@@ -35,6 +35,7 @@ _HERE_EVENTS: Final = 32
 """A batch up to this size is written on the loop where the disk answers at once, see `_SOON_S`."""
 _SOON_S: Final = 0.001
 """A disk that syncs faster than this costs less than waking a thread; so long, too, a lone caller keeps the loop."""
+_SLOW_S: Final = 1.0  # how long the thread gets all, after a write on the loop took longer than that
 _ROW_S: Final = 0.00001  # about what a row costs without the sync
 _PLANS: Final = 2
 """Plans on their way: one being written, one behind it."""
@@ -60,9 +61,8 @@ class Writer:
 
     def __init__(self, path: Path, *, synchronous: str, busy_s: float, clock_ms: Callable[[], int]) -> None:
         self._path = path
-        self._sync_s = 0.0 if synchronous != "FULL" else _SOON_S
-        """What a sync took of late; on average, newer ones count more."""
         self._syncs = synchronous == "FULL"
+        self._slow_until = 0.0  # so long the disk is taken to be slow
         check_place(path)
         self._lock = FileLock(path, busy_s)
         try:
@@ -195,23 +195,23 @@ class Writer:
         self._thread.do(job)
 
     def _send(self, plan: Plan) -> None:
-        if self._flying or plan.count > _HERE_EVENTS or self._sync_s >= _SOON_S:
+        if self._flying or plan.count > _HERE_EVENTS or time.monotonic() < self._slow_until:
             self._plans += 1
             self._fly(lambda: self._write_in_thread(plan))
             return
+        start = time.monotonic()
         error = self._write(plan)
+        now = time.monotonic()
+        if now - start - plan.count * _ROW_S > _SOON_S:
+            self._slow_until = now + _SLOW_S
         self._lock.let_go()
         self._take_back(plan) if error else self._settle(plan)
 
     def _write(self, plan: Plan) -> Exception | None:
-        start = time.monotonic()
         try:
             self._ledger.write(plan)
         except Exception as error:  # noqa: BLE001 - whatever it is, `apply` will meet it again and say so
             return error
-        if self._syncs:
-            took_s = max(0.0, time.monotonic() - start - plan.count * _ROW_S)
-            self._sync_s += (took_s - self._sync_s) / 8
         self.ringer.ring()
         return None
 
