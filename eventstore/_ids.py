@@ -122,7 +122,8 @@ class IdIndex:
                         start += 2 * width
                 indexed += len(step) // 2
                 recent += len(step) // 2
-                if recent > _RECENT:
+                # Twice where the first range was the last of the ring, and short.
+                while recent > _RECENT:
                     moved, count = self._move(moved)
                     recent -= count
                 sql = "UPDATE id_index SET indexed = ?, recent = ?, moved = ?"
@@ -143,8 +144,11 @@ class IdIndex:
     def _move(self, start: int) -> tuple[int, int]:
         """Pass on a range of ids from `start` on; where the next one starts, and how many they were."""
         db = self._db
+        # Up to a fold beyond the step's last one, so that a range is never empty, however many share a fold.
         row = db.execute(
-            "SELECT fold FROM recent_ids WHERE fold >= ? ORDER BY fold LIMIT 1 OFFSET ?", (start, STEP)
+            "SELECT fold FROM recent_ids WHERE fold >"
+            " (SELECT fold FROM recent_ids WHERE fold >= ? ORDER BY fold LIMIT 1 OFFSET ?) ORDER BY fold LIMIT 1",
+            (start, STEP - 1),
         ).fetchone()
         where, values, end = "fold >= ?", [start], _FIRST
         if row is not None:
