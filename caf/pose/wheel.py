@@ -3,6 +3,7 @@
 Nothing of that wheel is installed. pip finds it wherever this machine's pip is told to look.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -148,12 +149,23 @@ def _watch(running: "subprocess.Popen[bytes]", folder: Path, progress: Progress,
         try:
             running.wait(_POLL_S)
         except subprocess.TimeoutExpired:
-            so_far = min(total, sum(p.stat().st_size for p in folder.rglob("*.whl") if p.is_file()))
+            so_far = min(total, _bytes_of_wheels(folder))
             if so_far > seen:
                 seen = so_far
                 progress(so_far, total)
         else:
             return
+
+
+def _bytes_of_wheels(folder: Path) -> int:
+    """What is there of wheels, while pip moves and removes them."""
+    size = 0
+    for place, _, names in os.walk(folder):  # passes over folders that have just gone, as rglob does not
+        for name in names:
+            if name.endswith(".whl"):
+                with contextlib.suppress(FileNotFoundError):
+                    size += (Path(place) / name).stat().st_size
+    return size
 
 
 def _environment(folder: Path | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ from caf.pose import model as model_module
 from caf.pose.bundle import build_bundle
 from caf.pose.model import cache_folder, ensure_model, fetch_model
 from caf.pose.source import ModelSource
-from caf.pose.wheel import PinnedWheel, fetch_networks
+from caf.pose.wheel import PinnedWheel, _bytes_of_wheels, fetch_networks
 from tests.pose.networks import a_network, a_wheel
 
 DETECTOR, LANDMARKS = a_network(2), a_network(5)
@@ -258,3 +258,24 @@ def test_the_cache_is_where_it_was_configured_or_where_the_user_keeps_caches() -
     assert cache_folder(None, environ) == Path("/one")
     assert cache_folder(None, {"XDG_CACHE_HOME": "/two"}) == Path("/two/caf")
     assert cache_folder(None, {}) == Path.home() / ".cache" / "caf"
+
+
+def test_what_is_there_can_be_counted_while_pip_moves_it(tmp_path: Path) -> None:
+    (tmp_path / "kept.whl").write_bytes(b"four")
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            place = tmp_path / "unpacked" / "deeper"
+            place.mkdir(parents=True)
+            (place / "passing.whl").write_bytes(b"more")
+            shutil.rmtree(tmp_path / "unpacked")
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        found = {_bytes_of_wheels(tmp_path) for _ in range(2000)}
+    finally:
+        stop.set()
+        other.join()
+    assert found <= {4, 8}
