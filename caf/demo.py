@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from caf.job import Job
 from caf.log import Entry
+from caf.places import final_path, output_folder
 from caf.ports import DemoRequest, Produced, SheetRequest
 from caf.runner import Runner
 from caf.submission import Wish, draft
@@ -134,7 +135,7 @@ def _outcome(scenario: Scenario, job: Job, duration_ms: int, picture: str | None
         shake_before_permille=before,
         shake_after_permille=after,
         duration_s=round(duration_ms / 1000, 1),
-        final=f"sandbox/output/{job_id}/final.mp4" if job.status == "completed" else None,
+        final=final_path(job_id) if job.status == "completed" else None,
         picture=picture,
     )
 
@@ -142,7 +143,7 @@ def _outcome(scenario: Scenario, job: Job, duration_ms: int, picture: str | None
 async def _picture(runner: Runner, job: Job) -> str:
     """Successive frames of the input and of the finished clip, captioned with what QC measured."""
     root, job_id = runner.app.workspace.root, job.spec.job_id
-    place = f"sandbox/output/{job_id}/before-after.png"
+    place = f"{output_folder(job_id)}/before-after.png"
     numbers = [_raw(job, place) for place in (0, -1)]
     said = "{}: shake {:.1f} per mille of the diagonal, flicker {:.1f} %"
     captions = [
@@ -153,7 +154,7 @@ async def _picture(runner: Runner, job: Job) -> str:
         "sheet",
         SheetRequest(
             before=str(root / job.source),
-            after=str(root / f"sandbox/output/{job_id}/final.mp4"),
+            after=str(root / final_path(job_id)),
             captions=(captions[0], captions[1]),
             at_s=tuple(1.0 + index / 24 for index in range(6)),
             out=str(root / place),

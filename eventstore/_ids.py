@@ -12,6 +12,8 @@ from itertools import chain, islice
 from struct import unpack
 from typing import Final
 
+from eventstore._statements import pieces
+
 __all__ = ["STEP", "IdIndex", "fold_ids"]
 
 STEP: Final = 4096
@@ -79,14 +81,10 @@ class IdIndex:
 
     def any_known(self, folds: Sequence[int]) -> bool:
         """False if the tables surely know none of these; for any thread that owns the connection."""
-        start, count = 0, len(folds)
-        while start < count:
-            width = next(width for width in _WIDTHS if width <= count - start)
-            some = folds[start : start + width]
+        for width, part in pieces(len(folds), _WIDTHS):
             for table in self.tables:
-                if self._db.execute(_ANY_KNOWN[table][width], some).fetchone()[0]:
+                if self._db.execute(_ANY_KNOWN[table][width], folds[part]).fetchone()[0]:
                     return True
-            start += width
         return False
 
     def _choose_tables(self) -> None:
@@ -115,11 +113,8 @@ class IdIndex:
         try:
             indexed, recent, moved = db.execute("SELECT indexed, recent, moved FROM id_index").fetchone()
             if indexed == self.indexed:
-                start = 0
-                for width, sql in _INSERTS.items():
-                    while len(step) - start >= 2 * width:
-                        db.execute(sql, step[start : start + 2 * width])
-                        start += 2 * width
+                for width, part in pieces(len(step) // 2, _INSERTS):
+                    db.execute(_INSERTS[width], step[2 * part.start : 2 * part.stop])
                 indexed += len(step) // 2
                 recent += len(step) // 2
                 # Twice where the first range was the last of the ring, and short.

@@ -15,8 +15,9 @@ from typing import Final
 from eventstore._ids import IdIndex, fold_ids
 from eventstore._keys import Keys, Stream
 from eventstore._plan import Answer, Outdated, Plan, Request, answer_to
-from eventstore._rows import CHUNK_BITS, COLUMNS, Names, to_event, to_frame
-from eventstore._statements import INSERT_CHUNKS, INSERTS, INSERTS_UNLESS, WIDTH
+from eventstore._rows import CHUNK_BITS, COLUMNS, DIGEST, Names, to_event, to_frame
+from eventstore._schema import PAGE_BYTES, is_busy
+from eventstore._statements import INSERT_CHUNKS, INSERTS, WIDTH, insert_unless, pieces
 from eventstore.chain import GENESIS, SEGMENT, Chain, encode_frame
 from eventstore.checks import check_checkpoint, repeated_append
 from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt, VersionConflict
@@ -24,10 +25,8 @@ from eventstore.model import ANY, Appended, Checkpoint, RecordedEvent
 
 __all__ = ["Ledger"]
 
-_DIGESTS: Final = slice(9, None, WIDTH)
-_PAGE: Final = 8192
-_LONG_WAL_PAGES: Final = 4096
-"""32 MiB."""
+_DIGESTS: Final = slice(DIGEST, None, WIDTH)
+_LONG_WAL_PAGES: Final = 16 * 1024 * 1024 // PAGE_BYTES
 _READERS_MS: Final = 500
 _SAVE: Final = (
     "INSERT INTO checkpoints (consumer, position, saved_at_ms) VALUES (?, ?, ?) ON CONFLICT (consumer)"
@@ -106,7 +105,7 @@ class Ledger:
             return None
         plan.stored = self._chain.extend(frames)
         plan.rows[_DIGESTS] = plan.stored
-        plan.pages = 2 + len(plan.chunks) + (size - room) // _PAGE
+        plan.pages = 2 + len(plan.chunks) + (size - room) // PAGE_BYTES
         plan.count = len(frames)
         self._head = head
         return plan
@@ -150,15 +149,13 @@ class Ledger:
 
     def _insert_new(self, plan: Plan, folds: list[int]) -> None:
         if not plan.tables:
-            self._insert(list(plan.rows))
+            self._insert(plan.rows)
             return
-        start = 0
-        for count, statement in INSERTS_UNLESS[plan.tables].items():
-            while plan.count - start >= count:
-                rows = plan.rows[start * WIDTH : (start + count) * WIDTH]
-                if self._db.execute(statement, folds[start : start + count] + rows).rowcount != count:
-                    raise Outdated
-                start += count
+        for count, part in pieces(plan.count, INSERTS):
+            rows = plan.rows[part.start * WIDTH : part.stop * WIDTH]
+            statement = insert_unless(count, plan.tables)
+            if self._db.execute(statement, folds[part] + rows).rowcount != count:
+                raise Outdated
 
     def forget(self) -> None:
         """Know nothing any more but what the database says."""
@@ -210,7 +207,7 @@ class Ledger:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                if not is_busy(error) or time.monotonic() >= deadline:
                     raise
                 time.sleep(wait_s)
                 wait_s = min(wait_s * 1.5, 0.005)
@@ -271,7 +268,7 @@ class Ledger:
         self._insert(rows)
         for checkpoint in checkpoints:
             self._db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, now_ms))
-        self.wal_pages += 3 + size // _PAGE
+        self.wal_pages += 3 + size // PAGE_BYTES
         return answers
 
     def _decide(self, request: Request, careful: bool, pending: list[object]) -> Appended:
@@ -281,6 +278,7 @@ class Ledger:
         if careful or any(event_id in tail for event_id in request.ids):
             # The same append may have come just before in this batch.
             self._insert(pending)
+            pending.clear()
             known = [self._find(event_id) for event_id in request.ids]
             answer = repeated_append(stream, request.events, known)
             if answer is not None:
@@ -305,7 +303,7 @@ class Ledger:
         chunks: list[tuple[int, int, int]] = []
         self._add_rows(request, stream, self._head, now_ms, rows, frames, chunks)
         self._insert_chunks(chunks)
-        rows[start + 9 :: WIDTH] = self._chain.extend(frames)
+        rows[start + DIGEST :: WIDTH] = self._chain.extend(frames)
         self._head += len(request.events)
 
     def _add_rows(
@@ -370,21 +368,12 @@ class Ledger:
         stream.version = version
 
     def _insert(self, rows: list[object]) -> None:
-        start = 0
         try:
-            for count, statement in INSERTS.items():
-                step = count * WIDTH
-                while len(rows) - start >= step:
-                    self._db.execute(statement, rows[start : start + step])
-                    start += step
+            for count, part in pieces(len(rows) // WIDTH, INSERTS):
+                self._db.execute(INSERTS[count], rows[part.start * WIDTH : part.stop * WIDTH])
         except sqlite3.DataError as error:
             raise InvalidArgument(f"An event is too large: {error}.", remedy="Make it smaller.") from error
-        rows.clear()
 
     def _insert_chunks(self, chunks: list[tuple[int, int, int]]) -> None:
-        start = 0
-        for count, statement in INSERT_CHUNKS.items():
-            while len(chunks) - start >= count:
-                values = [value for chunk in chunks[start : start + count] for value in chunk]
-                self._db.execute(statement, values)
-                start += count
+        for count, part in pieces(len(chunks), INSERT_CHUNKS):
+            self._db.execute(INSERT_CHUNKS[count], [value for chunk in chunks[part] for value in chunk])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from eventstore.chain import MARK_BYTES
+from eventstore.chain import record
 from eventstore.errors import EventStoreError
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 
@@ -74,23 +74,17 @@ class Plan:
     def recorded(self) -> list[RecordedEvent]:
         """Its events as they stand in the log."""
         events: list[RecordedEvent] = []
-        marks = iter(self.stored)
+        stored = iter(self.stored)
         for request, answer in zip(self.requests, self.answers, strict=True):
             for index, event in enumerate(request.events):
                 events.append(
-                    RecordedEvent(
-                        event_id=event.event_id,
-                        type=event.type,
-                        type_version=event.type_version,
-                        data=event.data,
-                        correlation_id=event.correlation_id,
-                        causation_id=event.causation_id,
-                        metadata=event.metadata,
+                    record(
+                        event,
                         stream=request.stream,
                         version=answer.first_version + index,
                         position=answer.first_position + index,
                         recorded_at_ms=self.now_ms,
-                        digest=next(marks)[:MARK_BYTES],
+                        stored=next(stored),
                     )
                 )
         return events

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from eventstore._rows import CHUNK_BITS, COLUMNS, Names, to_event, to_frame
+from eventstore._rows import CHUNK_BITS, COLUMNS, DIGEST, Names, to_event, to_frame
 from eventstore._schema import connect_reader, explain, wal_path
 from eventstore.chain import Frame
 from eventstore.errors import StoreClosed, StoreCorrupt
@@ -164,7 +164,7 @@ class Reader:
                 more = False
                 for row in self.connection.execute(sql, (position,)):
                     frames.append(to_frame(row, self._names))
-                    stored.append(row[9])
+                    stored.append(row[DIGEST])
                     more = True
                 if more:
                     position = frames[-1][0]
@@ -175,7 +175,7 @@ class Reader:
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF not in _DAMAGE:
                 raise
-            if verifier.feed(frames[: len(stored)], stored):
+            if verifier.feed(frames, stored):
                 verifier.unreadable(str(error).rstrip("."))
             return verifier.report()
 

@@ -8,12 +8,14 @@ from eventstore.checks import id_text
 from eventstore.errors import StoreCorrupt
 from eventstore.model import RecordedEvent
 
-__all__ = ["CHUNK_BITS", "COLUMNS", "Names", "to_event", "to_frame"]
+__all__ = ["CHUNK_BITS", "COLUMNS", "DIGEST", "Names", "to_event", "to_frame"]
 
 COLUMNS: Final = (
     "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation_id,"
     " metadata, digest, data"
 )
+DIGEST: Final = 9
+"""The place of `digest` in `COLUMNS`."""
 CHUNK_BITS: Final = 12
 """A chunk is 4096 positions: those with the same `position >> 12`."""
 _CACHED: Final = 100_000

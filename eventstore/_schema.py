@@ -22,6 +22,7 @@ from eventstore.errors import (
 
 __all__ = [
     "APPLICATION_ID",
+    "PAGE_BYTES",
     "SCHEMA_VERSION",
     "connect_reader",
     "connect_writer",
@@ -34,6 +35,9 @@ __all__ = [
 APPLICATION_ID: Final = 0x65767374
 """`evst` in ASCII."""
 SCHEMA_VERSION: Final = 2
+
+PAGE_BYTES: Final = 8192
+"""Rows of half a kilobyte leave less of a page empty than with SQLite's own 4 KiB."""
 
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
 
@@ -139,8 +143,7 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
     connection = _connect(path, "mode=rw", busy_s)
     try:
         if not _check_schema(connection, path):
-            # Rows of half a kilobyte leave less of a page empty than with SQLite's own 4 KiB.
-            connection.execute("PRAGMA page_size = 8192")
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             _use_wal(connection, path)
             connection.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA.read_text()} PRAGMA application_id = {APPLICATION_ID};"

@@ -1,11 +1,12 @@
 """The SQL that appends: one statement for many rows costs half of many statements."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final
 
 from eventstore._rows import COLUMNS
 
-__all__ = ["INSERTS", "INSERTS_UNLESS", "INSERT_CHUNKS", "WIDTH"]
+__all__ = ["INSERTS", "INSERT_CHUNKS", "WIDTH", "insert_unless", "pieces"]
 
 WIDTH: Final = 11
 _ROW: Final = f"({','.join('?' * WIDTH)})"
@@ -16,8 +17,12 @@ INSERTS: Final = {
 """One statement for many rows costs half of many statements; few sizes keep the prepared ones few."""
 
 
-def _insert_unless(count: int, tables: Sequence[str]) -> str:
-    """So many rows, or none of them if the tables may know an id: the folds come first."""
+@cache
+def insert_unless(count: int, tables: tuple[str, ...]) -> str:
+    """Insert so many rows, or none of them if the tables may know an id: the values of the folds come first.
+
+    Both in one statement: a thread that comes back from one has to wait for the interpreter's lock.
+    """
     folds = ",".join(f"?{number}" for number in range(1, count + 1))
     rows = (
         ",".join(f"?{count + row * WIDTH + column}" for column in range(1, WIDTH + 1)) for row in range(count)
@@ -27,12 +32,15 @@ def _insert_unless(count: int, tables: Sequence[str]) -> str:
     return f"INSERT INTO events ({COLUMNS}) SELECT * FROM (VALUES {values}) WHERE NOT ({known})"  # noqa: S608
 
 
-INSERTS_UNLESS: Final[dict[tuple[str, ...], dict[int, str]]] = {
-    tables: {count: _insert_unless(count, tables) for count in INSERTS}
-    for tables in (("recent_ids",), ("recent_ids", "older_ids"))
-}
-"""The same and the question whether an id is known, in one statement: a thread that comes back from one has to
-wait for the interpreter's lock."""
+def pieces(total: int, sizes: Iterable[int]) -> Iterator[tuple[int, slice]]:
+    """`total` cut into as few of the sizes as will do; these come largest first and end with 1."""
+    start = 0
+    for size in sizes:
+        while total - start >= size:
+            yield size, slice(start, start + size)
+            start += size
+
+
 INSERT_CHUNKS: Final = {
     count: f"INSERT INTO chunks VALUES {','.join(['(?,?,?)'] * count)}"  # noqa: S608
     for count in (64, 8, 1)

@@ -22,7 +22,7 @@ from eventstore._ledger import Ledger
 from eventstore._lock import FileLock
 from eventstore._place import check_place
 from eventstore._plan import Answer, Outdated, Plan, Request
-from eventstore._schema import connect_writer, is_busy, refused
+from eventstore._schema import PAGE_BYTES, connect_writer, is_busy, refused
 from eventstore._thread import Job, JobThread
 from eventstore.errors import EventStoreError, StoreClosed
 from eventstore.model import Appended, RecordedEvent
@@ -46,8 +46,8 @@ _BATCH_BYTES: Final = 1024 * 1024
 """A batch up to this size holds up the loop for a few milliseconds; a larger append goes to the thread."""
 _WAITING: Final = 4096
 """Requests that may wait; more of them wait for their turn to wait."""
-_CHECKPOINT_PAGES: Final = 2000
-"""16 MB of WAL: pages that change often are written back once for many changes."""
+_CHECKPOINT_PAGES: Final = 4 * 1024 * 1024 // PAGE_BYTES
+"""As many bytes of WAL as by SQLite's own default for wal_autocheckpoint."""
 
 Committed = Callable[[Callable[[], list[RecordedEvent]] | None], None]
 
@@ -221,11 +221,15 @@ class Writer:
         self._broken = error is not None
         self._thread.tell(lambda: self._landed(plan, error is None))
 
-    def _landed(self, plan: Plan, well: bool) -> None:
+    def _back(self) -> None:
+        """One less is on its way."""
         self._flying -= 1
-        self._plans -= 1
         if not self._flying:
             self._lock.let_go()
+
+    def _landed(self, plan: Plan, well: bool) -> None:
+        self._back()
+        self._plans -= 1
         if not well:
             self._failed.append(plan)
         if self._failed and not self._plans:
@@ -288,9 +292,7 @@ class Writer:
         self._thread.tell(self._chore_done)
 
     def _chore_done(self) -> None:
-        self._flying -= 1
-        if not self._flying:
-            self._lock.let_go()
+        self._back()
         self._call_next()
 
     def _apply(self) -> None:
@@ -321,9 +323,7 @@ class Writer:
             self._finish(batch, told)
 
     def _apply_in_thread(self) -> None:
-        """The same where another process holds the lock."""
-        if self._flying:
-            return
+        """The same where another process holds the lock, so that nothing is on its way either."""
         batch, _ = self._take()
         if batch:
             self._alone = True
@@ -377,9 +377,8 @@ class Writer:
         return answers
 
     def _come_back(self, batch: list[Request], answers: Sequence[Answer]) -> None:
-        self._flying -= 1
+        self._back()
         self._alone = False
-        self._lock.let_go()
         self._finish(batch, answers)
         self._call_next()
 

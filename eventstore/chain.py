@@ -23,9 +23,9 @@ from typing import Final, TypeAlias
 from msgspec.msgpack import Encoder
 
 from eventstore.checks import id_bytes
-from eventstore.model import RecordedEvent
+from eventstore.model import NewEvent, RecordedEvent
 
-__all__ = ["GENESIS", "MARK_BYTES", "SEGMENT", "Chain", "Frame", "encode_frame", "frame_of"]
+__all__ = ["GENESIS", "MARK_BYTES", "SEGMENT", "Chain", "Frame", "encode_frame", "frame_of", "record"]
 
 GENESIS: Final = bytes(32)
 SEGMENT: Final = 256
@@ -52,6 +52,26 @@ def frame_of(event: RecordedEvent) -> Frame:
         event.recorded_at_ms,
         event.metadata,
         event.data,
+    )
+
+
+def record(
+    event: NewEvent, *, stream: str, version: int, position: int, recorded_at_ms: int, stored: bytes = b""
+) -> RecordedEvent:
+    """`event` as it stands at that place, with what the chain keeps of it, if that is known yet."""
+    return RecordedEvent(
+        event_id=event.event_id,
+        type=event.type,
+        type_version=event.type_version,
+        data=event.data,
+        correlation_id=event.correlation_id,
+        causation_id=event.causation_id,
+        metadata=event.metadata,
+        stream=stream,
+        version=version,
+        position=position,
+        recorded_at_ms=recorded_at_ms,
+        digest=stored[:MARK_BYTES],
     )
 
 

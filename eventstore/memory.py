@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 from msgspec.structs import replace
 
-from eventstore.chain import MARK_BYTES, Chain, encode_frame, frame_of
+from eventstore.chain import MARK_BYTES, Chain, encode_frame, frame_of, record
 from eventstore.checks import check_append, check_checkpoint, check_range, repeated_append
 from eventstore.errors import StoreClosed, VersionConflict
 from eventstore.model import (
@@ -84,19 +84,12 @@ class MemoryLog:
         now_ms = self._clock_ms()
         own = self._streams.setdefault(stream, [])
         for event in events:
-            recorded = RecordedEvent(
-                event_id=event.event_id,
-                type=event.type,
-                type_version=event.type_version,
-                data=event.data,
-                correlation_id=event.correlation_id,
-                causation_id=event.causation_id,
-                metadata=event.metadata,
+            recorded = record(
+                event,
                 stream=stream,
                 version=len(own) + 1,
                 position=len(self._events) + 1,
                 recorded_at_ms=now_ms,
-                digest=b"",
             )
             (stored,) = self._chain.extend((encode_frame(frame_of(recorded)),))
             recorded = replace(recorded, digest=stored[:MARK_BYTES])

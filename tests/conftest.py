@@ -1,7 +1,9 @@
 """What all tests stand on: asyncio as anyio's backend, a clean environment, properties without a stopwatch."""
 
 import os
+from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -24,3 +26,13 @@ def anyio_backend() -> str:
 def _nothing_from_the_users_settings() -> None:
     for name in [name for name in os.environ if name.startswith("CAF_") and not name.startswith(KEPT)]:
         del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with five short jobs, recorded by the real actors; to be copied by each test that changes it."""
+    from tests.docs import small_log  # all of caf, which most tests do without
+
+    root = tmp_path_factory.mktemp("small") / "workspace"
+    anyio.run(small_log.make, root)
+    return root

@@ -16,6 +16,7 @@ PACKAGES: Final = ("caf", "eventstore")
 RANKS: Final[dict[str, int]] = {
     # 0: errors and the protocols that everything speaks
     "caf.errors": 0,
+    "caf.places": 0,
     "caf.ports": 0,
     # 1: facts and documents, no behaviour
     "caf.contracts": 1,

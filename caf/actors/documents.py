@@ -16,6 +16,7 @@ from caf.contracts import (
 from caf.contracts.read import write_document
 from caf.events import STAGES, Stage
 from caf.job import Job
+from caf.places import final_path
 from caf.ports import Measurement
 from caf.qc.gates import overall
 
@@ -109,7 +110,7 @@ def result(job: Job, at: str) -> bytes:
         "status": job.status,
         "attempt_id": job.attempt.id,
         "attempts": len(job.attempts),
-        "final": {"path": f"sandbox/output/{job.spec.job_id}/final.mp4", "sha256": job.final_sha256},
+        "final": {"path": final_path(job.spec.job_id), "sha256": job.final_sha256},
         "completed_at": at,
         "decisions": [
             {
@@ -130,7 +131,7 @@ def result(job: Job, at: str) -> bytes:
 def payload(job: Job, platform: str) -> bytes:
     """What a publishing tool needs to post the finished clip on one platform."""
     document = msgspec.convert({**job.spec.document, "job_id": job.spec.job_id}, JobDocument)
-    return written(platform_payload(document, platform, f"sandbox/output/{job.spec.job_id}/final.mp4"))
+    return written(platform_payload(document, platform, final_path(job.spec.job_id)))
 
 
 def _feline(job: Job, measured: dict[str, Measurement]) -> FelineDetected | None:

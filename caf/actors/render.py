@@ -23,6 +23,7 @@ from caf.events import (
     StageStarted,
 )
 from caf.job import Job
+from caf.places import final_path, output_folder
 
 __all__ = ["NAME", "react"]
 
@@ -67,10 +68,10 @@ def _start(job: Job, attempt_id: AttemptId, stage: Stage) -> StageStarted:
 
 
 def _publish(job: Job, digest: str, cause: Cause) -> PublishOutput:
-    folder = f"sandbox/output/{job.spec.job_id}"
+    folder = output_folder(job.spec.job_id)
     return PublishOutput(
         final_sha256=digest,
-        path=f"{folder}/final.mp4",
+        path=final_path(job.spec.job_id),
         documents=(
             WriteDocument(
                 path=f"{folder}/production_metrics.v1.json",

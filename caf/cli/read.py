@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, local_time, print_json, print_table, run_async
-from caf.cli.run import final_path, summary
+from caf.cli.run import summary
 from caf.cli.telling import seconds
 from caf.errors import InputError
 from caf.job import Attempt, Job
+from caf.places import final_path
 
 __all__ = ["described", "jobs", "show", "sql"]
 

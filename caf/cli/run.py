@@ -17,8 +17,9 @@ from caf.cli.common import (
 )
 from caf.cli.progress import View
 from caf.job import Job
+from caf.places import final_path
 
-__all__ = ["final_path", "resume", "run", "summary"]
+__all__ = ["resume", "run", "summary"]
 
 
 @click.command(short_help="Take a clip, an image or a job through all stages and gates.")
@@ -110,11 +111,6 @@ def _end(job: Job, as_json: bool) -> int:
         for line in _last_words(job):
             click.echo(line, err=job.status != "completed")
     return exit_code_of(job)
-
-
-def final_path(job_id: str) -> str:
-    """Where a completed job's clip is, below the workspace."""
-    return f"sandbox/output/{job_id}/final.mp4"
 
 
 def summary(job: Job) -> dict[str, Any]:

@@ -9,11 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import anyio
 import pytest
 
 from tests.clips import make_clip
-from tests.docs import small_log
 
 TIMEOUT_S = 240
 
@@ -55,18 +53,10 @@ def caf(workspace: Path) -> Caf:
     return call
 
 
-@pytest.fixture(scope="session")
-def five_jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with five short jobs, recorded by the real actors; copied for each test that asks."""
-    root = tmp_path_factory.mktemp("five") / "workspace"
-    anyio.run(small_log.make, root)
-    return root
-
-
 @pytest.fixture
-def log_of_five(five_jobs: Path, workspace: Path) -> Path:
+def log_of_five(small_workspace: Path, workspace: Path) -> Path:
     """The test's workspace, with five short jobs in its log."""
-    return shutil.copytree(five_jobs, workspace)
+    return shutil.copytree(small_workspace, workspace)
 
 
 @pytest.fixture(scope="session")
