@@ -1,18 +1,21 @@
 """Finds the position of an event id, at a cost that does not grow with the log.
 
 Ids come in no order: in a B-tree of their own each would change another page, and that would cost more than all
-the rest of an append. So the ids of the last appends are only kept in memory (they are in the events too). From
-time to time they go, sorted, into the table `recent_ids`; once that is large, each time a part of it, a range of
-ids, goes on into `older_ids`. Each step changes far fewer pages than it moves ids.
+the rest of an append. So the ids of the last appends are only kept in memory (they are in the events too), and a
+while longer there than they must be, for the events that name them as their cause. From time to time they go,
+sorted, into the table `recent_ids`; once that is large, each time a part of it, a range of ids, goes on into
+`older_ids`. Each step changes far fewer pages than it moves ids.
 """
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import chain, islice
+from itertools import chain
 from struct import unpack
 from typing import Final
 
 from eventstore._statements import pieces
+from eventstore.chain import CAUSE_WINDOW
+from eventstore.checks import id_bytes, id_text
 
 __all__ = ["STEP", "IdIndex", "fold_ids"]
 
@@ -21,7 +24,8 @@ STEP: Final = 4096
 _RECENT: Final = 128 * 1024
 """Ids that `recent_ids` holds before it passes some on."""
 _WIDTHS: Final = (128, 32, 8, 1)
-_FIRST: Final = -(2**63)
+_FOLD: Final = 2**47 - 1
+"""The most that SQLite keeps in 6 bytes."""
 
 
 def _any_known(width: int, table: str) -> str:
@@ -42,9 +46,9 @@ _POSITIONS: Final = (
 
 
 def fold_ids(ids: Sequence[bytes]) -> list[int]:
-    """One signed 64-bit number for each id of 16 bytes; different ids may share one, but hardly do."""
-    halves = unpack(f">{2 * len(ids)}q", b"".join(ids))
-    return [first ^ last for first, last in zip(halves[::2], halves[1::2], strict=True)]
+    """One number of 47 bits for each id of 16 bytes; different ids may share one, but hardly do."""
+    halves = unpack(f">{2 * len(ids)}Q", b"".join(ids))
+    return [(first ^ last) & _FOLD for first, last in zip(halves[::2], halves[1::2], strict=True)]
 
 
 class IdIndex:
@@ -52,32 +56,58 @@ class IdIndex:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self.tail: dict[bytes, int] = {}
-        """Ids that are not in the tables yet, with their positions, in their order."""
+        self.tail: dict[str, int] = {}
+        """The positions of the last ids: of all that are not in the tables, and of the last `CAUSE_WINDOW`."""
+        self.fresh: list[bytes] = []
+        """Ids that are not in the tables yet, in the order of their positions."""
         self.indexed = 0
         """The tables hold all ids up to this position."""
         self.tables: tuple[str, ...] = ()
         """Those that hold any."""
 
-    def load(self) -> None:
-        """Look into the log anew."""
+    def load(self, head: int) -> None:
+        """Look into the log anew; it ends at `head`."""
+        self._look()
+        self.tail, self.fresh = {}, []
+        self._add(min(self.indexed, max(0, head - CAUSE_WINDOW)))
+
+    def follow(self, head: int) -> None:
+        """See what others have recorded after `head`, up to which all was known."""
+        known = self.indexed
+        self._look()
+        del self.fresh[: self.indexed - known]
+        self._add(head)
+        self._forget_old()
+
+    def _look(self) -> None:
         (self.indexed,) = self._db.execute("SELECT indexed FROM id_index").fetchone()
         self._choose_tables()
-        rows = self._db.execute(
-            "SELECT event_id, position FROM events WHERE position > ? ORDER BY position", (self.indexed,)
-        )
-        self.tail = dict(rows.fetchall())
 
-    def find(self, event_id: bytes) -> int | None:
+    def _add(self, after: int) -> None:
+        sql = "SELECT event_id, position FROM events WHERE position > ? ORDER BY position"
+        for raw, position in self._db.execute(sql, (after,)).fetchall():
+            self.tail[id_text(raw)] = position
+            if position > self.indexed:
+                self.fresh.append(raw)
+
+    def find(self, event_id: str) -> int | None:
         """The position of an id, in the tail or in the tables."""
         position = self.tail.get(event_id)
         if position is not None or not self.indexed:
             return position
-        for (position,) in self._db.execute(_POSITIONS, fold_ids((event_id,))).fetchall():
+        raw = id_bytes(event_id)
+        assert raw is not None
+        for (position,) in self._db.execute(_POSITIONS, fold_ids((raw,))).fetchall():
             sql = "SELECT event_id FROM events WHERE position = ?"
-            if self._db.execute(sql, (position,)).fetchone() == (event_id,):
+            if self._db.execute(sql, (position,)).fetchone() == (raw,):
                 return int(position)
         return None
+
+    def undo(self, ids: Sequence[str]) -> None:
+        """Forget the last ones, which were not recorded."""
+        del self.fresh[len(self.fresh) - len(ids) :]
+        for event_id in ids:
+            self.tail.pop(event_id, None)
 
     def any_known(self, folds: Sequence[int]) -> bool:
         """False if the tables surely know none of these; for any thread that owns the connection."""
@@ -96,10 +126,9 @@ class IdIndex:
 
     def due(self, head: int) -> list[int] | None:
         """What `merge` is to be given, if it is time: folds and positions in turn, of a step up to `head`."""
-        if len(self.tail) < STEP or head < self.indexed + STEP:
+        if len(self.fresh) < STEP or head < self.indexed + STEP:
             return None
-        step = list(islice(self.tail.items(), STEP))
-        pairs = sorted(zip(fold_ids([event_id for event_id, _ in step]), (n for _, n in step), strict=True))
+        pairs = sorted(zip(fold_ids(self.fresh[:STEP]), range(self.indexed + 1, head + 1), strict=False))
         return list(chain.from_iterable(pairs))
 
     def merge(self, step: list[int]) -> int:
@@ -131,10 +160,15 @@ class IdIndex:
             raise
 
     def merged(self, indexed: int) -> None:
-        """Forget from the tail what went into the tables."""
+        """Forget what went into the tables."""
+        del self.fresh[: indexed - self.indexed]
         self.indexed = indexed
         self._choose_tables()
-        self.tail = {event_id: n for event_id, n in self.tail.items() if n > indexed}
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        old = self.indexed - CAUSE_WINDOW
+        self.tail = {event_id: n for event_id, n in self.tail.items() if n > old}
 
     def _move(self, start: int) -> tuple[int, int]:
         """Pass on a range of ids from `start` on; where the next one starts, and how many they were."""
@@ -145,7 +179,7 @@ class IdIndex:
             " (SELECT fold FROM recent_ids WHERE fold >= ? ORDER BY fold LIMIT 1 OFFSET ?) ORDER BY fold LIMIT 1",
             (start, STEP - 1),
         ).fetchone()
-        where, values, end = "fold >= ?", [start], _FIRST
+        where, values, end = "fold >= ?", [start], 0
         if row is not None:
             end = row[0]
             where, values = "fold >= ? AND fold < ?", [start, end]

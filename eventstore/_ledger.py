@@ -9,23 +9,23 @@ way, `apply`, which decides inside of a transaction, with all that the database 
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from eventstore._ids import IdIndex, fold_ids
-from eventstore._keys import Keys, Stream
+from eventstore._keys import First, Keys, Stream
 from eventstore._plan import Answer, Outdated, Plan, Request, answer_to
-from eventstore._rows import CHUNK_BITS, COLUMNS, DIGEST, Names, to_event, to_frame
+from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Names, to_event
 from eventstore._schema import PAGE_BYTES, is_busy
 from eventstore._statements import INSERT_CHUNKS, INSERTS, WIDTH, insert_unless, pieces
-from eventstore.chain import GENESIS, SEGMENT, Chain, encode_frame
+from eventstore.chain import GENESIS, SEGMENT, Chain, Mark, adler32, encode_frame, seal, stored_cause
 from eventstore.checks import check_checkpoint, repeated_append
 from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt, VersionConflict
 from eventstore.model import ANY, Appended, Checkpoint, RecordedEvent
 
 __all__ = ["Ledger"]
 
-_DIGESTS: Final = slice(DIGEST, None, WIDTH)
 _LONG_WAL_PAGES: Final = 16 * 1024 * 1024 // PAGE_BYTES
 _READERS_MS: Final = 500
 _SAVE: Final = (
@@ -33,6 +33,7 @@ _SAVE: Final = (
     " DO UPDATE SET position = excluded.position, saved_at_ms = excluded.saved_at_ms"
 )
 _NOBODY_KNOWS: Final = -1
+_NONE: Final[Mapping[int, First]] = MappingProxyType({})
 
 
 class Ledger:
@@ -55,25 +56,25 @@ class Ledger:
         """About how many pages were written to the WAL since the last checkpoint."""
 
     @property
-    def digest(self) -> bytes:
-        """The last event's, 32 bytes."""
-        return self._chain.digest
-
-    @property
     def head(self) -> int:
         """The last event's position, as far as is known here."""
         return self._head
+
+    def marks(self, first: int, last: int) -> list[Mark]:
+        """What the chain keeps with the events of these positions."""
+        sql = "SELECT mark FROM events WHERE position BETWEEN ? AND ? ORDER BY position"
+        return [mark for (mark,) in self._db.execute(sql, (first, last))]
 
     def plan(self, waiting: deque[Request], events: int, size: int) -> Plan | None:
         """Decide the first of `waiting` and take them out of there, up to so many events and bytes.
 
         None if the first one cannot be decided from memory. What is planned is taken for written from then
-        on: if `write` fails, `forget`.
+        on: if `write` fails, `undo`.
         """
         if self._head == _NOBODY_KNOWS:
             return None
         plan = Plan(self._clock_ms(), self.ids.tables)
-        frames: list[bytes] = []
+        frames = plan.frames
         head, room = self._head, size
         while waiting:
             request = waiting[0]
@@ -103,8 +104,6 @@ class Ledger:
             head += count
         if not plan.requests:
             return None
-        plan.stored = self._chain.extend(frames)
-        plan.rows[_DIGESTS] = plan.stored
         plan.pages = 2 + len(plan.chunks) + (size - room) // PAGE_BYTES
         plan.count = len(frames)
         self._head = head
@@ -115,8 +114,8 @@ class Ledger:
         tail, types, correlations = self.ids.tail, self._keys.types, self._keys.correlations
         if request.checkpoint is not None and request.checkpoint.position > head:
             return False
-        for event, event_id in zip(request.events, request.ids, strict=True):
-            if event_id in tail or (event.type, event.type_version) not in types:
+        for event in request.events:
+            if event.event_id in tail or (event.type, event.type_version) not in types:
                 return False
             if correlations.get(event.correlation_id, -1) not in stream.correlations:
                 return False
@@ -127,7 +126,8 @@ class Ledger:
 
         Raises `Outdated`, `sqlite3.Error`; then nothing is written.
         """
-        db = self._db
+        db, before = self._db, self._chain.copy()
+        self._seal(plan.frames, plan.rows)
         ids = [event_id for request in plan.requests for event_id in request.ids] if plan.tables else []
         folds = fold_ids(ids)
         try:
@@ -141,11 +141,19 @@ class Ledger:
                 db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, plan.now_ms))
             db.execute("COMMIT")
         except BaseException as error:
+            self._chain = before
             if db.in_transaction:
                 db.execute("ROLLBACK")
             if isinstance(error, sqlite3.IntegrityError):
                 raise Outdated from error
             raise
+
+    def _seal(self, frames: list[bytes], rows: list[Any]) -> None:
+        """Go on with the chain by the last rows; where that ends a segment, their marks hold the digest."""
+        start = len(rows) - WIDTH * len(frames) + MARK
+        for index, digest in self._chain.extend(frames):
+            place = start + WIDTH * index
+            rows[place] = seal(rows[place], digest)
 
     def _insert_new(self, plan: Plan, folds: list[int]) -> None:
         if not plan.tables:
@@ -157,7 +165,14 @@ class Ledger:
             if self._db.execute(statement, folds[part] + rows).rowcount != count:
                 raise Outdated
 
-    def forget(self) -> None:
+    def undo(self, plan: Plan) -> None:
+        """Forget the last plan, which was not written."""
+        self._keys.forget()
+        if self._head != _NOBODY_KNOWS:
+            self._head -= plan.count
+            self.ids.undo([event.event_id for request in plan.requests for event in request.events])
+
+    def _forget(self) -> None:
         """Know nothing any more but what the database says."""
         self._head = _NOBODY_KNOWS
         self._keys.forget()
@@ -215,33 +230,44 @@ class Ledger:
                 return
 
     def _roll_back(self) -> None:
-        self.forget()
+        self._forget()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
     def _look_at_the_end(self) -> None:
         head = self._db.execute("SELECT max(position) FROM events").fetchone()[0] or 0
-        if head != self._head:
-            self.forget()
-            self.ids.load()
-            self._resume_chain(head)
-            self._head = head
-        else:
+        if head == self._head:
             self._keys.forget_if_many()
+            return
+        known, self._head = self._head, _NOBODY_KNOWS
+        self._keys.forget()
+        if known == _NOBODY_KNOWS:
+            self.ids.load(head)
+            self._resume_chain(head)
+        else:
+            # Others have appended: all that was known before still holds.
+            self.ids.follow(known)
+            self._follow_chain(known)
+        self._head = head
 
     def _resume_chain(self, head: int) -> None:
         start = head - head % SEGMENT
-        sql = "SELECT digest FROM events WHERE position = ?"
-        digest = self._db.execute(sql, (start,)).fetchone()[0] if start else GENESIS
-        if len(digest) != len(GENESIS):
+        mark: object = b"\0" * 4 + GENESIS
+        if start:
+            (mark,) = self._db.execute("SELECT mark FROM events WHERE position = ?", (start,)).fetchone()
+        if not isinstance(mark, bytes) or len(mark) != 4 + len(GENESIS):
             raise StoreCorrupt(
                 f"The digest at position {start} is not whole.", remedy="Restore a backup; verify the log."
             )
-        self._chain = Chain(start, digest)
-        names = Names(self._db)
+        self._chain = Chain(start, mark[4:])
+        self._follow_chain(start)
+
+    def _follow_chain(self, position: int) -> None:
+        firsts = Firsts(Names(self._db))
+        firsts.resume(self._db, position)
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position"  # noqa: S608
-        rows = self._db.execute(sql, (start,)).fetchall()
-        self._chain.extend([encode_frame(to_frame(row, names)) for row in rows])
+        rows = self._db.execute(sql, (position,)).fetchall()
+        self._chain.extend([encode_frame(firsts.frame(row)) for row in rows])
 
     def _apply(self, batch: Sequence[Request]) -> Sequence[Answer]:
         self._look_at_the_end()
@@ -249,7 +275,7 @@ class Ledger:
         ids = [event_id for request in batch for event_id in request.ids]
         careful = self.ids.any_known(fold_ids(ids))
         answers: list[Answer] = []
-        rows: list[object] = []
+        rows: list[Any] = []
         checkpoints: list[Checkpoint] = []
         size = 0
         for request in batch:
@@ -271,15 +297,15 @@ class Ledger:
         self.wal_pages += 3 + size // PAGE_BYTES
         return answers
 
-    def _decide(self, request: Request, careful: bool, pending: list[object]) -> Appended:
+    def _decide(self, request: Request, careful: bool, pending: list[Any]) -> Appended:
         stream, expected = request.stream, request.expected_version
         version = self._keys.stream(stream).version
         tail = self.ids.tail
-        if careful or any(event_id in tail for event_id in request.ids):
+        if careful or any(event.event_id in tail for event in request.events):
             # The same append may have come just before in this batch.
             self._insert(pending)
             pending.clear()
-            known = [self._find(event_id) for event_id in request.ids]
+            known = [self._find(event.event_id) for event in request.events]
             answer = repeated_append(stream, request.events, known)
             if answer is not None:
                 return answer
@@ -287,23 +313,21 @@ class Ledger:
             raise VersionConflict(stream, expected, version)
         return answer_to(request, version, self._head)
 
-    def _find(self, event_id: bytes) -> RecordedEvent | None:
+    def _find(self, event_id: str) -> RecordedEvent | None:
         position = self.ids.find(event_id)
         if position is None:
             return None
         row = self._db.execute(f"SELECT {COLUMNS} FROM events WHERE position = ?", (position,)).fetchone()  # noqa: S608
         return to_event(row, Names(self._db))
 
-    def _write(self, request: Request, now_ms: int, rows: list[object]) -> None:
+    def _write(self, request: Request, now_ms: int, rows: list[Any]) -> None:
         """Add the request's rows to `rows`, and the names that are new to the database."""
-        kinds = [((event.type, event.type_version), event.correlation_id) for event in request.events]
-        stream = self._keys.record(request.stream, kinds)
-        start = len(rows)
+        stream, firsts = self._keys.record(request.stream, request.events, self._head)
         frames: list[bytes] = []
         chunks: list[tuple[int, int, int]] = []
-        self._add_rows(request, stream, self._head, now_ms, rows, frames, chunks)
+        self._add_rows(request, stream, self._head, now_ms, rows, frames, chunks, firsts)
         self._insert_chunks(chunks)
-        rows[start + DIGEST :: WIDTH] = self._chain.extend(frames)
+        self._seal(frames, rows)
         self._head += len(request.events)
 
     def _add_rows(
@@ -312,62 +336,43 @@ class Ledger:
         stream: Stream,
         position: int,
         now_ms: int,
-        rows: list[object],
+        rows: list[Any],
         frames: list[bytes],
         chunks: list[tuple[int, int, int]],
+        firsts: Mapping[int, First] = _NONE,
     ) -> None:
-        """The rows of events after `position`, without their digests, their frames and their stream's new chunks."""
-        name, key, version = request.stream, stream.key, stream.version
-        keys, tail = self._keys, self.ids.tail
-        types, correlations, causes = keys.types, keys.correlations, keys.causes
+        """The rows of events after `position`, their frames and their stream's new chunks."""
+        key, version = stream.key, stream.version
+        types, correlations = self._keys.types, self._keys.correlations
+        tail, fresh = self.ids.tail, self.ids.fresh
         for event, event_id in zip(request.events, request.ids, strict=True):
             position += 1
             version += 1
             if position >> CHUNK_BITS != stream.chunk:
                 stream.chunk = position >> CHUNK_BITS
                 chunks.append((key, stream.chunk, version))
-            kind, type_version, correlation, cause = (
-                event.type,
-                event.type_version,
-                event.correlation_id,
-                event.causation_id,
-            )
-            causation = None if cause is None else causes.get(cause) or keys.cause(cause)
-            metadata, data = event.metadata, event.data
-            frames.append(
-                encode_frame(
-                    (
-                        position,
-                        name,
-                        version,
-                        event_id,
-                        kind,
-                        type_version,
-                        correlation,
-                        causation,
-                        now_ms,
-                        metadata,
-                        data,
-                    )
-                )
-            )
-            rows += (
+            cause = event.causation_id
+            row = (
                 position,
                 key,
                 version,
-                types[kind, type_version],
+                types[event.type, event.type_version],
                 now_ms,
                 event_id,
-                correlations[correlation],
-                causation,
-                metadata,
-                None,
-                data,
+                correlations[event.correlation_id],
+                None if cause is None else stored_cause(cause, position, tail.get(cause)),
+                event.metadata,
+                event.data,
             )
-            tail[event_id] = position
+            frame = encode_frame((*row, *firsts[position]) if position in firsts else row)
+            frames.append(frame)
+            rows += row
+            rows.append(adler32(frame))
+            tail[event.event_id] = position
+            fresh.append(event_id)
         stream.version = version
 
-    def _insert(self, rows: list[object]) -> None:
+    def _insert(self, rows: list[Any]) -> None:
         try:
             for count, part in pieces(len(rows) // WIDTH, INSERTS):
                 self._db.execute(INSERTS[count], rows[part.start * WIDTH : part.stop * WIDTH])

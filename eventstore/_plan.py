@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from eventstore.chain import record
+from eventstore._rows import MARK
+from eventstore._statements import WIDTH
+from eventstore.chain import checksum_of, record
 from eventstore.errors import EventStoreError
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 
@@ -48,11 +51,11 @@ class Plan:
         "checkpoints",
         "chunks",
         "count",
+        "frames",
         "now_ms",
         "pages",
         "requests",
         "rows",
-        "stored",
         "tables",
     )
 
@@ -62,9 +65,8 @@ class Plan:
         """Where ids are recorded that memory does not know."""
         self.requests: list[Request] = []
         self.answers: list[Appended] = []
-        self.rows: list[object] = []
-        self.stored: list[bytes] = []
-        """What the chain keeps of each event."""
+        self.rows: list[Any] = []
+        self.frames: list[bytes] = []
         self.chunks: list[tuple[int, int, int]] = []
         self.checkpoints: list[Checkpoint] = []
         self.count = 0
@@ -74,7 +76,7 @@ class Plan:
     def recorded(self) -> list[RecordedEvent]:
         """Its events as they stand in the log."""
         events: list[RecordedEvent] = []
-        stored = iter(self.stored)
+        marks = iter(self.rows[MARK::WIDTH])
         for request, answer in zip(self.requests, self.answers, strict=True):
             for index, event in enumerate(request.events):
                 events.append(
@@ -84,7 +86,7 @@ class Plan:
                         version=answer.first_version + index,
                         position=answer.first_position + index,
                         recorded_at_ms=self.now_ms,
-                        stored=next(stored),
+                        checksum=checksum_of(next(marks)),
                     )
                 )
         return events

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from eventstore._rows import CHUNK_BITS, COLUMNS, DIGEST, Names, to_event, to_frame
+from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Names, to_event
 from eventstore._schema import connect_reader, explain, wal_path
-from eventstore.chain import Frame
+from eventstore.chain import Frame, Mark
 from eventstore.errors import StoreClosed, StoreCorrupt
 from eventstore.model import RecordedEvent, VerifyReport, Witness
 from eventstore.verify import Verifier
@@ -158,24 +158,25 @@ class Reader:
         verifier, position, more = Verifier(witness), 0, True
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1024"  # noqa: S608
         frames: list[Frame] = []
-        stored: list[bytes] = []
+        marks: list[Mark] = []
+        firsts = Firsts(self._names)
         try:
             while more:
                 more = False
                 for row in self.connection.execute(sql, (position,)):
-                    frames.append(to_frame(row, self._names))
-                    stored.append(row[DIGEST])
+                    frames.append(firsts.frame(row))
+                    marks.append(row[MARK])
                     more = True
                 if more:
                     position = frames[-1][0]
-                    if not verifier.feed(frames, stored):
+                    if not verifier.feed(frames, marks):
                         break
-                    frames, stored = [], []
+                    frames, marks = [], []
             return verifier.report()
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF not in _DAMAGE:
                 raise
-            if verifier.feed(frames, stored):
+            if verifier.feed(frames, marks):
                 verifier.unreadable(str(error).rstrip("."))
             return verifier.report()
 

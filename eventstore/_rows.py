@@ -3,32 +3,35 @@
 import sqlite3
 from typing import Any, Final
 
-from eventstore.chain import MARK_BYTES, Frame
+from eventstore.chain import CAUSE_WINDOW, Frame, checksum_of
 from eventstore.checks import id_text
 from eventstore.errors import StoreCorrupt
 from eventstore.model import RecordedEvent
 
-__all__ = ["CHUNK_BITS", "COLUMNS", "DIGEST", "Names", "to_event", "to_frame"]
+__all__ = ["CHUNK_BITS", "COLUMNS", "MARK", "Firsts", "Names", "to_event"]
 
 COLUMNS: Final = (
-    "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation_id,"
-    " metadata, digest, data"
+    "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation, metadata,"
+    " data, mark"
 )
-DIGEST: Final = 9
-"""The place of `digest` in `COLUMNS`."""
+"""The first ten are those of the event's frame."""
+MARK: Final = 10
+"""The place of `mark` in `COLUMNS`."""
 CHUNK_BITS: Final = 12
 """A chunk is 4096 positions: those with the same `position >> 12`."""
 _CACHED: Final = 100_000
 
 
 class Names:
-    """What the keys of streams, types and correlations stand for; a key never changes its meaning."""
+    """What the keys of streams, types, correlations and causes stand for; none ever changes its meaning."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self.streams: dict[int, str] = {}
         self.types: dict[int, tuple[str, int]] = {}
         self.correlations: dict[int, str] = {}
+        self.ids: dict[int, str] = {}
+        """The ids of some positions."""
 
     def stream(self, key: int) -> str:
         name = self.streams.get(key)
@@ -56,6 +59,18 @@ class Names:
             self.correlations[key] = name
         return name
 
+    def cause(self, position: int) -> str:
+        """The id of the event at that position."""
+        event_id = self.ids.get(position)
+        if event_id is None:
+            (raw,) = self._row(
+                "SELECT event_id FROM events WHERE position = ?", position, "the cause at position"
+            )
+            if len(self.ids) > 2 * CAUSE_WINDOW:
+                self.ids.clear()
+            event_id = self.ids[position] = id_text(raw)
+        return event_id
+
     def _row(self, sql: str, key: int, what: str) -> Any:
         row = self._db.execute(sql, (key,)).fetchone()
         if row is None:
@@ -67,44 +82,66 @@ class Names:
 
 def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
     """The event in a row of `COLUMNS`; raises `StoreCorrupt` for a row that no store wrote."""
-    position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, digest, data = (
-        row
-    )
+    position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, data, mark = row
     type_, type_version = names.types.get(kind) or names.type(kind)
     if correlation is not None:
         correlation = names.correlations.get(correlation) or names.correlation(correlation)
+    if cause.__class__ is int:
+        cause = names.ids.get(cause) or names.cause(cause)
+    elif cause.__class__ is bytes:
+        cause = id_text(cause)
+    own_id = id_text(event_id)
+    ids = names.ids
+    if len(ids) > 2 * CAUSE_WINDOW:
+        ids.clear()
+    ids[position] = own_id
     return RecordedEvent(
-        event_id=id_text(event_id),
+        event_id=own_id,
         type=type_,
         type_version=type_version,
         data=data,
         correlation_id=correlation,
-        causation_id=id_text(cause) if cause.__class__ is bytes else cause,
+        causation_id=cause,
         metadata=metadata,
         stream=names.streams.get(stream) or names.stream(stream),
         version=version,
         position=position,
         recorded_at_ms=recorded_at_ms,
-        digest=digest[:MARK_BYTES],
+        checksum=mark if mark.__class__ is int else checksum_of(mark),
     )
 
 
-def to_frame(row: tuple[Any, ...], names: Names) -> Frame:
-    """What the digest of a row of `COLUMNS` covers; raises `StoreCorrupt` for a row that no store wrote."""
-    position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, _, data = row
-    type_, type_version = names.types.get(kind) or names.type(kind)
-    if correlation is not None:
-        correlation = names.correlations.get(correlation) or names.correlation(correlation)
-    return (
-        position,
-        names.streams.get(stream) or names.stream(stream),
-        version,
-        event_id,
-        type_,
-        type_version,
-        correlation,
-        cause,
-        recorded_at_ms,
-        metadata,
-        data,
-    )
+class Firsts:
+    """Tells the events that are the first of their stream, type or correlation, in rows that come in order."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._streams = self._types = self._correlations = 0
+
+    def resume(self, connection: sqlite3.Connection, position: int) -> None:
+        """Begin after a position."""
+
+        def last(key: str, table: str) -> int:
+            # From the last one down, since keys are given in the order of positions.
+            sql = f"SELECT {key} FROM {table} WHERE first_position <= ? ORDER BY {key} DESC LIMIT 1"  # noqa: S608
+            row = connection.execute(sql, (position,)).fetchone()
+            return row[0] if row else 0
+
+        self._streams = last("stream_key", "streams")
+        self._types = last("type_key", "types")
+        self._correlations = last("correlation_key", "correlations")
+
+    def frame(self, row: tuple[Any, ...]) -> Frame:
+        """What the chain covers of the next row of `COLUMNS`; raises `StoreCorrupt` if its names are missing."""
+        stream, kind, correlation = row[1], row[3], row[6]
+        if stream <= self._streams and kind <= self._types and (correlation or 0) <= self._correlations:
+            return row[:MARK]
+        names = self._names
+        new: list[Any] = [None, None, None]
+        if stream > self._streams:
+            self._streams, new[0] = stream, names.stream(stream)
+        if kind > self._types:
+            self._types, new[1] = kind, names.type(kind)
+        if (correlation or 0) > self._correlations:
+            self._correlations, new[2] = correlation, names.correlation(correlation)
+        return (*row[:MARK], *new)

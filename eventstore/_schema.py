@@ -34,7 +34,7 @@ __all__ = [
 
 APPLICATION_ID: Final = 0x65767374
 """`evst` in ASCII."""
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 PAGE_BYTES: Final = 8192
 """Rows of half a kilobyte leave less of a page empty than with SQLite's own 4 KiB."""

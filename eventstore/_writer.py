@@ -244,7 +244,7 @@ class Writer:
 
     def _take_back(self, plan: Plan) -> None:
         """Have its requests decided again, with all that the database knows."""
-        self._ledger.forget()
+        self._ledger.undo(plan)
         self._waiting.extendleft(reversed(plan.requests))
         self._redo += len(plan.requests)
 

@@ -1,64 +1,78 @@
 """The hash chain: what each digest covers, so that anyone can recompute it.
 
-frame(n) is the MessagePack array [position, stream, version, event_id, type, type_version, correlation_id,
-causation_id, recorded_at_ms, metadata, data] with every item in its shortest form: texts as str, None as nil,
-bytes as bin; event_id, and causation_id if it is a UUID in canonical form, as bin of its 16 bytes. MessagePack
-gives every item its own length, so that no two different events have the same frame.
+frame(n) is the MessagePack array [position, stream_key, version, type_key, recorded_at_ms, event_id,
+correlation_key, causation, metadata, data] with every item in its shortest form: None as nil, bytes as bin. Keys
+count the streams, the pairs of type and type version, and the correlation ids in the order in which the log first
+meets them, from 1; no correlation id is nil. event_id is its 16 bytes. causation is the position of that event if
+it is one of the 4096 before this one, else the 16 bytes of a UUID in canonical form, else its text; nil if there is
+none. The frame of an event that is the first of its stream, of its type and version, or of its correlation id has
+three items more, what those keys stand for: the stream's name or nil, [type, type_version] or nil, the correlation
+id or nil. MessagePack gives every item its own length, so that no two different logs have the same frames.
 
 A segment is 256 positions: 1 to 256, 257 to 512 and so on. With s = the last position of the segment before,
 
     digest(n) = SHA-256(digest(s) ‖ frame(s + 1) ‖ … ‖ frame(n)),    digest(0) = 32 zero bytes,
 
-so that a digest covers everything up to its event, and one running hash serves a segment: half the cost of a
-hash of its own for each event. The log keeps the first 8 bytes of each digest, the mark, and all 32 of the last
-one of each segment.
+so that a digest covers everything up to its event. The log keeps the Adler-32 checksum of each frame, and with the
+last event of each segment its digest: the digest says that something was changed, the checksums say where.
 
 Stored shape: neither the frame nor the segments ever change.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+from zlib import adler32
 
 from msgspec.msgpack import Encoder
 
 from eventstore.checks import id_bytes
 from eventstore.model import NewEvent, RecordedEvent
 
-__all__ = ["GENESIS", "MARK_BYTES", "SEGMENT", "Chain", "Frame", "encode_frame", "frame_of", "record"]
+__all__ = [
+    "CAUSE_WINDOW",
+    "GENESIS",
+    "SEGMENT",
+    "Chain",
+    "Frame",
+    "Keyring",
+    "Mark",
+    "adler32",
+    "checksum_of",
+    "encode_frame",
+    "record",
+    "seal",
+    "stored_cause",
+]
 
 GENESIS: Final = bytes(32)
 SEGMENT: Final = 256
-MARK_BYTES: Final = 8
+CAUSE_WINDOW: Final = 4096
+"""A cause that lies no further back is kept as its position."""
 
-Frame: TypeAlias = tuple[int, str, int, bytes, str, int, str | None, bytes | str | None, int, bytes, bytes]
+Frame: TypeAlias = tuple[Any, ...]
+"""10 items, or 13 for an event that is the first of its kind."""
+Mark: TypeAlias = int | bytes
+"""What the log keeps of the chain with an event: the checksum; at a segment's end what `seal` makes of both."""
 
 encode_frame = Encoder().encode
 """The bytes of a `Frame`."""
 
 
-def frame_of(event: RecordedEvent) -> Frame:
-    """What the digest of `event` covers of it."""
-    cause = event.causation_id
-    return (
-        event.position,
-        event.stream,
-        event.version,
-        id_bytes(event.event_id) or b"",
-        event.type,
-        event.type_version,
-        event.correlation_id,
-        None if cause is None else id_bytes(cause) or cause,
-        event.recorded_at_ms,
-        event.metadata,
-        event.data,
-    )
+def seal(checksum: int, digest: bytes) -> bytes:
+    """The mark of a segment's last event: 4 bytes of checksum, then the digest."""
+    return checksum.to_bytes(4, "big") + digest
+
+
+def checksum_of(mark: Mark) -> int:
+    """The checksum in a mark."""
+    return mark if mark.__class__ is int else int.from_bytes(mark[:4], "big")  # type: ignore[index]
 
 
 def record(
-    event: NewEvent, *, stream: str, version: int, position: int, recorded_at_ms: int, stored: bytes = b""
+    event: NewEvent, *, stream: str, version: int, position: int, recorded_at_ms: int, checksum: int = 0
 ) -> RecordedEvent:
-    """`event` as it stands at that place, with what the chain keeps of it, if that is known yet."""
+    """`event` as it stands at that place."""
     return RecordedEvent(
         event_id=event.event_id,
         type=event.type,
@@ -71,8 +85,55 @@ def record(
         version=version,
         position=position,
         recorded_at_ms=recorded_at_ms,
-        digest=stored[:MARK_BYTES],
+        checksum=checksum,
     )
+
+
+class Keyring:
+    """The keys that names get in the order in which they come, for a log that is framed from its first event on."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, int] = {}
+        self._types: dict[tuple[str, int], int] = {}
+        self._correlations: dict[str, int] = {}
+
+    def frame(self, event: RecordedEvent, positions: Mapping[str, int]) -> Frame:
+        """The frame of the next event; `positions` says where event ids stand that came before it."""
+        kind, thread, cause = (event.type, event.type_version), event.correlation_id, event.causation_id
+        counts = len(self._streams), len(self._types), len(self._correlations)
+        keys = (
+            self._streams.setdefault(event.stream, counts[0] + 1),
+            self._types.setdefault(kind, counts[1] + 1),
+            None if thread is None else self._correlations.setdefault(thread, counts[2] + 1),
+        )
+        frame = (
+            event.position,
+            keys[0],
+            event.version,
+            keys[1],
+            event.recorded_at_ms,
+            id_bytes(event.event_id),
+            keys[2],
+            None if cause is None else stored_cause(cause, event.position, positions.get(cause)),
+            event.metadata,
+            event.data,
+        )
+        new = (keys[0] > counts[0], keys[1] > counts[1], keys[2] is not None and keys[2] > counts[2])
+        if not any(new):
+            return frame
+        return (
+            *frame,
+            event.stream if new[0] else None,
+            kind if new[1] else None,
+            thread if new[2] else None,
+        )
+
+
+def stored_cause(cause: str, position: int, found: int | None) -> int | bytes | str:
+    """How the event at `position` keeps its cause, which is recorded at `found` if at all."""
+    if found is not None and found >= position - CAUSE_WINDOW:
+        return found
+    return id_bytes(cause) or cause
 
 
 class Chain:
@@ -81,29 +142,27 @@ class Chain:
     __slots__ = ("_hash", "_whole", "position")
 
     def __init__(self, position: int = 0, digest: bytes = GENESIS) -> None:
-        """At the end of a segment, `position`, with the 32-byte digest there."""
+        """At the end of a segment, `position`, with the digest there."""
         assert position % SEGMENT == 0
         self.position = position
         self._whole = digest
         self._hash = sha256(digest)
 
-    def extend(self, frames: Iterable[bytes]) -> list[bytes]:
-        """Go on by these encoded frames; what is stored with each: its mark, or its digest at a segment's end."""
-        position, running = self.position, self._hash
-        update, digest = running.update, running.digest
-        stored: list[bytes] = []
-        for frame in frames:
-            update(frame)
-            position += 1
-            if position % SEGMENT:
-                stored.append(digest()[:MARK_BYTES])
-            else:
-                self._whole = digest()
-                stored.append(self._whole)
-                running = sha256(self._whole)
-                update, digest = running.update, running.digest
-        self.position, self._hash = position, running
-        return stored
+    def extend(self, frames: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """Go on by these encoded frames; the indices of those that end a segment, with the digests there."""
+        ends: list[tuple[int, bytes]] = []
+        start = 0
+        while start < len(frames):
+            part = frames[start : start + SEGMENT - self.position % SEGMENT]
+            # More than a few of them at once let other threads run meanwhile.
+            self._hash.update(b"".join(part))
+            self.position += len(part)
+            start += len(part)
+            if not self.position % SEGMENT:
+                self._whole = self._hash.digest()
+                self._hash = sha256(self._whole)
+                ends.append((start - 1, self._whole))
+        return ends
 
     def copy(self) -> "Chain":
         """Another one at the same place."""

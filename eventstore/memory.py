@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 from msgspec.structs import replace
 
-from eventstore.chain import MARK_BYTES, Chain, encode_frame, frame_of, record
+from eventstore.chain import Chain, Frame, Keyring, Mark, adler32, encode_frame, record, seal
 from eventstore.checks import check_append, check_checkpoint, check_range, repeated_append
 from eventstore.errors import StoreClosed, VersionConflict
 from eventstore.model import (
@@ -42,10 +42,12 @@ class MemoryLog:
         self._clock_ms = clock_ms
         self._events: list[RecordedEvent] = []
         self._chain = Chain()
-        self._stored: list[bytes] = []
-        """What the chain keeps of each event."""
+        self._keys = Keyring()
+        self._frames: list[Frame] = []
+        self._marks: list[Mark] = []
         self._streams: dict[str, list[RecordedEvent]] = {}
         self._by_id: dict[str, RecordedEvent] = {}
+        self._positions: dict[str, int] = {}
         self._checkpoints: dict[str, int] = {}
 
     def append(
@@ -91,12 +93,19 @@ class MemoryLog:
                 position=len(self._events) + 1,
                 recorded_at_ms=now_ms,
             )
-            (stored,) = self._chain.extend((encode_frame(frame_of(recorded)),))
-            recorded = replace(recorded, digest=stored[:MARK_BYTES])
+            frame = self._keys.frame(recorded, self._positions)
+            encoded = encode_frame(frame)
+            checksum = adler32(encoded)
+            recorded = replace(recorded, checksum=checksum)
+            mark: Mark = checksum
+            for _, digest in self._chain.extend([encoded]):
+                mark = seal(checksum, digest)
             self._events.append(recorded)
-            self._stored.append(stored)
+            self._frames.append(frame)
+            self._marks.append(mark)
             own.append(recorded)
             self._by_id[event.event_id] = recorded
+            self._positions[event.event_id] = recorded.position
 
     def read(
         self, stream: str, *, after_version: int = 0, limit: int | None = None, backward: bool = False
@@ -145,7 +154,7 @@ class MemoryLog:
     def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
         verifier = Verifier(witness)
-        verifier.feed([frame_of(event) for event in self._events], list(self._stored))
+        verifier.feed(self._frames, self._marks)
         return verifier.report()
 
 

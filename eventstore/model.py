@@ -57,8 +57,8 @@ class RecordedEvent(Struct, frozen=True, kw_only=True):
     """1-based in the whole log, gapless."""
     recorded_at_ms: int
     """Wall clock of the recording machine, milliseconds since the Unix epoch; may jump, orders nothing."""
-    digest: bytes
-    """The first 8 bytes of the SHA-256 that covers this event and all before it, see `eventstore.chain`."""
+    checksum: int
+    """Adler-32 of all that is recorded of the event, see `eventstore.chain`."""
 
 
 class Appended(Struct, frozen=True, kw_only=True):
@@ -104,7 +104,7 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
 class Witness(Struct, frozen=True, kw_only=True):
     """Position and digest of an event as they were written down elsewhere; position 0 and no event is valid.
 
-    `digest` is the whole one (`VerifyReport.head_digest`), or as much of its beginning as was written down.
+    `digest` is `VerifyReport.head_digest`, or as much of its beginning as was written down.
     The chain alone cannot show that its end was cut off or rewritten; held against a witness it can.
     """
 

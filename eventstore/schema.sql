@@ -2,20 +2,23 @@
 -- People read the view `log`; the tables hold keys instead of names that repeat, and UUIDs as 16 bytes.
 
 CREATE TABLE streams (
-    stream_key INTEGER PRIMARY KEY,
-    name       TEXT NOT NULL UNIQUE,
-    category   TEXT NOT NULL GENERATED ALWAYS AS
-               (CASE instr(name, '-') WHEN 0 THEN name ELSE substr(name, 1, instr(name, '-') - 1) END) STORED
+    stream_key     INTEGER PRIMARY KEY,
+    name           TEXT NOT NULL UNIQUE,
+    category       TEXT NOT NULL GENERATED ALWAYS AS
+               (CASE instr(name, '-') WHEN 0 THEN name ELSE substr(name, 1, instr(name, '-') - 1) END) STORED,
+    first_position INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE types (
-    type_key     INTEGER PRIMARY KEY,
-    type         TEXT NOT NULL,
-    type_version INTEGER NOT NULL,
+    type_key       INTEGER PRIMARY KEY,
+    type           TEXT NOT NULL,
+    type_version   INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
     UNIQUE (type, type_version)
 ) STRICT;
 CREATE TABLE correlations (
     correlation_key INTEGER PRIMARY KEY,
-    correlation_id  TEXT NOT NULL UNIQUE
+    correlation_id  TEXT NOT NULL UNIQUE,
+    first_position  INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE events (
     position        INTEGER PRIMARY KEY,
@@ -25,9 +28,9 @@ CREATE TABLE events (
     recorded_at_ms  INTEGER NOT NULL,
     event_id        BLOB NOT NULL CHECK (length(event_id) = 16),
     correlation_key INTEGER REFERENCES correlations,
-    causation_id    ANY,
+    causation       ANY,  -- an event's position, or an id: 16 bytes of a UUID, or text
     metadata        BLOB NOT NULL,
-    digest          BLOB NOT NULL CHECK (length(digest) IN (8, 32)),
+    mark            ANY NOT NULL, -- checksum; at the end of 256 events 4 bytes of that, then a digest
     data            BLOB NOT NULL,
     chunk           INTEGER NOT NULL GENERATED ALWAYS AS (position >> 12) VIRTUAL
 ) STRICT;
@@ -53,7 +56,7 @@ CREATE TABLE checkpoints (
 ) STRICT, WITHOUT ROWID;
 
 -- Where an event id is recorded, for all positions up to id_index.indexed; what _ids.py makes of the events. fold
--- is the id's first 8 bytes XOR its last 8, as a signed number.
+-- is the id's first 8 bytes XOR its last 8, of that the last 6 bytes, as a number.
 CREATE TABLE recent_ids (
     fold     INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -70,7 +73,7 @@ CREATE TABLE id_index (
     recent  INTEGER NOT NULL,
     moved   INTEGER NOT NULL
 ) STRICT;
-INSERT INTO id_index VALUES (1, 0, 0, -9223372036854775808);
+INSERT INTO id_index VALUES (1, 0, 0, 0);
 
 -- Immutable by the database. INSERT OR REPLACE deletes the row in its way without firing a DELETE trigger
 -- (unless recursive_triggers is on), so the INSERT triggers refuse every row that would be in conflict.
@@ -134,12 +137,17 @@ SELECT e.position, s.name AS stream, s.category, e.version, t.type, t.type_versi
              substr(hex(e.event_id), 13, 4) || '-' || substr(hex(e.event_id), 17, 4) || '-' ||
              substr(hex(e.event_id), 21)) AS event_id,
        c.correlation_id,
-       CASE typeof(e.causation_id) WHEN 'blob' THEN
-       lower(substr(hex(e.causation_id), 1, 8) || '-' || substr(hex(e.causation_id), 9, 4) || '-' ||
-             substr(hex(e.causation_id), 13, 4) || '-' || substr(hex(e.causation_id), 17, 4) || '-' ||
-             substr(hex(e.causation_id), 21)) ELSE e.causation_id END AS causation_id,
+       CASE typeof(e.causation) WHEN 'text' THEN e.causation WHEN 'null' THEN NULL ELSE (
+       SELECT lower(substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-' || substr(h, 13, 4) || '-' ||
+                    substr(h, 17, 4) || '-' || substr(h, 21))
+       FROM (SELECT hex(CASE typeof(e.causation) WHEN 'blob' THEN e.causation ELSE
+                        (SELECT cause.event_id FROM events cause WHERE cause.position = e.causation) END) AS h)
+       ) END AS causation_id,
        strftime('%Y-%m-%dT%H:%M:%fZ', e.recorded_at_ms / 1000.0, 'unixepoch') AS recorded_at,
-       CAST(e.data AS TEXT) AS data, CAST(e.metadata AS TEXT) AS metadata, lower(hex(e.digest)) AS digest
+       CAST(e.data AS TEXT) AS data, CAST(e.metadata AS TEXT) AS metadata,
+       CASE typeof(e.mark) WHEN 'blob' THEN lower(hex(substr(e.mark, 1, 4))) ELSE printf('%08x', e.mark) END
+       AS checksum,
+       CASE typeof(e.mark) WHEN 'blob' THEN lower(hex(substr(e.mark, 5))) END AS digest
 FROM events e JOIN chunks k ON k.stream_key = e.stream_key AND k.chunk = e.chunk
               JOIN streams s ON s.stream_key = k.stream_key LEFT JOIN types t USING (type_key)
               LEFT JOIN correlations c USING (correlation_key);

@@ -1,7 +1,7 @@
 """A log as lines of JSON, and back: CloudEvents 1.0, one event a line, with positions and chain kept.
 
 The line's own attributes are extensions of CloudEvents (https://cloudevents.io): `stream`, `version`,
-`position`, `typeversion`, `correlationid`, `causationid`, `metadata`, `digest` (hexadecimal). `data` is the
+`position`, `typeversion`, `correlationid`, `causationid`, `metadata`, `checksum` (8 hexadecimal digits). `data` is the
 event's data as it was, byte for byte, if that is JSON on one line; otherwise it is in `data_base64`, and
 metadata that is not text in `metadatabase64`.
 """
@@ -21,7 +21,7 @@ from eventstore._backup import new_log, verified
 from eventstore._ledger import Ledger
 from eventstore._plan import Request
 from eventstore._schema import connect_writer
-from eventstore.chain import MARK_BYTES
+from eventstore.chain import checksum_of
 from eventstore.checks import check_append
 from eventstore.errors import EventStoreError, InvalidArgument
 from eventstore.model import EventStore, NewEvent, RecordedEvent, VerifyReport
@@ -44,7 +44,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: str
     version: int
     position: int
-    digest: str
+    checksum: str
     typeversion: int = 1
     correlationid: str | None = None
     causationid: str | None = None
@@ -105,7 +105,7 @@ def _to_line(event: RecordedEvent) -> _Line:
         stream=event.stream,
         version=event.version,
         position=event.position,
-        digest=event.digest.hex(),
+        checksum=f"{event.checksum:08x}",
         typeversion=event.type_version,
         correlationid=event.correlation_id,
         causationid=event.causation_id,
@@ -186,10 +186,10 @@ def _record(ledger: Ledger, batch: list[tuple[int, _Line, NewEvent]]) -> None:
                 f"Line {number} has position {line.position}, but {answer.last_position} is due.",
                 remedy="Import all lines of an export, in their order.",
             )
-    number, line, _ = batch[-1]
-    if ledger.digest[:MARK_BYTES].hex() != line.digest:
-        first = batch[0][0]
-        raise InvalidArgument(
-            f"Lines {first} to {number} do not fit the digest in line {number}: something was changed.",
-            remedy="Export the log again.",
-        )
+    first = batch[0][1].position
+    for (number, line, _), mark in zip(batch, ledger.marks(first, first + len(batch) - 1), strict=True):
+        if f"{checksum_of(mark):08x}" != line.checksum:
+            raise InvalidArgument(
+                f"Line {number} does not fit its checksum: something was changed.",
+                remedy="Export the log again.",
+            )

@@ -1,6 +1,8 @@
 """Checks a log batch by batch: the chain, and that positions and versions have no gap."""
 
-from eventstore.chain import Chain, Frame, encode_frame
+from collections.abc import Sequence
+
+from eventstore.chain import Chain, Frame, Mark, adler32, encode_frame, seal
 from eventstore.model import Fault, VerifyReport, Witness
 
 __all__ = ["Verifier"]
@@ -13,19 +15,28 @@ class Verifier:
         self._witness = witness
         self._chain = Chain()
         self._good = 0
-        self._digest = self._chain.digest
-        self._versions: dict[str, int] = {}
+        self._versions: dict[int, int] = {}
         self._fault: Fault | None = None
 
-    def feed(self, frames: list[Frame], stored: list[bytes]) -> bool:
+    @property
+    def fault(self) -> Fault | None:
+        """What was found wrong so far."""
+        return self._fault
+
+    @property
+    def good(self) -> int:
+        """The position up to which all is well."""
+        return self._good
+
+    def feed(self, frames: Sequence[Frame], marks: Sequence[Mark]) -> bool:
         """Check the next events against what is stored with each; False once a fault is found."""
         witness = self._witness
         if self._fault is None and witness is not None and 0 < witness.position - self._good < len(frames):
-            # The whole digest is only known at the end of what was fed.
+            # The digest is only known at the end of what was fed.
             cut = witness.position - self._good
-            return self.feed(frames[:cut], stored[:cut]) and self.feed(frames[cut:], stored[cut:])
+            return self.feed(frames[:cut], marks[:cut]) and self.feed(frames[cut:], marks[cut:])
         if self._fault is None and frames:
-            self._check(frames, stored)
+            self._check(frames, marks)
         return self._fault is None
 
     def unreadable(self, why: str) -> None:
@@ -40,42 +51,54 @@ class Verifier:
             due = self._good + 1
             what = f"The log ends at {self._good}, but {witness.position} was witnessed."
             self._fault = Fault(position=due, what=what)
-        return VerifyReport(events=self._good, head_digest=self._digest, fault=self._fault)
+        return VerifyReport(events=self._good, head_digest=self._chain.digest, fault=self._fault)
 
-    def _check(self, frames: list[Frame], stored: list[bytes]) -> None:
-        # Places first: frames from the wrong place have no digest to speak of.
-        count = len(frames)
-        for index, frame in enumerate(frames):
-            what = self._misplaced(frame, self._good + 1 + index)
-            if what is not None:
-                count, self._fault = index, Fault(position=self._good + 1 + index, what=what)
-                break
+    def _check(self, frames: Sequence[Frame], marks: Sequence[Mark]) -> None:
+        # Places first: frames from the wrong place have no checksum to speak of.
+        count = self._in_place(frames)
+        encoded = list(map(encode_frame, frames[:count]))
+        due: list[Mark] = list(map(adler32, encoded))
         before = self._chain.copy()
-        marks = self._chain.extend(map(encode_frame, frames[:count]))
-        if marks != stored[:count]:
-            count = next(index for index, mark in enumerate(marks) if mark != stored[index])
-            due = self._good + count + 1
-            what = f"The digest at position {due} does not fit its content and its predecessors'."
-            self._fault = Fault(position=due, what=what)
+        for index, digest in self._chain.extend(encoded):
+            due[index] = seal(adler32(encoded[index]), digest)
+        if due != list(marks[:count]):
+            count = next(index for index, mark in enumerate(due) if mark != marks[index])
+            self._fault = self._mismatch(self._good + count + 1, due[count], marks[count])
             self._chain = before
-            self._chain.extend(map(encode_frame, frames[:count]))
-        self._good, self._digest = self._good + count, self._chain.digest
+            self._chain.extend(encoded[:count])
+        self._good += count
+        self._witnessed()
+
+    def _mismatch(self, position: int, due: Mark, found: Mark) -> Fault:
+        if isinstance(due, bytes) and isinstance(found, bytes) and due[:4] == found[:4]:
+            what = f"The digest at position {position} does not fit the events of its segment."
+        else:
+            what = f"The checksum at position {position} does not fit its content."
+        return Fault(position=position, what=what)
+
+    def _witnessed(self) -> None:
         witness = self._witness
         if (
             self._fault is None
             and witness is not None
             and witness.position == self._good
-            and not self._digest.startswith(witness.digest)
+            and not self._chain.digest.startswith(witness.digest)
         ):
             what = f"Position {self._good} has not the witnessed digest: the log was rewritten up to there."
             self._fault = Fault(position=self._good, what=what)
 
-    def _misplaced(self, frame: Frame, due: int) -> str | None:
-        position, stream, version = frame[:3]
-        if position != due:
-            return f"Position {due} is missing; the next is {position}."
-        expected = self._versions.get(stream, 0) + 1
-        if version != expected:
-            return f"Position {due} has version {version} of stream {stream!r}, not {expected}."
-        self._versions[stream] = version
-        return None
+    def _in_place(self, frames: Sequence[Frame]) -> int:
+        """How many of them come one after the other, with nothing missing; notes the fault at the next."""
+        versions, due = self._versions, self._good
+        for index, frame in enumerate(frames):
+            due += 1
+            position, stream, version = frame[:3]
+            expected = versions.get(stream, 0) + 1
+            if position != due or version != expected:
+                what = f"Position {due} has version {version} of its stream, not {expected}."
+                if position != due:
+                    what = f"Position {due} is missing; the next is {position}."
+                self._fault = Fault(position=due, what=what)
+                return index
+            versions[stream] = version
+        return len(frames)

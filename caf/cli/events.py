@@ -121,7 +121,7 @@ def _as_json(recorded: RecordedEvent) -> str:
             "recorded_at": timestamp(recorded.recorded_at_ms),
             "correlation_id": recorded.correlation_id,
             "causation_id": recorded.causation_id,
-            "digest": recorded.digest.hex(),
+            "checksum": f"{recorded.checksum:08x}",
             "data": data,
         }
     )

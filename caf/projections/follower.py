@@ -49,8 +49,8 @@ class ReadModels:
         return await self._catch_up(store)
 
     async def _catch_up(self, store: EventStore) -> int:
-        position, digest = await anyio.to_thread.run_sync(self._prepare)
-        if position and await _digest_at(store, position) != digest:
+        position, event_id = await anyio.to_thread.run_sync(self._prepare)
+        if position and await _id_at(store, position) != event_id:
             await anyio.to_thread.run_sync(self._drop)
             position = 0
         while True:
@@ -123,15 +123,15 @@ class ReadModels:
                 self.path.with_name(self.path.name + end).unlink()
 
     def _prepare(self) -> tuple[int, str]:
-        """The position that was folded last and the log's digest there, in tables that are surely ours."""
+        """The position that was folded last and the event's id there, in tables that are surely ours."""
         connection = self._connect()
         try:
             connection.execute("BEGIN IMMEDIATE")
             if not are_ours(connection):
                 make(connection)
-            position, digest = connection.execute("SELECT position, digest FROM progress").fetchone()
+            position, event_id = connection.execute("SELECT position, event_id FROM progress").fetchone()
             connection.execute("COMMIT")
-            return position, digest
+            return position, event_id
         finally:
             self._release(connection)
 
@@ -143,12 +143,12 @@ class ReadModels:
         connection = self._connect()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            reached, digest = connection.execute("SELECT position, digest FROM progress").fetchone()
+            reached, event_id = connection.execute("SELECT position, event_id FROM progress").fetchone()
             for recorded in batch if reached >= after else ():
                 if recorded.position > reached:
                     _fold_one(connection, recorded)
-                    reached, digest = recorded.position, recorded.digest.hex()
-            connection.execute("UPDATE progress SET position = ?, digest = ?", (reached, digest))
+                    reached, event_id = recorded.position, recorded.event_id
+            connection.execute("UPDATE progress SET position = ?, event_id = ?", (reached, event_id))
             connection.execute("COMMIT")
             return int(reached)
         finally:
@@ -208,10 +208,10 @@ def _code(fault: sqlite3.Error) -> int:
     return getattr(fault, "sqlite_errorcode", 0) & 0xFF
 
 
-async def _digest_at(store: EventStore, position: int) -> str | None:
-    """The chain of digests at a position; None when the log is shorter."""
+async def _id_at(store: EventStore, position: int) -> str | None:
+    """The id of the event at a position; None when the log is shorter."""
     found = [recorded async for recorded in store.read_all(after_position=position - 1, limit=1)]
-    return found[0].digest.hex() if found else None
+    return found[0].event_id if found else None
 
 
 def _fold_one(connection: sqlite3.Connection, recorded: RecordedEvent) -> None:

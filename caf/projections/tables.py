@@ -10,7 +10,7 @@ __all__ = ["are_ours", "dump", "make"]
 
 META: Final = """
 CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL);
-CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, event_id TEXT NOT NULL);
 INSERT INTO progress VALUES (1, 0, '');
 CREATE TABLE unreadable (
   position INTEGER PRIMARY KEY,
@@ -20,8 +20,8 @@ CREATE TABLE unreadable (
   why      TEXT NOT NULL
 );
 """
-"""`progress`: the last position that was folded, and the log's chain of digests there, so that rows of
-another log are told apart."""
+"""`progress`: the last position that was folded, and the event's id there, so that rows of another log are told
+apart."""
 
 
 def are_ours(connection: sqlite3.Connection) -> bool:

@@ -3,13 +3,14 @@
 import hashlib
 import sqlite3
 import uuid
+import zlib
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from eventstore import MemoryLog, NewEvent, SqliteStore, VerifyReport, Witness
-from eventstore.chain import SEGMENT, Chain, encode_frame, frame_of
+from eventstore.chain import CAUSE_WINDOW, SEGMENT, Chain, Keyring, adler32, encode_frame, seal
 from tests.eventstore.support import collect, events, new, raw
 
 MOVE_UP = "UPDATE events SET position = position - 1 WHERE position > 40"
@@ -34,32 +35,81 @@ def test_the_digest_of_a_known_event_never_changes() -> None:
             ),
         ],
     )
-    assert [event.digest.hex() for event in log.read_all()] == ["48fa4267dbdfa9d2", "bc6fadffc986b672"]
+    assert [event.checksum for event in log.read_all()] == [706746709, 1569003786]
     assert log.verify().head_digest.hex() == (
-        "bc6fadffc986b67274d5715ed9d0339876db12034fb420c58c71166d9747db7b"
+        "039e5d090852ee6f295362a7509c8301a10af3099a62b2aaead6251ad6168bf1"
     )
 
 
-def test_the_chain_can_be_recomputed_from_its_definition() -> None:
-    log = MemoryLog()
-    for _ in range(SEGMENT):
-        log.append("job-a", [new(b"x", correlation_id="t", metadata=b"{}"), new(causation_id="c")])
-    log.append("job-a", [new(causation_id=str(uuid.uuid4()))])
+async def test_the_chain_can_be_recomputed_from_its_definition(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    far, near = new(), new()
+    async with SqliteStore.open(path, synchronous="OFF") as store:
+        await store.append("job-b", [far])
+        await store.append(
+            "job-a", [new(b"x", correlation_id=f"t-{n % 3}", metadata=b"{}") for n in range(300)]
+        )
+        await store.append(
+            "job-b", [near, *(new(type=f"T{n % 5}", type_version=n % 2 + 1) for n in range(9))]
+        )
+        await store.append("job-c", events(CAUSE_WINDOW - 10))
+        causes = (near.event_id, far.event_id, "text", str(uuid.uuid4()), None)
+        await store.append("job-a", [new(causation_id=cause, correlation_id="u") for cause in causes])
+        log = await collect(store.read_all())
+        report = await store.verify()
     before, frames, digest = bytes(32), b"", b""
-    for event in log.read_all():
+    keys: list[dict[object, int]] = [{}, {}, {}]
+    positions: dict[str, int] = {}
+    forms = set()
+    for event in log:
+        names = [event.stream, (event.type, event.type_version), event.correlation_id]
+        new_names = [
+            name if name is not None and name not in own else None
+            for name, own in zip(names, keys, strict=True)
+        ]
+        own_keys = [
+            None if name is None else own.setdefault(name, len(own) + 1)
+            for name, own in zip(names, keys, strict=True)
+        ]
         cause: object = event.causation_id
-        if event.causation_id not in (None, "c"):
-            cause = uuid.UUID(event.causation_id).bytes
-        frame = [event.position, event.stream, event.version, uuid.UUID(event.event_id).bytes, event.type]
-        frame += [event.type_version, event.correlation_id, cause, event.recorded_at_ms]
-        frames += msgspec.msgpack.encode([*frame, event.metadata, event.data])
+        if event.causation_id is not None:
+            at = positions.get(event.causation_id, 0)
+            if at and event.position - at <= 4096:
+                cause = at
+            elif event.causation_id != "text":
+                cause = uuid.UUID(event.causation_id).bytes
+        forms.add(type(cause))
+        frame: list[object] = [event.position, own_keys[0], event.version, own_keys[1], event.recorded_at_ms]
+        frame += [uuid.UUID(event.event_id).bytes, own_keys[2], cause, event.metadata, event.data]
+        if any(new_names):
+            frame += new_names
+        encoded = msgspec.msgpack.encode(frame)
+        frames += encoded
         digest = hashlib.sha256(before + frames).digest()
-        assert event.digest == digest[:8]
+        assert event.checksum == zlib.adler32(encoded)
         if event.position % 256 == 0:
             before, frames = digest, b""
-    report = log.verify()
+        positions[event.event_id] = event.position
+    assert forms == {int, bytes, str, type(None)}
+    assert log[-4].causation_id == far.event_id
     assert report.ok
     assert report.head_digest == digest
+    connection = raw(path)
+    marks = [mark for (mark,) in connection.execute("SELECT mark FROM events ORDER BY position")]
+    connection.close()
+    assert all(isinstance(mark, bytes) == (n % 256 == 0) for n, mark in enumerate(marks, 1))
+
+
+async def test_a_log_in_memory_has_the_chain_of_one_on_disk(tmp_path: Path) -> None:
+    given = [new(b"%d" % n, type=f"T{n % 3}", correlation_id=f"t-{n // 7}") for n in range(2 * SEGMENT)]
+    given += [new(causation_id=given[n].event_id) for n in range(0, len(given), 5)]
+    log = MemoryLog(clock_ms=lambda: 5)
+    async with SqliteStore.open(tmp_path / "log.db", synchronous="OFF", clock_ms=lambda: 5) as store:
+        for n, event in enumerate(given):
+            log.append(f"job-{n % 11}", [event])
+            await store.append(f"job-{n % 11}", [event])
+        assert await store.verify() == log.verify()
+        assert await collect(store.read_all()) == list(log.read_all())
 
 
 async def write(path: Path) -> None:
@@ -91,11 +141,13 @@ async def verified(path: Path, witness: Witness | None = None) -> VerifyReport:
         (["UPDATE events SET metadata = x'20' WHERE position = 1500"], 1500),
         (["UPDATE events SET recorded_at_ms = recorded_at_ms + 1 WHERE position = 700"], 700),
         (["UPDATE events SET event_id = randomblob(16) WHERE position = 3"], 3),
-        (["UPDATE events SET causation_id = 'x' WHERE position = 3"], 3),
-        (["UPDATE events SET digest = zeroblob(32) WHERE position = 1001"], 1001),
-        (["UPDATE events SET digest = zeroblob(8) WHERE position = 1001"], 1001),
-        (["UPDATE events SET digest = substr(digest, 1, 8) WHERE position = 1024"], 1024),
-        (["UPDATE events SET digest = CAST(digest || x'00' AS BLOB) WHERE position = 1001"], 1001),
+        (["UPDATE events SET causation = 'x' WHERE position = 3"], 3),
+        (["UPDATE events SET causation = 1 WHERE position = 3"], 3),
+        (["UPDATE events SET mark = zeroblob(32) WHERE position = 1001"], 1001),
+        (["UPDATE events SET mark = mark + 1 WHERE position = 1001"], 1001),
+        (["UPDATE events SET mark = substr(mark, 1, 4) WHERE position = 1024"], 1024),
+        (["UPDATE events SET mark = CAST(substr(mark, 1, 35) || x'00' AS BLOB) WHERE position = 1024"], 1024),
+        (["UPDATE events SET stream_key = 1 WHERE position = 800"], 800),
         (["UPDATE streams SET name = 'job-c' WHERE name = 'job-b'"], 751),
         (["UPDATE types SET type = 'Other'"], 1),
         (["UPDATE types SET type_version = 2"], 1),
@@ -178,19 +230,21 @@ async def test_a_tail_that_was_rewritten_with_a_new_chain_shows_against_a_witnes
     await write(path)
     async with SqliteStore.open(path) as store:
         log = await collect(store.read_all())
-    witness = Witness(position=COUNT - 2, digest=log[COUNT - 3].digest)
+    chain, keys, positions = Chain(), Keyring(), dict[str, int]()
     statements = ["UPDATE events SET data = x'21' WHERE position = 1490"]
-    chain = Chain()
     for event in log:
         changed = msgspec.structs.replace(event, data=b"!") if event.position == 1490 else event
-        (stored,) = chain.extend([encode_frame(frame_of(changed))])
+        frame = encode_frame(keys.frame(changed, positions))
+        mark = str(adler32(frame))
+        for _, digest in chain.extend([frame]):
+            mark = f"x'{seal(adler32(frame), digest).hex()}'"
         if event.position >= 1490:
-            statements.append(
-                f"UPDATE events SET digest = x'{stored.hex()}' WHERE position = {event.position}"
-            )
+            statements.append(f"UPDATE events SET mark = {mark} WHERE position = {event.position}")
+    whole = await verified(path)
+    witness = Witness(position=COUNT, digest=whole.head_digest)
     tamper(path, *statements)
     assert (await verified(path)).ok
     report = await verified(path, witness)
     assert report.fault is not None
-    assert report.fault.position == COUNT - 2
+    assert report.fault.position == COUNT
     assert "rewritten" in report.fault.what

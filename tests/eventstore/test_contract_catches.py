@@ -138,7 +138,7 @@ class TakesAPrefixForACategory(Faulty):
 class BreaksTheChain(Faulty):
     def _record(self, stream: str, events: Sequence[NewEvent]) -> None:
         super()._record(stream, events)
-        self._events[-1] = structs.replace(self._events[-1], digest=bytes(32))
+        self._events[-1] = structs.replace(self._events[-1], checksum=0)
 
 
 class SwallowsWakeUps(MemoryStore):

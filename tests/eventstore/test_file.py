@@ -148,7 +148,7 @@ async def test_a_damaged_file_is_called_damaged(tmp_path: Path) -> None:
     async with SqliteStore.open(path) as store:
         await store.append("job-a", [new(b"y" * 1000) for _ in range(300)])
     whole = bytearray(path.read_bytes())
-    whole[4096 * 15 :] = bytes(len(whole) - 4096 * 15)
+    whole[8192 * 20 :] = bytes(len(whole) - 8192 * 20)
     path.write_bytes(whole)
     async with SqliteStore.open(path, read_only=True) as store:
         await refused(StoreCorrupt, collect(store.read_all()))

@@ -8,14 +8,14 @@ import pytest
 from eventstore import SqliteStore
 from tests.eventstore.support import events, new, raw
 
-ROW = "(position, stream_key, version, type_key, recorded_at_ms, event_id, metadata, digest, data)"
+ROW = "(position, stream_key, version, type_key, recorded_at_ms, event_id, metadata, mark, data)"
 
 
 def values(
     position: str = "4", stream: str = "1", version: str = "4", event_id: str = "randomblob(16)"
 ) -> str:
     """A row that would be accepted, but for what is given."""
-    return f"{ROW} VALUES ({position}, {stream}, {version}, 1, 0, {event_id}, x'', zeroblob(8), x'00')"
+    return f"{ROW} VALUES ({position}, {stream}, {version}, 1, 0, {event_id}, x'', 7, x'00')"
 
 
 OVERWRITE = "DO UPDATE SET data = x'66'"
@@ -52,17 +52,17 @@ FORBIDDEN = [
     "INSERT INTO chunks VALUES (1, 1, 1)",
     "UPDATE streams SET name = 'other'",
     "DELETE FROM streams",
-    "REPLACE INTO streams (name) VALUES ('job-a')",
-    "REPLACE INTO streams (stream_key, name) VALUES (1, 'other')",
-    "INSERT INTO streams (name) VALUES ('job-a') ON CONFLICT (name) DO UPDATE SET name = 'other'",
+    "REPLACE INTO streams (name, first_position) VALUES ('job-a', 4)",
+    "REPLACE INTO streams (stream_key, name, first_position) VALUES (1, 'other', 4)",
+    "INSERT INTO streams (name, first_position) VALUES ('job-a', 4) ON CONFLICT (name) DO UPDATE SET name = 'other'",
     "UPDATE types SET type = 'Other'",
     "DELETE FROM types",
-    "REPLACE INTO types (type, type_version) VALUES ('Happened', 1)",
-    "REPLACE INTO types (type_key, type, type_version) VALUES (1, 'Other', 1)",
+    "REPLACE INTO types (type, type_version, first_position) VALUES ('Happened', 1, 4)",
+    "REPLACE INTO types (type_key, type, type_version, first_position) VALUES (1, 'Other', 1, 4)",
     "UPDATE correlations SET correlation_id = 'other'",
     "DELETE FROM correlations",
-    "REPLACE INTO correlations (correlation_id) VALUES ('thread')",
-    "REPLACE INTO correlations (correlation_key, correlation_id) VALUES (1, 'other')",
+    "REPLACE INTO correlations (correlation_id, first_position) VALUES ('thread', 4)",
+    "REPLACE INTO correlations (correlation_key, correlation_id, first_position) VALUES (1, 'other', 4)",
 ]
 
 TABLES = ("events", "chunks", "streams", "types", "correlations")
