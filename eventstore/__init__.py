@@ -31,6 +31,7 @@ from eventstore.model import (
     Witness,
     category_of,
 )
+from eventstore.replay import Batch, Column, Decoder, Unreadable
 from eventstore.sqlite import SqliteStore
 from eventstore.transfer import export_lines, import_log
 
@@ -38,7 +39,10 @@ __all__ = [
     "ANY",
     "NO_STREAM",
     "Appended",
+    "Batch",
     "Checkpoint",
+    "Column",
+    "Decoder",
     "DuplicateEvent",
     "EventStore",
     "EventStoreError",
@@ -56,6 +60,7 @@ __all__ = [
     "StoreIncompatible",
     "StoreNotFound",
     "StoreReadOnly",
+    "Unreadable",
     "VerifyReport",
     "VersionConflict",
     "Witness",

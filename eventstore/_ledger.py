@@ -267,7 +267,7 @@ class Ledger:
         firsts.resume(self._db, position)
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position"  # noqa: S608
         rows = self._db.execute(sql, (position,)).fetchall()
-        self._chain.extend([encode_frame(firsts.frame(row)) for row in rows])
+        self._chain.extend([encode_frame(frame) for frame in firsts.frames(rows)])
 
     def _apply(self, batch: Sequence[Request]) -> Sequence[Answer]:
         self._look_at_the_end()

@@ -9,17 +9,16 @@ from typing import Any, Final, TypeVar
 
 from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Names, to_event
 from eventstore._schema import connect_reader, explain, wal_path
-from eventstore.chain import Frame, Mark
 from eventstore.errors import StoreClosed, StoreCorrupt
 from eventstore.model import RecordedEvent, VerifyReport, Witness
 from eventstore.verify import Verifier
 
-__all__ = ["Reader", "Readers", "Slice"]
+__all__ = ["WINDOW", "Reader", "Readers", "Slice"]
 
 _T = TypeVar("_T")
 
 _SLICE_BYTES: Final = 4 * 1024 * 1024
-_WINDOW: Final = 50_000
+WINDOW: Final = 50_000
 """Positions that one filtered slice looks at, at most: a rare category must not mean a long transaction."""
 
 
@@ -53,7 +52,7 @@ class Reader:
     def __init__(self, path: Path, busy_s: float) -> None:
         self.connection, self.frozen = connect_reader(path, busy_s)
         self._path = path
-        self._names = Names(self.connection)
+        self.names = Names(self.connection)
 
     def still_good(self) -> bool:
         """False if this connection cannot see what a writer may have begun to write."""
@@ -107,7 +106,7 @@ class Reader:
         head = self.head()
         low, high = after, head if before is None else min(before - 1, head)
         if correlation_id is not None or category is not None:
-            window = _WINDOW if correlation_id is None else _CORRELATION_WINDOW
+            window = WINDOW if correlation_id is None else _CORRELATION_WINDOW
             low, high = (max(low, high - window), high) if backward else (low, min(high, low + window))
         source, where = "events e", "e.position > ? AND e.position <= ?"
         values: list[str | int] = [low, high]
@@ -139,7 +138,7 @@ class Reader:
     def _fetch(self, sql: str, values: list[Any], count: int) -> list[RecordedEvent]:
         cursor = self.connection.execute(sql, [*values, count])
         events: list[RecordedEvent] = []
-        size, names = 0, self._names
+        size, names = 0, self.names
         self._cut = False
         try:
             for row in cursor:
@@ -155,30 +154,35 @@ class Reader:
 
     def verify(self, witness: Witness | None) -> VerifyReport:
         """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
-        verifier, position, more = Verifier(witness), 0, True
+        verifier, firsts = Verifier(witness), Firsts(self.names)
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1024"  # noqa: S608
-        frames: list[Frame] = []
-        marks: list[Mark] = []
-        firsts = Firsts(self._names)
-        try:
-            while more:
-                more = False
-                for row in self.connection.execute(sql, (position,)):
-                    frames.append(firsts.frame(row))
-                    marks.append(row[MARK])
-                    more = True
-                if more:
-                    position = frames[-1][0]
-                    if not verifier.feed(frames, marks):
-                        break
-                    frames, marks = [], []
-            return verifier.report()
-        except (StoreCorrupt, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF not in _DAMAGE:
-                raise
-            if verifier.feed(frames, marks):
-                verifier.unreadable(str(error).rstrip("."))
-            return verifier.report()
+        while True:
+            rows: list[tuple[Any, ...]] = []
+            try:
+                # One by one: those before a damaged one are still good.
+                for row in self.connection.execute(sql, (verifier.good,)):
+                    rows.append(row)  # noqa: PERF402
+                damage: Exception | None = None
+            except sqlite3.DatabaseError as error:
+                if (
+                    isinstance(error, sqlite3.OperationalError)
+                    and error.sqlite_errorcode & 0xFF not in _DAMAGE
+                ):
+                    raise
+                damage = error
+            try:
+                more = verifier.feed(firsts.frames(rows), [row[MARK] for row in rows])
+            except (StoreCorrupt, sqlite3.DatabaseError):
+                more = True
+                try:
+                    for row in rows:
+                        more = more and verifier.feed(firsts.frames([row]), [row[MARK]])
+                except (StoreCorrupt, sqlite3.DatabaseError) as error:
+                    damage = error
+            if damage is not None and more:
+                verifier.unreadable(str(damage).rstrip("."))
+            if not rows or not more or damage is not None:
+                return verifier.report()
 
     def check_file(self) -> tuple[str, ...]:
         """What SQLite finds wrong with the file; empty if nothing."""

@@ -1,6 +1,7 @@
 """From a row of the events table to the event, with names for its keys."""
 
 import sqlite3
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from eventstore.chain import CAUSE_WINDOW, Frame, checksum_of
@@ -131,17 +132,31 @@ class Firsts:
         self._types = last("type_key", "types")
         self._correlations = last("correlation_key", "correlations")
 
-    def frame(self, row: tuple[Any, ...]) -> Frame:
-        """What the chain covers of the next row of `COLUMNS`; raises `StoreCorrupt` if its names are missing."""
-        stream, kind, correlation = row[1], row[3], row[6]
-        if stream <= self._streams and kind <= self._types and (correlation or 0) <= self._correlations:
-            return row[:MARK]
+    def frames(self, rows: Sequence[tuple[Any, ...]]) -> list[Frame]:
+        """What the chain covers of the next rows of `COLUMNS`; raises `StoreCorrupt` if a name is missing."""
+        frames: list[Frame] = [row[:MARK] for row in rows]
         names = self._names
-        new: list[Any] = [None, None, None]
-        if stream > self._streams:
-            self._streams, new[0] = stream, names.stream(stream)
-        if kind > self._types:
-            self._types, new[1] = kind, names.type(kind)
-        if (correlation or 0) > self._correlations:
-            self._correlations, new[2] = correlation, names.correlation(correlation)
-        return (*row[:MARK], *new)
+        if rows:
+            new: dict[int, list[Any]] = {}
+            columns = list(zip(*frames, strict=True))
+            threads = [key or 0 for key in columns[6]]
+            last = (
+                _note(new, 0, columns[1], self._streams, names.stream),
+                _note(new, 1, columns[3], self._types, names.type),
+                _note(new, 2, threads, self._correlations, names.correlation),
+            )
+            self._streams, self._types, self._correlations = last
+            for index, kinds in new.items():
+                frames[index] += tuple(kinds)
+        return frames
+
+
+def _note(
+    new: dict[int, list[Any]], place: int, keys: Sequence[int], known: int, name: Callable[[int], Any]
+) -> int:
+    """Add the names of keys beyond `known`, where they come first; the last key that is known then."""
+    last = max(keys)
+    for key in range(known + 1, last + 1) if last - known <= len(keys) else sorted({*keys}):
+        if key > known and key in keys:
+            new.setdefault(keys.index(key), [None, None, None])[place] = name(key)
+    return max(last, known)

@@ -22,6 +22,7 @@ from eventstore.model import (
     Witness,
     category_of,
 )
+from eventstore.replay import Batch, Column, Decoder, Decoders, batch_of, broken, check_replay
 from eventstore.verify import Verifier
 
 __all__ = ["MemoryLog", "MemoryStore"]
@@ -151,6 +152,25 @@ class MemoryLog:
         check_checkpoint(checkpoint, self.head())
         self._checkpoints[checkpoint.consumer] = checkpoint.position
 
+    def replay(
+        self,
+        decoder: Decoder,
+        *,
+        columns: Sequence[Column] = ("position",),
+        after_position: int = 0,
+        category: str | None = None,
+        verify: bool = False,
+    ) -> Iterator[Batch]:
+        """See `EventStore.replay`."""
+        check_replay(columns, after_position, category, verify)
+        fault = self.verify().fault if verify else None
+        events = list(self.read_all(after_position=after_position, category=category))
+        good = [event for event in events if fault is None or event.position < fault.position]
+        if good:
+            yield batch_of(good, columns, Decoders(decoder))
+        if fault is not None:
+            raise broken(fault)
+
     def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
         verifier = Verifier(witness)
@@ -216,6 +236,22 @@ class MemoryStore:
             backward=backward,
         ):
             yield event
+
+    async def replay(
+        self,
+        decoder: Decoder,
+        *,
+        columns: Sequence[Column] = ("position",),
+        after_position: int = 0,
+        category: str | None = None,
+        verify: bool = False,
+    ) -> AsyncIterator[Batch]:
+        """See `EventStore.replay`."""
+        log = await self._turn()
+        for batch in log.replay(
+            decoder, columns=columns, after_position=after_position, category=category, verify=verify
+        ):
+            yield batch
 
     async def subscribe(
         self, *, after_position: int = 0, category: str | None = None

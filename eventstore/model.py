@@ -1,9 +1,12 @@
 """The data that crosses the store's face: what is appended, what is read back, what is promised."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from eventstore.replay import Batch, Column, Decoder
 
 __all__ = [
     "ANY",
@@ -157,6 +160,24 @@ class EventStore(Protocol):
         """The log's events with position > `after_position`, oldest (or, backward, newest) first.
 
         What is appended meanwhile may come at the end, or not.
+        """
+        ...
+
+    def replay(
+        self,
+        decoder: "Decoder",
+        *,
+        columns: "Sequence[Column]" = ("position",),
+        after_position: int = 0,
+        category: str | None = None,
+        verify: bool = False,
+    ) -> "AsyncIterator[Batch]":
+        """The log's events with position > `after_position`, oldest first, decoded: the quick way through a log.
+
+        Each batch yields a tuple for each event: what `decoder(type, type_version)(data)` made of it, and its
+        `columns`. Whatever that raises, an `Unreadable` takes the event's place and the others come all the same.
+        With `verify` the chain is checked on the way, and `StoreCorrupt` raised at the first bad position, once
+        all before it were yielded; only from position 0 on, and with no category.
         """
         ...
 

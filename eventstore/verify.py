@@ -57,7 +57,7 @@ class Verifier:
         # Places first: frames from the wrong place have no checksum to speak of.
         count = self._in_place(frames)
         encoded = list(map(encode_frame, frames[:count]))
-        due: list[Mark] = list(map(adler32, encoded))
+        due: list[Mark] = [*map(adler32, encoded)]
         before = self._chain.copy()
         for index, digest in self._chain.extend(encoded):
             due[index] = seal(adler32(encoded[index]), digest)
@@ -89,16 +89,17 @@ class Verifier:
 
     def _in_place(self, frames: Sequence[Frame]) -> int:
         """How many of them come one after the other, with nothing missing; notes the fault at the next."""
-        versions, due = self._versions, self._good
-        for index, frame in enumerate(frames):
+        versions = self._versions
+        known = versions.get
+        due = self._good
+        for frame in frames:
             due += 1
-            position, stream, version = frame[:3]
-            expected = versions.get(stream, 0) + 1
-            if position != due or version != expected:
-                what = f"Position {due} has version {version} of its stream, not {expected}."
-                if position != due:
-                    what = f"Position {due} is missing; the next is {position}."
+            stream, version = frame[1], frame[2]
+            if frame[0] != due or known(stream, 0) != version - 1:
+                what = f"Position {due} has version {version} of its stream, not {known(stream, 0) + 1}."
+                if frame[0] != due:
+                    what = f"Position {due} is missing; the next is {frame[0]}."
                 self._fault = Fault(position=due, what=what)
-                return index
+                return due - self._good - 1
             versions[stream] = version
         return len(frames)

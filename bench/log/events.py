@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["CAUSE", "DECODE", "ENCODE", "Event", "Fold", "event", "new_id", "stream"]
+__all__ = ["CAUSE", "DECODE", "ENCODE", "KINDS", "Event", "Fold", "event", "new_id", "stream"]
 
 PER_STREAM: Final = 50
 """Events of one stream in a filled log, as many as a job has."""
@@ -48,6 +48,7 @@ class StageJudged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 Event = StageStarted | StageCompleted | StageJudged
 
 ENCODE: Final = msgspec.json.Encoder().encode
+KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in (StageStarted, StageCompleted, StageJudged)}
 DECODE: Final = msgspec.json.Decoder(Event).decode
 
 _SCORES: Final = {

@@ -77,7 +77,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("following 100 events/s", "% of a core", ("across/NORMAL/core", "own"), None, 1, False),
     _replay("typed events", "decode", _LIMIT, _LIMIT_TOLD, 0.95),
     _replay("with dispatch to a projection", "dispatch", _LIMIT, _LIMIT_TOLD, 0.7),
-    _replay("with dispatch and chain verification", "dispatch, then verify", _LIMIT, _LIMIT_TOLD, 0.5),
+    _replay("with dispatch and chain verification", "dispatch and verify", _LIMIT, _LIMIT_TOLD, 0.5),
     _replay("typed events", "decode", ("replay/decode", "eventsourcing-save"), "eventsourcing's events", 8),
     _replay(
         "with dispatch",

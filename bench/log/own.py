@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bench.log.events import DECODE, Fold
+from bench.log.events import CAUSE, Fold
 from bench.log.own_delivery import deliver, follow_across, send
 from bench.log.own_events import grow, new_event, read_everything
 from bench.log.subject import Follow, Subject, rate_of_tasks
@@ -29,9 +29,13 @@ class Own(Subject):
         async def run() -> float:
             async with SqliteStore.open(folder / "log.db", synchronous=synchronous) as store:
 
+                last: dict[int, str] = {}
+
                 async def write(writer: int, version: int) -> None:
                     name = f"job-{writer}"
-                    await store.append(name, [new_event(version + writer, name)], expected_version=version)
+                    made = new_event(version + writer, name, last.get(writer, CAUSE))
+                    last[writer] = made.event_id
+                    await store.append(name, [made], expected_version=version)
 
                 return await rate_of_tasks(writers, seconds, write)
 
@@ -54,24 +58,18 @@ class Own(Subject):
                     assert report.ok, report
                     return report.events
 
-                async def rate(*works: Callable[[], Awaitable[int]]) -> float:
+                async def rate(work: Callable[[], Awaitable[int]]) -> float:
                     start = time.perf_counter()
-                    for work in works:
-                        done = await work()
-                        assert done == count, f"{done} events were read of {count}"
+                    done = await work()
+                    assert done == count, f"{done} events were read of {count}"
                     return count / (time.perf_counter() - start)
 
-                def dispatch() -> Awaitable[int]:
-                    return read_everything(store, lambda recorded: fold.apply(DECODE(recorded.data)))
-
                 return {
-                    "select": await rate(lambda: read_everything(store, None)),
-                    "decode": await rate(
-                        lambda: read_everything(store, lambda recorded: DECODE(recorded.data))
-                    ),
-                    "dispatch": await rate(dispatch),
+                    "select": await rate(lambda: read_everything(store, decode=False)),
+                    "decode": await rate(lambda: read_everything(store)),
+                    "dispatch": await rate(lambda: read_everything(store, fold.apply)),
                     "verify": await rate(verify),
-                    "dispatch, then verify": await rate(dispatch, verify),
+                    "dispatch and verify": await rate(lambda: read_everything(store, fold.apply, verify=True)),
                 }
 
         return asyncio.run(run())

@@ -4,35 +4,55 @@ import asyncio
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from bench.log.events import CAUSE, ENCODE, PER_STREAM, event, new_id, stream
+from msgspec.json import Decoder
+
+from bench.log.events import CAUSE, ENCODE, KINDS, PER_STREAM, event, new_id, stream
 from bench.log.subject import NotOffered
-from eventstore import NewEvent, RecordedEvent, SqliteStore
+from eventstore import NewEvent, SqliteStore
 
 __all__ = ["chain_us", "grow", "new_event", "read_everything"]
 
 
-def new_event(number: int, correlation_id: str) -> NewEvent:
-    """An event as a job records it, with both ids and its encoding."""
+def new_event(number: int, correlation_id: str, causation_id: str = CAUSE) -> NewEvent:
+    """An event as a job records it, with both ids and its encoding; `CAUSE` is an event of another log."""
     made = event(number)
     return NewEvent(
         event_id=new_id(),
         type=type(made).__name__,
         data=ENCODE(made),
         correlation_id=correlation_id,
-        causation_id=CAUSE,
+        causation_id=causation_id,
     )
 
 
-async def read_everything(store: SqliteStore, each: Callable[[RecordedEvent], object] | None) -> int:
-    """The whole log from first to last: the fastest way that the store offers. How many there were."""
+_DECODERS: Final = {name: Decoder(kind).decode for name, kind in KINDS.items()}
+
+
+def _as_it_is(type_name: str, version: int) -> Callable[[bytes], bytes]:
+    return bytes
+
+
+async def read_everything(
+    store: SqliteStore,
+    each: Callable[[Any], object] | None = None,
+    *,
+    decode: bool = True,
+    verify: bool = False,
+) -> int:
+    """The whole log from first to last, each event in its type; how many there were."""
     number = 0
-    async for recorded in store.read_all():
-        if each is not None:
-            each(recorded)
-        number += 1
+    decoder = (lambda name, version: _DECODERS[name]) if decode else _as_it_is
+    async for batch in store.replay(decoder, verify=verify):
+        if each is None:
+            for _ in batch:
+                number += 1
+        else:
+            for event, _ in batch:
+                each(event)
+                number += 1
     return number
 
 
@@ -43,7 +63,11 @@ async def grow(store: SqliteStore, start: int, end: int) -> int:
         appends = []
         for first in range(begin, min(begin + 20 * PER_STREAM, end), PER_STREAM):
             name = stream(first)
-            events = [new_event(number, name) for number in range(first, min(first + PER_STREAM, end))]
+            events: list[NewEvent] = []
+            for number in range(first, min(first + PER_STREAM, end)):
+                # As in a job, where each event answers the one before.
+                cause = events[-1].event_id if events else CAUSE
+                events.append(new_event(number, name, cause))
             size += sum(len(made.data) for made in events)
             appends.append(store.append(name, events))
         await asyncio.gather(*appends)
@@ -59,21 +83,19 @@ def chain_us(batch: int = 256, repeats: int = 40) -> float:
     module: Any = import_module("eventstore.chain")
     if not hasattr(module, "Chain"):
         raise NotOffered("no running chain")
-    events = [(f"job-{number}", new_event(number, f"job-{number}")) for number in range(batch)]
-    fields = [
-        (name, UUID(made.event_id).bytes, made.type, name, UUID(CAUSE).bytes, made.data)
-        for name, made in events
+    rows = [
+        (number, number, 7, number % 3, 1_760_000_000_000, UUID(new_id()).bytes, number, number, b"", ENCODE(event(number)))
+        for number in range(1, batch + 1)
     ]
     took = []
     for _ in range(repeats):
         start, chain = time.perf_counter(), module.Chain()
-        chain.extend(
-            [
-                module.encode_frame(
-                    (number, name, 7, own_id, kind, 1, thread, cause, 1_760_000_000_000, b"", data)
-                )
-                for number, (name, own_id, kind, thread, cause, data) in enumerate(fields, 1)
-            ]
-        )
+        frames = []
+        marks = []
+        for row in rows:
+            frame = module.encode_frame(row)
+            frames.append(frame)
+            marks.append(module.adler32(frame))
+        chain.extend(frames)
         took.append((time.perf_counter() - start) / batch * 1e6)
     return min(took)

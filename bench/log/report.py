@@ -131,7 +131,7 @@ _TABLES: Final = (
             ("+ decode", "replay/decode", "replay {}"),
             ("+ dispatch", "replay/dispatch", "replay {}"),
             ("verify", "replay/verify", "replay {}"),
-            ("dispatch, then verify", "replay/dispatch, then verify", "replay {}"),
+            ("dispatch and verify", "replay/dispatch and verify", "replay {}"),
             ("aggregates", "replay/aggregates", "replay {}"),
             ("bytes beyond the payload", "size", "replay {}"),
         ],

@@ -14,6 +14,7 @@ from eventstore.contract._concurrency import ConcurrencyContract
 from eventstore.contract._durable import DurableContract
 from eventstore.contract._names import NamesContract
 from eventstore.contract._read import ReadContract
+from eventstore.contract._replay import ReplayContract
 from eventstore.contract._subscribe import SubscribeContract
 from eventstore.contract._support import Contract, collect, events, mark, new, refused
 
@@ -25,6 +26,7 @@ __all__ = [
     "EventStoreContract",
     "NamesContract",
     "ReadContract",
+    "ReplayContract",
     "SubscribeContract",
     "collect",
     "events",
@@ -34,5 +36,7 @@ __all__ = [
 ]
 
 
-class EventStoreContract(AppendContract, NamesContract, ReadContract, SubscribeContract, ConcurrencyContract):
+class EventStoreContract(
+    AppendContract, NamesContract, ReadContract, ReplayContract, SubscribeContract, ConcurrencyContract
+):
     """All that holds for every store."""

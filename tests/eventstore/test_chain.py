@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from eventstore import MemoryLog, NewEvent, SqliteStore, VerifyReport, Witness
+from eventstore import MemoryLog, NewEvent, SqliteStore, StoreCorrupt, VerifyReport, Witness
 from eventstore.chain import CAUSE_WINDOW, SEGMENT, Chain, Keyring, adler32, encode_frame, seal
-from tests.eventstore.support import collect, events, new, raw
+from tests.eventstore.support import collect, events, new, raw, refused
 
 MOVE_UP = "UPDATE events SET position = position - 1 WHERE position > 40"
 COUNT = 1_500
@@ -248,3 +248,19 @@ async def test_a_tail_that_was_rewritten_with_a_new_chain_shows_against_a_witnes
     assert report.fault is not None
     assert report.fault.position == COUNT
     assert "rewritten" in report.fault.what
+
+
+async def test_a_replay_that_verifies_ends_at_the_first_bad_position(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await write(path)
+    tamper(path, "UPDATE events SET data = x'00' WHERE position = 1200")
+    seen: list[int] = []
+    async with SqliteStore.open(path, read_only=True) as store:
+
+        async def replay() -> None:
+            async for batch in store.replay(lambda kind, version: bytes, verify=True):
+                seen.extend(batch.positions)
+
+        assert "1200" in str(await refused(StoreCorrupt, replay()))
+        assert sum([len(batch) async for batch in store.replay(lambda kind, version: bytes)]) == COUNT
+    assert seen == list(range(1, 1200))

@@ -1,0 +1,138 @@
+"""Reads the log for a replay: only the columns that are asked for, and the chain where it shall be checked."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from eventstore._reader import WINDOW, Reader
+from eventstore._rows import COLUMNS, MARK, Firsts, Names
+from eventstore.checks import id_text
+from eventstore.model import RecordedEvent
+from eventstore.replay import Batch, Column, Decoders, broken
+from eventstore.verify import Verifier
+
+__all__ = ["Replay"]
+
+_IN_CATEGORY: Final = (
+    " AND EXISTS (SELECT 1 FROM streams"
+    " WHERE streams.stream_key = events.stream_key AND streams.category = ?)"
+)
+_SOURCES: Final[dict[str, str]] = {
+    "position": "position",
+    "stream": "stream_key",
+    "version": "version",
+    "recorded_at_ms": "recorded_at_ms",
+    "event_id": "event_id",
+    "type": "type_key",
+    "type_version": "type_key",
+    "correlation_id": "correlation_key",
+    "causation_id": "causation",
+    "metadata": "metadata",
+}
+_ROW: Final = [name.strip() for name in COLUMNS.split(",")]
+
+
+def _cause(names: Names) -> Callable[[Any], str | None]:
+    def name(cause: Any) -> str | None:
+        if cause.__class__ is int:
+            return names.cause(cause)
+        return id_text(cause) if cause.__class__ is bytes else cause
+
+    return name
+
+
+_NAMED: Final[dict[str, Callable[[Names], Callable[[Any], Any]]]] = {
+    "stream": lambda names: lambda key: names.streams.get(key) or names.stream(key),
+    "event_id": lambda names: id_text,
+    "type": lambda names: lambda key: names.type(key)[0],
+    "type_version": lambda names: lambda key: names.type(key)[1],
+    "correlation_id": lambda names: lambda key: None if key is None else names.correlation(key),
+    "causation_id": _cause,
+}
+"""How what the table holds becomes what is asked for."""
+
+
+class Replay:
+    """One pass over the log, a slice at a time; `position` is how far it has come."""
+
+    def __init__(
+        self,
+        decoders: Decoders,
+        columns: Sequence[Column],
+        after: int,
+        category: str | None,
+        verifier: Verifier | None,
+        describe: Callable[[int], RecordedEvent],
+    ) -> None:
+        self.position = after
+        self.done = False
+        self._decoders = decoders
+        self._columns = columns
+        self._category = category
+        self._verifier = verifier
+        self._firsts: Firsts | None = None
+        self._describe = describe
+        if verifier is None:
+            wanted = [
+                "type_key",
+                "data",
+                "position",
+                *(_SOURCES[name] for name in columns if name != "position"),
+            ]
+            self._sql = f"SELECT {', '.join(wanted)} FROM events WHERE position > ?"  # noqa: S608
+        else:
+            self._sql = f"SELECT {COLUMNS} FROM events WHERE position > ?"  # noqa: S608
+
+    def next(self, reader: Reader, count: int) -> Batch | None:
+        """The next events, up to so many; None if there are none among those that were looked at.
+
+        Raises `StoreCorrupt` where the chain is broken: at the first bad position, once all before it were given.
+        """
+        fault = self._verifier.fault if self._verifier is not None else None
+        if fault is not None:
+            raise broken(fault)
+        sql, values = self._sql, [self.position]
+        high = None
+        if self._category is not None:
+            # A rare category must not mean a long transaction.
+            high = min(reader.head(), self.position + WINDOW)
+            sql += " AND position <= ?" + _IN_CATEGORY
+            values += [high, self._category]  # type: ignore[list-item]
+        rows = reader.connection.execute(f"{sql} ORDER BY position LIMIT ?", [*values, count]).fetchall()
+        if len(rows) < count:
+            self.done = high is None or high >= reader.head()
+        if self._verifier is not None:
+            rows = self._verified(rows, reader.names)
+            # The next call is the one that says it.
+            self.done = self.done and self._verifier.fault is None
+        if not rows:
+            self.position = high or self.position
+            return None
+        columns = self._transposed(rows)
+        positions = columns["position"]
+        self.position = positions[-1] if len(rows) == count or high is None else high
+        return self._batch(columns, positions, reader.names)
+
+    def _transposed(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+        names = ["type_key", "data", "position"]
+        names += [_SOURCES[name] for name in self._columns if name != "position"]
+        return dict(zip(_ROW if self._verifier else names, zip(*rows, strict=True), strict=True))
+
+    def _batch(self, columns: dict[str, Sequence[Any]], positions: Sequence[int], names: Names) -> Batch:
+        keys = columns["type_key"]
+        for key in set(keys) - self._decoders.by_key.keys():
+            self._decoders.add(key, names.type(key))
+        asked: list[Iterable[Any]] = []
+        for name in self._columns:
+            found = columns[_SOURCES[name]]
+            asked.append([*map(_NAMED[name](names), found)] if name in _NAMED else found)
+        return Batch(keys, columns["data"], positions, asked, self._decoders, self._describe)
+
+    def _verified(self, rows: list[tuple[Any, ...]], names: Names) -> list[tuple[Any, ...]]:
+        """Those before the first fault."""
+        verifier = self._verifier
+        assert verifier is not None
+        if self._firsts is None:
+            self._firsts = Firsts(names)
+        before = verifier.good
+        verifier.feed(self._firsts.frames(rows), [row[MARK] for row in rows])
+        return rows[: verifier.good - before]

@@ -1,0 +1,101 @@
+"""Contract: what a replay promises."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from eventstore.contract._support import Contract, collect, events, new, refused
+from eventstore.errors import InvalidArgument
+from eventstore.model import EventStore, NewEvent
+from eventstore.replay import COLUMNS, Unreadable
+
+__all__ = ["ReplayContract"]
+
+
+def number(type_name: str, version: int) -> Callable[[bytes], int]:
+    """A decoder that knows one type, in its first version."""
+    if (type_name, version) != ("Happened", 1):
+        raise ValueError(f"no {type_name} {version} here")
+    return int
+
+
+async def _given(store: EventStore, count: int) -> list[NewEvent]:
+    """Streams of several categories, with all that a column can show."""
+    given: list[NewEvent] = []
+    for first in range(0, count, 5):
+        thread = f"t-{first % 3}" if first % 2 else None
+        cause = given[-1].event_id if first % 3 else None if first % 4 else "text"
+        made = [
+            new(b"%d" % n, correlation_id=thread, causation_id=cause, metadata=b"{}" * (n % 2))
+            for n in range(first, min(first + 5, count))
+        ]
+        await store.append(("job-a", "job-b", "other-a")[first % 3], made)
+        given += made
+    return given
+
+
+class ReplayContract(Contract):
+    async def test_a_replay_yields_every_event_decoded_in_order(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await _given(store, 1_200)
+            found = [item async for batch in store.replay(number) for item in batch]
+            assert found == [(n, n + 1) for n in range(1_200)]
+            alone = [item async for batch in store.replay(number) for item in batch.events()]
+            assert alone == list(range(1_200))
+            assert sum([len(batch) async for batch in store.replay(number)]) == 1_200
+
+    async def test_a_replay_shows_in_its_columns_what_reading_shows(self, tmp_path: Path) -> None:
+        columns: Any = COLUMNS
+        async with self.open(tmp_path) as store:
+            await _given(store, 600)
+            log = await collect(store.read_all())
+            found = [item async for batch in store.replay(number, columns=columns) for item in batch]
+            due = [(n, *(getattr(event, name) for name in columns)) for n, event in enumerate(log)]
+            assert found == due
+            bare = [item async for batch in store.replay(number, columns=()) for item in batch]
+            assert bare == [(n,) for n in range(600)]
+
+    async def test_a_replay_begins_after_a_position_and_keeps_to_a_category(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await _given(store, 1_100)
+            log = await collect(store.read_all(after_position=7, category="job"))
+            found = [
+                item
+                async for batch in store.replay(number, after_position=7, category="job")
+                for item in batch
+            ]
+            assert found == [(event.position - 1, event.position) for event in log]
+            assert [batch async for batch in store.replay(number, after_position=1_100)] == []
+            assert [batch async for batch in store.replay(number, category="none")] == []
+
+    async def test_an_event_that_cannot_be_decoded_stops_no_other(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            strange = [new(b"x"), new(type="Unheard"), new(b"3", type_version=2), new(b"4")]
+            await store.append("job-a", [*events(1), *strange])
+            found = [item async for batch in store.replay(number) for item, _ in batch]
+            assert (found[0], found[4]) == (0, 4)
+            for event, position, kind, version in zip(
+                found[1:4], (2, 3, 4), ("Happened", "Unheard", "Happened"), (1, 1, 2), strict=True
+            ):
+                assert isinstance(event, Unreadable)
+                assert (event.position, event.stream, event.version) == (position, "job-a", position)
+                assert (event.type, event.type_version) == (kind, version)
+                assert event.why
+
+    async def test_a_replay_that_verifies_yields_the_same(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await _given(store, 700)
+            found = [item async for batch in store.replay(number, verify=True) for item in batch]
+            assert found == [(n, n + 1) for n in range(700)]
+
+    async def test_a_replay_refuses_what_it_cannot_do(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(2))
+            unknown: Any = ("colour",)
+            for batches in (
+                store.replay(number, columns=unknown),
+                store.replay(number, after_position=-1),
+                store.replay(number, after_position=1, verify=True),
+                store.replay(number, category="job", verify=True),
+            ):
+                await refused(InvalidArgument, anext(aiter(batches)))
