@@ -5,12 +5,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from caf.contracts.times import timestamp
 from caf.errors import CafError, RefusedError
 from caf.events import Event, JobId
 from caf.events.codec import UnreadableEvent, decode, encode
 from caf.job import INITIAL, Job, evolve
-from caf.projections import Seen
 from eventstore import EventStore, NewEvent, RecordedEvent
 
 __all__ = [
@@ -24,7 +22,6 @@ __all__ = [
     "new_event",
     "new_events",
     "read_job",
-    "seen",
     "stream_of",
 ]
 
@@ -110,19 +107,6 @@ async def load(store: EventStore, job_id: str, *, at_version: int | None = None)
             kind="unknown_job",
         )
     return job
-
-
-def seen(recorded: RecordedEvent) -> Seen:
-    """The recording of an event as projections see it."""
-    return Seen(
-        job_id=job_of(recorded.stream),
-        version=recorded.version,
-        position=recorded.position,
-        recorded_at=timestamp(recorded.recorded_at_ms),
-        recorded_at_ms=recorded.recorded_at_ms,
-        event_id=recorded.event_id,
-        causation_id=recorded.causation_id,
-    )
 
 
 def new_events(

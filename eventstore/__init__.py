@@ -23,7 +23,6 @@ from eventstore.model import (
     NO_STREAM,
     Appended,
     Checkpoint,
-    EventStore,
     Fault,
     NewEvent,
     RecordedEvent,
@@ -33,6 +32,7 @@ from eventstore.model import (
 )
 from eventstore.replay import Batch, Column, Decoder, Unreadable
 from eventstore.sqlite import SqliteStore
+from eventstore.store import EventStore
 from eventstore.transfer import export_lines, import_log
 
 __all__ = [

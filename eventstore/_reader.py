@@ -155,7 +155,7 @@ class Reader:
     def verify(self, witness: Witness | None) -> VerifyReport:
         """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
         verifier, firsts = Verifier(witness), Firsts(self.names)
-        sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1024"  # noqa: S608
+        sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 256"  # noqa: S608
         while True:
             rows: list[tuple[Any, ...]] = []
             try:

@@ -24,7 +24,8 @@ from eventstore._schema import connect_writer
 from eventstore.chain import checksum_of
 from eventstore.checks import check_append
 from eventstore.errors import EventStoreError, InvalidArgument
-from eventstore.model import EventStore, NewEvent, RecordedEvent, VerifyReport
+from eventstore.model import NewEvent, RecordedEvent, VerifyReport
+from eventstore.store import EventStore
 
 __all__ = ["export_lines", "import_log"]
 

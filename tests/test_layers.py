@@ -55,6 +55,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.clock": 5,
     "caf.log": 5,
     "caf.projections.follower": 5,
+    "caf.projections.rows": 5,
     "caf.projections.tables": 5,
     "caf.worker": 5,
     "caf.workspace": 5,

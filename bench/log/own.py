@@ -28,7 +28,6 @@ class Own(Subject):
     def append(self, folder: Path, writers: int, synchronous: Any, seconds: float) -> float:
         async def run() -> float:
             async with SqliteStore.open(folder / "log.db", synchronous=synchronous) as store:
-
                 last: dict[int, str] = {}
 
                 async def write(writer: int, version: int) -> None:
@@ -69,7 +68,9 @@ class Own(Subject):
                     "decode": await rate(lambda: read_everything(store)),
                     "dispatch": await rate(lambda: read_everything(store, fold.apply)),
                     "verify": await rate(verify),
-                    "dispatch and verify": await rate(lambda: read_everything(store, fold.apply, verify=True)),
+                    "dispatch and verify": await rate(
+                        lambda: read_everything(store, fold.apply, verify=True)
+                    ),
                 }
 
         return asyncio.run(run())

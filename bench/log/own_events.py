@@ -28,7 +28,9 @@ def new_event(number: int, correlation_id: str, causation_id: str = CAUSE) -> Ne
     )
 
 
-_DECODERS: Final = {name: Decoder(kind).decode for name, kind in KINDS.items()}
+_DECODERS: Final[dict[str, Callable[[bytes], Any]]] = {
+    name: Decoder(kind).decode for name, kind in KINDS.items()
+}
 
 
 def _as_it_is(type_name: str, version: int) -> Callable[[bytes], bytes]:
@@ -84,7 +86,18 @@ def chain_us(batch: int = 256, repeats: int = 40) -> float:
     if not hasattr(module, "Chain"):
         raise NotOffered("no running chain")
     rows = [
-        (number, number, 7, number % 3, 1_760_000_000_000, UUID(new_id()).bytes, number, number, b"", ENCODE(event(number)))
+        (
+            number,
+            number,
+            7,
+            number % 3,
+            1_760_000_000_000,
+            UUID(new_id()).bytes,
+            number,
+            number,
+            b"",
+            ENCODE(event(number)),
+        )
         for number in range(1, batch + 1)
     ]
     took = []

@@ -6,8 +6,8 @@ from caf.projections.handoffs import HANDOFFS
 from caf.projections.inbox import INBOX
 from caf.projections.jobs import JOBS
 from caf.projections.measurements import MEASUREMENTS
-from caf.projections.model import Projection, Seen, SqlValue, Statement
+from caf.projections.model import JobRows, Projection, Row, Seen, SqlValue
 
-__all__ = ["ALL", "Projection", "Seen", "SqlValue", "Statement"]
+__all__ = ["ALL", "JobRows", "Projection", "Row", "Seen", "SqlValue"]
 
 ALL: tuple[Projection, ...] = (JOBS, ATTEMPTS, MEASUREMENTS, EXPERIENCE, INBOX, HANDOFFS)

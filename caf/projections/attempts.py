@@ -1,11 +1,9 @@
 """attempts and stages: what ran, how long, with what, and what came out."""
 
-from collections.abc import Sequence
-
 import msgspec
 
-from caf.events import AttemptStarted, Event, StageCompleted, StageFailed, StageStarted
-from caf.projections.model import Projection, Seen, SqlValue, Statement, upsert
+from caf.events import AttemptStarted, StageCompleted, StageFailed, StageStarted
+from caf.projections.model import JobRows, Projection, Row, Seen
 
 __all__ = ["ATTEMPTS"]
 
@@ -42,93 +40,76 @@ CREATE TABLE stages (
 CREATE INDEX stages_by_key ON stages (key) WHERE status = 'completed';
 """
 
-_KEY = ("job_id", "attempt_id", "stage")
+
+def _attempt_started(event: AttemptStarted, seen: Seen, rows: JobRows) -> None:
+    row: Row = {
+        "attempt_id": event.attempt_id,
+        "from_stage": event.from_stage,
+        "workflow_id": event.workflow_id,
+        "parameters": _json(event.parameters),
+        "decided_by": event.decided_by,
+        "started_at": seen.recorded_at,
+    }
+    rows.put("attempts", (event.attempt_id,), row)
 
 
-def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
-    match event:
-        case AttemptStarted():
-            return [
-                upsert(
-                    "attempts",
-                    ("job_id", "attempt_id"),
-                    {
-                        "job_id": seen.job_id,
-                        "attempt_id": event.attempt_id,
-                        "from_stage": event.from_stage,
-                        "workflow_id": event.workflow_id,
-                        "parameters": _json(event.parameters),
-                        "decided_by": event.decided_by,
-                        "started_at": seen.recorded_at,
-                    },
-                )
-            ]
-        case StageStarted():
-            return [
-                upsert(
-                    "stages",
-                    _KEY,
-                    {
-                        "job_id": seen.job_id,
-                        "attempt_id": event.attempt_id,
-                        "stage": event.stage,
-                        "status": "running",
-                        "engine": event.engine,
-                        "started_at": seen.recorded_at,
-                    },
-                )
-            ]
-        case StageCompleted():
-            return [_completed(event, seen)]
-        case StageFailed():
-            return [
-                _ended(
-                    {
-                        "job_id": seen.job_id,
-                        "attempt_id": event.attempt_id,
-                        "stage": event.stage,
-                        "status": "failed",
-                        "duration_ms": event.duration_ms,
-                        "failure_kind": event.failure.kind,
-                        "failure": event.failure.message,
-                        "started_at": seen.recorded_at,
-                        "ended_at": seen.recorded_at,
-                    }
-                )
-            ]
-        case _:
-            return []
+def _stage_started(event: StageStarted, seen: Seen, rows: JobRows) -> None:
+    row: Row = {
+        "attempt_id": event.attempt_id,
+        "stage": event.stage,
+        "status": "running",
+        "engine": event.engine,
+        "started_at": seen.recorded_at,
+    }
+    rows.put("stages", (event.attempt_id, event.stage), row)
 
 
-def _completed(event: StageCompleted, seen: Seen) -> Statement:
-    return _ended(
-        {
-            "job_id": seen.job_id,
-            "attempt_id": event.attempt_id,
-            "stage": event.stage,
-            "status": "completed",
-            "engine": event.engine,
-            "engine_version": event.engine_version,
-            "key": event.key,
-            "reused": int(event.reused),
-            "duration_ms": event.duration_ms,
-            "memory_peak_mb": event.memory_peak_mb,
-            "artifacts": _json(event.artifacts),
-            "facts": _json(event.facts),
-            "started_at": seen.recorded_at,
-            "ended_at": seen.recorded_at,
-        }
-    )
+def _stage_completed(event: StageCompleted, seen: Seen, rows: JobRows) -> None:
+    row: Row = {
+        "status": "completed",
+        "engine": event.engine,
+        "engine_version": event.engine_version,
+        "key": event.key,
+        "reused": int(event.reused),
+        "duration_ms": event.duration_ms,
+        "memory_peak_mb": event.memory_peak_mb,
+        "artifacts": _json(event.artifacts),
+        "facts": _json(event.facts),
+    }
+    _end(event, seen, rows, row)
 
 
-def _ended(row: dict[str, SqlValue]) -> Statement:
+def _stage_failed(event: StageFailed, seen: Seen, rows: JobRows) -> None:
+    row: Row = {
+        "status": "failed",
+        "duration_ms": event.duration_ms,
+        "failure_kind": event.failure.kind,
+        "failure": event.failure.message,
+    }
+    _end(event, seen, rows, row)
+
+
+def _end(event: StageCompleted | StageFailed, seen: Seen, rows: JobRows, row: Row) -> None:
     """A stage's row at its end; when it began stays as its start told."""
-    sql, values = upsert("stages", _KEY, row)
-    return sql.replace(", started_at = excluded.started_at", ""), values
+    key = (event.attempt_id, event.stage)
+    row["ended_at"] = seen.recorded_at
+    if key not in rows.of("stages"):
+        row |= {"attempt_id": event.attempt_id, "stage": event.stage, "started_at": seen.recorded_at}
+    rows.put("stages", key, row)
 
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value, order="deterministic").decode()
 
 
-ATTEMPTS = Projection(name="attempts", version=1, schema=SCHEMA, apply=_apply)
+ATTEMPTS = Projection(
+    name="attempts",
+    version=1,
+    schema=SCHEMA,
+    handlers={
+        AttemptStarted: _attempt_started,
+        StageStarted: _stage_started,
+        StageCompleted: _stage_completed,
+        StageFailed: _stage_failed,
+    },
+)

@@ -1,11 +1,9 @@
 """experience: every repair that was decided, and whether the gate that asked for it passed afterwards."""
 
-from collections.abc import Sequence
-
 import msgspec
 
-from caf.events import Event, QCFailed, QCPassed, RepairDecided
-from caf.projections.model import Projection, Seen, Statement
+from caf.events import QCFailed, QCPassed, RepairDecided
+from caf.projections.model import JobRows, Projection, Row, Seen
 
 __all__ = ["EXPERIENCE"]
 
@@ -33,45 +31,40 @@ CREATE VIEW experience AS
 """
 
 
-def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
-    match event:
-        case RepairDecided(decision=told):
-            decision = told.decision
-            return [
-                (
-                    "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
-                    (
-                        seen.job_id,
-                        seen.version,
-                        event.attempt_id,
-                        event.stage,
-                        decision.action,
-                        decision.target_stage or None,
-                        decision.workflow_profile or None,
-                        _json(decision.parameter_adjustments or {}),
-                        event.reasoned_by,
-                        decision.reasoning,
-                        _json(event.alternatives),
-                        seen.event_id,
-                        seen.recorded_at,
-                    ),
-                )
-            ]
-        case QCPassed(stage=stage) | QCFailed(stage=stage):
-            outcome = "passed" if isinstance(event, QCPassed) else "failed"
-            return [
-                (
-                    "UPDATE decisions SET outcome = ? WHERE job_id = ? AND stage = ? AND outcome IS NULL"
-                    " AND action = 'RETRY_STAGE' AND version < ?",
-                    (outcome, seen.job_id, stage, seen.version),
-                )
-            ]
-        case _:
-            return []
+def _decided(event: RepairDecided, seen: Seen, rows: JobRows) -> None:
+    decision = event.decision.decision
+    row: Row = {
+        "version": seen.version,
+        "attempt_id": event.attempt_id,
+        "stage": event.stage,
+        "action": decision.action,
+        "target_stage": decision.target_stage or None,
+        "preset": decision.workflow_profile or None,
+        "adjustments": _json(decision.parameter_adjustments or {}),
+        "reasoned_by": event.reasoned_by,
+        "reasoning": decision.reasoning,
+        "alternatives": _json(event.alternatives),
+        "outcome": None,
+        "event_id": seen.event_id,
+        "recorded_at": seen.recorded_at,
+    }
+    rows.put("decisions", (seen.version,), row)
+
+
+def _judged(event: QCPassed | QCFailed, seen: Seen, rows: JobRows) -> None:
+    outcome = "passed" if isinstance(event, QCPassed) else "failed"
+    for key, row in rows.of("decisions").items():
+        if row["action"] == "RETRY_STAGE" and row["stage"] == event.stage and row["outcome"] is None:
+            rows.change("decisions", key, {"outcome": outcome})
 
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value, order="deterministic").decode()
 
 
-EXPERIENCE = Projection(name="experience", version=1, schema=SCHEMA, apply=_apply)
+EXPERIENCE = Projection(
+    name="experience",
+    version=1,
+    schema=SCHEMA,
+    handlers={RepairDecided: _decided, QCPassed: _judged, QCFailed: _judged},
+)

@@ -1,25 +1,48 @@
 """Keeps the projections' rows in one SQLite file in step with the log; the rows are disposable."""
 
 import contextlib
+import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
+from msgspec import Struct
 
-from caf.events.codec import UnreadableEvent, decode
-from caf.log import CATEGORY, seen
-from caf.projections import ALL, SqlValue
+from caf.contracts.times import timestamp
+from caf.events.codec import decoder
+from caf.log import CATEGORY
+from caf.projections import Seen, SqlValue
+from caf.projections.rows import RowCache
 from caf.projections.tables import are_ours, dump, make
-from eventstore import EventStore, RecordedEvent
+from eventstore import Batch, Column, EventStore, Unreadable
 
-__all__ = ["ReadModels", "is_damage"]
+__all__ = ["Lag", "ReadModels", "is_damage"]
 
 BATCH: Final = 500
+_REBUILT: Final = 5_000
+"""Events between two writes of a rebuild: as many jobs' rows are in memory meanwhile."""
+_JOBS: Final = f"{CATEGORY}-"
+_COLUMNS: Final[tuple[Column, ...]] = ("position", "stream", "version", "recorded_at_ms", "event_id")
+Item = tuple[Any, int, str, int, int, str]
+"""An event and `_COLUMNS` of it."""
 HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
 """Primary codes of what SQLite says where a new file would help no more than the one that is there."""
+
+
+class Lag(Struct, frozen=True, kw_only=True):
+    """How far rows are behind the log: from `position`, up to which it is folded, to `head`."""
+
+    position: int
+    head: int
+    oldest_recorded_at_ms: int | None
+    """When the first event was recorded that is not folded yet; None if there is none."""
+
+    @property
+    def events(self) -> int:
+        return self.head - self.position
 
 
 class ReadModels:
@@ -53,16 +76,9 @@ class ReadModels:
         if position and await _id_at(store, position) != event_id:
             await anyio.to_thread.run_sync(self._drop)
             position = 0
-        while True:
-            batch = [
-                recorded
-                async for recorded in store.read_all(
-                    after_position=position, limit=self.batch, category=CATEGORY
-                )
-            ]
-            if not batch:
-                return position
-            position = await anyio.to_thread.run_sync(self._fold, position, batch)
+        async for items in _pieces(store, position, self.batch):
+            position = await anyio.to_thread.run_sync(self._fold, position, items)
+        return position
 
     async def renew(self, store: EventStore) -> int:
         """Make the rows again in a new file, where the old one turned out to be damaged; the position reached."""
@@ -70,12 +86,36 @@ class ReadModels:
         return await self.catch_up(store)
 
     async def rebuild(self, store: EventStore) -> int:
-        """Drop all rows and fold the whole log again; the position reached."""
+        """Fold the whole log into new rows, and then put those in the place of the old ones; the position reached.
+
+        Until then everybody reads the old rows, and other processes go on folding into them.
+        """
+        new = await anyio.to_thread.run_sync(_Rebuild, self.path)
         try:
-            await anyio.to_thread.run_sync(self._drop)
-        except sqlite3.DatabaseError:
-            await anyio.to_thread.run_sync(self._discard)
+            async for batch in store.replay(decoder, columns=_COLUMNS):
+                await anyio.to_thread.run_sync(new.fold, batch)
+            await anyio.to_thread.run_sync(new.write)
+            try:
+                await anyio.to_thread.run_sync(self._replace, new)
+            except sqlite3.DatabaseError as fault:
+                if self.path is None or _code(fault) in HELD:
+                    raise
+                await anyio.to_thread.run_sync(self._discard)
+                await anyio.to_thread.run_sync(self._replace, new)
+        finally:
+            await anyio.to_thread.run_sync(new.close)
         return await self.catch_up(store)
+
+    async def lag(self, store: EventStore) -> Lag:
+        """How far the rows are behind the log."""
+        position, _ = await anyio.to_thread.run_sync(self._prepare)
+        behind = [recorded async for recorded in store.read_all(after_position=position, limit=1)]
+        head = await store.head()
+        return Lag(
+            position=position,
+            head=head,
+            oldest_recorded_at_ms=behind[0].recorded_at_ms if behind else None,
+        )
 
     async def rows(self, sql: str, values: Sequence[SqlValue] = ()) -> list[dict[str, Any]]:
         """The rows of a query as dictionaries, in the query's order. Raises `sqlite3.Error`."""
@@ -135,7 +175,7 @@ class ReadModels:
         finally:
             self._release(connection)
 
-    def _fold(self, after: int, batch: Sequence[RecordedEvent]) -> int:
+    def _fold(self, after: int, items: Sequence[Item]) -> int:
         """Fold what was read after a position; the position reached.
 
         Nothing is folded when another process has begun a rebuild since: there would be a gap before it.
@@ -143,14 +183,23 @@ class ReadModels:
         connection = self._connect()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            reached, event_id = connection.execute("SELECT position, event_id FROM progress").fetchone()
-            for recorded in batch if reached >= after else ():
-                if recorded.position > reached:
-                    _fold_one(connection, recorded)
-                    reached, event_id = recorded.position, recorded.event_id
-            connection.execute("UPDATE progress SET position = ?, event_id = ?", (reached, event_id))
+            (reached,) = connection.execute("SELECT position FROM progress").fetchone()
+            items = [item for item in items if item[1] > reached] if reached >= after else []
+            if items:
+                rows = RowCache(connection)
+                _apply(connection, rows, items)
+                rows.write()
+                reached = _note_progress(connection, items[-1])
             connection.execute("COMMIT")
             return int(reached)
+        finally:
+            self._release(connection)
+
+    def _replace(self, new: "_Rebuild") -> None:
+        """The new rows in the place of the old ones, in one transaction of the file that all have open."""
+        connection = self._connect()
+        try:
+            new.connection.backup(connection)
         finally:
             self._release(connection)
 
@@ -214,17 +263,84 @@ async def _id_at(store: EventStore, position: int) -> str | None:
     return found[0].event_id if found else None
 
 
-def _fold_one(connection: sqlite3.Connection, recorded: RecordedEvent) -> None:
-    """One event into all projections; one that cannot be read is noted and stops nothing."""
-    try:
-        event = decode(recorded.type, recorded.type_version, recorded.data)
-    except UnreadableEvent as fault:
-        connection.execute(
-            "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?, ?, ?)",
-            (recorded.position, recorded.stream, recorded.version, recorded.type, str(fault)),
+async def _pieces(store: EventStore, after: int, size: int) -> AsyncIterator[list[Item]]:
+    """The events of the log after a position, decoded, so many at a time."""
+    items: list[Item] = []
+    async for batch in store.replay(decoder, columns=_COLUMNS, after_position=after):
+        items += batch
+        while len(items) >= size:
+            yield items[:size]
+            del items[:size]
+    if items:
+        yield items
+
+
+def _apply(connection: sqlite3.Connection, rows: RowCache, items: Iterable[Item]) -> Item:
+    """The jobs' events into all projections, and the last item; one that cannot be read is noted and stops nothing."""
+    for item in items:
+        event, position, stream, version, recorded_at_ms, event_id = item
+        if not stream.startswith(_JOBS):
+            continue
+        if event.__class__ is Unreadable:
+            connection.execute(
+                "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?, ?, ?)",
+                (position, stream, version, event.type, event.why),
+            )
+        else:
+            place = Seen(
+                stream[len(_JOBS) :], version, position, timestamp(recorded_at_ms), recorded_at_ms, event_id
+            )
+            rows.apply(event, place)
+    return item
+
+
+def _note_progress(connection: sqlite3.Connection, last: Item) -> int:
+    connection.execute("UPDATE progress SET position = ?, event_id = ?", (last[1], last[5]))
+    return int(last[1])
+
+
+class _Rebuild:
+    """New rows in a file of their own beside the old ones, or in memory; nobody else looks there."""
+
+    def __init__(self, beside: Path | None) -> None:
+        self._path: Path | None = None
+        if beside is not None:
+            for left in beside.parent.glob(f"{beside.name}.new-*"):
+                # Of a process that was killed; one that is still at work has it open all the same.
+                with contextlib.suppress(OSError):
+                    left.unlink()
+            self._path = beside.with_name(f"{beside.name}.new-{os.getpid()}")
+        self.connection = sqlite3.connect(
+            ":memory:" if self._path is None else self._path, isolation_level=None, check_same_thread=False
         )
-        return
-    place = seen(recorded)
-    for projection in ALL:
-        for sql, values in projection.apply(event, place):
-            connection.execute(sql, values)
+        try:
+            # Whatever ends this process, the file is worth nothing then.
+            self.connection.execute("PRAGMA journal_mode = OFF")
+            self.connection.execute("PRAGMA synchronous = OFF")
+            self.connection.execute("PRAGMA cache_size = -65536")
+            self.connection.execute("BEGIN")
+            make(self.connection)
+        except BaseException:
+            self.close()
+            raise
+        self._rows = RowCache(self.connection, fresh=True)
+        self._folded = 0
+
+    def fold(self, batch: Batch) -> None:
+        last = _apply(self.connection, self._rows, batch)
+        _note_progress(self.connection, last)
+        self._folded += len(batch)
+        if self._folded >= _REBUILT:
+            self.write()
+
+    def write(self) -> None:
+        self._folded = 0
+        self._rows.write()
+        self.connection.execute("COMMIT")
+        self.connection.execute("BEGIN")
+
+    def close(self) -> None:
+        self.connection.close()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()

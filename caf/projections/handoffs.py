@@ -1,9 +1,7 @@
 """handoffs: what is live where; one row for each job and platform."""
 
-from collections.abc import Sequence
-
-from caf.events import Event, HandoffPrepared, Posted
-from caf.projections.model import Projection, Seen, Statement, upsert
+from caf.events import HandoffPrepared, Posted
+from caf.projections.model import JobRows, Projection, Row, Seen
 
 __all__ = ["HANDOFFS"]
 
@@ -31,43 +29,31 @@ CREATE TABLE prepared_payloads (
 """
 
 
-def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
-    match event:
-        case Posted():
-            # The first record of a post stays: registering again is a no-op.
-            return [
-                (
-                    "INSERT OR IGNORE INTO handoffs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        seen.job_id,
-                        event.platform,
-                        event.post_url,
-                        event.posted_at,
-                        event.platform_post_id,
-                        event.author,
-                        event.niche,
-                        event.lane,
-                        event.observed_from,
-                        seen.recorded_at,
-                    ),
-                )
-            ]
-        case HandoffPrepared(platforms=platforms, documents=documents):
-            return [
-                upsert(
-                    "prepared_payloads",
-                    ("job_id", "platform"),
-                    {
-                        "job_id": seen.job_id,
-                        "platform": platform,
-                        "document": document,
-                        "recorded_at": seen.recorded_at,
-                    },
-                )
-                for platform, document in zip(platforms, documents, strict=True)
-            ]
-        case _:
-            return []
+def _posted(event: Posted, seen: Seen, rows: JobRows) -> None:
+    key = (event.platform,)
+    if key in rows.of("handoffs"):
+        # The first record of a post stays: registering again is a no-op.
+        return
+    row: Row = {
+        "platform": event.platform,
+        "post_url": event.post_url,
+        "posted_at": event.posted_at,
+        "platform_post_id": event.platform_post_id,
+        "author": event.author,
+        "niche": event.niche,
+        "lane": event.lane,
+        "observed_from": event.observed_from,
+        "recorded_at": seen.recorded_at,
+    }
+    rows.put("handoffs", key, row)
 
 
-HANDOFFS = Projection(name="handoffs", version=1, schema=SCHEMA, apply=_apply)
+def _prepared(event: HandoffPrepared, seen: Seen, rows: JobRows) -> None:
+    for platform, document in zip(event.platforms, event.documents, strict=True):
+        row: Row = {"platform": platform, "document": document, "recorded_at": seen.recorded_at}
+        rows.put("prepared_payloads", (platform,), row)
+
+
+HANDOFFS = Projection(
+    name="handoffs", version=1, schema=SCHEMA, handlers={Posted: _posted, HandoffPrepared: _prepared}
+)

@@ -1,11 +1,9 @@
 """inbox: what people are asked, and what they answered."""
 
-from collections.abc import Sequence
-
 import msgspec
 
-from caf.events import Escalated, EscalationAnswered, Event, JobAborted, JobCancelled
-from caf.projections.model import Projection, Seen, Statement
+from caf.events import Escalated, EscalationAnswered, JobAborted, JobCancelled
+from caf.projections.model import JobRows, Projection, Row, Seen
 
 __all__ = ["INBOX"]
 
@@ -31,45 +29,45 @@ CREATE INDEX escalations_open ON escalations (state, escalated_at);
 """
 
 
-def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
-    match event:
-        case Escalated(request=request):
-            return [
-                (
-                    "INSERT OR REPLACE INTO escalations"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', NULL, NULL, NULL, ?)",
-                    (
-                        seen.job_id,
-                        seen.version,
-                        event.attempt_id,
-                        event.stage,
-                        request.reason,
-                        request.required_artifact,
-                        request.expected_format,
-                        event.detail,
-                        msgspec.json.encode(request, order="deterministic").decode(),
-                        seen.recorded_at,
-                    ),
-                )
-            ]
-        case EscalationAnswered(action=action, by=by):
-            return [
-                (
-                    "UPDATE escalations SET state = 'answered', answer = ?, answered_by = ?, answered_at = ?"
-                    " WHERE job_id = ? AND state = 'open'",
-                    (action, by, seen.recorded_at, seen.job_id),
-                )
-            ]
-        case JobCancelled() | JobAborted():
-            return [
-                (
-                    "UPDATE escalations SET state = 'withdrawn', answered_at = ?"
-                    " WHERE job_id = ? AND state = 'open'",
-                    (seen.recorded_at, seen.job_id),
-                )
-            ]
-        case _:
-            return []
+def _escalated(event: Escalated, seen: Seen, rows: JobRows) -> None:
+    request = event.request
+    row: Row = {
+        "version": seen.version,
+        "attempt_id": event.attempt_id,
+        "stage": event.stage,
+        "reason": request.reason,
+        "required_artifact": request.required_artifact,
+        "expected_format": request.expected_format,
+        "detail": event.detail,
+        "request": msgspec.json.encode(request, order="deterministic").decode(),
+        "state": "open",
+        "escalated_at": seen.recorded_at,
+    }
+    rows.put("escalations", (seen.version,), row)
 
 
-INBOX = Projection(name="inbox", version=1, schema=SCHEMA, apply=_apply)
+def _answered(event: EscalationAnswered, seen: Seen, rows: JobRows) -> None:
+    _close(rows, {"state": "answered", "answer": event.action, "answered_by": event.by}, seen)
+
+
+def _withdrawn(event: JobCancelled | JobAborted, seen: Seen, rows: JobRows) -> None:
+    _close(rows, {"state": "withdrawn"}, seen)
+
+
+def _close(rows: JobRows, changes: Row, seen: Seen) -> None:
+    for key, row in rows.of("escalations").items():
+        if row["state"] == "open":
+            rows.change("escalations", key, {**changes, "answered_at": seen.recorded_at})
+
+
+INBOX = Projection(
+    name="inbox",
+    version=1,
+    schema=SCHEMA,
+    handlers={
+        Escalated: _escalated,
+        EscalationAnswered: _answered,
+        JobCancelled: _withdrawn,
+        JobAborted: _withdrawn,
+    },
+)

@@ -1,6 +1,7 @@
 """jobs: one row a job, where it stands now."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
 
 from caf.events import (
     AttemptStarted,
@@ -16,7 +17,7 @@ from caf.events import (
     StageFailed,
     StageStarted,
 )
-from caf.projections.model import Projection, Seen, SqlValue, Statement, upsert
+from caf.projections.model import Handler, JobRows, Projection, Row, Seen
 
 __all__ = ["JOBS"]
 
@@ -42,54 +43,62 @@ CREATE INDEX jobs_by_status ON jobs (status, submitted_at);
 """
 
 
-def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
-    if isinstance(event, JobSubmitted):
-        lane, niche = event.document.get("lane"), event.document.get("niche")
-        row: dict[str, SqlValue] = {
-            "job_id": seen.job_id,
-            "status": "submitted",
-            "workflow_id": event.workflow_id,
-            "policy_id": event.policy.policy_id,
-            "source": event.source,
-            "lane": lane if isinstance(lane, str) else None,
-            "niche": niche if isinstance(niche, str) else None,
-            "submitted_at": seen.recorded_at,
-            "updated_at": seen.recorded_at,
-            "version": seen.version,
-            "position": seen.position,
-        }
-        return [upsert("jobs", ("job_id",), row)]
-    changes = _changes(event)
-    changes |= {"updated_at": seen.recorded_at, "version": seen.version, "position": seen.position}
-    columns = ", ".join(f"{name} = ?" for name in changes)
-    return [(f"UPDATE jobs SET {columns} WHERE job_id = ?", (*changes.values(), seen.job_id))]  # noqa: S608
+def _submitted(event: JobSubmitted, seen: Seen, rows: JobRows) -> None:
+    lane, niche = event.document.get("lane"), event.document.get("niche")
+    row: Row = {
+        "status": "submitted",
+        "workflow_id": event.workflow_id,
+        "policy_id": event.policy.policy_id,
+        "source": event.source,
+        "lane": lane if isinstance(lane, str) else None,
+        "niche": niche if isinstance(niche, str) else None,
+        "submitted_at": seen.recorded_at,
+        "updated_at": seen.recorded_at,
+        "version": seen.version,
+        "position": seen.position,
+    }
+    if not rows.of("jobs"):
+        row["attempts"] = 0
+    rows.put("jobs", (), row)
 
 
-def _changes(event: Event) -> dict[str, SqlValue]:
-    match event:
-        case AttemptStarted(attempt_id=attempt, from_stage=stage, workflow_id=flow):
-            number = int(attempt.rpartition("-")[2])
-            return {"status": "running", "attempts": number, "stage": stage, "workflow_id": flow}
-        case StageStarted(stage=stage):
-            return {"stage": stage, "reason": None}
-        case StageCompleted(stage=stage):
-            return {"stage": stage}
-        case StageFailed(stage=stage, failure=failure):
-            return {"stage": stage, "reason": failure.message}
-        case RepairDecided(decision=told):
-            return {"reason": told.decision.reasoning}
-        case Escalated(detail=detail):
-            return {"status": "waiting", "reason": detail}
-        case EscalationAnswered(action=action, by=by):
-            return {"status": "running", "reason": f"{by} answered {action}"}
-        case JobCompleted(final_sha256=digest):
-            return {"status": "completed", "final_sha256": digest, "reason": None}
-        case JobCancelled(reason=reason, by=by):
-            return {"status": "cancelled", "reason": f"cancelled by {by}: {reason}"}
-        case JobAborted(failure=failure):
-            return {"status": "aborted", "reason": failure.message}
-        case _:
-            return {}
+def _started(event: AttemptStarted) -> Row:
+    return {
+        "status": "running",
+        "attempts": int(event.attempt_id.rpartition("-")[2]),
+        "stage": event.from_stage,
+        "workflow_id": event.workflow_id,
+    }
 
 
-JOBS = Projection(name="jobs", version=1, schema=SCHEMA, apply=_apply)
+_CHANGES: Final[Mapping[type[Event], Callable[[Any], Row]]] = {
+    AttemptStarted: _started,
+    StageStarted: lambda event: {"stage": event.stage, "reason": None},
+    StageCompleted: lambda event: {"stage": event.stage},
+    StageFailed: lambda event: {"stage": event.stage, "reason": event.failure.message},
+    RepairDecided: lambda event: {"reason": event.decision.decision.reasoning},
+    Escalated: lambda event: {"status": "waiting", "reason": event.detail},
+    EscalationAnswered: lambda event: {"status": "running", "reason": f"{event.by} answered {event.action}"},
+    JobCompleted: lambda event: {"status": "completed", "final_sha256": event.final_sha256, "reason": None},
+    JobCancelled: lambda event: {"status": "cancelled", "reason": f"cancelled by {event.by}: {event.reason}"},
+    JobAborted: lambda event: {"status": "aborted", "reason": event.failure.message},
+}
+"""What an event changes besides when the job was last heard of."""
+
+
+def _changing(changes: Callable[[Any], Row] | None) -> Handler:
+    def handle(event: Event, seen: Seen, rows: JobRows) -> None:
+        row: Row = {} if changes is None else changes(event)
+        row["updated_at"] = seen.recorded_at
+        row["version"] = seen.version
+        row["position"] = seen.position
+        rows.change("jobs", (), row)
+
+    return handle
+
+
+_HANDLERS: Final[dict[type[Event], Handler]] = {
+    kind: _submitted if kind is JobSubmitted else _changing(_CHANGES.get(kind)) for kind in get_args(Event)
+}
+
+JOBS = Projection(name="jobs", version=1, schema=SCHEMA, handlers=_HANDLERS)

@@ -1,11 +1,9 @@
 """measurements: every score of every gate, with its verdict and raw quantities."""
 
-from collections.abc import Sequence
-
 import msgspec
 
-from caf.events import Event, PoseCoverageMeasured, QCFailed, QCPassed
-from caf.projections.model import Projection, Seen, Statement, upsert
+from caf.events import PoseCoverageMeasured, QCFailed, QCPassed
+from caf.projections.model import JobRows, Projection, Row, Seen
 
 __all__ = ["MEASUREMENTS"]
 
@@ -28,60 +26,48 @@ CREATE TABLE measurements (
 CREATE INDEX measurements_by_metric ON measurements (metric, score);
 """
 
-_KEY = ("job_id", "attempt_id", "stage", "metric")
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def _apply(event: Event, seen: Seen) -> Sequence[Statement]:
-    if isinstance(event, PoseCoverageMeasured):
-        return [_pose(event, seen)]
-    if not isinstance(event, QCPassed | QCFailed):
-        return []
+def _judged(event: QCPassed | QCFailed, seen: Seen, rows: JobRows) -> None:
     measured = {item.metric: item for item in event.measurements}
     gates = {gate.metric: gate for gate in event.report.gates}
-    statements = []
     for metric in dict.fromkeys((*gates, *measured)):
         gate, item = gates.get(metric), measured.get(metric)
-        raw = item.raw if item else {}
-        statements.append(
-            upsert(
-                "measurements",
-                _KEY,
-                {
-                    "job_id": seen.job_id,
-                    "attempt_id": event.attempt_id,
-                    "stage": event.stage,
-                    "metric": metric,
-                    "version": item.version if item else None,
-                    "score": gate.score if gate else item.score if item else None,
-                    "threshold": gate.threshold if gate else None,
-                    "status": gate.status if gate else None,
-                    "class": gate.failure_class if gate else None,
-                    "reason": item.reason if item else gate.reason if gate else "",
-                    "raw": msgspec.json.encode(raw, order="deterministic").decode(),
-                    "recorded_at": seen.recorded_at,
-                },
-            )
-        )
-    return statements
-
-
-def _pose(event: PoseCoverageMeasured, seen: Seen) -> Statement:
-    used = "raw frames are used" if event.fallback_active else "poses are used"
-    return upsert(
-        "measurements",
-        _KEY,
-        {
-            "job_id": seen.job_id,
+        row: Row = {
             "attempt_id": event.attempt_id,
-            "stage": "pose",
-            "metric": "pose_coverage",
-            "score": event.ratio,
-            "threshold": event.threshold,
-            "reason": f"a pose on {event.detected} of {event.frames} frames; {used}",
-            "raw": msgspec.json.encode({"detected": event.detected, "frames": event.frames}).decode(),
+            "stage": event.stage,
+            "metric": metric,
+            "version": item.version if item else None,
+            "score": gate.score if gate else item.score if item else None,
+            "threshold": gate.threshold if gate else None,
+            "status": gate.status if gate else None,
+            "class": gate.failure_class if gate else None,
+            "reason": item.reason if item else gate.reason if gate else "",
+            "raw": _encode(item.raw).decode() if item else "{}",
             "recorded_at": seen.recorded_at,
-        },
-    )
+        }
+        rows.put("measurements", (event.attempt_id, event.stage, metric), row)
 
 
-MEASUREMENTS = Projection(name="measurements", version=1, schema=SCHEMA, apply=_apply)
+def _posed(event: PoseCoverageMeasured, seen: Seen, rows: JobRows) -> None:
+    used = "raw frames are used" if event.fallback_active else "poses are used"
+    row: Row = {
+        "attempt_id": event.attempt_id,
+        "stage": "pose",
+        "metric": "pose_coverage",
+        "score": event.ratio,
+        "threshold": event.threshold,
+        "reason": f"a pose on {event.detected} of {event.frames} frames; {used}",
+        "raw": _encode({"detected": event.detected, "frames": event.frames}).decode(),
+        "recorded_at": seen.recorded_at,
+    }
+    rows.put("measurements", (event.attempt_id, "pose", "pose_coverage"), row)
+
+
+MEASUREMENTS = Projection(
+    name="measurements",
+    version=1,
+    schema=SCHEMA,
+    handlers={QCPassed: _judged, QCFailed: _judged, PoseCoverageMeasured: _posed},
+)

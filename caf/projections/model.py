@@ -1,19 +1,22 @@
-"""What a projection is: tables, and a pure function from one recorded event to statements on them."""
+"""What a projection is: tables, and for each type of event what it changes in the rows of its job."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from caf.events import Event
 
-__all__ = ["Projection", "Seen", "SqlValue", "Statement", "upsert"]
+__all__ = ["Handler", "JobRows", "Key", "Projection", "Row", "Seen", "SqlValue"]
 
 SqlValue = str | int | float | None
-Statement = tuple[str, tuple[SqlValue, ...]]
-"""SQL with ? marks, and its values."""
+Row = dict[str, SqlValue]
+"""Column to value; a column that is missing is NULL."""
+Key = tuple[SqlValue, ...]
+"""The primary key of a row, without its job_id, which comes first in every table."""
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class Seen(Struct, frozen=True):
     """Where and when an event was recorded."""
 
     job_id: str
@@ -23,24 +26,55 @@ class Seen(Struct, frozen=True, kw_only=True):
     """RFC 3339, UTC, milliseconds."""
     recorded_at_ms: int
     event_id: str
-    causation_id: str | None
+
+
+class JobRows:
+    """The rows of one job in all tables, as far as they were asked for; what is changed here is written later."""
+
+    def __init__(self, job_id: str, load: Callable[[str, str], dict[Key, Row]]) -> None:
+        """`load(table, job_id)` gives the rows that are there already."""
+        self.job_id = job_id
+        self._load = load
+        self._tables: dict[str, dict[Key, Row]] = {}
+        self.changed: set[tuple[str, Key]] = set()
+
+    def of(self, table: str) -> dict[Key, Row]:
+        """All rows in a table, by key; to be read."""
+        found = self._tables.get(table)
+        if found is None:
+            found = self._tables[table] = self._load(table, self.job_id)
+        return found
+
+    def put(self, table: str, key: Key, row: Row) -> None:
+        """Add a row, or change these columns of the row that is there."""
+        rows = self.of(table)
+        present = rows.get(key)
+        if present is None:
+            row["job_id"] = self.job_id
+            rows[key] = row
+        else:
+            present.update(row)
+        self.changed.add((table, key))
+
+    def change(self, table: str, key: Key, row: Row) -> None:
+        """Change these columns of a row; nothing if there is no such row."""
+        present = self.of(table).get(key)
+        if present is not None:
+            present.update(row)
+            self.changed.add((table, key))
+
+
+Handler = Callable[[Any, Seen, JobRows], None]
 
 
 class Projection(Struct, frozen=True, kw_only=True):
-    """Disposable rows: `schema` makes the tables, `apply` says what an event changes in them."""
+    """Disposable rows: `schema` makes the tables, `handlers` say what an event of each type changes in them.
+
+    A handler reads nothing but the event, its place, and the rows of its job.
+    """
 
     name: str
     version: int
     """Raised when rows would come out differently; the rows are then rebuilt."""
     schema: str
-    apply: Callable[[Event, Seen], Sequence[Statement]]
-
-
-def upsert(table: str, key: tuple[str, ...], row: dict[str, SqlValue]) -> Statement:
-    """Insert a row, or update the columns given when its key is there already."""
-    columns = ", ".join(row)
-    marks = ", ".join("?" for _ in row)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in row if name not in key)
-    clash = f"DO UPDATE SET {changes}" if changes else "DO NOTHING"
-    sql = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({', '.join(key)}) {clash}"  # noqa: S608 - names are ours
-    return sql, tuple(row.values())
+    handlers: Mapping[type[Event], Handler]

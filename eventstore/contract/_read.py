@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eventstore.contract._support import Contract, collect, events, new
-from eventstore.model import EventStore
+from eventstore.store import EventStore
 
 __all__ = ["ReadContract"]
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from eventstore.contract._support import Contract, collect, events, new, refused
 from eventstore.errors import InvalidArgument
-from eventstore.model import EventStore, NewEvent
+from eventstore.model import NewEvent
 from eventstore.replay import COLUMNS, Unreadable
+from eventstore.store import EventStore
 
 __all__ = ["ReplayContract"]
 

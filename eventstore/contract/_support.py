@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from eventstore.model import Appended, Checkpoint, EventStore, NewEvent, RecordedEvent
+from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
+from eventstore.store import EventStore
 
 __all__ = ["GUARD_S", "Contract", "appended", "collect", "events", "mark", "new", "refused"]
 

@@ -244,7 +244,7 @@ def _read_models() -> str:
         "",
     ]
     for projection in ALL:
-        module = sys.modules[projection.apply.__module__]
+        module = sys.modules[next(iter(projection.handlers.values())).__module__]
         lines += [f"## {projection.name}", "", doc(module), ""]
         lines += ["```text", projection.schema.strip(), "```", ""]
     return "\n".join(lines)

@@ -12,10 +12,10 @@ import pytest
 
 from caf import projections
 from caf.contracts.times import timestamp
-from caf.log import new_events, seen, stream_of
+from caf.log import new_events, stream_of
 from caf.projections import follower
 from caf.projections.follower import ReadModels
-from caf.projections.model import Projection
+from caf.projections.model import JobRows, Projection, Seen
 from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore
 from tests.simulation.simulator import Simulation
 from tests.support.jobs import JOB_ID, job_completed, posted, submitted, up_to
@@ -211,6 +211,55 @@ async def test_a_rebuild_in_the_middle_of_another_s_catching_up_leaves_no_gap(
     assert await folded(storm.log, path) == await folded(storm.log)
 
 
+async def test_the_old_rows_serve_until_a_rebuild_has_made_all_new_ones(
+    storm: Simulation, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.db"
+    await folded(storm.log, path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE jobs SET reason = 'old'")
+    reader = sqlite3.connect(path)
+    seen: list[Any] = []
+
+    class Watched(MemoryStore):
+        """Looks at the rows as others do, while the log is read for the rebuild."""
+
+        async def replay(self, *args: Any, **options: Any) -> Any:
+            async for batch in super().replay(*args, **options):
+                yield batch
+                seen.append(reader.execute("SELECT DISTINCT reason FROM jobs").fetchall())
+
+    async with Watched(storm.log) as store:
+        await ReadModels(path).rebuild(store)
+    assert seen[0] == [("old",)]
+    assert ("old",) not in reader.execute("SELECT DISTINCT reason FROM jobs").fetchall()
+    reader.close()
+    assert await folded(storm.log, path) == await folded(storm.log)
+    assert not any(".new-" in name for name in os.listdir(tmp_path))  # noqa: PTH208
+
+
+async def test_a_rebuild_goes_on_where_another_one_was_killed(storm: Simulation, tmp_path: Path) -> None:
+    path = tmp_path / "rows.db"
+    (tmp_path / "rows.db.new-1").write_bytes(b"half of a rebuild")
+    async with MemoryStore(storm.log) as store:
+        assert await ReadModels(path).rebuild(store) == storm.log.head()
+    assert not any(".new-" in name for name in os.listdir(tmp_path))  # noqa: PTH208
+
+
+async def test_the_lag_says_how_far_the_rows_are_behind(storm: Simulation, tmp_path: Path) -> None:
+    models = ReadModels(tmp_path / "rows.db")
+    half = prefix(storm.log, storm.log.head() // 2)
+    async with MemoryStore(half) as store:
+        await models.catch_up(store)
+        lag = await models.lag(store)
+        assert (lag.events, lag.oldest_recorded_at_ms) == (0, None)
+    whole = list(storm.log.read_all())
+    async with MemoryStore(storm.log) as store:
+        lag = await models.lag(store)
+    assert lag.events == storm.log.head() - half.head()
+    assert lag.oldest_recorded_at_ms == whole[half.head()].recorded_at_ms
+
+
 async def test_an_event_that_cannot_be_read_is_noted_and_stops_nothing(tmp_path: Path) -> None:
     log = MemoryLog(clock_ms=lambda: 0)
     ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(6)]
@@ -314,10 +363,24 @@ async def test_a_question_may_read_and_never_write(storm: Simulation, tmp_path: 
 
 
 @pytest.mark.parametrize("projection", projections.ALL, ids=lambda one: one.name)
-def test_a_projection_is_a_pure_function_of_the_event_and_its_place(
+def test_a_projection_is_a_pure_function_of_the_event_its_place_and_the_rows_before(
     storm: Simulation, projection: Projection
 ) -> None:
     for job_id in storm.specs:
+        one, other = both = [JobRows(job_id, lambda table, job_id: {}) for _ in range(2)]
         for entry in storm.entries(job_id):
-            place = seen(entry.recorded)
-            assert list(projection.apply(entry.event, place)) == list(projection.apply(entry.event, place))
+            recorded = entry.recorded
+            place = Seen(
+                job_id,
+                recorded.version,
+                recorded.position,
+                timestamp(recorded.recorded_at_ms),
+                recorded.recorded_at_ms,
+                recorded.event_id,
+            )
+            handler = projection.handlers.get(type(entry.event))
+            for rows in both if handler else ():
+                handler(entry.event, place, rows)
+            assert {key: one.of(key[0]) for key in one.changed} == {
+                key: other.of(key[0]) for key in other.changed
+            }

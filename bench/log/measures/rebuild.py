@@ -5,9 +5,8 @@ import time
 import uuid
 from pathlib import Path
 
-from bench.log.own_events import read_everything
 from bench.log.question import Question, Sample, Scale
-from caf.events.codec import decode
+from caf.events.codec import decoder
 from caf.log import new_events, stream_of
 from caf.projections.follower import ReadModels
 from eventstore import SqliteStore
@@ -28,7 +27,10 @@ async def _measure(folder: Path, count: int) -> tuple[float, float]:
             await _fill(store, count)
         head = await store.head()
         start = time.perf_counter()
-        done = await read_everything(store, lambda event: decode(event.type, event.type_version, event.data))
+        done = 0
+        async for batch in store.replay(decoder):
+            for _ in batch:
+                done += 1
         replay = done / (time.perf_counter() - start)
         models = ReadModels(folder / "rows.db")
         try:
