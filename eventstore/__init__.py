@@ -4,6 +4,7 @@ Knows bytes and names, nothing of what they mean. `SqliteStore` is one file on o
 same in memory; both keep the promises of the protocol `EventStore`, which `eventstore.contract` tests.
 """
 
+from eventstore.codec import Codec, UnreadableEvent, UnwritableEvent, Upcaster
 from eventstore.errors import (
     DuplicateEvent,
     EventStoreError,
@@ -41,6 +42,7 @@ __all__ = [
     "Appended",
     "Batch",
     "Checkpoint",
+    "Codec",
     "Column",
     "Decoder",
     "DuplicateEvent",
@@ -61,6 +63,9 @@ __all__ = [
     "StoreNotFound",
     "StoreReadOnly",
     "Unreadable",
+    "UnreadableEvent",
+    "UnwritableEvent",
+    "Upcaster",
     "VerifyReport",
     "VersionConflict",
     "Witness",

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,7 @@ from eventstore.errors import StoreClosed, StoreCorrupt
 from eventstore.model import RecordedEvent, VerifyReport, Witness
 from eventstore.verify import Verifier
 
-__all__ = ["WINDOW", "Reader", "Readers", "Slice"]
+__all__ = ["WINDOW", "Reader", "Readers", "Slice", "is_damage"]
 
 _T = TypeVar("_T")
 
@@ -33,6 +33,13 @@ _VERSION: Final = (
 )
 _DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLITE_ERROR: text that is not UTF-8."""
+
+
+def is_damage(error: Exception) -> bool:
+    """True if what is in the file is to blame, and not what is around it."""
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode & 0xFF in _DAMAGE
+    return isinstance(error, StoreCorrupt | sqlite3.DatabaseError)
 
 
 class Slice:
@@ -128,12 +135,28 @@ class Reader:
             values.append(category)
         direction = "DESC" if backward else "ASC"
         sql = f"SELECT {_E_COLUMNS} FROM {source} WHERE {where} ORDER BY e.position {direction} LIMIT ?"  # noqa: S608
-        events = self._fetch(sql, values, count)
+        try:
+            events = self._fetch(sql, values, count)
+        except (StoreCorrupt, sqlite3.DatabaseError) as error:
+            if not is_damage(error) or backward or correlation_id is not None or category is not None:
+                raise
+            # Python has taken the step to the next row before it hands out one: this one may be good.
+            events = self._at(after + 1)
+            self._cut = True
         if len(events) == count or (events and self._cut):
             return Slice(events, events[-1].position, False)
         if backward:
             return Slice(events, low + 1, low <= after)
         return Slice(events, max(after, high), high >= head)
+
+    def _at(self, position: int) -> list[RecordedEvent]:
+        """The event there, if there is one. Raises `StoreCorrupt` with the position."""
+        try:
+            return self._fetch(f"SELECT {COLUMNS} FROM events WHERE position = ? LIMIT ?", [position], 1)  # noqa: S608
+        except (StoreCorrupt, sqlite3.DatabaseError) as error:
+            if not is_damage(error):
+                raise
+            raise _unreadable(position, error) from error
 
     def _fetch(self, sql: str, values: list[Any], count: int) -> list[RecordedEvent]:
         cursor = self.connection.execute(sql, [*values, count])
@@ -148,6 +171,11 @@ class Reader:
                 if size >= _SLICE_BYTES:
                     self._cut = True
                     break
+        except (StoreCorrupt, sqlite3.DatabaseError) as error:
+            if not is_damage(error) or not events:
+                raise
+            # Those before it are good; the next slice begins with it, and says so.
+            self._cut = True
         finally:
             cursor.close()
         return events
@@ -156,33 +184,31 @@ class Reader:
         """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
         verifier, firsts = Verifier(witness), Firsts(self.names)
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 256"  # noqa: S608
+        alone = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
         while True:
-            rows: list[tuple[Any, ...]] = []
-            try:
-                # One by one: those before a damaged one are still good.
-                for row in self.connection.execute(sql, (verifier.good,)):
-                    rows.append(row)  # noqa: PERF402
-                damage: Exception | None = None
-            except sqlite3.DatabaseError as error:
-                if (
-                    isinstance(error, sqlite3.OperationalError)
-                    and error.sqlite_errorcode & 0xFF not in _DAMAGE
-                ):
-                    raise
-                damage = error
-            try:
-                more = verifier.feed(firsts.frames(rows), [row[MARK] for row in rows])
-            except (StoreCorrupt, sqlite3.DatabaseError):
-                more = True
-                try:
-                    for row in rows:
-                        more = more and verifier.feed(firsts.frames([row]), [row[MARK]])
-                except (StoreCorrupt, sqlite3.DatabaseError) as error:
-                    damage = error
-            if damage is not None and more:
+            rows, damage = self._rows(sql, verifier.good)
+            nameless = _feed(verifier, firsts, rows)
+            if damage is not None and nameless is None and verifier.fault is None:
+                # Python has taken the step to the next row before it hands out one: the next may be good.
+                rows, damage = self._rows(alone, verifier.good + 1)
+                nameless = _feed(verifier, firsts, rows)
+            damage = nameless or damage
+            if damage is not None:
                 verifier.unreadable(str(damage).rstrip("."))
-            if not rows or not more or damage is not None:
+            if not rows or verifier.fault is not None:
                 return verifier.report()
+
+    def _rows(self, sql: str, place: int) -> tuple[list[tuple[Any, ...]], Exception | None]:
+        """The rows that can be read, and what is wrong with the next one."""
+        rows: list[tuple[Any, ...]] = []
+        try:
+            for row in self.connection.execute(sql, (place,)):
+                rows.append(row)  # noqa: PERF402 - those before a damaged one are good
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return rows, error
+        return rows, None
 
     def check_file(self) -> tuple[str, ...]:
         """What SQLite finds wrong with the file; empty if nothing."""
@@ -197,6 +223,28 @@ class Reader:
             self.connection.backup(copy)
         finally:
             copy.close()
+
+
+def _feed(verifier: Verifier, firsts: Firsts, rows: Sequence[tuple[Any, ...]]) -> Exception | None:
+    """Check rows up to the first whose names are not there; what is wrong with that one."""
+    try:
+        verifier.feed(firsts.frames(rows), [row[MARK] for row in rows])
+    except (StoreCorrupt, sqlite3.DatabaseError) as error:
+        if len(rows) == 1:
+            return error
+        for row in rows:
+            fault = _feed(verifier, firsts, [row])
+            if fault is not None or verifier.fault is not None:
+                return fault
+    return None
+
+
+def _unreadable(position: int, error: Exception) -> StoreCorrupt:
+    why = (error.message if isinstance(error, StoreCorrupt) else str(error)).rstrip(".")
+    return StoreCorrupt(
+        f"Position {position} cannot be read: {why}.",
+        remedy=f"Restore a backup; what lies behind it can be read after position {position}.",
+    )
 
 
 class Readers:

@@ -1,13 +1,15 @@
 """Reads the log for a replay: only the columns that are asked for, and the chain where it shall be checked."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from eventstore._reader import WINDOW, Reader
+from eventstore._reader import WINDOW, Reader, is_damage
 from eventstore._rows import COLUMNS, MARK, Firsts, Names
 from eventstore.checks import id_text
-from eventstore.model import RecordedEvent
-from eventstore.replay import Batch, Column, Decoders, broken
+from eventstore.errors import StoreCorrupt
+from eventstore.model import RecordedEvent, category_of
+from eventstore.replay import Batch, Column, Decoders, broken, fails
 from eventstore.verify import Verifier
 
 __all__ = ["Replay"]
@@ -45,10 +47,26 @@ _NAMED: Final[dict[str, Callable[[Names], Callable[[Any], Any]]]] = {
     "event_id": lambda names: id_text,
     "type": lambda names: lambda key: names.type(key)[0],
     "type_version": lambda names: lambda key: names.type(key)[1],
-    "correlation_id": lambda names: lambda key: None if key is None else names.correlation(key),
+    "correlation_id": lambda names: names.correlation,
     "causation_id": _cause,
 }
 """How what the table holds becomes what is asked for."""
+
+
+def _named(name: str, names: Names, found: Sequence[Any]) -> list[Any]:
+    convert = _NAMED[name](names)
+    try:
+        return [None if value is None else convert(value) for value in found]
+    except StoreCorrupt:
+        # Some key stands for nothing: whose name cannot be told has none.
+        return [_or_none(convert, value) for value in found]
+
+
+def _or_none(convert: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return None if value is None else convert(value)
+    except StoreCorrupt:
+        return None
 
 
 class Replay:
@@ -97,7 +115,12 @@ class Replay:
             high = min(reader.head(), self.position + WINDOW)
             sql += " AND position <= ?" + _IN_CATEGORY
             values += [high, self._category]  # type: ignore[list-item]
-        rows = reader.connection.execute(f"{sql} ORDER BY position LIMIT ?", [*values, count]).fetchall()
+        try:
+            rows = reader.connection.execute(f"{sql} ORDER BY position LIMIT ?", [*values, count]).fetchall()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error) or self._verifier is not None:
+                raise
+            return self._one_by_one(reader, count)
         if len(rows) < count:
             self.done = high is None or high >= reader.head()
         if self._verifier is not None:
@@ -112,6 +135,33 @@ class Replay:
         self.position = positions[-1] if len(rows) == count or high is None else high
         return self._batch(columns, positions, reader.names)
 
+    def _one_by_one(self, reader: Reader, count: int) -> Batch | None:
+        """The same where the file is damaged: the next positions, whatever can be read of each."""
+        sql = self._sql.replace("position > ?", "position = ?")
+        head = reader.head()
+        rows: list[tuple[Any, ...]] = []
+        for position in range(self.position + 1, min(self.position + count, head) + 1):
+            try:
+                row = reader.connection.execute(sql, (position,)).fetchone()
+                if row is not None and (self._category is None or self._is_asked_for(position, reader)):
+                    rows.append(row)
+            except (sqlite3.DatabaseError, StoreCorrupt) as error:
+                # A key that stands for nothing but this: what it decodes to is the error.
+                self._decoders.by_key[-position] = fails(error)
+                columns = len(self._columns) - ("position" in self._columns)
+                rows.append((-position, b"", position, *[None] * columns))
+        self.position = min(self.position + count, head)
+        self.done = self.position >= head
+        if not rows:
+            return None
+        found = self._transposed(rows)
+        return self._batch(found, found["position"], reader.names)
+
+    def _is_asked_for(self, position: int, reader: Reader) -> bool:
+        sql = "SELECT stream_key FROM events WHERE position = ?"
+        (key,) = reader.connection.execute(sql, (position,)).fetchone()
+        return category_of(reader.names.stream(key)) == self._category
+
     def _transposed(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
         names = ["type_key", "data", "position"]
         names += [_SOURCES[name] for name in self._columns if name != "position"]
@@ -120,11 +170,14 @@ class Replay:
     def _batch(self, columns: dict[str, Sequence[Any]], positions: Sequence[int], names: Names) -> Batch:
         keys = columns["type_key"]
         for key in set(keys) - self._decoders.by_key.keys():
-            self._decoders.add(key, names.type(key))
+            try:
+                self._decoders.add(key, names.type(key))
+            except StoreCorrupt as error:
+                self._decoders.by_key[key] = fails(error)
         asked: list[Iterable[Any]] = []
         for name in self._columns:
             found = columns[_SOURCES[name]]
-            asked.append([*map(_NAMED[name](names), found)] if name in _NAMED else found)
+            asked.append(_named(name, names, found) if name in _NAMED else found)
         return Batch(keys, columns["data"], positions, asked, self._decoders, self._describe)
 
     def _verified(self, rows: list[tuple[Any, ...]], names: Names) -> list[tuple[Any, ...]]:

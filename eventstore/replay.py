@@ -10,10 +10,21 @@ from typing import Any, Final, Literal, get_args
 from msgspec import Struct
 
 from eventstore.checks import check_range
-from eventstore.errors import InvalidArgument, StoreCorrupt
+from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt
 from eventstore.model import Fault, RecordedEvent
 
-__all__ = ["Batch", "Column", "Decoder", "Decoders", "Unreadable", "batch_of", "broken", "check_replay"]
+__all__ = [
+    "COLUMNS",
+    "Batch",
+    "Column",
+    "Decoder",
+    "Decoders",
+    "Unreadable",
+    "batch_of",
+    "broken",
+    "check_replay",
+    "fails",
+]
 
 Decoder = Callable[[str, int], Callable[[bytes], Any]]
 """From a type and its version to the function that decodes its data; either may raise what it likes."""
@@ -33,7 +44,10 @@ COLUMNS: Final[tuple[str, ...]] = get_args(Column)
 
 
 class Unreadable(Struct, frozen=True, kw_only=True):
-    """Takes the place of an event that could not be decoded; those behind it come all the same."""
+    """Takes the place of an event that could not be decoded; those behind it come all the same.
+
+    Where the file is damaged, so that not even the row can be read, `stream` and `type` are empty.
+    """
 
     position: int
     stream: str
@@ -58,10 +72,12 @@ class Decoders:
         try:
             self.by_key[key] = self._decoder(*kind)
         except Exception as error:  # noqa: BLE001 - whatever the caller's decoder raises
-            self.by_key[key] = _fails(error)
+            self.by_key[key] = fails(error)
 
 
-def _fails(error: Exception) -> Callable[[bytes], Any]:
+def fails(error: Exception) -> Callable[[bytes], Any]:
+    """A decoding function for what cannot be decoded."""
+
     def fail(data: bytes) -> Any:
         raise error
 
@@ -108,14 +124,19 @@ class Batch:
             yield event
 
     def _unreadable(self, position: int, error: Exception) -> Unreadable:
-        found = self._describe(position)
+        why = str(error) or type(error).__name__
+        try:
+            found = self._describe(position)
+        except EventStoreError:
+            # Not even its row can be read.
+            return Unreadable(position=position, stream="", version=0, type="", type_version=0, why=why)
         return Unreadable(
             position=found.position,
             stream=found.stream,
             version=found.version,
             type=found.type,
             type_version=found.type_version,
-            why=str(error) or type(error).__name__,
+            why=why,
         )
 
 

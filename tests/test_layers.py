@@ -218,7 +218,9 @@ def test_below_the_shell_nothing_knows_the_log() -> None:
         f"{place(module, line)} imports {target}"
         for module in below(LOG_BLIND)
         for line, target in imported(module)
-        if target.split(".")[0] == "eventstore" or target in ("caf.log", "caf.app")
+        # How a stored shape is lifted to today's is pure, and knows of no log either.
+        if (target.split(".")[0] == "eventstore" and target != "eventstore.codec")
+        or target in ("caf.log", "caf.app")
     ]
     assert not knowing, "\n".join(knowing)
 

@@ -1,14 +1,11 @@
 """Events to bytes and back: every type, every shape ever stored, the same bytes each time."""
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caf.events import Event, codec
+from caf.events import Event
 from caf.events.codec import (
     TYPES,
     UnreadableEvent,
@@ -16,7 +13,6 @@ from caf.events.codec import (
     decode,
     derived_id,
     encode,
-    type_version,
 )
 from eventstore.checks import id_bytes
 from tests.contracts.strategies import documents
@@ -105,27 +101,6 @@ def test_fields_of_a_later_version_are_ignored() -> None:
 def test_what_nobody_could_read_again_is_never_written(event: Event) -> None:
     with pytest.raises(UnwritableEvent, match="cannot be recorded"):
         encode(event)
-
-
-def test_an_older_shape_is_lifted_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    def who(fields: dict[str, Any]) -> dict[str, Any]:
-        return {**fields, "by": fields.pop("who")}
-
-    def why(fields: dict[str, Any]) -> dict[str, Any]:
-        return {**fields, "reason": fields.get("reason", "unsaid")}
-
-    steps: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
-        ("JobCancelled", 1): who,
-        ("JobCancelled", 2): why,
-    }
-    monkeypatch.setattr(codec, "UPCASTERS", steps)
-    assert type_version("JobCancelled") == 3
-    assert type_version("Posted") == 1
-    oldest = decode("JobCancelled", 1, b'{"type":"JobCancelled","who":"ada"}')
-    older = decode("JobCancelled", 2, b'{"type":"JobCancelled","by":"ada"}')
-    assert oldest == older == msgspec.structs.replace(job_cancelled(), reason="unsaid")
-    with pytest.raises(UnreadableEvent, match="who"):
-        decode("JobCancelled", 1, b'{"type":"JobCancelled"}')
 
 
 def test_a_derived_id_is_the_same_for_every_redelivery_for_ever() -> None:

@@ -1,0 +1,101 @@
+"""What can no longer be read in a damaged log is told with its position, and keeps nobody from the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from eventstore import SqliteStore, StoreCorrupt, Unreadable
+from tests.eventstore.support import collect, events, new, raw, refused
+
+PAGE = 8192
+COUNT = 400
+
+
+async def damaged(path: Path) -> list[int]:
+    """A log of which one page of events was lost; their positions."""
+    async with SqliteStore.open(path) as store:
+        for first in range(0, COUNT, 20):
+            await store.append("job-a", [new(b"%d " % n * 200) for n in range(first, first + 20)])
+    return _lose_a_page(path)
+
+
+def _lose_a_page(path: Path) -> list[int]:
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"200 200 200")
+    page = at // PAGE
+    lost = [n + 1 for n in range(COUNT) if whole.find(b"%d " % n * 200, page * PAGE, (page + 1) * PAGE) >= 0]
+    whole[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
+    path.write_bytes(whole)
+    return lost
+
+
+async def test_a_replay_tells_every_lost_event_and_yields_all_others(tmp_path: Path) -> None:
+    lost = await damaged(tmp_path / "log.db")
+    assert 1 < len(lost) < 30
+    async with SqliteStore.open(tmp_path / "log.db", read_only=True) as store:
+        found = [
+            item
+            async for batch in store.replay(lambda kind, version: bytes, columns=("position", "stream"))
+            for item in batch
+        ]
+        jobs = [
+            item
+            async for batch in store.replay(lambda kind, version: bytes, category="job")
+            for item in batch
+        ]
+    assert [position for _, position, _ in found] == list(range(1, COUNT + 1))
+    for event, position, stream in found:
+        if position in lost:
+            assert isinstance(event, Unreadable)
+            assert event.position == position
+            assert event.why
+        else:
+            assert event == b"%d " % (position - 1) * 200
+            assert stream == "job-a"
+    assert [position for event, position in jobs if not isinstance(event, Unreadable)] == [
+        position for position in range(1, COUNT + 1) if position not in lost
+    ]
+
+
+async def test_reading_yields_all_before_the_damage_and_goes_on_behind_it(tmp_path: Path) -> None:
+    lost = await damaged(tmp_path / "log.db")
+    seen: list[int] = []
+    async with SqliteStore.open(tmp_path / "log.db", read_only=True) as store:
+
+        async def read() -> None:
+            async for event in store.read_all():
+                seen.append(event.position)
+
+        error = await refused(StoreCorrupt, read())
+        assert f"Position {lost[0]} cannot be read" in str(error)
+        assert seen == list(range(1, lost[0]))
+        rest = await collect(store.read_all(after_position=lost[-1]))
+        assert [event.position for event in rest] == list(range(lost[-1] + 1, COUNT + 1))
+        report = await store.verify()
+        assert report.fault is not None
+        assert report.fault.position == lost[0]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET type_key = 77 WHERE position = 3",
+        "UPDATE events SET stream_key = 77 WHERE position = 3",
+    ],
+)
+async def test_a_row_that_no_store_wrote_is_told_with_its_position(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path) as store:
+        await store.append("job-a", events(5))
+    connection = raw(path)
+    connection.execute("DROP TRIGGER events_no_update")
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute(statement)
+    connection.close()
+    async with SqliteStore.open(path, read_only=True) as store:
+        error = await refused(StoreCorrupt, collect(store.read_all()))
+        assert "Position 3" in str(error)
+        assert [event.position for event in await collect(store.read_all(after_position=3))] == [4, 5]
+        found = [event async for batch in store.replay(lambda kind, version: int) for event in batch.events()]
+    assert [found[index] for index in (0, 1, 3, 4)] == [0, 1, 3, 4]
+    assert isinstance(found[2], Unreadable) or "stream_key" in statement
