@@ -5,6 +5,7 @@ same in memory; both keep the promises of the protocol `EventStore`, which `even
 """
 
 from eventstore.codec import Codec, UnreadableEvent, UnwritableEvent, Upcaster
+from eventstore.consumer import Answer, DeadLetter, consume, dead_letters, redeliver
 from eventstore.errors import (
     DuplicateEvent,
     EventStoreError,
@@ -39,11 +40,13 @@ from eventstore.transfer import export_lines, import_log
 __all__ = [
     "ANY",
     "NO_STREAM",
+    "Answer",
     "Appended",
     "Batch",
     "Checkpoint",
     "Codec",
     "Column",
+    "DeadLetter",
     "Decoder",
     "DuplicateEvent",
     "EventStore",
@@ -70,6 +73,9 @@ __all__ = [
     "VersionConflict",
     "Witness",
     "category_of",
+    "consume",
+    "dead_letters",
     "export_lines",
     "import_log",
+    "redeliver",
 ]

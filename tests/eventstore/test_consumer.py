@@ -1,0 +1,252 @@
+"""A consumer handles every event, never gets stuck on one, and tells which it could not handle."""
+
+import random
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from eventstore import (
+    Checkpoint,
+    EventStore,
+    MemoryStore,
+    NewEvent,
+    RecordedEvent,
+    SqliteStore,
+    StoreBusy,
+    StoreFull,
+)
+from eventstore.consumer import Answer, consume, dead_letters, redeliver, stream_of
+from eventstore.contract import collect
+from tests.eventstore.support import events, new, raw
+
+ROOT = Path(__file__).parents[2]
+
+
+def opened(kind: str, folder: Path) -> AbstractAsyncContextManager[EventStore]:
+    return MemoryStore() if kind == "memory" else SqliteStore.open(folder / "log.db")
+
+
+class Handler:
+    """Notes what it was given; raises on some of it; ends the consumer once a position was handled."""
+
+    def __init__(self, last: int, poison: dict[int, Exception] | None = None) -> None:
+        self.last = last
+        self.poison = poison or {}
+        self.given: list[int] = []
+        self.handled: list[int] = []
+        self.scope = anyio.CancelScope()
+
+    async def __call__(self, event: RecordedEvent) -> Answer | None:
+        self.given.append(event.position)
+        if event.position in self.poison:
+            raise self.poison[event.position]
+        self.handled.append(event.position)
+        if event.position >= self.last:
+            self.scope.cancel()
+        return None
+
+    async def run(self, store: EventStore, **options: Any) -> None:
+        with anyio.fail_after(60), self.scope:
+            await consume(store, "ledger", self, pause_s=0.0, **options)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_poison_event_becomes_a_dead_letter_and_stops_no_other(kind: str, tmp_path: Path) -> None:
+    async with opened(kind, tmp_path) as store:
+        given = events(6)
+        await store.append("job-a", given)
+        handler = Handler(6, {2: ValueError("no such colour"), 5: KeyError()})
+        await handler.run(store)
+        assert handler.handled == [1, 3, 4, 6]
+        assert Counter(handler.given) == {1: 1, 2: 3, 3: 1, 4: 1, 5: 3, 6: 1}
+        letters = await dead_letters(store, "ledger")
+        assert [(one.position, one.stream, one.version, one.tries) for one in letters] == [
+            (2, "job-a", 2, 3),
+            (5, "job-a", 5, 3),
+        ]
+        assert letters[0].why == "ValueError: no such colour"
+        assert (letters[0].type, letters[0].event_id) == ("Happened", given[1].event_id)
+        recorded = await collect(store.read(stream_of("ledger")))
+        assert [event.causation_id for event in recorded] == [given[1].event_id, given[4].event_id]
+        assert await store.checkpoint("ledger") >= 5
+
+
+async def test_a_dead_letter_can_be_handled_again(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        await store.append("job-a", events(5))
+        await Handler(5, {2: ValueError("x"), 4: ValueError("y")}).run(store)
+        again = Handler(99, {4: ValueError("still")})
+        assert [letter.position async for letter in redeliver(store, "ledger", again)] == [2]
+        assert again.given == [2, 4]
+        assert [letter.position for letter in await dead_letters(store, "ledger")] == [4]
+        assert [letter.position async for letter in redeliver(store, "ledger", Handler(99))] == [4]
+        assert await dead_letters(store, "ledger") == []
+
+
+async def test_a_consumer_goes_on_where_it_was_and_leaves_other_categories_alone(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        for number in range(9):
+            await store.append(("job-a", "diary-a", "job-b")[number % 3], [new()])
+        first = Handler(4)
+        await first.run(store, category="job")
+        assert first.handled == [1, 3, 4]
+        second = Handler(9)
+        await second.run(store, category="job")
+        assert second.handled[-4:] == [4, 6, 7, 9][-len(second.handled) :]
+        assert set(first.handled) | set(second.handled) == {1, 3, 4, 6, 7, 9}
+
+
+@pytest.mark.parametrize("fault", [StoreBusy, StoreFull])
+async def test_a_fault_of_the_machine_is_waited_for_and_blames_no_event(fault: Any, tmp_path: Path) -> None:
+    class Shaky(MemoryStore):
+        left = 5
+
+        def fail(self) -> None:
+            if self.left:
+                self.left -= 1
+                raise fault("Not now.", remedy="Later.")
+
+        async def append(self, *args: Any, **options: Any) -> Any:
+            self.fail()
+            return await super().append(*args, **options)
+
+        async def save_checkpoint(self, *args: Any) -> None:
+            self.fail()
+            await super().save_checkpoint(*args)
+
+    async with Shaky() as store:
+        store.left = 0
+        await store.append("job-a", events(3))
+        store.left = 5
+
+        async def answer(event: RecordedEvent) -> Answer | None:
+            if event.stream != "job-a":
+                return None
+            made = NewEvent(
+                event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, event.event_id)), type="Done", data=b""
+            )
+            return Answer(stream="answers", events=[made])
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(consume, store, "ledger", answer, pause_s=0.0))
+                while await store.checkpoint("ledger") < await store.head():
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+        assert await store.version("answers") == 3
+        assert await store.checkpoint("ledger") >= 3
+        assert await dead_letters(store, "ledger") == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_nothing_is_skipped_whatever_fails_and_wherever_it_is_broken_off(seed: int) -> None:
+    chance = random.Random(seed)
+    async with MemoryStore() as store:
+        await store.append("job-a", events(30))
+        handled: Counter[int] = Counter()
+        poison = set(chance.sample(range(1, 61), 8))
+        flaky = set(chance.sample(range(1, 61), 15)) - poison
+
+        async def handle(event: RecordedEvent) -> Answer | None:
+            await anyio.lowlevel.checkpoint()
+            number = int(event.data) if event.stream == "job-a" else 0
+            if number in poison or (number in flaky and chance.random() < 0.4):
+                raise RuntimeError(f"no {number}")
+            handled[event.position] += 1
+            return None
+
+        async def one_life(last: bool) -> None:
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(partial(consume, store, "ledger", handle, pause_s=0.0))
+                    for _ in range(chance.randint(0, 120)):
+                        await anyio.lowlevel.checkpoint()
+                    while last and await store.checkpoint("ledger") < await store.head():
+                        await anyio.lowlevel.checkpoint()
+                    group.cancel_scope.cancel()
+
+        for life in range(51):
+            if life == 20:
+                await store.append("job-a", [new(b"%d" % n) for n in range(30, 60)])
+            await one_life(last=life == 50)
+        dead = {letter.position for letter in await dead_letters(store, "ledger")}
+        for event in await collect(store.read_all()):
+            if event.stream != stream_of("ledger"):
+                assert (event.position in dead) or handled[event.position], event
+                assert (
+                    not (int(event.data or b"0") in poison and event.stream == "job-a")
+                    or event.position in dead
+                )
+
+
+async def test_an_answer_is_there_once_however_often_the_event_comes(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        await store.append("job-a", events(10))
+
+        async def answer(event: RecordedEvent) -> Answer | None:
+            if event.stream != "job-a":
+                return None
+            made = NewEvent(
+                event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, event.event_id)), type="Done", data=b""
+            )
+            return Answer(stream="answers", events=[made])
+
+        for _ in range(3):
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(consume, store, "ledger", answer)
+                    while await store.checkpoint("ledger") < 10:
+                        await anyio.lowlevel.checkpoint()
+                    group.cancel_scope.cancel()
+            await store.save_checkpoint(Checkpoint(consumer="ledger", position=4))
+        assert await store.version("answers") == 10
+
+
+async def test_an_event_that_cannot_be_read_becomes_a_dead_letter_too(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path) as store:
+        # The writer reads the last segment again when it opens the log: nobody can append to one that is broken.
+        await store.append("job-a", events(300))
+    connection = raw(path)
+    connection.execute("DROP TRIGGER events_no_update")
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("UPDATE events SET type_key = 77 WHERE position = 3")
+    connection.close()
+    async with SqliteStore.open(path) as store:
+        handler = Handler(300)
+        await handler.run(store)
+        assert handler.handled == [1, 2, *range(4, 301)]
+        [letter] = await dead_letters(store, "ledger")
+        assert (letter.position, letter.stream) == (3, "")
+        assert "Position 3 cannot be read" in letter.why
+
+
+WRITER = """
+import sys, uuid, anyio
+from eventstore import NewEvent, SqliteStore
+async def main(path):
+    async with SqliteStore.open(path) as store:
+        for _ in range(200):
+            await store.append("job-b", [NewEvent(event_id=str(uuid.uuid4()), type="T", data=b"")])
+anyio.run(main, sys.argv[1])
+"""
+
+
+async def test_what_another_process_appends_is_handled_without_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path) as store:
+        handler = Handler(200)
+        command = [sys.executable, "-c", WRITER, str(path)]
+        process = await anyio.open_process(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=None)
+        async with process:
+            await handler.run(store)
+        assert handler.handled == list(range(1, 201))
