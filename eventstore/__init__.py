@@ -34,6 +34,7 @@ from eventstore.model import (
 )
 from eventstore.replay import Batch, Column, Decoder, Unreadable
 from eventstore.sqlite import SqliteStore
+from eventstore.sqlite_version import SqliteNote, sqlite_note
 from eventstore.store import EventStore
 from eventstore.transfer import export_lines, import_log
 
@@ -57,6 +58,7 @@ __all__ = [
     "MemoryStore",
     "NewEvent",
     "RecordedEvent",
+    "SqliteNote",
     "SqliteStore",
     "StoreBusy",
     "StoreClosed",
@@ -78,4 +80,5 @@ __all__ = [
     "export_lines",
     "import_log",
     "redeliver",
+    "sqlite_note",
 ]

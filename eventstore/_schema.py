@@ -19,6 +19,7 @@ from eventstore.errors import (
     StoreNotFound,
     StoreReadOnly,
 )
+from eventstore.sqlite_version import check_sqlite
 
 __all__ = [
     "APPLICATION_ID",
@@ -80,6 +81,7 @@ def explain(error: sqlite3.Error, path: Path) -> EventStoreError:
 
 
 def _connect(path: Path, parameters: str, busy_s: float) -> sqlite3.Connection:
+    check_sqlite()
     if os.path.isdir(path):  # noqa: PTH112 - pathlib's raises where the folder may not be searched
         raise StoreIncompatible(f"{path} is a folder, not an event log.", remedy="Name the file.")
     try:
