@@ -128,8 +128,9 @@ class Ledger:
         """
         db, before = self._db, self._chain.copy()
         self._seal(plan.frames, plan.rows)
-        ids = [event_id for request in plan.requests for event_id in request.ids] if plan.tables else []
-        folds = fold_ids(ids)
+        folds: list[int] = []
+        if plan.tables:
+            folds = fold_ids([event_id for request in plan.requests for event_id in request.ids])
         try:
             if plan.count in INSERTS and not plan.checkpoints and not plan.chunks:
                 self._insert_new(plan, folds)

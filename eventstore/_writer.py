@@ -35,7 +35,7 @@ _HERE_EVENTS: Final = 32
 """A batch up to this size is written on the loop where the disk answers at once, see `_SOON_S`."""
 _SOON_S: Final = 0.001
 """A disk that syncs faster than this costs less than waking a thread; so long, too, a lone caller keeps the loop."""
-_SLOW_S: Final = 1.0  # how long the thread gets all, after a write on the loop took longer than that
+_SLOW_TIMES: Final = 20  # as long as the write took, so many times, the thread gets all then
 _ROW_S: Final = 0.00001  # about what a row costs without the sync
 _PLANS: Final = 2
 """Plans on their way: one being written, one behind it."""
@@ -74,17 +74,11 @@ class Writer:
         self.ringer = Ringer(path)
         self._ledger = Ledger(self._connection, busy_s, clock_ms)
         self._waiting: deque[Request] = deque()
-        self._called = False
-        self._lone_until = 0.0
-        self._flying = 0
-        self._plans = 0
-        self._alone = False
-        self._merging = False
-        self._broken = False
+        self._called = self._lone = self._alone = False
+        self._merging = self._broken = self._closing = self._crowded = False
+        self._turn_ends = 0.0
+        self._flying = self._plans = self._redo = 0
         self._failed: list[Plan] = []
-        self._redo = 0
-        self._closing = False
-        self._crowded = False
         self._room = anyio.Event()
         self._idle = anyio.Event()
         self._thread = JobThread(f"eventstore {path.name}")
@@ -111,11 +105,22 @@ class Writer:
         if len(self._waiting) >= _WAITING:
             return False
         self._waiting.append(request)
-        if self._lone_until and not self._called and time.monotonic() < self._lone_until:
+        if self._lone and not self._called and self._in_time():
             self._next()
         else:
             self._call_next()
         return True
+
+    def _in_time(self) -> bool:
+        """True as long as a lone caller has not kept the loop for itself for too long."""
+        now = time.monotonic()
+        if not self._turn_ends:
+            self._turn_ends = now + _SOON_S
+            self._loop.call_soon(self._end_turn)
+        return now < self._turn_ends
+
+    def _end_turn(self) -> None:
+        self._turn_ends = 0.0
 
     async def room(self) -> None:
         """Wait until fewer wait."""
@@ -126,7 +131,7 @@ class Writer:
         """Commit what is queued, then close the connection."""
         self._closing = True
         self._make_room()
-        while self._waiting or self._flying or self._called:
+        if self._waiting or self._flying or self._called:
             await self._idle.wait()
         closed = anyio.Event()
 
@@ -157,9 +162,8 @@ class Writer:
 
     def _next_turn(self) -> None:
         self._called = False
-        # Who is alone now is taken to stay alone for a moment: nothing to wait for then.
-        lone = len(self._waiting) == 1 and not self._flying
-        self._lone_until = time.monotonic() + _SOON_S if lone else 0.0
+        # Who was alone is taken to be alone the next time: nothing to wait for then.
+        self._lone = len(self._waiting) == 1 and not self._flying
         self._next()
 
     def _next(self) -> None:
@@ -170,9 +174,7 @@ class Writer:
             if not self._lock.held and not self._lock.hold():
                 self._apply_in_thread()
                 break
-            plan = None
-            if not self._redo:
-                plan = self._ledger.plan(self._waiting, _PLAN_EVENTS, _BATCH_BYTES)
+            plan = None if self._redo else self._ledger.plan(self._waiting, _PLAN_EVENTS, _BATCH_BYTES)
             if plan is not None:
                 self._send(plan)
             elif not self._flying:
@@ -183,9 +185,8 @@ class Writer:
             self._make_room()
         if not self._flying and not self._called:
             self._lock.let_go()
-            if not self._waiting:
+            if self._closing and not self._waiting:
                 self._idle.set()
-                self._idle = anyio.Event()
 
     def _worth_another_plan(self) -> bool:
         return self._plans < _PLANS and len(self._waiting) >= _PLAN_EVENTS and self._lock.held_s() < _HELD_S
@@ -202,8 +203,9 @@ class Writer:
         start = time.monotonic()
         error = self._write(plan)
         now = time.monotonic()
-        if now - start - plan.count * _ROW_S > _SOON_S:
-            self._slow_until = now + _SLOW_S
+        took = now - start
+        if took - plan.count * _ROW_S > _SOON_S:
+            self._slow_until = now + _SLOW_TIMES * took
         self._lock.let_go()
         self._take_back(plan) if error else self._settle(plan)
 

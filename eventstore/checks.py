@@ -24,12 +24,15 @@ MAX_EVENT_BYTES: Final = 256 * 1024 * 1024
 
 def id_bytes(text: str) -> bytes | None:
     """The 16 bytes of a canonical UUID text, None for any other text."""
+    digits = text.replace("-", "")
     try:
-        raw = bytes.fromhex(text.replace("-", ""))
+        raw = bytes.fromhex(digits)
     except ValueError:
         return None
-    # fromhex takes capitals and spaces as well, and dashes were anywhere: compare with what it should have been.
-    return raw if len(raw) == 16 and id_text(raw) == text else None
+    # fromhex takes capitals and spaces as well; 36 characters with 32 digits and dashes in four places have no others.
+    if len(raw) == 16 and len(text) == 36 and text[8:24:5] == "----" and raw.hex() == digits:
+        return raw
+    return None
 
 
 def id_text(raw: bytes) -> str:

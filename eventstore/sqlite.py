@@ -154,13 +154,8 @@ class SqliteStore:
     ) -> Appended:
         """See `EventStore.append`."""
         events = tuple(events)
-        return await self._submit(
-            stream,
-            events,
-            check_append(stream, events, expected_version, checkpoint),
-            expected_version,
-            checkpoint,
-        )
+        ids = check_append(stream, events, expected_version, checkpoint)
+        return await self._submit(stream, events, ids, expected_version, checkpoint)
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """See `EventStore.save_checkpoint`."""
