@@ -203,9 +203,8 @@ class Writer:
         start = time.monotonic()
         error = self._write(plan)
         now = time.monotonic()
-        took = now - start
-        if took - plan.count * _ROW_S > _SOON_S:
-            self._slow_until = now + _SLOW_TIMES * took
+        if now - start - plan.count * _ROW_S > _SOON_S:
+            self._slow_until = now + _SLOW_TIMES * (now - start)
         self._lock.let_go()
         self._take_back(plan) if error else self._settle(plan)
 
