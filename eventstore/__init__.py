@@ -24,6 +24,7 @@ from eventstore.model import (
     ANY,
     NO_STREAM,
     Appended,
+    Archived,
     Checkpoint,
     Fault,
     NewEvent,
@@ -33,6 +34,7 @@ from eventstore.model import (
     category_of,
 )
 from eventstore.replay import Batch, Column, Decoder, Unreadable
+from eventstore.snapshots import Fold, Snapshots
 from eventstore.sqlite import SqliteStore
 from eventstore.sqlite_version import SqliteNote, sqlite_note
 from eventstore.store import EventStore
@@ -43,6 +45,7 @@ __all__ = [
     "NO_STREAM",
     "Answer",
     "Appended",
+    "Archived",
     "Batch",
     "Checkpoint",
     "Codec",
@@ -53,11 +56,13 @@ __all__ = [
     "EventStore",
     "EventStoreError",
     "Fault",
+    "Fold",
     "InvalidArgument",
     "MemoryLog",
     "MemoryStore",
     "NewEvent",
     "RecordedEvent",
+    "Snapshots",
     "SqliteNote",
     "SqliteStore",
     "StoreBusy",

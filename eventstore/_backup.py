@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from eventstore._archives import archive_files
 from eventstore._place import check_place
 from eventstore._reader import Reader
 from eventstore._schema import explain
@@ -52,6 +54,9 @@ def backup(reader: Reader, target: Path) -> VerifyReport:
     with new_log(target) as path:
         try:
             reader.copy(path)
+            # For the reading back; they are copied to where the copy will lie once that is done.
+            for file in archive_files(reader.connection):
+                path.with_name(file).symlink_to(reader.path.absolute().with_name(file))
         except sqlite3.Error as error:
             raise explain(error, target) from error
         report = verified(path)
@@ -59,7 +64,17 @@ def backup(reader: Reader, target: Path) -> VerifyReport:
             raise StoreCorrupt(
                 f"The copy does not verify: {report.fault.what}", remedy="Verify the log itself."
             )
+        for file in archive_files(reader.connection):
+            _copy_archive(reader.path.with_name(file), target.with_name(file))
     return report
+
+
+def _copy_archive(source: Path, target: Path) -> None:
+    """To the copy's side, unless one of that name lies there: an archive never changes."""
+    if not os.path.lexists(target):
+        with new_log(target) as path:
+            shutil.copyfile(source, path)
+            path.chmod(0o600)
 
 
 def verified(path: Path) -> VerifyReport:
@@ -68,7 +83,7 @@ def verified(path: Path) -> VerifyReport:
     try:
         return reader.verify(None)
     finally:
-        reader.connection.close()
+        reader.close()
 
 
 def _sync(path: Path) -> None:

@@ -264,11 +264,15 @@ class Ledger:
         self._follow_chain(start)
 
     def _follow_chain(self, position: int) -> None:
-        firsts = Firsts(Names(self._db))
+        names = Names(self._db)
+        firsts = Firsts(names)
         firsts.resume(self._db, position)
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position"  # noqa: S608
         rows = self._db.execute(sql, (position,)).fetchall()
-        self._chain.extend([encode_frame(frame) for frame in firsts.frames(rows)])
+        try:
+            self._chain.extend([encode_frame(frame) for frame in firsts.frames(rows)])
+        finally:
+            names.archives.close()
 
     def _apply(self, batch: Sequence[Request]) -> Sequence[Answer]:
         self._look_at_the_end()
@@ -319,7 +323,11 @@ class Ledger:
         if position is None:
             return None
         row = self._db.execute(f"SELECT {COLUMNS} FROM events WHERE position = ?", (position,)).fetchone()  # noqa: S608
-        return to_event(row, Names(self._db))
+        names = Names(self._db)
+        try:
+            return to_event(row, names)
+        finally:
+            names.archives.close()
 
     def _write(self, request: Request, now_ms: int, rows: list[Any]) -> None:
         """Add the request's rows to `rows`, and the names that are new to the database."""

@@ -58,12 +58,17 @@ class Reader:
 
     def __init__(self, path: Path, busy_s: float) -> None:
         self.connection, self.frozen = connect_reader(path, busy_s)
-        self._path = path
+        self.path = path
         self.names = Names(self.connection)
+
+    def close(self) -> None:
+        """Close it, and the archives that it opened."""
+        self.names.archives.close()
+        self.connection.close()
 
     def still_good(self) -> bool:
         """False if this connection cannot see what a writer may have begun to write."""
-        return not self.frozen or not wal_path(self._path).exists()
+        return not self.frozen or not wal_path(self.path).exists()
 
     def data_version(self) -> int:
         """Changes when another connection has committed."""
@@ -74,6 +79,10 @@ class Reader:
 
     def version(self, stream: str) -> int:
         return self.connection.execute(_VERSION, (stream,)).fetchone()[0] or 0
+
+    def archived(self) -> frozenset[str]:
+        rows = self.connection.execute("SELECT name FROM archived JOIN streams USING (stream_key)")
+        return frozenset(name for (name,) in rows)
 
     def checkpoint(self, consumer: str) -> int:
         sql = "SELECT position FROM checkpoints WHERE consumer = ?"
@@ -265,10 +274,10 @@ class Readers:
             try:
                 result = work(reader)
             except sqlite3.Error as error:
-                reader.connection.close()
+                reader.close()
                 raise explain(error, self._path) from error
             except BaseException:
-                reader.connection.close()
+                reader.close()
                 raise
             good = reader.still_good()
             self._give_back(reader)
@@ -281,7 +290,7 @@ class Readers:
             self._closed = True
             idle, self._idle = self._idle, []
         for reader in idle:
-            reader.connection.close()
+            reader.close()
 
     def _take(self) -> Reader:
         with self._lock:
@@ -296,4 +305,4 @@ class Readers:
             if not self._closed and not reader.frozen:
                 self._idle.append(reader)
                 return
-        reader.connection.close()
+        reader.close()

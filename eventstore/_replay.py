@@ -133,7 +133,7 @@ class Replay:
         columns = self._transposed(rows)
         positions = columns["position"]
         self.position = positions[-1] if len(rows) == count or high is None else high
-        return self._batch(columns, positions, reader.names)
+        return self._batch(columns, positions, reader)
 
     def _one_by_one(self, reader: Reader, count: int) -> Batch | None:
         """The same where the file is damaged: the next positions, whatever can be read of each."""
@@ -155,7 +155,19 @@ class Replay:
         if not rows:
             return None
         found = self._transposed(rows)
-        return self._batch(found, found["position"], reader.names)
+        return self._batch(found, found["position"], reader)
+
+    def _fetch(self, keys: list[Any], datas: list[Any], positions: Sequence[int], reader: Reader) -> None:
+        """Fill in what lies in archives; where one is missing its events are told to be unreadable."""
+        sql = "SELECT stream_key, version FROM events WHERE position = ?"
+        for index, position in enumerate(positions):
+            if datas[index] is None:
+                try:
+                    place = reader.connection.execute(sql, (position,)).fetchone()
+                    datas[index] = reader.names.archives.data(*place)
+                except StoreCorrupt as error:
+                    keys[index], datas[index] = -position, b""
+                    self._decoders.by_key[-position] = fails(error)
 
     def _is_asked_for(self, position: int, reader: Reader) -> bool:
         sql = "SELECT stream_key FROM events WHERE position = ?"
@@ -167,8 +179,11 @@ class Replay:
         names += [_SOURCES[name] for name in self._columns if name != "position"]
         return dict(zip(_ROW if self._verifier else names, zip(*rows, strict=True), strict=True))
 
-    def _batch(self, columns: dict[str, Sequence[Any]], positions: Sequence[int], names: Names) -> Batch:
-        keys = columns["type_key"]
+    def _batch(self, columns: dict[str, Sequence[Any]], positions: Sequence[int], reader: Reader) -> Batch:
+        keys, datas, names = columns["type_key"], columns["data"], reader.names
+        if None in datas:
+            keys, datas = list(keys), list(datas)
+            self._fetch(keys, datas, positions, reader)
         for key in set(keys) - self._decoders.by_key.keys():
             try:
                 self._decoders.add(key, names.type(key))
@@ -178,7 +193,7 @@ class Replay:
         for name in self._columns:
             found = columns[_SOURCES[name]]
             asked.append(_named(name, names, found) if name in _NAMED else found)
-        return Batch(keys, columns["data"], positions, asked, self._decoders, self._describe)
+        return Batch(keys, datas, positions, asked, self._decoders, self._describe)
 
     def _verified(self, rows: list[tuple[Any, ...]], names: Names) -> list[tuple[Any, ...]]:
         """Those before the first fault."""
@@ -186,6 +201,7 @@ class Replay:
         assert verifier is not None
         if self._firsts is None:
             self._firsts = Firsts(names)
+        self._firsts.names = names
         before = verifier.good
         verifier.feed(self._firsts.frames(rows), [row[MARK] for row in rows])
         return rows[: verifier.good - before]

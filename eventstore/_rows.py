@@ -4,18 +4,21 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from eventstore._archives import Archives
 from eventstore.chain import CAUSE_WINDOW, Frame, checksum_of
 from eventstore.checks import id_text
 from eventstore.errors import StoreCorrupt
 from eventstore.model import RecordedEvent
 
-__all__ = ["CHUNK_BITS", "COLUMNS", "MARK", "Firsts", "Names", "to_event"]
+__all__ = ["CHUNK_BITS", "COLUMNS", "DATA", "MARK", "Firsts", "Names", "to_event"]
 
 COLUMNS: Final = (
     "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation, metadata,"
     " data, mark"
 )
 """The first ten are those of the event's frame."""
+DATA: Final = 9
+"""The place of `data` in `COLUMNS`; None where an archive has it."""
 MARK: Final = 10
 """The place of `mark` in `COLUMNS`."""
 CHUNK_BITS: Final = 12
@@ -33,6 +36,7 @@ class Names:
         self.correlations: dict[int, str] = {}
         self.ids: dict[int, str] = {}
         """The ids of some positions."""
+        self.archives = Archives(connection)
 
     def stream(self, key: int) -> str:
         name = self.streams.get(key)
@@ -91,6 +95,8 @@ def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
         cause = names.ids.get(cause) or names.cause(cause)
     elif cause.__class__ is bytes:
         cause = id_text(cause)
+    if data is None:
+        data = names.archives.data(stream, version)
     own_id = id_text(event_id)
     ids = names.ids
     if len(ids) > 2 * CAUSE_WINDOW:
@@ -116,7 +122,7 @@ class Firsts:
     """Tells the events that are the first of their stream, type or correlation, in rows that come in order."""
 
     def __init__(self, names: Names) -> None:
-        self._names = names
+        self.names = names
         self._streams = self._types = self._correlations = 0
 
     def resume(self, connection: sqlite3.Connection, position: int) -> None:
@@ -135,10 +141,12 @@ class Firsts:
     def frames(self, rows: Sequence[tuple[Any, ...]]) -> list[Frame]:
         """What the chain covers of the next rows of `COLUMNS`; raises `StoreCorrupt` if a name is missing."""
         frames: list[Frame] = [row[:MARK] for row in rows]
-        names = self._names
+        names = self.names
         if rows:
             new: dict[int, list[Any]] = {}
             columns = list(zip(*frames, strict=True))
+            if None in columns[DATA]:
+                frames = [self._whole(frame) for frame in frames]
             threads = [key or 0 for key in columns[6]]
             last = (
                 _note(new, 0, columns[1], self._streams, names.stream),
@@ -149,6 +157,11 @@ class Firsts:
             for index, kinds in new.items():
                 frames[index] += tuple(kinds)
         return frames
+
+    def _whole(self, frame: Frame) -> Frame:
+        if frame[DATA] is not None:
+            return frame
+        return (*frame[:DATA], self.names.archives.data(frame[1], frame[2]))
 
 
 def _note(

@@ -173,16 +173,15 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
     return connection
 
 
-def connect_reader(path: Path, busy_s: float) -> tuple[sqlite3.Connection, bool]:
+def connect_reader(path: Path, busy_s: float, *, frozen: bool = False) -> tuple[sqlite3.Connection, bool]:
     """A read-only connection, and whether it is only good while nobody writes.
 
     The latter is the way into a log that was closed in a folder where nothing can be written: SQLite
-    cannot create the shared-memory file that it would need to notice a writer.
+    cannot create the shared-memory file that it would need to notice a writer. `frozen`: nobody ever writes.
     """
     if not os.path.exists(path):  # noqa: PTH110 - pathlib's raises where the folder may not be searched
         raise StoreNotFound(f"There is no event log at {path}.", remedy="Check the path.")
-    frozen = False
-    connection = _connect(path, "mode=ro", busy_s)
+    connection = _connect(path, "mode=ro&immutable=1" if frozen else "mode=ro", busy_s)
     try:
         try:
             ready = _check_schema(connection, path)

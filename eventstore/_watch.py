@@ -98,5 +98,5 @@ class Watch:
     def _drop_reader(self) -> None:
         self._seen = None
         if self._reader is not None:
-            self._reader.connection.close()
+            self._reader.close()
             self._reader = None

@@ -8,6 +8,7 @@ __all__ = [
     "ANY",
     "NO_STREAM",
     "Appended",
+    "Archived",
     "Checkpoint",
     "Fault",
     "NewEvent",
@@ -76,6 +77,16 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 
     consumer: str
     position: int
+
+
+class Archived(Struct, frozen=True, kw_only=True):
+    """What was moved to an archive, and what that did to the size of the log's file."""
+
+    path: str
+    streams: int
+    events: int
+    bytes_before: int
+    bytes_after: int
 
 
 class Fault(Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ CREATE TABLE events (
     causation       ANY,  -- an event's position, or an id: 16 bytes of a UUID, or text
     metadata        BLOB NOT NULL,
     mark            ANY NOT NULL, -- checksum; at the end of 256 events 4 bytes of that, then a digest
-    data            BLOB NOT NULL,
+    data            BLOB, -- NULL: moved to the archive that archived names
     chunk           INTEGER NOT NULL GENERATED ALWAYS AS (position >> 12) VIRTUAL
 ) STRICT;
 -- The events of a stream, found in two steps: in which chunks of 4096 positions they lie, then in each of these. So
@@ -54,6 +54,17 @@ CREATE TABLE checkpoints (
     position    INTEGER NOT NULL,
     saved_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Logs beside this one that hold the data of streams up to a version; their events keep their places here.
+CREATE TABLE archives (
+    archive_key INTEGER PRIMARY KEY,
+    file        TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE archived (
+    stream_key   INTEGER PRIMARY KEY REFERENCES streams,
+    archive_key  INTEGER NOT NULL REFERENCES archives,
+    last_version INTEGER NOT NULL
+) STRICT;
 
 -- Where an event id is recorded, for all positions up to id_index.indexed; what _ids.py makes of the events. fold
 -- is the id's first 8 bytes XOR its last 8, of that the last 6 bytes, as a number.
@@ -93,7 +104,7 @@ WHEN EXISTS (SELECT 1 FROM chunks WHERE stream_key = NEW.stream_key
              AND (chunk >= NEW.chunk OR first_version >= NEW.first_version))
 BEGIN SELECT RAISE(ABORT, 'chunks: what is recorded is never replaced'); END;
 CREATE TRIGGER events_only_append BEFORE INSERT ON events
-WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)
+WHEN NEW.data IS NULL OR NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)
      OR NEW.version IS NOT coalesce(
          (SELECT max(version) + 1 FROM events
           WHERE chunk = NEW.position >> 12 AND stream_key = NEW.stream_key),
@@ -111,9 +122,29 @@ BEGIN
     SELECT RAISE(ABORT, 'events: position must be the last one + 1, and version the stream''s last one + 1');
 END;
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events
+WHEN (NEW.data IS NULL AND OLD.version <= (SELECT last_version FROM archived WHERE stream_key = OLD.stream_key)
+          AND NEW.position = OLD.position AND NEW.stream_key = OLD.stream_key AND NEW.version = OLD.version
+          AND NEW.type_key = OLD.type_key AND NEW.recorded_at_ms = OLD.recorded_at_ms
+          AND NEW.event_id = OLD.event_id AND NEW.correlation_key IS OLD.correlation_key
+          AND NEW.causation IS OLD.causation AND NEW.metadata = OLD.metadata AND NEW.mark = OLD.mark) IS NOT 1
 BEGIN SELECT RAISE(ABORT, 'events: what is recorded is never changed'); END;
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events: what is recorded is never deleted'); END;
+-- Only a store can do this: it brings the function, once the archive is on the disk and verified.
+CREATE TRIGGER archived_by_a_store BEFORE INSERT ON archived WHEN eventstore_archives() IS NOT 1
+     OR EXISTS (SELECT 1 FROM archived WHERE stream_key = NEW.stream_key)
+BEGIN SELECT RAISE(ABORT, 'archived: only a store moves streams to an archive, each once'); END;
+CREATE TRIGGER archived_no_update BEFORE UPDATE ON archived
+BEGIN SELECT RAISE(ABORT, 'archived: what is recorded is never changed'); END;
+CREATE TRIGGER archived_no_delete BEFORE DELETE ON archived
+BEGIN SELECT RAISE(ABORT, 'archived: what is recorded is never deleted'); END;
+CREATE TRIGGER archives_no_replace BEFORE INSERT ON archives
+WHEN EXISTS (SELECT 1 FROM archives WHERE file = NEW.file OR archive_key = NEW.archive_key)
+BEGIN SELECT RAISE(ABORT, 'archives: what is recorded is never replaced'); END;
+CREATE TRIGGER archives_no_update BEFORE UPDATE ON archives
+BEGIN SELECT RAISE(ABORT, 'archives: what is recorded is never changed'); END;
+CREATE TRIGGER archives_no_delete BEFORE DELETE ON archives
+BEGIN SELECT RAISE(ABORT, 'archives: what is recorded is never deleted'); END;
 CREATE TRIGGER chunks_no_update BEFORE UPDATE ON chunks
 BEGIN SELECT RAISE(ABORT, 'chunks: what is recorded is never changed'); END;
 CREATE TRIGGER chunks_no_delete BEFORE DELETE ON chunks

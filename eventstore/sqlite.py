@@ -3,16 +3,18 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
 
+from eventstore._archive import archive
 from eventstore._backup import backup
+from eventstore._opening import Opening
 from eventstore._plan import Request
 from eventstore._reader import Reader, Readers, Slice
 from eventstore._replay import Replay
@@ -23,6 +25,7 @@ from eventstore.errors import StoreClosed, StoreReadOnly
 from eventstore.model import (
     ANY,
     Appended,
+    Archived,
     Checkpoint,
     NewEvent,
     RecordedEvent,
@@ -58,39 +61,13 @@ def _wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class _Opening:
-    """`await` it, or enter it with `async with`."""
-
-    def __init__(self, start: Callable[[], "SqliteStore"]) -> None:
-        self._start = start
-        self._store: SqliteStore | None = None
-
-    def __await__(self) -> Generator[Any, Any, "SqliteStore"]:
-        return self._open().__await__()
-
-    async def _open(self) -> "SqliteStore":
-        loop = asyncio.get_running_loop()
-        store = await run_sync(self._start)
-        store._attach(loop)
-        return store
-
-    async def __aenter__(self) -> "SqliteStore":
-        self._store = await self._open()
-        return self._store
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._store is not None
-        await self._store.aclose()
-
-
 class SqliteStore:
     """`EventStore` in one file; belongs to the event loop that opened it."""
 
-    def __init__(self, readers: Readers, path: Path) -> None:
+    def __init__(self, readers: Readers, path: Path, busy_s: float) -> None:
         """Use `SqliteStore.open`."""
         self.path = path
+        self._busy_s = busy_s
         self._readers = readers
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -110,14 +87,14 @@ class SqliteStore:
         synchronous: Synchronous = "FULL",
         clock_ms: Callable[[], int] | None = None,
         busy_s: float = 10.0,
-    ) -> _Opening:
+    ) -> "Opening[SqliteStore]":
         """`async with SqliteStore.open(path) as store`, or `store = await SqliteStore.open(path)`.
 
         Creates the log if there is none (never if `read_only`). `busy_s` is how long an append waits for
         other processes. Raises `StoreNotFound`, `StoreIncompatible`, `StoreReadOnly`, `StoreBusy`,
         `StoreCorrupt`.
         """
-        return _Opening(
+        return Opening(
             partial(cls._open, Path(path), read_only, synchronous, clock_ms or _wall_clock_ms, busy_s)
         )
 
@@ -126,17 +103,18 @@ class SqliteStore:
         cls, path: Path, read_only: bool, synchronous: str, clock_ms: Callable[[], int], busy_s: float
     ) -> Self:
         if read_only:
-            return cls(Readers(path, busy_s), path)
+            return cls(Readers(path, busy_s), path, busy_s)
         writer = Writer(path, synchronous=synchronous, busy_s=busy_s, clock_ms=clock_ms)
         try:
-            store = cls(Readers(path, busy_s), path)
+            store = cls(Readers(path, busy_s), path, busy_s)
         except BaseException:
             writer.abandon()
             raise
         store._writer = writer
         return store
 
-    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say which loop it belongs to; done by `open`."""
         self._loop = loop
         ringer = None
         if self._writer is not None:
@@ -170,22 +148,27 @@ class SqliteStore:
         expected_version: int,
         checkpoint: Checkpoint | None,
     ) -> Appended:
-        if self._closed:
-            raise StoreClosed
-        if self._writer is None or self._loop is None:
-            raise StoreReadOnly(
-                f"{self.path} was opened for reading only.", remedy="Open it without read_only."
-            )
+        writer, loop = self._own_writer(), self._loop
+        assert loop is not None
         # A caller that is cancelled here cancels the answer: the writer then skips the request if it has
         # not begun with it; else it is recorded whole.
-        answer: asyncio.Future[Appended] = self._loop.create_future()
+        answer: asyncio.Future[Appended] = loop.create_future()
         request = Request(stream, events, ids, expected_version, checkpoint, answer)
-        while not self._writer.put(request):
-            await self._writer.room()
+        while not writer.put(request):
+            await writer.room()
         if self._listeners and answer.done():
             # Whoever waits for events shall have them before this caller goes on.
             await asyncio.sleep(0)
         return await answer
+
+    def _own_writer(self) -> Writer:
+        if self._closed:
+            raise StoreClosed
+        if self._writer is None:
+            raise StoreReadOnly(
+                f"{self.path} was opened for reading only.", remedy="Open it without read_only."
+            )
+        return self._writer
 
     def _wrote(self, recorded: Callable[[], list[RecordedEvent]] | None) -> None:
         if self._listeners:
@@ -360,6 +343,20 @@ class SqliteStore:
         is a file already, `StoreReadOnly`, `StoreFull`, `StoreCorrupt`.
         """
         return await self._read(lambda reader: backup(reader, target))
+
+    async def archive(self, streams: Sequence[str], name: str) -> Archived:
+        """Move the data of finished streams to a new log, the file `name` beside this one.
+
+        That replays and verifies by itself. Here the events keep their places, and are read as ever as long as the
+        archive lies beside the log. Appends wait meanwhile for the last part, which makes the file smaller. Raises
+        `InvalidArgument` for a stream that is not there or in an archive already, or if there is such a file.
+        """
+        self._own_writer()
+        return await run_sync(archive, self.path, streams, name, self._busy_s)
+
+    async def archived(self) -> frozenset[str]:
+        """The streams whose data was moved to archives."""
+        return await self._read(lambda reader: reader.archived())
 
     async def aclose(self) -> None:
         """See `EventStore.aclose`."""

@@ -66,6 +66,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.handoff": 6,
     "caf.runner": 6,
     "caf.submission": 6,
+    "caf.archive": 6,
     "caf.doctor": 6,
     "caf.verify": 6,
     # 7: the faces

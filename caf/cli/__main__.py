@@ -34,6 +34,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "models": ("caf.cli.models:models", "Fetch the pose model, or say where it is."),
     "parameters": ("caf.cli.models:parameters", "List what the embedded engine can be told."),
     "rebuild": ("caf.cli.care:rebuild", "Make the read models again from the log."),
+    "archive": ("caf.cli.care:archive", "Move the events of jobs that are over to a second log."),
     "doctor": ("caf.cli.doctor:doctor", "Say whether caf can work here, and what is missing."),
     "verify": ("caf.cli.care:verify", "Prove log, artifacts and read models against each other."),
 }

@@ -7,8 +7,9 @@ import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, print_json, run_async
 from caf.errors import InputError
+from eventstore.model import Archived
 
-__all__ = ["rebuild", "verify"]
+__all__ = ["archive", "rebuild", "verify"]
 
 
 @click.command(short_help="Make the read models again from the log.")
@@ -33,6 +34,37 @@ def rebuild(workspace: Path, as_json: bool) -> None:
     if as_json:
         print_json({"position": position})
     click.echo(f"Read models rebuilt from {position} events.", err=True)
+
+
+@click.command(short_help="Move the events of jobs that are over to a second log.")
+@click.argument("name")
+@click.option(
+    "--over-for", "days", type=click.FloatRange(min=0), default=30, show_default=True, metavar="DAYS"
+)
+@WORKSPACE
+@JSON
+def archive(name: str, days: float, workspace: Path, as_json: bool) -> None:
+    """Move what the log holds of jobs that are over to a new log NAME beside it, which replays by itself.
+
+    Everything is shown as before, as long as the archive lies beside the log. Jobs that ended within the last
+    DAYS stay where they are.
+    """
+    from caf.app import open_app
+    from caf.archive import archive as move
+
+    async def work() -> Archived | None:
+        async with open_app(workspace, configured(workspace)) as app:
+            return await move(app, name, days)
+
+    done = run_async(work)
+    if as_json:
+        print_json(done)
+    elif done is None:
+        click.echo(f"No job has been over for {days:g} days; nothing was moved.", err=True)
+    else:
+        saved = (done.bytes_before - done.bytes_after) / 1024**2
+        click.echo(f"{done.events} events of {done.streams} jobs are in {done.path}.")
+        click.echo(f"The log is {saved:.1f} MiB smaller.", err=True)
 
 
 @click.command(short_help="Prove log, artifacts and read models against each other.")

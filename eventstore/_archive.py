@@ -1,0 +1,166 @@
+"""Moves the data of finished streams to a log of their own, whole or not at all.
+
+The archive is an ordinary log: it opens, replays and verifies by itself. In the log that they come from the events
+keep their places, ids and checksums, so that positions stay gapless and the chain can be proved with the archive
+beside it.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, Final
+
+from eventstore._backup import new_log, verified
+from eventstore._ledger import Ledger
+from eventstore._lock import FileLock
+from eventstore._plan import Request
+from eventstore._reader import Reader
+from eventstore._rows import COLUMNS, to_event
+from eventstore._schema import connect_writer, explain
+from eventstore.checks import check_append
+from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt
+from eventstore.model import Archived, NewEvent, RecordedEvent
+
+__all__ = ["archive"]
+
+_WINDOW: Final = 10_000
+_BATCH: Final = 1000
+
+
+def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Archived:
+    """See `SqliteStore.archive`; blocks."""
+    if not name or Path(name).name != name or name == path.name:
+        raise InvalidArgument(
+            f"{name!r} is no name for an archive.",
+            remedy="Give a file name; the archive lies beside the log.",
+        )
+    target = path.with_name(name)
+    reader = Reader(path, busy_s)
+    try:
+        keys = _keys(reader, streams)
+        with new_log(target) as work:
+            versions = _fill(_events(reader, keys), work)
+            report = verified(work)
+            if report.fault is not None:
+                raise StoreCorrupt(
+                    f"The archive does not verify: {report.fault.what}", remedy="Verify the log itself."
+                )
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    finally:
+        reader.close()
+    try:
+        before, after = _take_out(
+            path, name, {keys[stream]: last for stream, last in versions.items()}, busy_s
+        )
+    except BaseException:
+        with contextlib.suppress(OSError):
+            target.unlink()
+        raise
+    return Archived(
+        path=str(target), streams=len(keys), events=report.events, bytes_before=before, bytes_after=after
+    )
+
+
+def _keys(reader: Reader, streams: Sequence[str]) -> dict[str, int]:
+    keys: dict[str, int] = {}
+    sql = "SELECT stream_key, EXISTS (SELECT 1 FROM archived a WHERE a.stream_key = s.stream_key) FROM streams s"
+    for stream in streams:
+        row = reader.connection.execute(f"{sql} WHERE name = ?", (stream,)).fetchone()
+        if row is None:
+            raise InvalidArgument(f"There is no stream {stream!r}.", remedy="Name streams of this log.")
+        if row[1]:
+            raise InvalidArgument(f"Stream {stream!r} is in an archive already.", remedy="Leave it out.")
+        keys[stream] = row[0]
+    if not keys:
+        raise InvalidArgument("No stream was named.", remedy="Name the streams that are finished.")
+    return keys
+
+
+def _events(reader: Reader, keys: dict[str, int]) -> Iterator[RecordedEvent]:
+    """Those of the streams, in the order of the log; in windows, so that no reader holds up the WAL."""
+    wanted, position, head = set(keys.values()), 0, reader.head()
+    sql = f"SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? ORDER BY position"  # noqa: S608
+    while position < head:
+        end = min(position + _WINDOW, head)
+        rows = [row for row in reader.connection.execute(sql, (position, end)) if row[1] in wanted]
+        yield from (to_event(row, reader.names) for row in rows)
+        position = end
+
+
+def _fill(events: Iterator[RecordedEvent], path: Path) -> dict[str, int]:
+    """The last version of each stream."""
+    now_ms, versions = 0, dict[str, int]()
+    connection = connect_writer(path, "OFF", 0.0)
+    try:
+        ledger = Ledger(connection, 0.0, lambda: now_ms)
+        # One batch is stamped with one time.
+        for now_ms, same in groupby(events, key=lambda event: event.recorded_at_ms):  # noqa: B007 - the ledger's clock
+            while batch := list(islice(same, _BATCH)):
+                requests = []
+                for event in batch:
+                    made = (_as_new(event),)
+                    ids = check_append(event.stream, made, event.version - 1, None)
+                    requests.append(Request(event.stream, made, ids, event.version - 1))
+                    versions[event.stream] = event.version
+                for answer in ledger.apply(requests, wait=False):
+                    if isinstance(answer, EventStoreError):
+                        raise answer
+                ledger.commit()
+                while step := ledger.ids.due(ledger.head):
+                    ledger.ids.merged(ledger.ids.merge(step))
+    finally:
+        connection.close()
+    return versions
+
+
+def _as_new(event: RecordedEvent) -> NewEvent:
+    return NewEvent(
+        event_id=event.event_id,
+        type=event.type,
+        type_version=event.type_version,
+        data=event.data,
+        correlation_id=event.correlation_id,
+        causation_id=event.causation_id,
+        metadata=event.metadata,
+    )
+
+
+def _take_out(path: Path, name: str, versions: dict[int, int], busy_s: float) -> tuple[int, int]:
+    """Note the archive, and let go of the data; how large the log was, and how large it is."""
+    lock = FileLock(path, busy_s)
+    with contextlib.closing(lock), lock:
+        connection = connect_writer(path, "FULL", busy_s)
+        try:
+            before = _size(connection)
+            connection.create_function("eventstore_archives", 0, lambda: 1)
+            connection.execute("PRAGMA trusted_schema = ON")
+            connection.execute("BEGIN IMMEDIATE")
+            key = connection.execute("INSERT INTO archives (file) VALUES (?)", (name,)).lastrowid
+            for stream_key, last in versions.items():
+                connection.execute("INSERT INTO archived VALUES (?, ?, ?)", (stream_key, key, last))
+                connection.execute(
+                    "UPDATE events SET data = NULL WHERE stream_key = ?1 AND version <= ?2"
+                    " AND chunk IN (SELECT chunk FROM chunks WHERE stream_key = ?1)",
+                    (stream_key, last),
+                )
+            connection.execute("COMMIT")
+            # What is free inside of the file is of no use to appends, which go to its end.
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return before, _size(connection)
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise explain(error, path) from error
+        finally:
+            connection.close()
+
+
+def _size(connection: sqlite3.Connection) -> int:
+    def pragma(what: str) -> Any:
+        return connection.execute(f"PRAGMA {what}").fetchone()[0]
+
+    return int(pragma("page_count") * pragma("page_size"))
