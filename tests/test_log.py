@@ -17,7 +17,6 @@ from caf.log import (
     load,
     new_events,
     read_job,
-    seen,
     stream_of,
 )
 from eventstore import EventStore, MemoryLog, MemoryStore, NewEvent
@@ -103,15 +102,6 @@ async def test_an_event_that_cannot_be_read_is_told_with_its_place() -> None:
         ):
             await load(store, JOB_ID)
         assert (await load(store, JOB_ID, at_version=1)).status == "submitted"
-
-
-async def test_projections_see_where_and_when_an_event_was_recorded() -> None:
-    async with MemoryStore(clock_ms=lambda: 1_700_000_000_123) as store:
-        await append(store, submitted())
-        [entry] = [entry async for entry in read_job(store, JOB_ID)]
-        place = seen(entry.recorded)
-        assert (place.job_id, place.version, place.position) == (JOB_ID, 1, 1)
-        assert place.recorded_at == "2023-11-14T22:13:20.123Z"
 
 
 ORDINARY: list[Event] = [

@@ -90,6 +90,15 @@ class ReadModels:
 
         Until then everybody reads the old rows, and other processes go on folding into them.
         """
+        try:
+            await self._rebuild(store)
+        except sqlite3.DatabaseError as fault:
+            # Where none can be written beside the old ones, or put in their place, `catch_up` knows what to do.
+            if _code(fault) not in HELD:
+                await anyio.to_thread.run_sync(self._discard)
+        return await self.catch_up(store)
+
+    async def _rebuild(self, store: EventStore) -> None:
         new = await anyio.to_thread.run_sync(_Rebuild, self.path)
         try:
             async for batch in store.replay(decoder, columns=_COLUMNS):
@@ -100,11 +109,11 @@ class ReadModels:
             except sqlite3.DatabaseError as fault:
                 if self.path is None or _code(fault) in HELD:
                     raise
+                # What lies there is damaged, or no database.
                 await anyio.to_thread.run_sync(self._discard)
                 await anyio.to_thread.run_sync(self._replace, new)
         finally:
             await anyio.to_thread.run_sync(new.close)
-        return await self.catch_up(store)
 
     async def lag(self, store: EventStore) -> Lag:
         """How far the rows are behind the log."""

@@ -36,7 +36,8 @@ class JobRows:
         self.job_id = job_id
         self._load = load
         self._tables: dict[str, dict[Key, Row]] = {}
-        self.changed: set[tuple[str, Key]] = set()
+        self.changed: dict[tuple[str, Key], None] = {}
+        """What is to be written, in the order in which it was changed first."""
 
     def of(self, table: str) -> dict[Key, Row]:
         """All rows in a table, by key; to be read."""
@@ -54,14 +55,14 @@ class JobRows:
             rows[key] = row
         else:
             present.update(row)
-        self.changed.add((table, key))
+        self.changed[table, key] = None
 
     def change(self, table: str, key: Key, row: Row) -> None:
         """Change these columns of a row; nothing if there is no such row."""
         present = self.of(table).get(key)
         if present is not None:
             present.update(row)
-            self.changed.add((table, key))
+            self.changed[table, key] = None
 
 
 Handler = Callable[[Any, Seen, JobRows], None]

@@ -56,8 +56,12 @@ class RowCache:
     def _insert(self, table: str, rows: Iterable[Row]) -> None:
         columns = self._shape(table)
         marks = ", ".join("?" * len(columns))
+        keys = ("job_id", *self._keys[table])
+        changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in keys)
+        # No REPLACE: a row that is changed keeps its place, so that live rows and rebuilt ones come in one order.
         self._db.executemany(
-            f'INSERT OR REPLACE INTO "{table}" VALUES ({marks})',  # noqa: S608 - names are ours
+            f'INSERT INTO "{table}" VALUES ({marks})'  # noqa: S608 - names are ours
+            f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}",
             (tuple(map(row.get, columns)) for row in rows),
         )
 
