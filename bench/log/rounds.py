@@ -68,7 +68,7 @@ def run(questions: Sequence[Question], rounds: int, folder: Path) -> Found:
 
 def _order(questions: Sequence[Question], number: int) -> list[Question]:
     """Another beginning each round, and every other round backward: nobody always follows the same one."""
-    turn = number * 5 % len(questions)
+    turn = number * 5 % max(1, len(questions))
     order = [*questions[turn:], *questions[:turn]]
     return order[::-1] if number % 2 else order
 
