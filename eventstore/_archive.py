@@ -51,14 +51,7 @@ def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Arc
         raise explain(error, path) from error
     finally:
         reader.close()
-    try:
-        before, after = _take_out(
-            path, name, {keys[stream]: last for stream, last in versions.items()}, busy_s
-        )
-    except BaseException:
-        with contextlib.suppress(OSError):
-            target.unlink()
-        raise
+    before, after = _take_out(target, path, {keys[stream]: last for stream, last in versions.items()}, busy_s)
     return Archived(
         path=str(target), streams=len(keys), events=report.events, bytes_before=before, bytes_after=after
     )
@@ -128,35 +121,56 @@ def _as_new(event: RecordedEvent) -> NewEvent:
     )
 
 
-def _take_out(path: Path, name: str, versions: dict[int, int], busy_s: float) -> tuple[int, int]:
-    """Note the archive, and let go of the data; how large the log was, and how large it is."""
-    lock = FileLock(path, busy_s)
-    with contextlib.closing(lock), lock:
-        connection = connect_writer(path, "FULL", busy_s)
-        try:
+def _take_out(archive: Path, path: Path, versions: dict[int, int], busy_s: float) -> tuple[int, int]:
+    """Note the archive, and let go of the data; how large the log was, and how large it is.
+
+    Once that is committed the archive is the only place of the data: it is removed only where nothing was noted.
+    """
+    noted = False
+    try:
+        lock = FileLock(path, busy_s)
+        with (
+            contextlib.closing(lock),
+            lock,
+            contextlib.closing(connect_writer(path, "FULL", busy_s)) as connection,
+        ):
             before = _size(connection)
-            connection.create_function("eventstore_archives", 0, lambda: 1)
-            connection.execute("PRAGMA trusted_schema = ON")
             connection.execute("BEGIN IMMEDIATE")
-            key = connection.execute("INSERT INTO archives (file) VALUES (?)", (name,)).lastrowid
-            for stream_key, last in versions.items():
-                connection.execute("INSERT INTO archived VALUES (?, ?, ?)", (stream_key, key, last))
-                connection.execute(
-                    "UPDATE events SET data = NULL WHERE stream_key = ?1 AND version <= ?2"
-                    " AND chunk IN (SELECT chunk FROM chunks WHERE stream_key = ?1)",
-                    (stream_key, last),
-                )
+            _note(connection, archive.name, versions)
+            # Whether a commit that fails has come through, nobody can say.
+            noted = True
             connection.execute("COMMIT")
-            # What is free inside of the file is of no use to appends, which go to its end.
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _shrink(connection)
             return before, _size(connection)
-        except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise explain(error, path) from error
-        finally:
-            connection.close()
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    finally:
+        if not noted:
+            with contextlib.suppress(OSError):
+                archive.unlink()
+
+
+def _note(connection: sqlite3.Connection, name: str, versions: dict[int, int]) -> None:
+    connection.create_function("eventstore_archives", 0, lambda: 1)
+    connection.execute("PRAGMA trusted_schema = ON")
+    key = connection.execute("INSERT INTO archives (file) VALUES (?)", (name,)).lastrowid
+    for stream_key, last in versions.items():
+        connection.execute("INSERT INTO archived VALUES (?, ?, ?)", (stream_key, key, last))
+        connection.execute(
+            "UPDATE events SET data = NULL WHERE stream_key = ?1 AND version <= ?2"
+            " AND chunk IN (SELECT chunk FROM chunks WHERE stream_key = ?1)",
+            (stream_key, last),
+        )
+
+
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Give back what is free inside of the file: appends go to its end, and do not use it.
+
+    Where that cannot be done, for want of space, the file stays as large as it is.
+    """
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _size(connection: sqlite3.Connection) -> int:

@@ -29,8 +29,11 @@ class Archives:
 
     def data(self, stream_key: int, version: int) -> bytes:
         """What an event held. Raises `StoreCorrupt` if its archive is not there, or has it not."""
-        connection, key = self._streams.get(stream_key) or self._find(stream_key)
-        row = connection.execute(_DATA, (key, version)).fetchone()
+        try:
+            connection, key = self._streams.get(stream_key) or self._find(stream_key)
+            row = connection.execute(_DATA, (key, version)).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise StoreCorrupt(f"An archive is damaged ({error}).", remedy="Restore the archive.") from error
         if row is None or not isinstance(row[0], bytes):
             raise StoreCorrupt(
                 f"Version {version} of stream {stream_key} is not in its archive.",

@@ -1,6 +1,7 @@
 """New log files that appear whole or not at all."""
 
 import contextlib
+import filecmp
 import os
 import shutil
 import sqlite3
@@ -70,8 +71,8 @@ def backup(reader: Reader, target: Path) -> VerifyReport:
 
 
 def _copy_archive(source: Path, target: Path) -> None:
-    """To the copy's side, unless one of that name lies there: an archive never changes."""
-    if not os.path.lexists(target):
+    """To the copy's side, unless it lies there already. Raises `InvalidArgument` if another file does."""
+    if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
         with new_log(target) as path:
             shutil.copyfile(source, path)
             path.chmod(0o600)

@@ -25,7 +25,6 @@ DEAD: Final = "DeadLettered"
 RESOLVED: Final = "DeadLetterResolved"
 _PASSING: Final = (StoreBusy, StoreFull, StoreReadOnly)
 """Faults of the machine: they pass, and no event is to blame."""
-_NAMESPACE: Final = uuid.UUID("5b0f3c0e-6b53-5d0f-8a3c-3f7f0c6f2f10")
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -165,7 +164,7 @@ class _Consumer:
     async def _bury(self, letter: DeadLetter, event: RecordedEvent | None = None) -> None:
         """Record the dead letter and the checkpoint together, however long that takes."""
         made = NewEvent(
-            event_id=str(uuid.uuid5(_NAMESPACE, f"{letter.consumer}/{letter.position}")),
+            event_id=str(uuid.uuid4()),
             type=DEAD,
             data=_encode(letter),
             correlation_id=event.correlation_id if event else None,
@@ -250,7 +249,7 @@ async def redeliver(store: EventStore, consumer: str, handle: Handle) -> AsyncIt
         except Exception:  # noqa: BLE001, S112 - it stays what it is, and is in the list still
             continue
         resolved = NewEvent(
-            event_id=str(uuid.uuid5(_NAMESPACE, f"{consumer}/{letter.position}/resolved")),
+            event_id=str(uuid.uuid4()),
             type=RESOLVED,
             data=_encode(letter),
             correlation_id=event.correlation_id,

@@ -3,8 +3,8 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,9 +76,15 @@ class ReadModels:
         if position and await _id_at(store, position) != event_id:
             await anyio.to_thread.run_sync(self._drop)
             position = 0
-        async for items in _pieces(store, position, self.batch):
-            position = await anyio.to_thread.run_sync(self._fold, position, items)
-        return position
+        while True:
+            async with aclosing(_pieces(store, position, self.batch)) as pieces:
+                async for items in pieces:
+                    position = await anyio.to_thread.run_sync(self._fold, position, items)
+                    if position < items[-1][1]:
+                        # Another process has put new rows there: what it had not seen yet comes again.
+                        break
+                else:
+                    return position
 
     async def renew(self, store: EventStore) -> int:
         """Make the rows again in a new file, where the old one turned out to be damaged; the position reached."""
@@ -272,7 +278,7 @@ async def _id_at(store: EventStore, position: int) -> str | None:
     return found[0].event_id if found else None
 
 
-async def _pieces(store: EventStore, after: int, size: int) -> AsyncIterator[list[Item]]:
+async def _pieces(store: EventStore, after: int, size: int) -> AsyncGenerator[list[Item], None]:
     """The events of the log after a position, decoded, so many at a time."""
     items: list[Item] = []
     async for batch in store.replay(decoder, columns=_COLUMNS, after_position=after):

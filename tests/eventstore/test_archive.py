@@ -200,6 +200,67 @@ async def test_an_archive_that_cannot_be_noted_leaves_no_file(tmp_path: Path) ->
         await store.archive(["job-2"], "old.db")
 
 
+async def test_a_log_that_cannot_be_made_smaller_keeps_its_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VACUUM needs room for the whole log once more; by then the archive is the only place of the data."""
+    path = tmp_path / "log.db"
+
+    class NoRoom(sqlite3.Connection):
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+            if sql == "VACUUM":
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *values)
+
+    connect = sqlite3.connect
+    async with SqliteStore.open(path) as store:
+        await fill(store)
+        before = await collect(store.read_all())
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda *given, **more: connect(*given, factory=NoRoom, **more)
+        )
+        report = await store.archive(FINISHED, "old.db")
+        assert report.events == 80
+    async with SqliteStore.open(path) as store:
+        assert await collect(store.read_all()) == before
+        assert (await store.verify()).ok
+
+
+async def test_a_damaged_archive_is_told_event_by_event(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    before = await archived(path)
+    spoil(tmp_path / "old.db", before[0].data)
+    async with SqliteStore.open(path, read_only=True) as store:
+        found = [item async for batch in store.replay(number) for item in batch]
+        assert [position for _, position in found] == list(range(1, 121))
+        assert any(isinstance(event, Unreadable) for event, _ in found)
+        rest = [
+            (event, due.data)
+            for (event, _), due in zip(found, before, strict=True)
+            if due.stream not in FINISHED
+        ]
+        assert all(event == due for event, due in rest)
+
+
+def spoil(path: Path, data: bytes) -> None:
+    """Lose the page that holds `data`."""
+    whole = bytearray(path.read_bytes())
+    page = whole.index(data) // 8192
+    whole[page * 8192 : (page + 1) * 8192] = bytes(8192)
+    path.write_bytes(whole)
+
+
+async def test_a_backup_beside_another_log_s_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await archived(path)
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "old.db").write_bytes(b"the archive of another log")
+    async with SqliteStore.open(path) as store:
+        await refused(InvalidArgument, store.backup(tmp_path / "backup" / "copy.db"))
+        assert not (tmp_path / "backup" / "copy.db").exists()
+        assert (await store.backup(tmp_path / "copy.db")).ok
+
+
 async def test_others_append_while_streams_are_archived(tmp_path: Path) -> None:
     async with SqliteStore.open(tmp_path / "log.db", synchronous="OFF") as store:
         await fill(store)

@@ -92,6 +92,22 @@ async def test_a_dead_letter_can_be_handled_again(tmp_path: Path) -> None:
         assert await dead_letters(store, "ledger") == []
 
 
+async def test_an_event_that_was_handled_late_and_fails_once_more_is_a_dead_letter_again(
+    tmp_path: Path,
+) -> None:
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        await store.append("job-a", events(3))
+        poison: dict[int, Exception] = {2: ValueError("x")}
+        await Handler(3, poison).run(store)
+        assert [letter.position async for letter in redeliver(store, "ledger", Handler(99))] == [2]
+        for _ in range(2):
+            await store.save_checkpoint(Checkpoint(consumer="ledger", position=0))
+            await Handler(3, {2: ValueError("y")}).run(store)
+            assert [letter.why for letter in await dead_letters(store, "ledger")] == ["ValueError: y"]
+        assert [letter.position async for letter in redeliver(store, "ledger", Handler(99))] == [2]
+        assert await dead_letters(store, "ledger") == []
+
+
 async def test_a_consumer_goes_on_where_it_was_and_leaves_other_categories_alone(tmp_path: Path) -> None:
     async with SqliteStore.open(tmp_path / "log.db") as store:
         for number in range(9):

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,31 @@ async def test_a_rebuild_in_the_middle_of_another_s_catching_up_leaves_no_gap(
     async with MemoryStore(storm.log) as store:
         await RebuiltMeanwhile(path).catch_up(store)
     assert await folded(storm.log, path) == await folded(storm.log)
+
+
+@pytest.mark.parametrize("made_anew", [1, 3, 5])
+async def test_rows_that_are_put_in_place_between_two_pieces_lose_no_event(
+    storm: Simulation, tmp_path: Path, made_anew: int
+) -> None:
+    """Another process has made rows of the first events anew, and swaps them in under a follower that is further."""
+    path, older = tmp_path / "rows.db", tmp_path / "older.db"
+    await folded(prefix(storm.log, 4), older)
+
+    class Overtaken(ReadModels):
+        pieces = 0
+
+        def _fold(self, after: int, items: Any) -> int:
+            self.pieces += 1
+            if self.pieces == made_anew:
+                with closing(sqlite3.connect(older)) as rows, closing(sqlite3.connect(path)) as live:
+                    rows.backup(live)
+            return super()._fold(after, items)
+
+    models = Overtaken(path, batch=7)
+    async with MemoryStore(storm.log) as store:
+        assert await models.catch_up(store) == storm.log.head()
+    assert models.pieces > made_anew
+    assert await models.dump() == await folded(storm.log)
 
 
 async def test_the_old_rows_serve_until_a_rebuild_has_made_all_new_ones(
