@@ -8,25 +8,22 @@ beside it.
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Final
 
-from eventstore._backup import new_log, verified
-from eventstore._ledger import Ledger
+from eventstore._backup import new_log, proved
 from eventstore._lock import FileLock
-from eventstore._plan import Request
 from eventstore._reader import Reader
+from eventstore._refill import Place, refill
 from eventstore._rows import COLUMNS, to_event
 from eventstore._schema import connect_writer, explain
-from eventstore.checks import check_append
-from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt
-from eventstore.model import Archived, NewEvent, RecordedEvent
+from eventstore.chain import new_of
+from eventstore.errors import EventStoreError, InvalidArgument
+from eventstore.model import Archived, RecordedEvent
 
 __all__ = ["archive"]
 
 _WINDOW: Final = 10_000
-_BATCH: Final = 1000
 
 
 def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Archived:
@@ -42,11 +39,7 @@ def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Arc
         keys = _keys(reader, streams)
         with new_log(target) as work:
             versions = _fill(_events(reader, keys), work)
-            report = verified(work)
-            if report.fault is not None:
-                raise StoreCorrupt(
-                    f"The archive does not verify: {report.fault.what}", remedy="Verify the log itself."
-                )
+            report = proved(work, "The archive")
     except sqlite3.Error as error:
         raise explain(error, path) from error
     finally:
@@ -83,42 +76,20 @@ def _events(reader: Reader, keys: dict[str, int]) -> Iterator[RecordedEvent]:
         position = end
 
 
+def _placed(event: RecordedEvent) -> Place:
+    return Place(new_of(event), event.stream, event.version, event.recorded_at_ms)
+
+
 def _fill(events: Iterator[RecordedEvent], path: Path) -> dict[str, int]:
     """The last version of each stream."""
-    now_ms, versions = 0, dict[str, int]()
-    connection = connect_writer(path, "OFF", 0.0)
-    try:
-        ledger = Ledger(connection, 0.0, lambda: now_ms)
-        # One batch is stamped with one time.
-        for now_ms, same in groupby(events, key=lambda event: event.recorded_at_ms):  # noqa: B007 - the ledger's clock
-            while batch := list(islice(same, _BATCH)):
-                requests = []
-                for event in batch:
-                    made = (_as_new(event),)
-                    ids = check_append(event.stream, made, event.version - 1, None)
-                    requests.append(Request(event.stream, made, ids, event.version - 1))
-                    versions[event.stream] = event.version
-                for answer in ledger.apply(requests, wait=False):
-                    if isinstance(answer, EventStoreError):
-                        raise answer
-                ledger.commit()
-                while step := ledger.ids.due(ledger.head):
-                    ledger.ids.merged(ledger.ids.merge(step))
-    finally:
-        connection.close()
+    versions: dict[str, int] = {}
+    with contextlib.closing(refill(path, events, _placed)) as batches:
+        for batch, answers, _ in batches:
+            for answer in answers:
+                if isinstance(answer, EventStoreError):
+                    raise answer
+            versions.update((event.stream, event.version) for event in batch)
     return versions
-
-
-def _as_new(event: RecordedEvent) -> NewEvent:
-    return NewEvent(
-        event_id=event.event_id,
-        type=event.type,
-        type_version=event.type_version,
-        data=event.data,
-        correlation_id=event.correlation_id,
-        causation_id=event.causation_id,
-        metadata=event.metadata,
-    )
 
 
 def _take_out(archive: Path, path: Path, versions: dict[int, int], busy_s: float) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from eventstore._schema import explain
 from eventstore.errors import InvalidArgument, StoreCorrupt, StoreReadOnly
 from eventstore.model import VerifyReport
 
-__all__ = ["backup", "new_log", "verified"]
+__all__ = ["backup", "new_log", "proved", "verified"]
 
 
 @contextlib.contextmanager
@@ -60,11 +60,7 @@ def backup(reader: Reader, target: Path) -> VerifyReport:
                 path.with_name(file).symlink_to(reader.path.absolute().with_name(file))
         except sqlite3.Error as error:
             raise explain(error, target) from error
-        report = verified(path)
-        if report.fault is not None:
-            raise StoreCorrupt(
-                f"The copy does not verify: {report.fault.what}", remedy="Verify the log itself."
-            )
+        report = proved(path, "The copy")
         for file in archive_files(reader.connection):
             _copy_archive(reader.path.with_name(file), target.with_name(file))
     return report
@@ -85,6 +81,14 @@ def verified(path: Path) -> VerifyReport:
         return reader.verify(None)
     finally:
         reader.close()
+
+
+def proved(path: Path, what: str) -> VerifyReport:
+    """The same, but raises `StoreCorrupt` for a log, called `what`, that does not verify."""
+    report = verified(path)
+    if report.fault is not None:
+        raise StoreCorrupt(f"{what} does not verify: {report.fault.what}", remedy="Verify the log itself.")
+    return report
 
 
 def _sync(path: Path) -> None:

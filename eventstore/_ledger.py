@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -264,15 +265,12 @@ class Ledger:
         self._follow_chain(start)
 
     def _follow_chain(self, position: int) -> None:
-        names = Names(self._db)
-        firsts = Firsts(names)
-        firsts.resume(self._db, position)
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position"  # noqa: S608
         rows = self._db.execute(sql, (position,)).fetchall()
-        try:
+        with closing(Names(self._db)) as names:
+            firsts = Firsts(names)
+            firsts.resume(self._db, position)
             self._chain.extend([encode_frame(frame) for frame in firsts.frames(rows)])
-        finally:
-            names.archives.close()
 
     def _apply(self, batch: Sequence[Request]) -> Sequence[Answer]:
         self._look_at_the_end()
@@ -323,11 +321,8 @@ class Ledger:
         if position is None:
             return None
         row = self._db.execute(f"SELECT {COLUMNS} FROM events WHERE position = ?", (position,)).fetchone()  # noqa: S608
-        names = Names(self._db)
-        try:
+        with closing(Names(self._db)) as names:
             return to_event(row, names)
-        finally:
-            names.archives.close()
 
     def _write(self, request: Request, now_ms: int, rows: list[Any]) -> None:
         """Add the request's rows to `rows`, and the names that are new to the database."""

@@ -63,7 +63,7 @@ class Reader:
 
     def close(self) -> None:
         """Close it, and the archives that it opened."""
-        self.names.archives.close()
+        self.names.close()
         self.connection.close()
 
     def still_good(self) -> bool:

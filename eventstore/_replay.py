@@ -89,16 +89,12 @@ class Replay:
         self._verifier = verifier
         self._firsts: Firsts | None = None
         self._describe = describe
+        self._read = _ROW
+        """The columns of the table that are read, in this order."""
         if verifier is None:
-            wanted = [
-                "type_key",
-                "data",
-                "position",
-                *(_SOURCES[name] for name in columns if name != "position"),
-            ]
-            self._sql = f"SELECT {', '.join(wanted)} FROM events WHERE position > ?"  # noqa: S608
-        else:
-            self._sql = f"SELECT {COLUMNS} FROM events WHERE position > ?"  # noqa: S608
+            self._read = ["type_key", "data", "position"]
+            self._read += [_SOURCES[name] for name in columns if name != "position"]
+        self._select = f"SELECT {', '.join(self._read)} FROM events WHERE position"  # noqa: S608
 
     def next(self, reader: Reader, count: int) -> Batch | None:
         """The next events, up to so many; None if there are none among those that were looked at.
@@ -108,11 +104,12 @@ class Replay:
         fault = self._verifier.fault if self._verifier is not None else None
         if fault is not None:
             raise broken(fault)
-        sql, values = self._sql, [self.position]
-        high = None
+        sql, values = f"{self._select} > ?", [self.position]
+        high = head = None
         if self._category is not None:
             # A rare category must not mean a long transaction.
-            high = min(reader.head(), self.position + WINDOW)
+            head = reader.head()
+            high = min(head, self.position + WINDOW)
             sql += " AND position <= ?" + _IN_CATEGORY
             values += [high, self._category]  # type: ignore[list-item]
         try:
@@ -122,7 +119,7 @@ class Replay:
                 raise
             return self._one_by_one(reader, count)
         if len(rows) < count:
-            self.done = high is None or high >= reader.head()
+            self.done = high == head
         if self._verifier is not None:
             rows = self._verified(rows, reader.names)
             # The next call is the one that says it.
@@ -137,7 +134,7 @@ class Replay:
 
     def _one_by_one(self, reader: Reader, count: int) -> Batch | None:
         """The same where the file is damaged: the next positions, whatever can be read of each."""
-        sql = self._sql.replace("position > ?", "position = ?")
+        sql = f"{self._select} = ?"
         head = reader.head()
         rows: list[tuple[Any, ...]] = []
         for position in range(self.position + 1, min(self.position + count, head) + 1):
@@ -148,8 +145,7 @@ class Replay:
             except (sqlite3.DatabaseError, StoreCorrupt) as error:
                 # A key that stands for nothing but this: what it decodes to is the error.
                 self._decoders.by_key[-position] = fails(error)
-                columns = len(self._columns) - ("position" in self._columns)
-                rows.append((-position, b"", position, *[None] * columns))
+                rows.append((-position, b"", position, *[None] * (len(self._read) - 3)))
         self.position = min(self.position + count, head)
         self.done = self.position >= head
         if not rows:
@@ -175,9 +171,7 @@ class Replay:
         return category_of(reader.names.stream(key)) == self._category
 
     def _transposed(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
-        names = ["type_key", "data", "position"]
-        names += [_SOURCES[name] for name in self._columns if name != "position"]
-        return dict(zip(_ROW if self._verifier else names, zip(*rows, strict=True), strict=True))
+        return dict(zip(self._read, zip(*rows, strict=True), strict=True))
 
     def _batch(self, columns: dict[str, Sequence[Any]], positions: Sequence[int], reader: Reader) -> Batch:
         keys, datas, names = columns["type_key"], columns["data"], reader.names

@@ -38,6 +38,10 @@ class Names:
         """The ids of some positions."""
         self.archives = Archives(connection)
 
+    def close(self) -> None:
+        """Close the archives that were opened for it."""
+        self.archives.close()
+
     def stream(self, key: int) -> str:
         name = self.streams.get(key)
         if name is None:

@@ -40,6 +40,7 @@ __all__ = [
     "adler32",
     "checksum_of",
     "encode_frame",
+    "new_of",
     "record",
     "seal",
     "stored_cause",
@@ -86,6 +87,19 @@ def record(
         position=position,
         recorded_at_ms=recorded_at_ms,
         checksum=checksum,
+    )
+
+
+def new_of(event: RecordedEvent) -> NewEvent:
+    """What was appended, without what the store gave it: the other way round of `record`."""
+    return NewEvent(
+        event_id=event.event_id,
+        type=event.type,
+        type_version=event.type_version,
+        data=event.data,
+        correlation_id=event.correlation_id,
+        causation_id=event.causation_id,
+        metadata=event.metadata,
     )
 
 

@@ -7,9 +7,9 @@ metadata that is not text in `metadatabase64`.
 """
 
 import base64
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -19,10 +19,9 @@ from anyio.to_thread import run_sync
 
 from eventstore._backup import new_log, verified
 from eventstore._ledger import Ledger
-from eventstore._plan import Request
-from eventstore._schema import connect_writer
+from eventstore._plan import Answer
+from eventstore._refill import Place, refill
 from eventstore.chain import checksum_of
-from eventstore.checks import check_append
 from eventstore.errors import EventStoreError, InvalidArgument
 from eventstore.model import NewEvent, RecordedEvent, VerifyReport
 from eventstore.store import EventStore
@@ -31,7 +30,6 @@ __all__ = ["export_lines", "import_log"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
-_BATCH: Final = 1000
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -151,34 +149,19 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[tuple[int, _Line, NewEvent]]:
 
 def _import(lines: Iterable[bytes], path: Path) -> VerifyReport:
     with new_log(path) as work:
-        _fill(lines, work)
+        with closing(refill(work, _parsed(lines), _placed)) as batches:
+            for batch, answers, ledger in batches:
+                _check(batch, answers, ledger)
         return verified(work)
 
 
-def _fill(lines: Iterable[bytes], path: Path) -> None:
-    now_ms = 0
-    connection = connect_writer(path, "OFF", 0.0)
-    try:
-        ledger = Ledger(connection, 0.0, lambda: now_ms)
-        # One batch is stamped with one time.
-        for time, same in groupby(_parsed(lines), key=lambda parsed: parsed[1].time):
-            now_ms = (time - _EPOCH) // _MS
-            while batch := list(islice(same, _BATCH)):
-                _record(ledger, batch)
-    finally:
-        connection.close()
+def _placed(parsed: tuple[int, _Line, NewEvent]) -> Place:
+    _, line, event = parsed
+    return Place(event, line.stream, line.version, (line.time - _EPOCH) // _MS)
 
 
-def _record(ledger: Ledger, batch: list[tuple[int, _Line, NewEvent]]) -> None:
-    requests = []
-    for _, line, event in batch:
-        expected = line.version - 1
-        ids = check_append(line.stream, (event,), expected, None)
-        requests.append(Request(line.stream, (event,), ids, expected))
-    answers = ledger.apply(requests, wait=False)
-    ledger.commit()
-    while step := ledger.ids.due(ledger.head):
-        ledger.ids.merged(ledger.ids.merge(step))
+def _check(batch: list[tuple[int, _Line, NewEvent]], answers: Sequence[Answer], ledger: Ledger) -> None:
+    """Raise `InvalidArgument` for the first line that is not where, or not what, it says that it is."""
     for (number, line, _), answer in zip(batch, answers, strict=True):
         if isinstance(answer, EventStoreError):
             raise InvalidArgument(f"Line {number}: {answer.message}", remedy="Export the log again.")

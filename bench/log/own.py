@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.log.events import CAUSE, Fold
 from bench.log.own_delivery import deliver, follow_across, send
-from bench.log.own_events import grow, new_event, read_everything
+from bench.log.own_events import as_it_is, grow, new_event, read_everything
 from bench.log.subject import Follow, Subject, rate_of_tasks
 from eventstore import SqliteStore
 
@@ -64,7 +64,7 @@ class Own(Subject):
                     return count / (time.perf_counter() - start)
 
                 return {
-                    "select": await rate(lambda: read_everything(store, decode=False)),
+                    "select": await rate(lambda: read_everything(store, decoder=as_it_is)),
                     "decode": await rate(lambda: read_everything(store)),
                     "dispatch": await rate(lambda: read_everything(store, fold.apply)),
                     "verify": await rate(verify),

@@ -13,7 +13,7 @@ from bench.log.events import CAUSE, ENCODE, KINDS, PER_STREAM, event, new_id, st
 from bench.log.subject import NotOffered
 from eventstore import NewEvent, SqliteStore
 
-__all__ = ["chain_us", "grow", "new_event", "read_everything"]
+__all__ = ["as_it_is", "chain_us", "grow", "new_event", "read_everything", "typed"]
 
 
 def new_event(number: int, correlation_id: str, causation_id: str = CAUSE) -> NewEvent:
@@ -33,7 +33,13 @@ _DECODERS: Final[dict[str, Callable[[bytes], Any]]] = {
 }
 
 
-def _as_it_is(type_name: str, version: int) -> Callable[[bytes], bytes]:
+def typed(type_name: str, version: int) -> Callable[[bytes], Any]:
+    """A decoder: each event in its type."""
+    return _DECODERS[type_name]
+
+
+def as_it_is(type_name: str, version: int) -> Callable[[bytes], bytes]:
+    """A decoder that decodes nothing."""
     return bytes
 
 
@@ -41,12 +47,11 @@ async def read_everything(
     store: SqliteStore,
     each: Callable[[Any], object] | None = None,
     *,
-    decode: bool = True,
+    decoder: Callable[[str, int], Callable[[bytes], Any]] = typed,
     verify: bool = False,
 ) -> int:
-    """The whole log from first to last, each event in its type; how many there were."""
+    """The whole log from first to last, decoded; how many events there were."""
     number = 0
-    decoder = (lambda name, version: _DECODERS[name]) if decode else _as_it_is
     async for batch in store.replay(decoder, verify=verify):
         if each is None:
             for _ in batch:

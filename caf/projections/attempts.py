@@ -1,9 +1,7 @@
 """attempts and stages: what ran, how long, with what, and what came out."""
 
-import msgspec
-
 from caf.events import AttemptStarted, StageCompleted, StageFailed, StageStarted
-from caf.projections.model import JobRows, Projection, Row, Seen
+from caf.projections.model import JobRows, Projection, Row, Seen, as_json
 
 __all__ = ["ATTEMPTS"]
 
@@ -46,7 +44,7 @@ def _attempt_started(event: AttemptStarted, seen: Seen, rows: JobRows) -> None:
         "attempt_id": event.attempt_id,
         "from_stage": event.from_stage,
         "workflow_id": event.workflow_id,
-        "parameters": _json(event.parameters),
+        "parameters": as_json(event.parameters),
         "decided_by": event.decided_by,
         "started_at": seen.recorded_at,
     }
@@ -73,8 +71,8 @@ def _stage_completed(event: StageCompleted, seen: Seen, rows: JobRows) -> None:
         "reused": int(event.reused),
         "duration_ms": event.duration_ms,
         "memory_peak_mb": event.memory_peak_mb,
-        "artifacts": _json(event.artifacts),
-        "facts": _json(event.facts),
+        "artifacts": as_json(event.artifacts),
+        "facts": as_json(event.facts),
     }
     _end(event, seen, rows, row)
 
@@ -96,10 +94,6 @@ def _end(event: StageCompleted | StageFailed, seen: Seen, rows: JobRows, row: Ro
     if key not in rows.of("stages"):
         row |= {"attempt_id": event.attempt_id, "stage": event.stage, "started_at": seen.recorded_at}
     rows.put("stages", key, row)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode()
 
 
 ATTEMPTS = Projection(

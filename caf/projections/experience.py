@@ -1,9 +1,7 @@
 """experience: every repair that was decided, and whether the gate that asked for it passed afterwards."""
 
-import msgspec
-
 from caf.events import QCFailed, QCPassed, RepairDecided
-from caf.projections.model import JobRows, Projection, Row, Seen
+from caf.projections.model import JobRows, Projection, Row, Seen, as_json
 
 __all__ = ["EXPERIENCE"]
 
@@ -40,10 +38,10 @@ def _decided(event: RepairDecided, seen: Seen, rows: JobRows) -> None:
         "action": decision.action,
         "target_stage": decision.target_stage or None,
         "preset": decision.workflow_profile or None,
-        "adjustments": _json(decision.parameter_adjustments or {}),
+        "adjustments": as_json(decision.parameter_adjustments or {}),
         "reasoned_by": event.reasoned_by,
         "reasoning": decision.reasoning,
-        "alternatives": _json(event.alternatives),
+        "alternatives": as_json(event.alternatives),
         "outcome": None,
         "event_id": seen.event_id,
         "recorded_at": seen.recorded_at,
@@ -56,10 +54,6 @@ def _judged(event: QCPassed | QCFailed, seen: Seen, rows: JobRows) -> None:
     for key, row in rows.of("decisions").items():
         if row["action"] == "RETRY_STAGE" and row["stage"] == event.stage and row["outcome"] is None:
             rows.change("decisions", key, {"outcome": outcome})
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode()
 
 
 EXPERIENCE = Projection(

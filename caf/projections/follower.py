@@ -110,14 +110,7 @@ class ReadModels:
             async for batch in store.replay(decoder, columns=_COLUMNS):
                 await anyio.to_thread.run_sync(new.fold, batch)
             await anyio.to_thread.run_sync(new.write)
-            try:
-                await anyio.to_thread.run_sync(self._replace, new)
-            except sqlite3.DatabaseError as fault:
-                if self.path is None or _code(fault) in HELD:
-                    raise
-                # What lies there is damaged, or no database.
-                await anyio.to_thread.run_sync(self._discard)
-                await anyio.to_thread.run_sync(self._replace, new)
+            await anyio.to_thread.run_sync(self._replace, new)
         finally:
             await anyio.to_thread.run_sync(new.close)
 

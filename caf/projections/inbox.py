@@ -1,9 +1,7 @@
 """inbox: what people are asked, and what they answered."""
 
-import msgspec
-
 from caf.events import Escalated, EscalationAnswered, JobAborted, JobCancelled
-from caf.projections.model import JobRows, Projection, Row, Seen
+from caf.projections.model import JobRows, Projection, Row, Seen, as_json
 
 __all__ = ["INBOX"]
 
@@ -39,7 +37,7 @@ def _escalated(event: Escalated, seen: Seen, rows: JobRows) -> None:
         "required_artifact": request.required_artifact,
         "expected_format": request.expected_format,
         "detail": event.detail,
-        "request": msgspec.json.encode(request, order="deterministic").decode(),
+        "request": as_json(request),
         "state": "open",
         "escalated_at": seen.recorded_at,
     }

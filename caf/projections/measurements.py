@@ -1,9 +1,7 @@
 """measurements: every score of every gate, with its verdict and raw quantities."""
 
-import msgspec
-
 from caf.events import PoseCoverageMeasured, QCFailed, QCPassed
-from caf.projections.model import JobRows, Projection, Row, Seen
+from caf.projections.model import JobRows, Projection, Row, Seen, as_json
 
 __all__ = ["MEASUREMENTS"]
 
@@ -26,8 +24,6 @@ CREATE TABLE measurements (
 CREATE INDEX measurements_by_metric ON measurements (metric, score);
 """
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
-
 
 def _judged(event: QCPassed | QCFailed, seen: Seen, rows: JobRows) -> None:
     measured = {item.metric: item for item in event.measurements}
@@ -44,7 +40,7 @@ def _judged(event: QCPassed | QCFailed, seen: Seen, rows: JobRows) -> None:
             "status": gate.status if gate else None,
             "class": gate.failure_class if gate else None,
             "reason": item.reason if item else gate.reason if gate else "",
-            "raw": _encode(item.raw).decode() if item else "{}",
+            "raw": as_json(item.raw) if item else "{}",
             "recorded_at": seen.recorded_at,
         }
         rows.put("measurements", (event.attempt_id, event.stage, metric), row)
@@ -59,7 +55,7 @@ def _posed(event: PoseCoverageMeasured, seen: Seen, rows: JobRows) -> None:
         "score": event.ratio,
         "threshold": event.threshold,
         "reason": f"a pose on {event.detected} of {event.frames} frames; {used}",
-        "raw": _encode({"detected": event.detected, "frames": event.frames}).decode(),
+        "raw": as_json({"detected": event.detected, "frames": event.frames}),
         "recorded_at": seen.recorded_at,
     }
     rows.put("measurements", (event.attempt_id, "pose", "pose_coverage"), row)

@@ -1,13 +1,14 @@
 """What a projection is: tables, and for each type of event what it changes in the rows of its job."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from caf.events import Event
 
-__all__ = ["Handler", "JobRows", "Key", "Projection", "Row", "Seen", "SqlValue"]
+__all__ = ["Handler", "JobRows", "Key", "Projection", "Row", "Seen", "SqlValue", "as_json"]
 
 SqlValue = str | int | float | None
 Row = dict[str, SqlValue]
@@ -63,6 +64,14 @@ class JobRows:
         if present is not None:
             present.update(row)
             self.changed[table, key] = None
+
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+def as_json(value: object) -> str:
+    """A value that has no column of its own: the same value is always the same text."""
+    return _encode(value).decode()
 
 
 Handler = Callable[[Any, Seen, JobRows], None]

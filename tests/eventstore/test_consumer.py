@@ -59,6 +59,14 @@ class Handler:
             await consume(store, "ledger", self, pause_s=0.0, **options)
 
 
+async def answer(event: RecordedEvent) -> Answer | None:
+    """A handler that answers every event of one stream, by an id that is the same for every redelivery."""
+    if event.stream != "job-a":
+        return None
+    made = NewEvent(event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, event.event_id)), type="Done", data=b"")
+    return Answer(stream="answers", events=[made])
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_a_poison_event_becomes_a_dead_letter_and_stops_no_other(kind: str, tmp_path: Path) -> None:
     async with opened(kind, tmp_path) as store:
@@ -144,14 +152,6 @@ async def test_a_fault_of_the_machine_is_waited_for_and_blames_no_event(fault: A
         await store.append("job-a", events(3))
         store.left = 5
 
-        async def answer(event: RecordedEvent) -> Answer | None:
-            if event.stream != "job-a":
-                return None
-            made = NewEvent(
-                event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, event.event_id)), type="Done", data=b""
-            )
-            return Answer(stream="answers", events=[made])
-
         with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 group.start_soon(partial(consume, store, "ledger", answer, pause_s=0.0))
@@ -207,14 +207,6 @@ async def test_nothing_is_skipped_whatever_fails_and_wherever_it_is_broken_off(s
 async def test_an_answer_is_there_once_however_often_the_event_comes(tmp_path: Path) -> None:
     async with SqliteStore.open(tmp_path / "log.db") as store:
         await store.append("job-a", events(10))
-
-        async def answer(event: RecordedEvent) -> Answer | None:
-            if event.stream != "job-a":
-                return None
-            made = NewEvent(
-                event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, event.event_id)), type="Done", data=b""
-            )
-            return Answer(stream="answers", events=[made])
 
         for _ in range(3):
             with anyio.fail_after(60):

@@ -18,6 +18,7 @@ from caf.projections import follower
 from caf.projections.follower import ReadModels
 from caf.projections.model import JobRows, Projection, Seen
 from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore
+from eventstore.chain import new_of
 from tests.simulation.simulator import Simulation
 from tests.support.jobs import JOB_ID, job_completed, posted, submitted, up_to
 
@@ -41,19 +42,7 @@ def prefix(log: MemoryLog, length: int) -> MemoryLog:
 
 def grow(log: MemoryLog, whole: MemoryLog, length: int) -> None:
     for event in whole.read_all(after_position=log.head(), limit=length - log.head()):
-        log.append(
-            event.stream,
-            [
-                NewEvent(
-                    event_id=event.event_id,
-                    type=event.type,
-                    type_version=event.type_version,
-                    data=event.data,
-                    correlation_id=event.correlation_id,
-                    causation_id=event.causation_id,
-                )
-            ],
-        )
+        log.append(event.stream, [new_of(event)])
 
 
 async def folded(log: MemoryLog, path: Path | None = None, *, batch: int = follower.BATCH) -> Dump:
@@ -168,17 +157,7 @@ async def test_two_processes_that_catch_up_at_once_leave_the_rows_of_one(
     log, rows = tmp_path / "log.db", tmp_path / "rows.db"
     async with SqliteStore.open(log) as store:
         for event in storm.log.read_all():
-            await store.append(
-                event.stream,
-                [
-                    NewEvent(
-                        event_id=event.event_id,
-                        type=event.type,
-                        data=event.data,
-                        causation_id=event.causation_id,
-                    )
-                ],
-            )
+            await store.append(event.stream, [new_of(event)])
         async with anyio.create_task_group() as group:
             for batch in (1, 2):
                 group.start_soon(anyio.to_process.run_sync, follow_in_a_process, str(log), str(rows), batch)

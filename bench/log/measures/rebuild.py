@@ -5,6 +5,7 @@ import time
 import uuid
 from pathlib import Path
 
+from bench.log.own_events import read_everything
 from bench.log.question import Question, Sample, Scale
 from caf.events.codec import decoder
 from caf.log import new_events, stream_of
@@ -27,10 +28,7 @@ async def _measure(folder: Path, count: int) -> tuple[float, float]:
             await _fill(store, count)
         head = await store.head()
         start = time.perf_counter()
-        done = 0
-        async for batch in store.replay(decoder):
-            for _ in batch:
-                done += 1
+        done = await read_everything(store, decoder=decoder)
         replay = done / (time.perf_counter() - start)
         models = ReadModels(folder / "rows.db")
         try:

@@ -68,9 +68,8 @@ async def _make(version: int) -> None:
             "head_digest": (await store.verify()).head_digest,
         }
     golden_text(version).write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
-    for end in ("-lock",):
-        for file in HERE.glob(f"*.db{end}"):
-            file.unlink()
+    for file in HERE.glob("*.db-lock"):
+        file.unlink()
 
 
 if __name__ == "__main__":
