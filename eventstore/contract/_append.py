@@ -144,6 +144,47 @@ class AppendContract(Contract):
             assert (error.event_id, error.position) == (twice.event_id, None)
             assert await store.head() == 0
 
+    async def test_what_was_refused_is_not_known_and_may_come_again(self, tmp_path: Path) -> None:
+        taken, given = new(b"taken"), events(3)
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", [taken])
+            await refused(VersionConflict, store.append("job-a", given, expected_version=7))
+            await refused(DuplicateEvent, store.append("job-a", [*given, taken]))
+            await refused(InvalidArgument, store.append("job-a", [*given, new(type="")]))
+            await refused(InvalidArgument, store.append("job-a", given, checkpoint=mark("qc", 99)))
+            assert (await store.head(), await store.version("job-a")) == (1, 1)
+            answer = await store.append("job-b", given, expected_version=NO_STREAM)
+            assert answer == appended("job-b", 1, 3, 2, 4, repeated=False)
+
+    async def test_a_large_append_is_refused_whole_for_its_last_event(self, tmp_path: Path) -> None:
+        taken, many = new(b"taken"), events(3_000)
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", [taken])
+            await refused(DuplicateEvent, store.append("job-b", [*many, taken]))
+            assert (await store.head(), await store.version("job-b")) == (1, 0)
+            assert await collect(store.read("job-b")) == []
+            assert (await store.append("job-b", many, expected_version=0)).last_position == 3_001
+
+    async def test_an_append_is_known_however_long_ago_it_was(self, tmp_path: Path) -> None:
+        first, early = events(2), new(b"early")
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", first)
+            await store.append("job-early", [early])
+            for number in range(20):
+                await store.append(f"job-{number}", events(1_000))
+            again = await store.append("job-a", first, expected_version=NO_STREAM)
+            assert again == appended("job-a", 1, 2, 1, 2, repeated=True)
+            await refused(DuplicateEvent, store.append("job-a", [new(event_id=early.event_id)]))
+            assert await store.head() == 20_003
+
+    async def test_a_caller_that_changes_its_list_changes_nothing_recorded(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            given = events(3)
+            await store.append("job-a", given)
+            given.reverse()
+            given.pop()
+            assert [event.data for event in await collect(store.read("job-a"))] == [b"0", b"1", b"2"]
+
     async def test_an_empty_append_only_checks_the_version(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
             await store.append("job-a", events(2))
@@ -170,9 +211,25 @@ class AppendContract(Contract):
     async def test_a_refused_append_saves_no_checkpoint(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
             await store.append("job-a", events(1))
+            taken = await collect(store.read("job-a"))
             conflict = store.append("job-a", events(1), expected_version=9, checkpoint=mark("qc", 1))
             await refused(VersionConflict, conflict)
+            work = store.append("job-a", [], expected_version=9, checkpoint=mark("qc", 1))
+            await refused(VersionConflict, work)
+            other = [new(b"other", event_id=taken[0].event_id)]
+            await refused(DuplicateEvent, store.append("job-a", other, checkpoint=mark("qc", 1)))
+            await refused(InvalidArgument, store.append("job-a", [new(type="")], checkpoint=mark("qc", 1)))
             assert await store.checkpoint("qc") == 0
+
+    async def test_every_consumer_has_a_checkpoint_of_its_own(self, tmp_path: Path) -> None:
+        names = ("qc", "QC", "qc ", "qc-1", "%", "猫", "'; --")
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(len(names)))
+            for number, name in enumerate(names, 1):
+                await store.save_checkpoint(mark(name, number))
+            assert [await store.checkpoint(name) for name in names] == list(range(1, len(names) + 1))
+            for wrong in ("", "a\0b", "x" * 1025):
+                await refused(InvalidArgument, store.save_checkpoint(mark(wrong, 1)))
 
     async def test_a_checkpoint_beyond_the_head_is_refused_with_its_append(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

@@ -99,6 +99,42 @@ class ConcurrencyContract(Contract):
             assert sorted(answer.repeated for answer in answers) == [False] + [True] * 19
             assert {(a.first_version, a.last_position) for a in answers} == {(1, 3)}
 
+    async def test_thousands_that_append_at_once_are_all_answered(self, tmp_path: Path) -> None:
+        answers: dict[int, Appended] = {}
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+
+                async def write(number: int) -> None:
+                    answers[number] = await store.append(f"job-{number % 50}", [new(b"%d" % number)])
+
+                async with anyio.create_task_group() as tasks:
+                    for number in range(5_000):
+                        tasks.start_soon(write, number)
+                log = await collect(store.read_all())
+                assert len(answers) == len(log) == await store.head() == 5_000
+                for number, answer in answers.items():
+                    event = log[answer.first_position - 1]
+                    assert (event.data, event.version) == (b"%d" % number, answer.first_version)
+
+    async def test_a_large_append_is_seen_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        seen: set[int] = set()
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+                waiting = anyio.Event()
+
+                async def watch() -> None:
+                    while True:
+                        seen.add(await store.head())
+                        seen.add(len(await collect(store.read("job-a"))))
+                        waiting.set()
+
+                tasks.start_soon(watch)
+                await waiting.wait()
+                for _ in range(3):
+                    await store.append("job-a", events(4_000))
+                tasks.cancel_scope.cancel()
+        assert seen <= {0, 4_000, 8_000, 12_000}
+
     async def test_a_cancelled_append_is_recorded_whole_or_not_at_all(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):
             async with self.open(tmp_path) as store:

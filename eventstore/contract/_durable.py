@@ -1,5 +1,6 @@
 """Contract for stores that outlive their process and that several processes can open."""
 
+import contextlib
 import inspect
 import subprocess
 import sys
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from eventstore.contract._support import GUARD_S, Contract, appended, collect, events, mark, new, refused
-from eventstore.errors import VersionConflict
+from eventstore.errors import StoreClosed, VersionConflict
+from eventstore.model import Appended
 
 __all__ = ["DurableContract"]
 
@@ -39,6 +42,16 @@ anyio.run(main, *sys.argv[1:])
 
 
 class DurableContract(Contract):
+    def _start(self, folder: Path, child: int, writers: int, each: int) -> subprocess.Popen[str]:
+        """A process that appends; for each append that it is told of it prints position, stream and version."""
+        words = (inspect.getfile(type(self)), type(self).__name__, folder, child, writers, each)
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", _CHILD, *map(str, words)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+        )
+
     async def test_a_log_that_is_opened_again_goes_on_where_it_ended(self, tmp_path: Path) -> None:
         given = events(3)
         async with self.open(tmp_path) as store:
@@ -53,6 +66,50 @@ class DurableContract(Contract):
             more = await store.append("job-a", events(1), expected_version=3)
             assert more == appended("job-a", 4, 4, 4, 4, repeated=False)
             assert (await store.verify()).ok
+
+    async def test_what_was_acknowledged_before_the_store_closed_is_there(self, tmp_path: Path) -> None:
+        acknowledged: dict[str, Appended] = {}
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+
+                async def write(number: int) -> None:
+                    with contextlib.suppress(StoreClosed):
+                        for turn in range(100):
+                            name = f"job-{number}-{turn}"
+                            acknowledged[name] = await store.append(name, events(2))
+
+                for number in range(20):
+                    tasks.start_soon(write, number)
+                while len(acknowledged) < 50:
+                    await anyio.lowlevel.checkpoint()
+                await store.aclose()
+            async with self.open(tmp_path) as store:
+                log = await collect(store.read_all())
+                for name, answer in acknowledged.items():
+                    found = log[answer.first_position - 1 : answer.last_position]
+                    assert [(e.stream, e.version) for e in found] == [(name, 1), (name, 2)]
+                assert len(log) % 2 == 0
+                assert (await store.verify()).ok
+
+    async def test_what_a_killed_process_was_told_is_there(self, tmp_path: Path) -> None:
+        with anyio.fail_after(4 * GUARD_S):
+            child = self._start(tmp_path, 0, 8, 100_000)
+            assert child.stdout is not None
+            told = [await anyio.to_thread.run_sync(child.stdout.readline) for _ in range(60)]
+            child.kill()
+            rest, _ = await anyio.to_thread.run_sync(child.communicate)
+            lines = [line.split() for line in (*told, *rest.splitlines(keepends=True)) if line[-1:] == "\n"]
+            async with self.open(tmp_path) as store:
+                log = await collect(store.read_all())
+                assert [e.position for e in log] == list(range(1, len(log) + 1))
+                for position, stream, version in lines:
+                    found = log[int(position) - 1 : int(position) + 1]
+                    due = [(stream, int(version)), (stream, int(version) + 1)]
+                    assert [(e.stream, e.version) for e in found] == due
+                for name in {e.stream for e in log}:
+                    assert sum(e.stream == name for e in log) % 2 == 0, "an append is half there"
+                assert (await store.append("after", events(1))).last_position == len(log) + 1
+                assert (await store.verify()).ok
 
     async def test_two_open_stores_share_one_log(self, tmp_path: Path) -> None:
         given = events(2)
@@ -77,20 +134,9 @@ class DurableContract(Contract):
 
     async def test_many_writers_in_four_processes_leave_no_gap(self, tmp_path: Path) -> None:
         children, writers, each = 4, 16, 5
-        file = inspect.getfile(type(self))
-
-        def start(child: int) -> subprocess.Popen[str]:
-            words = (file, type(self).__name__, tmp_path, child, writers, each)
-            return subprocess.Popen(  # noqa: S603
-                [sys.executable, "-c", _CHILD, *map(str, words)],
-                stdout=subprocess.PIPE,
-                text=True,
-                env={"PYTHONPATH": ":".join(filter(None, sys.path))},
-            )
-
         with anyio.fail_after(4 * GUARD_S):
             async with self.open(tmp_path) as store:
-                running = [start(child) for child in range(children)]
+                running = [self._start(tmp_path, child, writers, each) for child in range(children)]
                 total = children * writers * each * 2
                 seen = await collect(store.subscribe(), total)
                 told = [await anyio.to_thread.run_sync(process.communicate) for process in running]

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 
 from eventstore.contract._support import GUARD_S, Contract, collect, events, new, refused
-from eventstore.errors import StoreClosed
+from eventstore.errors import StoreClosed, VersionConflict
 from eventstore.model import RecordedEvent
 
 __all__ = ["SubscribeContract"]
@@ -89,6 +89,58 @@ class SubscribeContract(Contract):
                             tasks.start_soon(follow, number)
         due = list(range(1, writers * each + 1))
         assert got == {0: due, 4: due, 8: due, 12: due}
+
+    async def test_a_subscription_that_is_slow_misses_nothing(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                await store.append("job-a", events(1))
+                slow, idle = store.subscribe(), store.subscribe(after_position=1)
+                got = [(await anext(slow)).position]
+
+                async def append_once_it_waits() -> None:
+                    await anyio.wait_all_tasks_blocked()
+                    await store.append("job-a", events(1))
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(append_once_it_waits)
+                    got.append((await anext(slow)).position)
+                for number in range(1_500):
+                    await store.append(f"job-{number % 7}", events(1 + number % 3))
+                await store.append("job-large", events(5_000))
+                head = await store.head()
+                got += [event.position for event in await collect(slow, head - 2)]
+                assert got == list(range(1, head + 1))
+                late = [event.position for event in await collect(idle, head - 1)]
+                assert late == list(range(2, head + 1))
+
+    async def test_a_subscription_brings_what_reading_brings(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                await store.append("job-a", [cause := new(b"1", metadata=b"{}", correlation_id="t")])
+                following = store.subscribe()
+                got = [await anext(following)]
+                for number in range(20):
+                    kind, thread = f"Type{number % 3}", f"t-{number % 2}"
+                    made = [
+                        new(b"%d" % n, type=kind, correlation_id=thread, causation_id=cause.event_id)
+                        for n in range(1 + number % 2)
+                    ]
+                    await store.append(f"job-{number % 4}", made)
+                    got += [await anext(following) for _ in made]
+                assert got == await collect(store.read_all())
+
+    async def test_a_subscription_sees_none_of_what_was_refused_or_repeated(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                following = store.subscribe()
+                given, number = events(2), 0
+                await store.append("job-a", given)
+                for number in range(3, 12):
+                    await refused(VersionConflict, store.append("job-a", events(2), expected_version=0))
+                    assert (await store.append("job-a", given)).repeated
+                    await store.append("job-a", [], expected_version=number - 1)
+                    await store.append("job-a", events(1), expected_version=number - 1)
+                assert [e.position for e in await collect(following, number)] == list(range(1, number + 1))
 
     async def test_a_cancelled_subscription_leaves_the_store_usable(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):
