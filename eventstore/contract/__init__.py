@@ -17,6 +17,7 @@ from eventstore.contract._read import ReadContract
 from eventstore.contract._replay import ReplayContract
 from eventstore.contract._subscribe import SubscribeContract
 from eventstore.contract._support import Contract, collect, events, mark, new, refused
+from eventstore.contract._verify import VerifyContract
 
 __all__ = [
     "AppendContract",
@@ -28,6 +29,7 @@ __all__ = [
     "ReadContract",
     "ReplayContract",
     "SubscribeContract",
+    "VerifyContract",
     "collect",
     "events",
     "mark",
@@ -37,6 +39,12 @@ __all__ = [
 
 
 class EventStoreContract(
-    AppendContract, NamesContract, ReadContract, ReplayContract, SubscribeContract, ConcurrencyContract
+    AppendContract,
+    NamesContract,
+    ReadContract,
+    ReplayContract,
+    SubscribeContract,
+    ConcurrencyContract,
+    VerifyContract,
 ):
     """All that holds for every store."""

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from msgspec import structs
 
-from eventstore.chain import Chain, Keyring, adler32, encode_frame
 from eventstore.contract._support import Contract, appended, collect, events, mark, new, refused
 from eventstore.errors import DuplicateEvent, InvalidArgument, StoreClosed, VersionConflict
 from eventstore.model import ANY, NO_STREAM
@@ -56,22 +55,6 @@ class AppendContract(Contract):
                 for event, recorded in zip(given, found, strict=True):
                     for field in structs.fields(event):
                         assert getattr(recorded, field.name) == getattr(event, field.name)
-
-    async def test_every_event_is_stamped_and_chained(self, tmp_path: Path) -> None:
-        async with self.open(tmp_path) as store:
-            await store.append("job-a", events(3))
-            await store.append("job-b", events(2))
-            log = await collect(store.read_all())
-            report = await store.verify()
-            chain, keys, positions = Chain(), Keyring(), dict[str, int]()
-            for event in log:
-                assert event.recorded_at_ms > 0
-                frame = encode_frame(keys.frame(event, positions))
-                assert event.checksum == adler32(frame)
-                chain.extend([frame])
-                positions[event.event_id] = event.position
-            assert report.ok
-            assert (report.events, report.head_digest) == (5, chain.digest)
 
     async def test_an_expected_version_that_holds_is_accepted(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
