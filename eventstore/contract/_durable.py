@@ -56,10 +56,11 @@ class DurableContract(Contract):
         given = events(3)
         async with self.open(tmp_path) as store:
             await store.append("job-a", given, checkpoint=mark("qc", 2))
+            await store.save_checkpoint(mark("render", 3))
             before = await collect(store.read_all())
         async with self.open(tmp_path) as store:
             assert await collect(store.read_all()) == before
-            assert await store.checkpoint("qc") == 2
+            assert (await store.checkpoint("qc"), await store.checkpoint("render")) == (2, 3)
             again = await store.append("job-a", given)
             assert again == appended("job-a", 1, 3, 1, 3, repeated=True)
             await refused(VersionConflict, store.append("job-a", events(1), expected_version=2))
@@ -116,7 +117,12 @@ class DurableContract(Contract):
         async with self.open(tmp_path) as one, self.open(tmp_path) as two:
             for turn in range(5):
                 assert (await one.append("job-a", events(1))).last_position == 2 * turn + 1
+                assert await two.version("job-a") == await two.head() == 2 * turn + 1
                 assert (await two.append("job-a", events(1))).last_position == 2 * turn + 2
+                assert await one.version("job-a") == await one.head() == 2 * turn + 2
+                assert len(await collect(one.read("job-a"))) == 2 * turn + 2
+                await two.save_checkpoint(mark("qc", 2 * turn + 1))
+                assert await one.checkpoint("qc") == 2 * turn + 1
             await refused(VersionConflict, one.append("job-a", events(1), expected_version=9))
             first = await one.append("job-b", given)
             again = await two.append("job-b", given, expected_version=0)

@@ -1,6 +1,6 @@
 """Stores in memory with one planted fault each, in how they wait, wake and close."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import anyio
@@ -177,7 +177,7 @@ class IsUsableWhenClosed(MemoryStore):
         self._wake()
 
 
-FAULTY_STORES: list[Callable[[], MemoryStore]] = [
+FAULTY_STORES: list[type[MemoryStore]] = [
     AcknowledgesInAnyOrder,
     DropsTheOldestForASlowSubscriber,
     IsUsableWhenClosed,
