@@ -5,13 +5,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from eventstore import SqliteStore
-from tests.eventstore.support import collect, events, mark
+from tests.eventstore.support import collect, events, mark, new, raw
 
+PAGE = 8192
 ROOT = Path(__file__).parents[2]
 
 # Six writers, each append three events and a checkpoint; a line is printed once it is acknowledged.
@@ -98,6 +100,38 @@ async def test_a_log_whose_last_writes_were_cut_anywhere_is_a_prefix_of_whole_ap
             sizes.add(len(log))
     assert {0, 36} <= sizes
     assert len(sizes) > 6
+
+
+async def test_a_checkpoint_that_was_cut_anywhere_costs_nothing(tmp_path: Path) -> None:
+    live, wal_name = tmp_path / "live.db", "live.db-wal"
+    async with SqliteStore.open(live) as store:
+        for turn in range(15):
+            await store.append(f"job-{turn % 2}", [new(b"%d " % turn * 300) for _ in range(6)])
+        whole = await collect(store.read_all())
+        before, wal = live.read_bytes(), live.with_name(wal_name).read_bytes()
+        with closing(raw(live)) as connection:
+            assert connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
+        after = live.read_bytes()
+        assert live.with_name(wal_name).read_bytes() == wal
+    assert after != before
+    old = before.ljust(len(after), b"\0")
+    chance = random.Random(11)
+    for number in range(30):
+        # Pages go out in any order, and the one that was being written may be new at its beginning alone.
+        torn = bytearray(old[: len(before) if number % 2 else len(after)])
+        for start in range(0, len(after), PAGE):
+            if chance.random() < number / 30:
+                end = start + (PAGE if chance.random() < 0.8 else chance.randrange(PAGE))
+                torn[len(torn) :] = bytes(max(0, end - len(torn)))
+                torn[start:end] = after[start:end]
+        path = tmp_path / f"torn-{number}.db"
+        path.write_bytes(torn)
+        path.with_name(path.name + "-wal").write_bytes(wal)
+        async with SqliteStore.open(path) as store:
+            assert await collect(store.read_all()) == whole
+            assert (await store.verify()).ok
+            assert await store.check_file() == ()
+            assert (await store.append("after", events(1))).last_position == len(whole) + 1
 
 
 async def test_a_log_with_rubbish_behind_its_last_write_opens(tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""Killed between any two writes: while a log is made, in its WAL, in a checkpoint, while ids move between tables.
+
+strace ends the process at a system call of its choice; skipped where that is missing or may not trace.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from eventstore import SqliteStore
+from tests.eventstore.support import collect, events
+
+ROOT = Path(__file__).parents[2]
+
+# Small steps, so that checkpoints and merges of ids come every few appends. What is printed was acknowledged.
+CHILD = """
+import os, sys, uuid, anyio
+from eventstore import NewEvent, SqliteStore, _ids, _writer
+_ids.STEP, _ids._RECENT, _writer._CHECKPOINT_PAGES = 16, 32, 24
+async def main(path):
+    async with SqliteStore.open(path) as store:
+        for turn in range(60):
+            ids = [str(uuid.uuid4()) for _ in range(3)]
+            made = [NewEvent(event_id=i, type="T", data=i.encode() * 20) for i in ids]
+            answer = await store.append(f"job-{turn % 3}", made)
+            os.write(1, f"{answer.first_position} {' '.join(ids)}\\n".encode())
+anyio.run(main, sys.argv[1])
+"""
+
+
+def run_until(path: Path, call: str, number: int) -> tuple[bool, list[list[str]]]:
+    """Whether the child was killed in its so-manieth call, or got through; and what it acknowledged."""
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+    command += ["-e", f"inject={call}:signal=SIGKILL:when={number}"]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", CHILD, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    killed = done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    assert killed or done.returncode == 0, done.stderr
+    return killed, [line.split() for line in done.stdout.splitlines(keepends=True) if line.endswith("\n")]
+
+
+@pytest.fixture(scope="module")
+def _strace(tmp_path_factory: pytest.TempPathFactory) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    killed, _ = run_until(tmp_path_factory.mktemp("try") / "log.db", "pwrite64", 1)
+    if not killed:
+        pytest.skip("strace may not trace here")
+
+
+@pytest.mark.usefixtures("_strace")
+@pytest.mark.parametrize(
+    ("call", "most"),
+    [("pwrite64", 160), ("fdatasync", 60), ("ftruncate", 3), ("unlink", 2), ("pwrite64", 12)],
+)
+async def test_a_log_whose_writer_is_killed_in_a_write_opens_with_all_it_acknowledged(
+    tmp_path: Path, call: str, most: int
+) -> None:
+    seed = random.randrange(2**32)
+    sys.stdout.write(f"seed {seed}\n")
+    kills = 0
+    for number in random.Random(seed).sample(range(1, most + 1), min(most, 12)):
+        path = tmp_path / f"{number}.db"
+        killed, acknowledged = await anyio.to_thread.run_sync(run_until, path, call, number)
+        kills += killed
+        async with SqliteStore.open(path) as store:
+            log = await collect(store.read_all())
+            assert [event.position for event in log] == list(range(1, len(log) + 1))
+            assert len(log) % 3 == 0, "an append is half there"
+            for first, *ids in acknowledged:
+                start = int(first) - 1
+                assert [event.event_id for event in log[start : start + 3]] == ids
+            assert len(log) <= 3 * len(acknowledged) + 3
+            assert (await store.verify()).ok
+            assert await store.check_file() == ()
+            assert (await store.append("after", events(2))).last_position == len(log) + 2
+    assert kills, "the child was never killed"
