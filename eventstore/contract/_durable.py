@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ import anyio.to_thread
 
 from eventstore.contract._support import GUARD_S, Contract, appended, collect, events, mark, new, refused
 from eventstore.errors import StoreClosed, VersionConflict
-from eventstore.model import Appended
+from eventstore.model import Appended, RecordedEvent
 
 __all__ = ["DurableContract"]
 
@@ -39,6 +40,15 @@ async def main(file, name, folder, child, writers, each):
 
 anyio.run(main, *sys.argv[1:])
 """
+
+
+def _check_told(lines: Iterable[str], log: Sequence[RecordedEvent]) -> None:
+    """Both events of each append that a child was told of stand where it says."""
+    for line in lines:
+        position, stream, version = line.split()
+        found = log[int(position) - 1 : int(position) + 1]
+        due = [(stream, int(version)), (stream, int(version) + 1)]
+        assert [(e.stream, e.version) for e in found] == due
 
 
 class DurableContract(Contract):
@@ -99,14 +109,11 @@ class DurableContract(Contract):
             told = [await anyio.to_thread.run_sync(child.stdout.readline) for _ in range(60)]
             child.kill()
             rest, _ = await anyio.to_thread.run_sync(child.communicate)
-            lines = [line.split() for line in (*told, *rest.splitlines(keepends=True)) if line[-1:] == "\n"]
+            lines = [line for line in (*told, *rest.splitlines(keepends=True)) if line.endswith("\n")]
             async with self.open(tmp_path) as store:
                 log = await collect(store.read_all())
                 assert [e.position for e in log] == list(range(1, len(log) + 1))
-                for position, stream, version in lines:
-                    found = log[int(position) - 1 : int(position) + 1]
-                    due = [(stream, int(version)), (stream, int(version) + 1)]
-                    assert [(e.stream, e.version) for e in found] == due
+                _check_told(lines, log)
                 for name in {e.stream for e in log}:
                     assert sum(e.stream == name for e in log) % 2 == 0, "an append is half there"
                 assert (await store.append("after", events(1))).last_position == len(log) + 1
@@ -148,9 +155,7 @@ class DurableContract(Contract):
                 told = [await anyio.to_thread.run_sync(process.communicate) for process in running]
                 assert [process.returncode for process in running] == [0] * children
                 assert [e.position for e in seen] == list(range(1, total + 1))
-                lines = [line.split() for out, _ in told for line in out.splitlines()]
+                lines = [line for out, _ in told for line in out.splitlines()]
                 assert len(lines) == total // 2
-                for position, stream, version in lines:
-                    recorded = seen[int(position) - 1]
-                    assert (recorded.stream, recorded.version) == (stream, int(version))
+                _check_told(lines, seen)
                 assert (await store.verify()).ok

@@ -17,7 +17,7 @@ from eventstore import (
     export_lines,
     import_log,
 )
-from tests.eventstore.support import collect, events, new, raw, refused
+from tests.eventstore.support import collect, events, lose_page, new, raw, refused
 
 FINISHED = [f"job-{n}" for n in range(8)]
 
@@ -229,7 +229,7 @@ async def test_a_log_that_cannot_be_made_smaller_keeps_its_archive(
 async def test_a_damaged_archive_is_told_event_by_event(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     before = await archived(path)
-    spoil(tmp_path / "old.db", before[0].data)
+    lose_page(tmp_path / "old.db", before[0].data)
     async with SqliteStore.open(path, read_only=True) as store:
         found = [item async for batch in store.replay(number) for item in batch]
         assert [position for _, position in found] == list(range(1, 121))
@@ -240,14 +240,6 @@ async def test_a_damaged_archive_is_told_event_by_event(tmp_path: Path) -> None:
             if due.stream not in FINISHED
         ]
         assert all(event == due for event, due in rest)
-
-
-def spoil(path: Path, data: bytes) -> None:
-    """Lose the page that holds `data`."""
-    whole = bytearray(path.read_bytes())
-    page = whole.index(data) // 8192
-    whole[page * 8192 : (page + 1) * 8192] = bytes(8192)
-    path.write_bytes(whole)
 
 
 async def test_a_backup_beside_another_log_s_archive_is_refused(tmp_path: Path) -> None:

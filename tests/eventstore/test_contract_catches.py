@@ -14,19 +14,26 @@ from eventstore import (
     MemoryStore,
 )
 from eventstore.contract import Contract, DurableContract, EventStoreContract
-from tests.eventstore.faults.files import FAULTY_FILES, WithoutAFault
+from tests.eventstore.faults.files import FAULTY_FILES, IsNotWokenByOtherProcesses, WithoutAFault
 from tests.eventstore.faults.logs import FAULTY_LOGS, Faulty
-from tests.eventstore.faults.stores import FAULTY_STORES
+from tests.eventstore.faults.stores import (
+    FAULTY_STORES,
+    DropsTheOldestForASlowSubscriber,
+    LeavesSubscribersWaitingWhenClosed,
+    LosesItsWriterToACancelledCaller,
+    SkipsAheadWhenItGoesLive,
+    SwallowsWakeUps,
+)
 
 HANGS_S = 3.0
 GUARD_S = 60.0
-HANGING = {
-    "DropsTheOldestForASlowSubscriber",
-    "IsNotWokenByOtherProcesses",
-    "LeavesSubscribersWaitingWhenClosed",
-    "LosesItsWriterToACancelledCaller",
-    "SkipsAheadWhenItGoesLive",
-    "SwallowsWakeUps",
+HANGING: set[type] = {
+    DropsTheOldestForASlowSubscriber,
+    IsNotWokenByOtherProcesses,
+    LeavesSubscribersWaitingWhenClosed,
+    LosesItsWriterToACancelledCaller,
+    SkipsAheadWhenItGoesLive,
+    SwallowsWakeUps,
 }
 """Faults that show in that something waits for ever; of the others none may pass for found because a test took long."""
 
@@ -67,7 +74,7 @@ async def test_a_log_with_a_planted_fault_fails_the_contract(fault: type[MemoryL
 async def test_a_store_with_a_planted_fault_fails_the_contract(
     fault: type[MemoryStore], tmp_path: Path
 ) -> None:
-    hangs = fault.__name__ in HANGING
+    hangs = fault in HANGING
     assert await first_failure(in_memory(fault), tmp_path, hangs=hangs) is not None
 
 
@@ -75,7 +82,7 @@ async def test_a_store_with_a_planted_fault_fails_the_contract(
 async def test_a_file_with_a_planted_fault_fails_the_contract(
     fault: type[DurableContract], tmp_path: Path
 ) -> None:
-    hangs = fault.__name__ in HANGING
+    hangs = fault in HANGING
     assert await first_failure(fault(), tmp_path, hangs=hangs) is not None
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from eventstore import SqliteStore, StoreCorrupt, Unreadable
-from tests.eventstore.support import collect, events, new, raw, refused
+from tests.eventstore.support import collect, events, lose_page, new, raw, refused
 
-PAGE = 8192
 COUNT = 400
 
 
@@ -16,17 +15,8 @@ async def damaged(path: Path) -> list[int]:
     async with SqliteStore.open(path) as store:
         for first in range(0, COUNT, 20):
             await store.append("job-a", [new(b"%d " % n * 200) for n in range(first, first + 20)])
-    return _lose_a_page(path)
-
-
-def _lose_a_page(path: Path) -> list[int]:
-    whole = bytearray(path.read_bytes())
-    at = whole.index(b"200 200 200")
-    page = at // PAGE
-    lost = [n + 1 for n in range(COUNT) if whole.find(b"%d " % n * 200, page * PAGE, (page + 1) * PAGE) >= 0]
-    whole[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
-    path.write_bytes(whole)
-    return lost
+    page = lose_page(path, b"200 200 200")
+    return [n + 1 for n in range(COUNT) if b"%d " % n * 200 in page]
 
 
 async def test_a_replay_tells_every_lost_event_and_yields_all_others(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ Each comes as the contract that opens it, at the top of a module, as the contrac
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from eventstore import (
-    ANY,
     Appended,
     Checkpoint,
     EventStore,
@@ -22,56 +21,43 @@ from eventstore import (
     StoreClosed,
 )
 from eventstore.contract import DurableContract
+from tests.eventstore.faults.answers import joined
 
 FLUSH_S = 0.05
 
 
-class _Wrong(SqliteStore):
-    """A store that is right, for others to go wrong."""
-
-    async def append(
-        self,
-        stream: str,
-        events: Sequence[NewEvent],
-        *,
-        expected_version: int = ANY,
-        checkpoint: Checkpoint | None = None,
-    ) -> Appended:
-        return await self.planted(stream, tuple(events), expected_version, checkpoint)
-
-    async def planted(
-        self, stream: str, events: tuple[NewEvent, ...], expected: int, checkpoint: Checkpoint | None
-    ) -> Appended:
-        return await super().append(stream, events, expected_version=expected, checkpoint=checkpoint)
-
-
-class _Early(_Wrong):
+class _Early(SqliteStore):
     """Answers from memory and writes behind its callers' backs."""
 
     waits_for_close = True
 
-    async def planted(self, stream: str, events: Any, expected: int, checkpoint: Any) -> Appended:
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.first = asyncio.Lock()
+        self.known: int | None = None
+        self.versions: dict[str, int] = {}
+        self.late: list[tuple[str, Sequence[NewEvent], dict[str, Any]]] = []
+        self.task: asyncio.Task[None] | None = None
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
         if self._closed:
             raise StoreClosed
-        state = self.__dict__
-        lock = state.setdefault("_order", asyncio.Lock())
-        async with lock:
-            if "_head" not in state:
-                state["_head"], state["_versions"], state["_late"] = await self.head(), {}, []
-                state["_task"] = asyncio.ensure_future(self._write_later())
-            versions = state["_versions"]
-            if stream not in versions:
-                versions[stream] = await self.version(stream)
-            first, version = state["_head"] + 1, versions[stream] + 1
-            state["_head"] += len(events)
-            versions[stream] += len(events)
-            state["_late"].append((stream, events, checkpoint))
+        async with self.first:
+            if self.known is None:
+                self.known = await self.head()
+                self.task = asyncio.create_task(self._write_later())
+            if stream not in self.versions:
+                self.versions[stream] = await self.version(stream)
+            position, version = self.known + 1, self.versions[stream] + 1
+            self.known += len(events)
+            self.versions[stream] += len(events)
+            self.late.append((stream, events, {"checkpoint": options.get("checkpoint")}))
         return Appended(
             stream=stream,
             first_version=version,
             last_version=version + len(events) - 1,
-            first_position=first,
-            last_position=first + len(events) - 1,
+            first_position=position,
+            last_position=position + len(events) - 1,
             repeated=False,
         )
 
@@ -81,12 +67,12 @@ class _Early(_Wrong):
             await self._write_all()
 
     async def _write_all(self) -> None:
-        late, self.__dict__["_late"] = self.__dict__["_late"], []
-        for stream, events, checkpoint in late:
-            await super().planted(stream, events, ANY, checkpoint)
+        late, self.late = self.late, []
+        for stream, events, options in late:
+            await super().append(stream, events, **options)
 
     async def aclose(self) -> None:
-        task = self.__dict__.pop("_task", None)
+        task, self.task = self.task, None
         if task is not None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -100,125 +86,122 @@ class _Forgetful(_Early):
     waits_for_close = False
 
 
-class _Deaf(_Wrong):
+class _Deaf(SqliteStore):
     """Is only woken by what it writes itself."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.own = asyncio.Condition()
 
     async def subscribe(
         self, *, after_position: int = 0, category: str | None = None
     ) -> AsyncIterator[RecordedEvent]:
         position = after_position
-        own = self.__dict__.setdefault("_own", asyncio.Condition())
         while True:
             async for event in self.read_all(after_position=position, category=category):
                 position = event.position
                 yield event
-            async with own:
-                await own.wait()
+            async with self.own:
+                await self.own.wait()
 
-    async def planted(self, stream: str, events: Any, expected: int, checkpoint: Any) -> Appended:
-        answer = await super().planted(stream, events, expected, checkpoint)
-        own = self.__dict__.setdefault("_own", asyncio.Condition())
-        async with own:
-            own.notify_all()
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        answer = await super().append(stream, events, **options)
+        async with self.own:
+            self.own.notify_all()
         return answer
 
 
-class _Stale(_Wrong):
+class _Stale(SqliteStore):
     """Answers for versions from its own memory of them."""
 
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.seen: dict[str, int] = {}
+
     async def version(self, stream: str) -> int:
-        seen: dict[str, int] = self.__dict__.setdefault("_seen", {})
-        if stream not in seen:
-            seen[stream] = await super().version(stream)
-        return seen[stream]
+        if stream not in self.seen:
+            self.seen[stream] = await super().version(stream)
+        return self.seen[stream]
 
 
-class _Blind(_Wrong):
+class _Blind(SqliteStore):
     """Knows the ids of its own appends alone."""
 
-    async def planted(self, stream: str, events: Any, expected: int, checkpoint: Any) -> Appended:
-        own = self.__dict__.setdefault("_own_ids", set())
-        answer = await super().planted(stream, events, expected, checkpoint)
-        if answer.repeated and not own.issuperset(event.event_id for event in events):
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.own: set[str] = set()
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        ids = {event.event_id for event in events}
+        answer = await super().append(stream, events, **options)
+        if answer.repeated and not ids <= self.own:
             raise EventStoreError("UNIQUE constraint failed", remedy="")
-        own.update(event.event_id for event in events)
+        self.own |= ids
         return answer
 
 
-class _Amnesiac(_Wrong):
+class _Amnesiac(SqliteStore):
     """Keeps checkpoints in memory."""
 
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.kept: dict[str, int] = {}
+
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        self.__dict__.setdefault("_kept", {})[checkpoint.consumer] = checkpoint.position
+        self.kept[checkpoint.consumer] = checkpoint.position
 
     async def checkpoint(self, consumer: str) -> int:
-        kept: dict[str, int] = self.__dict__.get("_kept", {})
-        return kept.get(consumer, await super().checkpoint(consumer))
+        return self.kept.get(consumer, await super().checkpoint(consumer))
 
 
-class _Halved(_Wrong):
+class _Halved(SqliteStore):
     """Commits each event by itself."""
 
-    async def planted(self, stream: str, events: Any, expected: int, checkpoint: Any) -> Appended:
-        if len(events) < 2 or expected != ANY:
-            return await super().planted(stream, events, expected, checkpoint)
-        first = await super().planted(stream, events[:1], expected, None)
-        last = await super().planted(stream, events[1:], ANY, checkpoint)
-        return Appended(
-            stream=stream,
-            first_version=first.first_version,
-            last_version=last.last_version,
-            first_position=first.first_position,
-            last_position=last.last_position,
-            repeated=False,
-        )
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        if options or len(events) < 2:
+            return await super().append(stream, events, **options)
+        first = await super().append(stream, events[:1])
+        return joined(first, await super().append(stream, events[1:]))
 
 
-class _InAFile(DurableContract):
+class WithoutAFault(DurableContract):
+    """The contract of a store in a file; those below only say which."""
+
     kind: type[SqliteStore] = SqliteStore
 
     def open(self, folder: Path) -> AbstractAsyncContextManager[EventStore]:
-        return self._open(folder / "log.db")
-
-    @asynccontextmanager
-    async def _open(self, path: Path) -> AsyncIterator[EventStore]:
-        async with self.kind.open(path) as store:
-            yield store
+        return self.kind.open(folder / "log.db")
 
 
-class AcknowledgesWhatIsOnlyInMemory(_InAFile):
+class AcknowledgesWhatIsOnlyInMemory(WithoutAFault):
     kind = _Early
 
 
-class LosesWhatWaitsWhenItCloses(_InAFile):
+class LosesWhatWaitsWhenItCloses(WithoutAFault):
     kind = _Forgetful
 
 
-class IsNotWokenByOtherProcesses(_InAFile):
+class IsNotWokenByOtherProcesses(WithoutAFault):
     kind = _Deaf
 
 
-class RemembersVersionsThatOthersChange(_InAFile):
+class RemembersVersionsThatOthersChange(WithoutAFault):
     kind = _Stale
 
 
-class KnowsItsOwnIdsAlone(_InAFile):
+class KnowsItsOwnIdsAlone(WithoutAFault):
     kind = _Blind
 
 
-class KeepsCheckpointsInMemory(_InAFile):
+class KeepsCheckpointsInMemory(WithoutAFault):
     kind = _Amnesiac
 
 
-class CommitsHalfAnAppend(_InAFile):
+class CommitsHalfAnAppend(WithoutAFault):
     kind = _Halved
 
 
-class WithoutAFault(_InAFile):
-    kind = _Wrong
-
-
-FAULTY_FILES: list[type[_InAFile]] = [
+FAULTY_FILES: list[type[WithoutAFault]] = [
     AcknowledgesWhatIsOnlyInMemory,
     CommitsHalfAnAppend,
     IsNotWokenByOtherProcesses,

@@ -22,7 +22,9 @@ from eventstore import (
     Witness,
     category_of,
 )
+from eventstore.chain import new_of
 from eventstore.checks import id_bytes
+from tests.eventstore.faults.answers import joined
 
 
 class Faulty(MemoryLog):
@@ -131,11 +133,14 @@ class TakesAPrefixForACategory(Faulty):
 
 
 class RemembersIdsOfRefusedAppends(Faulty):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
     def planted(self, stream: str, events: Any, expected: int, checkpoint: Any) -> Appended:
-        seen = self.__dict__.setdefault("_seen", set())
-        if any(e.event_id in seen and e.event_id not in self._by_id for e in events):
+        if any(e.event_id in self.seen and e.event_id not in self._by_id for e in events):
             raise DuplicateEvent(events[0].event_id, None, "it was here once")
-        seen.update(event.event_id for event in events)
+        self.seen.update(event.event_id for event in events)
         return super().planted(stream, events, expected, checkpoint)
 
 
@@ -145,7 +150,7 @@ class RecordsLargeAppendsInParts(Faulty):
             return super().planted(stream, events, expected, checkpoint)
         first = super().planted(stream, events[:1000], expected, None)
         last = self.planted(stream, events[1000:], ANY, checkpoint)
-        return structs.replace(last, first_version=first.first_version, first_position=first.first_position)
+        return joined(first, last)
 
 
 class ForgetsOldIds(Faulty):
@@ -160,16 +165,7 @@ class ComparesIdsOnly(Faulty):
         old = self._by_id.get(events[0].event_id) if len(events) == 1 else None
         if old is None or old.stream != stream:
             return super().planted(stream, events, expected, checkpoint)
-        same = NewEvent(
-            event_id=old.event_id,
-            type=old.type,
-            type_version=old.type_version,
-            data=old.data,
-            metadata=old.metadata,
-            correlation_id=old.correlation_id,
-            causation_id=old.causation_id,
-        )
-        return super().planted(stream, [same], expected, checkpoint)
+        return super().planted(stream, [new_of(old)], expected, checkpoint)
 
 
 class KnowsIdsOfTheirStreamOnly(Faulty):
@@ -185,16 +181,16 @@ class KnowsIdsOfTheirStreamOnly(Faulty):
 class LeavesAGapForARefusal(Faulty):
     """As an AUTOINCREMENT or a sequence does that is taken from before the check."""
 
+    gap = 0
+
     def planted(self, stream: str, events: Any, expected: int, checkpoint: Any) -> Appended:
         try:
             answer = super().planted(stream, events, expected, checkpoint)
         except VersionConflict:
-            self.__dict__["_gap"] = self.__dict__.get("_gap", 0) + len(events)
+            self.gap += len(events)
             raise
-        gap = self.__dict__.get("_gap", 0)
-        return structs.replace(
-            answer, first_position=answer.first_position + gap, last_position=answer.last_position + gap
-        )
+        first, last = answer.first_position + self.gap, answer.last_position + self.gap
+        return structs.replace(answer, first_position=first, last_position=last)
 
 
 class CountsVersionsFromZero(Faulty):

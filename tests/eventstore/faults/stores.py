@@ -3,19 +3,17 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import anyio
 import anyio.lowlevel
 from msgspec import structs
 
 from eventstore import (
-    ANY,
     Appended,
-    Checkpoint,
     MemoryStore,
     NewEvent,
     RecordedEvent,
     StoreBusy,
 )
+from tests.eventstore.faults.answers import joined
 
 
 class SwallowsWakeUps(MemoryStore):
@@ -46,22 +44,21 @@ class RepeatsWhenItGoesLive(MemoryStore):
             yield event
 
 
-class ShowsLargeAppendsInParts(MemoryStore):
-    async def append(
-        self,
-        stream: str,
-        events: Sequence[NewEvent],
-        *,
-        expected_version: int = ANY,
-        checkpoint: Checkpoint | None = None,
-    ) -> Appended:
-        if len(events) < 3_500 or expected_version != ANY:
-            return await super().append(
-                stream, events, expected_version=expected_version, checkpoint=checkpoint
-            )
-        first = await super().append(stream, events[:2_000])
-        last = await super().append(stream, events[2_000:])
-        return structs.replace(last, first_version=first.first_version, first_position=first.first_position)
+class InTwoParts(MemoryStore):
+    """Records an append that asks for nothing else in two parts, once it has so many events."""
+
+    least: int
+    first: int
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        if options or len(events) < self.least:
+            return await super().append(stream, events, **options)
+        first = await super().append(stream, events[: self.first])
+        return joined(first, await super().append(stream, events[self.first :]))
+
+
+class ShowsLargeAppendsInParts(InTwoParts):
+    least, first = 3_500, 2_000
 
 
 class DropsTheOldestForASlowSubscriber(MemoryStore):
@@ -135,7 +132,6 @@ class AcknowledgesInAnyOrder(MemoryStore):
 class LosesItsWriterToACancelledCaller(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
-        self.lock = anyio.Lock()
         self.held = False
 
     async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
@@ -152,24 +148,10 @@ class LeavesSubscribersWaitingWhenClosed(MemoryStore):
         self._closed = True
 
 
-class RecordsBeforeItCanBeCancelled(MemoryStore):
-    """One event at a time, with a wait between: half an append is left behind."""
+class RecordsBeforeItCanBeCancelled(InTwoParts):
+    """With a wait between: half an append is left behind."""
 
-    async def append(
-        self,
-        stream: str,
-        events: Sequence[NewEvent],
-        *,
-        expected_version: int = ANY,
-        checkpoint: Checkpoint | None = None,
-    ) -> Appended:
-        if expected_version != ANY or checkpoint is not None or len(events) < 2:
-            return await super().append(
-                stream, events, expected_version=expected_version, checkpoint=checkpoint
-            )
-        first = await super().append(stream, events[:1])
-        last = await super().append(stream, events[1:])
-        return structs.replace(last, first_version=first.first_version, first_position=first.first_position)
+    least, first = 2, 1
 
 
 class IsUsableWhenClosed(MemoryStore):
