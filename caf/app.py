@@ -7,14 +7,20 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from caf import commands
 from caf.artifacts import ArtifactStore, disk_errors
 from caf.clock import RandomIds, SystemClock
 from caf.config import Config
+from caf.contracts import JobDocument
+from caf.contracts.read import read_document
+from caf.daemon.state import Daemon
+from caf.decide import decide_daemon, decide_job, record_submission
 from caf.errors import CafError, InputError, RefusedError, TryAgainError
-from caf.events import Event
+from caf.events import DaemonEvent, Event, JobId, JobSubmitted, Stage
 from caf.job import Job
-from caf.log import fold, load, new_events, stream_of
+from caf.log import fold, load
 from caf.ports import Clock, Ids
 from caf.projections.follower import ReadModels, is_damage
 from caf.repairs import engine_of
@@ -30,16 +36,17 @@ from eventstore import (
     StoreIncompatible,
     StoreNotFound,
     StoreReadOnly,
-    VersionConflict,
 )
 
-__all__ = ["App", "open_app", "open_for_reading"]
+__all__ = ["App", "open_app", "open_for_reading", "told_as_caf_errors"]
 
 _ALSO: Final = {
     "log_incompatible": " caf's log is .caf/log.db of the workspace, which --workspace DIR names.",
     "log_damaged": " How to do that: docs/operations.md. Nothing was changed.",
 }
 """What caf adds to the store's own remedy."""
+LONGEST_BASE: Final = 190
+"""Of a job's id that gets a number; an id has at most 200 characters."""
 
 
 class App:
@@ -89,26 +96,47 @@ class App:
         return await load(self.store, job_id, at_version=at_version)
 
     async def command(
-        self, job_id: str, decide: Callable[[Job], list[Event]], *, unknown: bool = False
+        self,
+        job_id: str,
+        decide: Callable[[Job], list[Event]],
+        *,
+        unknown: bool = False,
+        event_id: str | None = None,
     ) -> list[Event]:
         """Judge a command by the job's present state and record what it gives, once.
 
-        `unknown` also takes a job that was never submitted here. Raises `RefusedError`.
+        `unknown` also takes a job that was never submitted here. `event_id` is that of the first event: a command
+        that was recorded under it before gives nothing now, however things stand. Raises `RefusedError`.
         """
-        while True:
-            job = await fold(self.store, job_id) if unknown else await self.job(job_id)
-            events = decide(job)
-            if not events:
-                return []
-            ids = [self.ids.new() for _ in events]
-            records = new_events(events, ids, job_id=job_id, causation_id=None)
-            try:
-                await self.store.append(stream_of(job_id), records, expected_version=job.version)
-            except VersionConflict:
-                continue
-            return events
+        return await decide_job(self.store, self.ids, job_id, decide, unknown=unknown, event_id=event_id)
 
-    async def answer(self, job_id: str, **given: Any) -> list[Event]:
+    async def record(self, event: JobSubmitted, *, event_id: str | None = None) -> None:
+        """Record a submission. `event_id`: the same one made twice is one. Raises `RefusedError` for a known job."""
+        await record_submission(self.store, self.ids, event, event_id=event_id)
+
+    async def retry(
+        self, job_id: str, *, from_stage: Stage, by: str, note: str, new_id: str | None = None
+    ) -> JobId:
+        """Take a job that is over up again as a new one, by default `<job_id>-2` and so on. Raises `CafError`."""
+        job = await self.job(job_id)
+        number = 2
+        while True:
+            name = JobId(new_id or f"{job_id[:LONGEST_BASE]}-{number}")
+            event = commands.retry(job, job_id=name, from_stage=from_stage, by=by, note=note)
+            read_document(msgspec.json.encode(event.document), JobDocument, where="the new job")
+            if new_id is None and (await fold(self.store, name)).submitted is not None:
+                number += 1
+                continue
+            await self.record(event)
+            return name
+
+    async def daemon_command(
+        self, decide: Callable[[Daemon], Sequence[DaemonEvent]]
+    ) -> Sequence[DaemonEvent]:
+        """The same for the daemon's own stream: pause, unpause, what was refused."""
+        return await decide_daemon(self.store, self.ids, decide)
+
+    async def answer(self, job_id: str, *, event_id: str | None = None, **given: Any) -> list[Event]:
         """Record a person's answer; see `caf.commands.answer`. Raises `InputError` for wrong parameters."""
 
         def decide(job: Job) -> list[Event]:
@@ -117,7 +145,7 @@ class App:
                 check_parameters(given.get("parameters") or {})
             return events
 
-        return await self.command(job_id, decide)
+        return await self.command(job_id, decide, event_id=event_id)
 
     async def cancel(self, job_id: str, *, by: str, reason: str) -> list[Event]:
         """Record that a job is called off; see `caf.commands.cancel`."""

@@ -2,12 +2,29 @@
 
 from typing import Final, Literal
 
+import msgspec
+from msgspec.structs import replace
+
 from caf.errors import RefusedError
-from caf.events import STAGES, EscalationAnswered, Event, JobCancelled, Posted, Stage
+from caf.events import (
+    STAGES,
+    AttemptId,
+    EscalationAnswered,
+    Event,
+    HandoffApproved,
+    JobCancelled,
+    JobId,
+    JobSubmitted,
+    Posted,
+    RetryOf,
+    Stage,
+    StageInterrupted,
+)
+from caf.events.codec import digest
 from caf.events.facts import Parameters
 from caf.job import Job, is_over
 
-__all__ = ["PERSON", "answer", "cancel", "register_post"]
+__all__ = ["PERSON", "answer", "approve", "cancel", "interrupt", "register_post", "retry"]
 
 PERSON: Final = "person"
 """`Posted.observed_from` when nobody but a person said so."""
@@ -87,6 +104,74 @@ def answer(
     raise RefusedError(
         f"{action!r} is no answer.", remedy="Answer with proceed, retry or abort.", kind="unknown_answer"
     )
+
+
+def retry(job: Job, *, job_id: JobId, from_stage: Stage, by: str, note: str = "") -> JobSubmitted:
+    """A job that is over, taken up again as a new job: its inputs and its last attempt's settings, linked.
+
+    The stages before `from_stage` are taken from what was computed before, those from there on are run anew. The
+    old job stays as it ended. Raises `RefusedError` for a job that is not over.
+    """
+    _check_text(by, note)
+    if job.escalation is not None:
+        raise RefusedError(
+            f"Job {job.spec.job_id} waits for an answer; that is where it goes on.",
+            remedy=f"Answer it: caf answer {job.spec.job_id} retry --from {from_stage}",
+            kind="waits_for_an_answer",
+        )
+    if not is_over(job):
+        raise RefusedError(
+            f"Job {job.spec.job_id} is {job.status}; only a job that is over can be taken up again.",
+            remedy=f"Wait for its end, or call it off first: caf cancel {job.spec.job_id}",
+            kind="not_over",
+        )
+    last = job.attempts[-1] if job.attempts else None
+    document = {**job.spec.document, "job_id": job_id}
+    return replace(
+        job.spec,
+        job_id=job_id,
+        document=document,
+        document_sha256=digest(msgspec.json.encode(document, order="deterministic")),
+        source=job.source,
+        reference=job.reference,
+        workflow_id=last.workflow_id if last else job.spec.workflow_id,
+        parameters=last.parameters if last else job.spec.parameters,
+        submitted_by=by,
+        retry_of=RetryOf(
+            job_id=job.spec.job_id,
+            attempt_id=last.id if last else None,
+            from_stage=from_stage,
+            by=by,
+            note=note,
+        ),
+    )
+
+
+def interrupt(
+    job: Job, *, stage: Stage, attempt_id: AttemptId, gate: bool, ran_ms: int, reason: str
+) -> list[Event]:
+    """A stage, or its gate, was ended under way; nothing when it came to an end all the same."""
+    if is_over(job) or not job.attempts or job.attempt.id != attempt_id:
+        return []
+    attempt = job.attempt
+    judged = any(seen.stage == stage for seen in attempt.gates)
+    if judged if gate else attempt.running != stage:
+        return []
+    return [StageInterrupted(stage=stage, attempt_id=attempt_id, gate=gate, ran_ms=ran_ms, reason=reason)]
+
+
+def approve(job: Job, *, platform: str, by: str, note: str, observed_from: str = PERSON) -> list[Event]:
+    """Let a job go to a platform; nothing when that was said before. Raises `RefusedError` for one that failed."""
+    if platform in job.approved:
+        return []
+    _check_text(by, note)
+    if job.status in ("cancelled", "aborted"):
+        raise RefusedError(
+            f"Job {job.spec.job_id} is {job.status}; there is nothing to hand over.",
+            remedy=f"See why with: caf show {job.spec.job_id}",
+            kind="job_over",
+        )
+    return [HandoffApproved(platform=platform, by=by, note=note, observed_from=observed_from)]
 
 
 def register_post(job: Job, post: Posted) -> list[Event]:

@@ -11,7 +11,7 @@ from caf.log import Entry
 from caf.places import final_path, output_folder
 from caf.ports import DemoRequest, Produced, SheetRequest
 from caf.runner import Runner
-from caf.submission import Wish, draft
+from caf.submission import Wish, draft, load_defaults
 
 __all__ = ["SCENARIOS", "Outcome", "Scenario", "play"]
 
@@ -97,9 +97,9 @@ async def play(
         require_costume=scenario.require_costume,
         pose_coverage_threshold=app.config.pose_coverage_threshold,
     )
-    job_id = await runner.submit(draft(wish, app.workspace.root, fresh, app.config))
-    started(job_id)
-    job = await runner.run(job_id, seen)
+    found = draft(wish, app.workspace.root, fresh, load_defaults(app.workspace.root, app.config))
+    started(found.job.job_id)
+    job = await runner.submit_and_run(found, by="demo", seen=seen)
     picture = await _picture(runner, job) if len(job.attempts) > 1 and job.status == "completed" else None
     return _outcome(scenario, job, app.clock.monotonic_ms() - begun, picture)
 

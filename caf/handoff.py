@@ -14,7 +14,7 @@ from caf.errors import CafError, DocumentError
 from caf.events import Posted
 from caf.job import Job
 
-__all__ = ["Scanned", "register", "registry", "scan"]
+__all__ = ["Scanned", "register", "registry", "scan", "scan_one"]
 
 
 class Scanned(Struct, frozen=True, kw_only=True):
@@ -67,10 +67,11 @@ async def register(
 async def scan(app: App) -> list[Scanned]:
     """Read every `*.state.json` of the workspace and record the posts that are new, each once."""
     root = app.workspace.sandbox / "dist_artifacts"
-    return [await _scan_one(app, path) for path in sorted(root.glob("*/*.state.json"))]
+    return [await scan_one(app, path) for path in sorted(root.glob("*/*.state.json"))]
 
 
-async def _scan_one(app: App, path: Path) -> Scanned:
+async def scan_one(app: App, path: Path) -> Scanned:
+    """Read one state file and record its post, if it is one and new."""
     shown = path.relative_to(app.workspace.root).as_posix()
     try:
         state = read_document(await anyio.to_thread.run_sync(path.read_bytes), PlatformState, where=shown)

@@ -15,6 +15,7 @@ from caf.events import (
     EscalationAnswered,
     Event,
     Failure,
+    HandoffApproved,
     HandoffPrepared,
     JobAborted,
     JobCancelled,
@@ -30,6 +31,7 @@ from caf.events import (
     Stage,
     StageCompleted,
     StageFailed,
+    StageInterrupted,
     StageStarted,
 )
 from caf.ports import Measurement, MediaInfo, VideoTarget
@@ -68,6 +70,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     running: Stage | None = None
     failure: Failure | None = None
     failed_stage: Stage | None = None
+    interrupted: StageInterrupted | None = None
+    """The stage or gate that was ended under way and has not come to an end since."""
     prompts: tuple[PromptSubmitted, ...] = ()
     pose: PoseCoverageMeasured | None = None
     gates: tuple[Gated, ...] = ()
@@ -90,7 +94,10 @@ class Job(Struct, frozen=True, kw_only=True):
     """Attempts that people asked for; they come on top of the policy's budget."""
     failure: Failure | None = None
     final_sha256: str | None = None
+    approved: dict[str, HandoffApproved] = {}
+    """Platforms that a person let the job go to."""
     prepared: HandoffPrepared | None = None
+    """All payloads that were written so far."""
     posted: dict[str, Posted] = {}
 
     @property
@@ -148,13 +155,20 @@ def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event typ
         case AttemptStarted():
             return _begin(job, event)
         case StageStarted():
-            return _in_attempt(job, event.attempt_id, running=event.stage)
+            return _in_attempt(job, event.attempt_id, running=event.stage, interrupted=None)
         case StageCompleted():
             return _completed(job, event)
         case StageFailed():
             return _in_attempt(
-                job, event.attempt_id, running=None, failure=event.failure, failed_stage=event.stage
+                job,
+                event.attempt_id,
+                running=None,
+                failure=event.failure,
+                failed_stage=event.stage,
+                interrupted=None,
             )
+        case StageInterrupted():
+            return _in_attempt(job, event.attempt_id, interrupted=event)
         case PromptSubmitted():
             if job.attempts and job.attempt.id == event.attempt_id:
                 return _in_attempt(job, event.attempt_id, prompts=(*job.attempt.prompts, event))
@@ -178,12 +192,23 @@ def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event typ
             return replace(job, status="cancelled", escalation=None)
         case JobAborted():
             return replace(job, status="aborted", failure=event.failure, escalation=None)
+        case HandoffApproved():
+            return replace(job, approved={event.platform: event, **job.approved})
         case HandoffPrepared():
-            return replace(job, prepared=event)
+            return replace(job, prepared=_more_prepared(job.prepared, event))
         case Posted():
             return replace(job, posted={event.platform: event, **job.posted})
         case _:
             assert_never(event)
+
+
+def _more_prepared(before: HandoffPrepared | None, event: HandoffPrepared) -> HandoffPrepared:
+    if before is None:
+        return event
+    return HandoffPrepared(
+        platforms=tuple(dict.fromkeys((*before.platforms, *event.platforms))),
+        documents=tuple(dict.fromkeys((*before.documents, *event.documents))),
+    )
 
 
 def _begin(job: Job, event: AttemptStarted) -> Job:
@@ -216,7 +241,15 @@ def _completed(job: Job, event: StageCompleted) -> Job:
     if not job.attempts or job.attempt.id != event.attempt_id:
         return job
     stages = {**job.attempt.stages, event.stage: event}
-    job = _in_attempt(job, event.attempt_id, stages=stages, running=None, failure=None, failed_stage=None)
+    job = _in_attempt(
+        job,
+        event.attempt_id,
+        stages=stages,
+        running=None,
+        failure=None,
+        failed_stage=None,
+        interrupted=None,
+    )
     return replace(job, media=event.media) if event.media is not None else job
 
 
@@ -231,7 +264,7 @@ def _gated(job: Job, event: QCPassed | QCFailed) -> Job:
         duration_ms=event.duration_ms,
     )
     others = tuple(seen for seen in job.attempt.gates if seen.stage != event.stage)
-    return _in_attempt(job, event.attempt_id, gates=(*others, gate))
+    return _in_attempt(job, event.attempt_id, gates=(*others, gate), interrupted=None)
 
 
 def _decided(job: Job, event: RepairDecided) -> Job:

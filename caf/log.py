@@ -5,18 +5,21 @@ from typing import Final
 
 from msgspec import Struct
 
+from caf.daemon.state import Daemon, evolve_daemon
 from caf.errors import CafError, RefusedError
-from caf.events import Event, JobId
+from caf.events import DaemonEvent, Event, JobId
 from caf.events.codec import UnreadableEvent, decode, encode
 from caf.job import INITIAL, Job, evolve
 from eventstore import EventStore, NewEvent, RecordedEvent
 
 __all__ = [
     "CATEGORY",
+    "DAEMON",
     "Entry",
     "UnreadableLog",
     "entry_of",
     "fold",
+    "fold_daemon",
     "job_of",
     "load",
     "new_event",
@@ -26,6 +29,8 @@ __all__ = [
 ]
 
 CATEGORY: Final = "job"
+DAEMON: Final = "daemon-serve"
+"""The one stream of the daemon's own facts."""
 
 
 class UnreadableLog(CafError):  # noqa: N818 - a state of the log, told to a person
@@ -53,7 +58,9 @@ def job_of(stream: str) -> JobId:
     return JobId(stream.removeprefix(f"{CATEGORY}-"))
 
 
-def new_event(event: Event, *, event_id: str, job_id: str, causation_id: str | None) -> NewEvent:
+def new_event(
+    event: Event | DaemonEvent, *, event_id: str, job_id: str | None, causation_id: str | None
+) -> NewEvent:
     """An event ready to be appended; the job's id is the thread that ties its events together."""
     name, version, data = encode(event)
     return NewEvent(
@@ -70,6 +77,8 @@ def entry_of(before: Job, recorded: RecordedEvent) -> Entry:
     """The next entry of a job's stream. Raises `UnreadableLog` with the place."""
     try:
         event = decode(recorded.type, recorded.type_version, recorded.data)
+        if not isinstance(event, Event):
+            raise UnreadableEvent(recorded.type, "it is no event of a job")
     except UnreadableEvent as fault:
         raise UnreadableLog(
             f"Position {recorded.position} of the log, {recorded.stream} version {recorded.version}: {fault}.",
@@ -97,6 +106,20 @@ async def fold(store: EventStore, job_id: str, *, at_version: int | None = None)
     return job
 
 
+async def fold_daemon(store: EventStore) -> Daemon:
+    """What the daemon's own stream says; an event there that cannot be read changes nothing."""
+    daemon = Daemon()
+    async for recorded in store.read(DAEMON):
+        try:
+            event = decode(recorded.type, recorded.type_version, recorded.data)
+        except UnreadableEvent:
+            event = None
+        daemon = evolve_daemon(
+            daemon, event if isinstance(event, DaemonEvent) else None, recorded.recorded_at_ms
+        )
+    return daemon
+
+
 async def load(store: EventStore, job_id: str, *, at_version: int | None = None) -> Job:
     """A job's state from the log alone. Raises `RefusedError` when there is no such job."""
     job = await fold(store, job_id, at_version=at_version)
@@ -110,7 +133,11 @@ async def load(store: EventStore, job_id: str, *, at_version: int | None = None)
 
 
 def new_events(
-    events: Sequence[Event], ids: Sequence[str], *, job_id: str, causation_id: str | None
+    events: Sequence[Event | DaemonEvent],
+    ids: Sequence[str],
+    *,
+    job_id: str | None,
+    causation_id: str | None,
 ) -> list[NewEvent]:
     """Several events with their ids, ready for one append."""
     return [

@@ -4,11 +4,12 @@ Every struct here also crosses the process boundary to a worker as JSON, so path
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 __all__ = [
+    "Called",
     "Clock",
     "DemoRequest",
     "Engine",
@@ -129,6 +130,8 @@ class StageResult(Struct, frozen=True, kw_only=True):
     outputs: tuple[Produced, ...]
     facts: dict[str, Parameter]
     """What the engine measured of its own work, units in the names: `shift_px`, `frames`, …"""
+    memory_peak_bytes: int = 0
+    """Highest resident memory of the process that did it, as far as is known; 0: not known."""
 
 
 class MeasureRequest(Struct, frozen=True, kw_only=True):
@@ -155,6 +158,15 @@ class Measurement(Struct, frozen=True, kw_only=True):
     raw: dict[str, float] = {}
     """The physical quantities behind the score, units in the names."""
     worst_frames: tuple[int, ...] = ()
+
+
+class Called(Struct, frozen=True, kw_only=True):
+    """What a call to a worker gave, and what it took."""
+
+    result: Any
+    """Of the type that the task's table names."""
+    peak_bytes: int
+    """Highest resident memory of the child meanwhile, as far as it reported; 0: it did not."""
 
 
 class DemoRequest(Struct, frozen=True, kw_only=True):

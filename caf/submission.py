@@ -29,7 +29,17 @@ from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY, LOCAL_WORKFLOW
 from caf.ports import MediaInfo, VideoTarget
 from caf.repairs import merge
 
-__all__ = ["Draft", "Wish", "check_parameters", "document_bytes", "draft", "submission"]
+__all__ = [
+    "Defaults",
+    "Draft",
+    "Wish",
+    "check_parameters",
+    "document_bytes",
+    "document_sha256",
+    "draft",
+    "load_defaults",
+    "submission",
+]
 
 TUNABLE = ("frame", "motion", "video")
 SIZES = {"1080x1920": (1080, 1920), "1080x1080": (1080, 1080), "9:16": (1080, 1920), "1:1": (1080, 1080)}
@@ -38,6 +48,8 @@ SIZES = {"1080x1920": (1080, 1920), "1080x1080": (1080, 1080), "9:16": (1080, 19
 class Wish(Struct, frozen=True, kw_only=True):
     """What was asked on the command line; None means: not said."""
 
+    document: dict[str, Any] | None = None
+    """A job document that comes in no file."""
     clip: Path | None = None
     job_file: Path | None = None
     job_id: str | None = None
@@ -51,6 +63,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     parameters: Parameters = {}
     pose_coverage_threshold: float = 0.3
     platforms: tuple[str, ...] = ()
+    priority: int = 0
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -71,7 +84,22 @@ class Draft(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
-def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
+class Defaults(Struct, frozen=True, kw_only=True):
+    """What jobs are judged by that name nothing else."""
+
+    policy: QCPolicy
+    registry: WorkflowRegistry
+
+
+def load_defaults(root: Path, config: Config) -> Defaults:
+    """The configured policy and registry, or the built-in ones. Raises `DocumentError` for a broken file."""
+    return Defaults(
+        policy=_read(_configured(config.policy, root), QCPolicy, DEFAULT_POLICY),
+        registry=_read(_configured(config.registry, root), WorkflowRegistry, DEFAULT_REGISTRY),
+    )
+
+
+def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
     """Read every document that the wish names. Raises `InputError`s with the file and what to do.
 
     `fresh` is a new UUID, for the id of a job that has none.
@@ -79,12 +107,8 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
     for path in (wish.clip, wish.reference):
         _check_name(path)
     job, document, warnings = _job(wish, root, fresh)
-    policy = _read(
-        wish.policy or _ref(job, "quality_policy", root) or _configured(config.policy, root),
-        QCPolicy,
-        DEFAULT_POLICY,
-    )
-    registry = _read(wish.registry or _configured(config.registry, root), WorkflowRegistry, DEFAULT_REGISTRY)
+    policy = _read(wish.policy or _ref(job, "quality_policy", root), QCPolicy, defaults.policy)
+    registry = _read(wish.registry, WorkflowRegistry, defaults.registry)
     workflow_id = wish.workflow or _workflow_of(job, registry)
     known = [flow.workflow_id for flow in registry.workflows]
     if workflow_id not in known:
@@ -100,7 +124,7 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
     target = _read(wish.targets or _ref(job, "quality_target", root), QualityTarget, None)
     pack = _read(_ref(job, "continuity_pack", root), ContinuityPack, None)
     reference, recorded_reference = _reference(wish, job, root)
-    inside = wish.job_file is not None and wish.clip is None
+    inside = wish.clip is None
     source = root / asset_path(job) if inside else (wish.clip or Path()).absolute()
     return Draft(
         job=job,
@@ -119,13 +143,12 @@ def draft(wish: Wish, root: Path, fresh: str, config: Config) -> Draft:
     )
 
 
-def submission(found: Draft, media: MediaInfo) -> JobSubmitted:
-    """The event, once the source was probed."""
-    raw = msgspec.json.encode(found.document, order="deterministic")
+def submission(found: Draft, media: MediaInfo, *, by: str) -> JobSubmitted:
+    """The event, once the source was probed; `by`: who or what submitted it."""
     return JobSubmitted(
         job_id=JobId(found.job.job_id),
         document=found.document,
-        document_sha256=digest(raw),
+        document_sha256=document_sha256(found.document),
         source=found.recorded_source,
         reference=found.recorded_reference,
         costume_required=found.costume_required,
@@ -140,10 +163,19 @@ def submission(found: Draft, media: MediaInfo) -> JobSubmitted:
         registry=found.registry,
         registry_sha256=digest(write_document(found.registry)),
         targets=found.targets,
+        priority=found.wish.priority,
+        submitted_by=by,
     )
 
 
+def document_sha256(document: dict[str, Any]) -> str:
+    """Of the content, whatever the order of its fields and the space between them."""
+    return digest(msgspec.json.encode(document, order="deterministic"))
+
+
 def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any], tuple[str, ...]]:
+    if wish.document is not None:
+        return _job_of_document(wish, wish.document)
     if wish.job_file is None:
         if wish.clip is None:
             raise InputError(
@@ -169,6 +201,18 @@ def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any
         platforms = msgspec.json.encode({**document, "platforms": wish.platforms})
         read_document(platforms, JobDocument, where="--platform")
     return job, document, (warning,) if warning else ()
+
+
+def _job_of_document(
+    wish: Wish, given: dict[str, Any]
+) -> tuple[JobDocument, dict[str, Any], tuple[str, ...]]:
+    document = {**given, "job_id": wish.job_id} if wish.job_id else given
+    platforms = {"platforms": wish.platforms} if wish.platforms else {}
+    read_document(msgspec.json.encode({**document, **platforms}), JobDocument, where="the document")
+    job = read_document(msgspec.json.encode(document), JobDocument, where="the document")
+    if wish.clip is None:
+        asset_path(job)
+    return job, document, ()
 
 
 def check_parameters(parameters: Parameters) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Names, to_event
 from eventstore._schema import connect_reader, explain, wal_path
+from eventstore.checks import MAX_INTEGER
 from eventstore.errors import StoreClosed, StoreCorrupt
 from eventstore.model import RecordedEvent, VerifyReport, Witness
 from eventstore.verify import Verifier
@@ -92,7 +93,7 @@ class Reader:
     def stream(self, name: str, after: int, before: int | None, count: int, backward: bool) -> Slice:
         """Events of one stream with after < version < before."""
         direction = "DESC" if backward else "ASC"
-        values: list[str | int] = [name, name, after + 1, after]
+        values: list[str | int] = [name, name, min(after + 1, MAX_INTEGER), after]
         where = "e.version > ?"
         if before is not None:
             where += " AND e.version < ?"

@@ -8,6 +8,7 @@ from eventstore.errors import DuplicateEvent, InvalidArgument
 from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent
 
 __all__ = [
+    "MAX_INTEGER",
     "check_append",
     "check_checkpoint",
     "check_range",

@@ -10,7 +10,7 @@ from caf.config import Config
 from caf.errors import CafError, DocumentError, InputError, MediaError
 from caf.events.codec import decode, encode
 from caf.policies import DEFAULT_POLICY, LOCAL_WORKFLOW
-from caf.submission import Wish, draft, submission
+from caf.submission import Wish, draft, load_defaults, submission
 from tests.support.jobs import MEDIA
 
 FRESH = "0b8f8b0e-8b1d-4c57-9d39-0123456789ab"
@@ -33,7 +33,7 @@ def job_file(root: Path, **changes: Any) -> Path:
 
 
 def submitted(root: Path, **wish: Any) -> Any:
-    return submission(draft(Wish(**wish), root, FRESH, Config()), MEDIA)
+    return submission(draft(Wish(**wish), root, FRESH, load_defaults(root, Config())), MEDIA, by="ada")
 
 
 def test_a_clip_alone_becomes_a_job_with_a_readable_id_and_the_defaults(tmp_path: Path) -> None:
@@ -50,7 +50,12 @@ def test_a_job_s_asset_lies_below_the_sandbox(tmp_path: Path) -> None:
 
 
 def test_the_file_s_name_is_the_job_s_id_and_another_one_inside_is_warned_about(tmp_path: Path) -> None:
-    found = draft(Wish(job_file=job_file(tmp_path, job_id="another-cat")), tmp_path, FRESH, Config())
+    found = draft(
+        Wish(job_file=job_file(tmp_path, job_id="another-cat")),
+        tmp_path,
+        FRESH,
+        load_defaults(tmp_path, Config()),
+    )
     assert found.job.job_id == "cat-dances-01"
     assert len(found.warnings) == 1
     assert "another-cat" in found.warnings[0]

@@ -4,6 +4,7 @@ from caf.contracts.comfyui_workflow import ComfyNode, ComfyUIWorkflow
 from caf.contracts.continuity_pack import ContinuityPack, ContinuityRules
 from caf.contracts.handoff_registry import HandoffEntry, HandoffRegistry
 from caf.contracts.identity_pack import IdentityPack
+from caf.contracts.inbox import Approval, EscalationAnswer
 from caf.contracts.job import JobDocument, Lane, VideoSpec
 from caf.contracts.platform_payload import PlatformPayload, platform_payload
 from caf.contracts.platform_state import POSTED, PlatformState
@@ -40,6 +41,7 @@ __all__ = [
     "ACTIONS",
     "POSTED",
     "Action",
+    "Approval",
     "Capabilities",
     "ComfyNode",
     "ComfyUIWorkflow",
@@ -48,6 +50,7 @@ __all__ = [
     "Decision",
     "Dimension",
     "EngineMetrics",
+    "EscalationAnswer",
     "EscalationReason",
     "FailureClass",
     "FailureClassification",

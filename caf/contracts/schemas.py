@@ -12,8 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from caf.contracts import (
+    Approval,
     ComfyUIWorkflow,
     ContinuityPack,
+    EscalationAnswer,
     HandoffRegistry,
     IdentityPack,
     JobDocument,
@@ -31,8 +33,10 @@ from caf.contracts import (
 __all__ = ["DOCUMENTS", "main", "schema", "schema_files"]
 
 DOCUMENTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "approval.v1": Approval,
     "comfyui_workflow.v1": ComfyUIWorkflow,
     "episode_continuity_pack.v1": ContinuityPack,
+    "escalation_answer.v1": EscalationAnswer,
     "handoff_registry.v1": HandoffRegistry,
     "identity_pack.v1": IdentityPack,
     "job.v1": JobDocument,

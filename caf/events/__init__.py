@@ -1,5 +1,15 @@
-"""Every fact that caf records: one stream a job, one struct an event type, past tense."""
+"""Every fact that caf records, one struct an event type, past tense: a stream a job, and one of the daemon's own."""
 
+from caf.events.daemon import (
+    ConfigReloaded,
+    DaemonEvent,
+    DaemonStarted,
+    DaemonStopped,
+    DocumentRejected,
+    QueuePaused,
+    QueueUnpaused,
+    Settings,
+)
 from caf.events.facts import (
     GATED,
     STAGES,
@@ -11,14 +21,15 @@ from caf.events.facts import (
     Stage,
     attempt_id,
 )
-from caf.events.handoff import HandoffPrepared, Posted
-from caf.events.job import AttemptStarted, JobAborted, JobCancelled, JobCompleted, JobSubmitted
+from caf.events.handoff import HandoffApproved, HandoffPrepared, Posted
+from caf.events.job import AttemptStarted, JobAborted, JobCancelled, JobCompleted, JobSubmitted, RetryOf
 from caf.events.qc import QCFailed, QCPassed
 from caf.events.render import (
     PoseCoverageMeasured,
     PromptSubmitted,
     StageCompleted,
     StageFailed,
+    StageInterrupted,
     StageStarted,
 )
 from caf.events.supervisor import Escalated, EscalationAnswered, Reasoner, RepairDecided
@@ -29,10 +40,16 @@ __all__ = [
     "Artifact",
     "AttemptId",
     "AttemptStarted",
+    "ConfigReloaded",
+    "DaemonEvent",
+    "DaemonStarted",
+    "DaemonStopped",
+    "DocumentRejected",
     "Escalated",
     "EscalationAnswered",
     "Event",
     "Failure",
+    "HandoffApproved",
     "HandoffPrepared",
     "JobAborted",
     "JobCancelled",
@@ -45,11 +62,16 @@ __all__ = [
     "PromptSubmitted",
     "QCFailed",
     "QCPassed",
+    "QueuePaused",
+    "QueueUnpaused",
     "Reasoner",
     "RepairDecided",
+    "RetryOf",
+    "Settings",
     "Stage",
     "StageCompleted",
     "StageFailed",
+    "StageInterrupted",
     "StageStarted",
     "attempt_id",
 ]
@@ -61,6 +83,7 @@ Event = (
     | StageStarted
     | StageCompleted
     | StageFailed
+    | StageInterrupted
     | PromptSubmitted
     | PoseCoverageMeasured
     | QCPassed
@@ -70,6 +93,8 @@ Event = (
     | EscalationAnswered
     | JobCompleted
     | JobAborted
+    | HandoffApproved
     | HandoffPrepared
     | Posted
 )
+"""The facts of a job: what `caf.job.evolve` folds."""

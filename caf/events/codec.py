@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from caf.events import Event
+from caf.events import DaemonEvent, Event
 from eventstore.codec import Codec, UnreadableEvent, UnwritableEvent, Upcaster
 
 __all__ = [
@@ -21,13 +21,13 @@ __all__ = [
     "type_version",
 ]
 
-TYPES: Final[dict[str, type]] = {cls.__name__: cls for cls in get_args(Event)}
+TYPES: Final[dict[str, type]] = {cls.__name__: cls for cls in (*get_args(Event), *get_args(DaemonEvent))}
 
 UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
 """(type, version) to a function that turns that version's fields into the next version's."""
 
 _NAMESPACE: Final = uuid.UUID("6f1d3b1e-6f0a-5c39-9a55-7d3f4a0c2b11")
-CODEC: Final[Codec[Event]] = Codec(TYPES, UPCASTERS, reader="caf")
+CODEC: Final[Codec[Event | DaemonEvent]] = Codec(TYPES, UPCASTERS, reader="caf")
 
 type_version: Final = CODEC.version
 """The version of a type's stored shape that this code writes."""

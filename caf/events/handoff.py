@@ -2,7 +2,17 @@
 
 from msgspec import Struct
 
-__all__ = ["HandoffPrepared", "Posted"]
+__all__ = ["HandoffApproved", "HandoffPrepared", "Posted"]
+
+
+class HandoffApproved(Struct, frozen=True, kw_only=True, tag="HandoffApproved"):
+    """A person let the job go to a platform. Stored shape: change only by upcaster."""
+
+    platform: str
+    by: str
+    note: str
+    observed_from: str
+    """`person`, or the workspace-relative inbox file that said so."""
 
 
 class HandoffPrepared(Struct, frozen=True, kw_only=True, tag="HandoffPrepared"):

@@ -8,7 +8,19 @@ from caf.contracts import QCPolicy, WorkflowRegistry
 from caf.events.facts import AttemptId, Failure, JobId, Parameters, Stage
 from caf.ports import VideoTarget
 
-__all__ = ["AttemptStarted", "JobAborted", "JobCancelled", "JobCompleted", "JobSubmitted"]
+__all__ = ["AttemptStarted", "JobAborted", "JobCancelled", "JobCompleted", "JobSubmitted", "RetryOf"]
+
+
+class RetryOf(Struct, frozen=True, kw_only=True):
+    """The attempt of a job that is over, which another job takes up again. Stored shape."""
+
+    job_id: JobId
+    attempt_id: AttemptId | None
+    """None when the job was over before its first attempt."""
+    from_stage: Stage
+    """From here on everything is computed anew, even where earlier results would do."""
+    by: str
+    note: str = ""
 
 
 class JobSubmitted(Struct, frozen=True, kw_only=True, tag="JobSubmitted"):
@@ -38,6 +50,11 @@ class JobSubmitted(Struct, frozen=True, kw_only=True, tag="JobSubmitted"):
     registry_sha256: str
     targets: dict[str, float]
     """Thresholds of the job's quality target; they replace the policy's, metric by metric."""
+    priority: int = 0
+    """Jobs with a higher one are served first."""
+    submitted_by: str | None = None
+    """Who or what submitted it: a person's name, `api`, or the path of the job file."""
+    retry_of: RetryOf | None = None
 
 
 class AttemptStarted(Struct, frozen=True, kw_only=True, tag="AttemptStarted"):

@@ -5,7 +5,14 @@ from msgspec import Struct
 from caf.events.facts import Artifact, AttemptId, Failure, Stage
 from caf.ports import MediaInfo, Parameter
 
-__all__ = ["PoseCoverageMeasured", "PromptSubmitted", "StageCompleted", "StageFailed", "StageStarted"]
+__all__ = [
+    "PoseCoverageMeasured",
+    "PromptSubmitted",
+    "StageCompleted",
+    "StageFailed",
+    "StageInterrupted",
+    "StageStarted",
+]
 
 
 class StageStarted(Struct, frozen=True, kw_only=True, tag="StageStarted"):
@@ -45,6 +52,20 @@ class StageFailed(Struct, frozen=True, kw_only=True, tag="StageFailed"):
     attempt_id: AttemptId
     failure: Failure
     duration_ms: int
+
+
+class StageInterrupted(Struct, frozen=True, kw_only=True, tag="StageInterrupted"):
+    """A stage, or its gate, was ended under way because the daemon stopped. It is run again at the next start.
+
+    Stored shape: change only by upcaster.
+    """
+
+    stage: Stage
+    attempt_id: AttemptId
+    gate: bool
+    """True when the stage had given its artifacts and QC was measuring them."""
+    ran_ms: int
+    reason: str
 
 
 class PromptSubmitted(Struct, frozen=True, kw_only=True, tag="PromptSubmitted"):

@@ -32,6 +32,9 @@ CREATE TABLE jobs (
   source       TEXT NOT NULL,
   lane         TEXT,
   niche        TEXT,
+  priority     INTEGER NOT NULL DEFAULT 0,
+  submitted_by TEXT,           -- a person's name, api, or the path of the job file
+  retry_of     TEXT,           -- the job that it takes up again
   reason       TEXT,           -- why it is where it is, in a sentence
   final_sha256 TEXT,
   submitted_at TEXT NOT NULL,
@@ -52,6 +55,9 @@ def _submitted(event: JobSubmitted, seen: Seen, rows: JobRows) -> None:
         "source": event.source,
         "lane": lane if isinstance(lane, str) else None,
         "niche": niche if isinstance(niche, str) else None,
+        "priority": event.priority,
+        "submitted_by": event.submitted_by,
+        "retry_of": event.retry_of.job_id if event.retry_of else None,
         "submitted_at": seen.recorded_at,
         "updated_at": seen.recorded_at,
         "version": seen.version,
@@ -101,4 +107,4 @@ _HANDLERS: Final[dict[type[Event], Handler]] = {
     kind: _submitted if kind is JobSubmitted else _changing(_CHANGES.get(kind)) for kind in get_args(Event)
 }
 
-JOBS = Projection(name="jobs", version=1, schema=SCHEMA, handlers=_HANDLERS)
+JOBS = Projection(name="jobs", version=2, schema=SCHEMA, handlers=_HANDLERS)

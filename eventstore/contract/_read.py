@@ -41,6 +41,17 @@ class ReadContract(Contract):
                     back = store.read_all(after_position=after, limit=limit, backward=True)
                     assert [e.position for e in await collect(back)] == due[::-1][:limit]
 
+    async def test_there_is_nothing_after_the_largest_number(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(3))
+            for backward in (False, True):
+                for limit in (None, 1, 2**63 - 1):
+                    last = 2**63 - 1
+                    stream = store.read("job-a", after_version=last, limit=limit, backward=backward)
+                    log = store.read_all(after_position=last, limit=limit, backward=backward)
+                    assert await collect(stream) == []
+                    assert await collect(log) == []
+
     async def test_the_log_is_read_by_category_and_by_correlation(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
             await _three_streams(store)

@@ -35,6 +35,23 @@ SAMPLES: dict[str, dict[str, Any]] = {
         },
         "platforms": ["youtube", "x"],
     },
+    "approval.v1": {
+        "job_id": "cat-dances-01",
+        "platform": "youtube",
+        "by": "ada",
+        "note": "go",
+        "approved": True,
+    },
+    "escalation_answer.v1": {
+        "job_id": "cat-dances-01",
+        "action": "retry",
+        "by": "ada",
+        "note": "another picture",
+        "from_stage": "frame",
+        "parameters": {"frame": {"identity_weight": 0.9}},
+        "reference": "sandbox/assets/mochi.png",
+        "chat_id": 17,
+    },
     "production_metrics.v1": {
         "version": "1.0",
         "job_id": "cat-dances-01",

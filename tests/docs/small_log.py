@@ -21,7 +21,7 @@ from caf.handoff import register
 from caf.job import Job
 from caf.log import new_events, stream_of
 from caf.ports import Measurement, MediaInfo, Progress
-from caf.submission import Wish, draft, submission
+from caf.submission import Wish, draft, load_defaults, submission
 
 __all__ = ["BROKEN", "COSTUME", "REPAIRED", "SILENT", "STEADY", "go_on", "make", "submit"]
 
@@ -134,9 +134,11 @@ def _clip(root: Path) -> Path:
 
 async def submit(app: App, wish: Wish) -> None:
     """Record a job whose clip nobody probes."""
-    found = draft(wish, app.workspace.root, app.ids.new(), app.config)
+    found = draft(wish, app.workspace.root, app.ids.new(), load_defaults(app.workspace.root, app.config))
     job_id = found.job.job_id
-    records = new_events([submission(found, MEDIA)], [app.ids.new()], job_id=job_id, causation_id=None)
+    records = new_events(
+        [submission(found, MEDIA, by="ada")], [app.ids.new()], job_id=job_id, causation_id=None
+    )
     await app.store.append(stream_of(job_id), records, expected_version=0)
 
 

@@ -5,13 +5,33 @@ that was ever part of a release stays as it is for ever: logs on people's disks 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from caf.contracts import Decision, ProductionDecision
-from caf.events import Event, HandoffPrepared, Parameters, PromptSubmitted, RepairDecided
+from caf.daemon.state import Daemon, evolve_daemon
+from caf.events import (
+    ConfigReloaded,
+    DaemonEvent,
+    DaemonStarted,
+    DaemonStopped,
+    DocumentRejected,
+    Event,
+    HandoffApproved,
+    HandoffPrepared,
+    JobId,
+    Parameters,
+    PromptSubmitted,
+    QueuePaused,
+    QueueUnpaused,
+    RepairDecided,
+    RetryOf,
+    Settings,
+    StageInterrupted,
+)
 from caf.events.codec import TYPES, decode, encode
 from caf.job import INITIAL, Job, evolve
 from tests.support.jobs import (
@@ -35,15 +55,18 @@ from tests.support.jobs import (
     up_to,
 )
 
-__all__ = ["FOLDER", "golden_files", "holds_todays_shapes", "lines", "main", "state", "stories"]
+__all__ = ["FOLDER", "folded", "golden_files", "holds_todays_shapes", "lines", "main", "stories"]
 
 FOLDER: Final = Path(__file__).parent
 MENDED: Final[Parameters] = {"motion": {"pose_weight": 0.95, "stabilise": True, "mode": "soft"}}
 
 
-def stories() -> dict[str, list[Event]]:
-    """Three jobs that hold every event type between them, with every optional field both said and not."""
+def stories() -> dict[str, list[Event] | list[DaemonEvent]]:
+    """Three jobs and a daemon that hold every event type between them, optional fields both said and not."""
     spec = submitted(
+        priority=5,
+        submitted_by="ada",
+        retry_of=RetryOf(job_id=JobId("cat-dances-00"), attempt_id=RUN_1, from_stage="motion", by="ada"),
         platforms=("youtube", "x"),
         reference="/cats/mochi.png",
         targets={"loop_seam": 0.8},
@@ -72,6 +95,9 @@ def stories() -> dict[str, list[Event]]:
         retry,
         attempt(2, from_stage="motion", parameters=MENDED),
         started("motion", 2),
+        StageInterrupted(
+            stage="motion", attempt_id=attempt(2).attempt_id, gate=False, ran_ms=1200, reason="SIGTERM"
+        ),
         failed("motion", 2),
         attempt(3, from_stage="motion", parameters=MENDED, reference="/cats/mochi-2.png"),
         started("motion", 3),
@@ -94,6 +120,7 @@ def stories() -> dict[str, list[Event]]:
                 f"sandbox/dist_artifacts/{JOB_ID}/x.json",
             ),
         ),
+        HandoffApproved(platform="tiktok", by="ada", note="go", observed_from="person"),
         posted("youtube", platform_post_id="abc", author="ada", niche="cats", lane="dance_swap"),
         posted("x"),
     ]
@@ -117,7 +144,28 @@ def stories() -> dict[str, list[Event]]:
         "completes": completes,
         "given_up": given_up,
         "cancelled": [submitted(), attempt(), job_cancelled()],
+        "daemon": _daemon(),
     }
+
+
+def _daemon() -> list[DaemonEvent]:
+    settings = Settings(
+        config_sha256="c" * 64, policy_id="default", policy_sha256="p" * 64, registry_sha256="r" * 64
+    )
+    return [
+        DaemonStarted(version="0.1.0", host="box", pid=17, settings=settings),
+        QueuePaused(by="ada", reason="the GPU is too hot"),
+        ConfigReloaded(settings=settings),
+        DocumentRejected(
+            path="sandbox/jobs/broken-job.job.json",
+            sha256="d" * 64,
+            kind="contract_violation",
+            message="It is no JSON.",
+            remedy="Correct it.",
+        ),
+        QueueUnpaused(by="ada"),
+        DaemonStopped(pid=17, reason="SIGTERM", interrupted=1),
+    ]
 
 
 def lines() -> bytes:
@@ -129,6 +177,29 @@ def lines() -> bytes:
             record = {"story": story, "type": name, "type_version": version, "data": data.decode()}
             text += json.dumps(record, ensure_ascii=False) + "\n"
     return text.encode()
+
+
+def folded(events: Sequence[Event | DaemonEvent]) -> dict[str, Any]:
+    """The state of a story after its last event."""
+    job, daemon = INITIAL, Daemon()
+    for event in events:
+        if isinstance(event, DaemonEvent):
+            daemon = evolve_daemon(daemon, event, 0)
+        else:
+            job = evolve(job, event)
+    return state_of_daemon(daemon) if daemon.version else state(job)
+
+
+def state_of_daemon(daemon: Daemon) -> dict[str, Any]:
+    """The same for the daemon's own stream."""
+    return {
+        "version": daemon.version,
+        "paused": daemon.paused.reason if daemon.paused else None,
+        "pid": daemon.started.pid if daemon.started else None,
+        "stopped": daemon.stopped.reason if daemon.stopped else None,
+        "policy": daemon.settings.policy_sha256 if daemon.settings else None,
+        "rejected": {path: item.sha256 for path, item in sorted(daemon.rejected.items())},
+    }
 
 
 def state(job: Job) -> dict[str, Any]:
@@ -186,10 +257,7 @@ def main() -> None:
     (FOLDER / f"events-{name}.jsonl").write_bytes(lines())
     states = {}
     for story, events in stories().items():
-        job = INITIAL
-        for event in events:
-            job = evolve(job, event)
-        states[story] = state(job)
+        states[story] = folded(events)
     text = json.dumps(states, indent=1, sort_keys=True) + "\n"
     (FOLDER / f"state-{name}.json").write_text(text, "utf-8")
 
