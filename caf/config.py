@@ -19,10 +19,16 @@ FILE: Final = "caf.toml"
 LEAST_MEMORY_MB: Final = 1024
 """Below this the libraries of a worker cannot even be loaded."""
 
+MOST: Final = 256
+
 RANGES: Final[dict[str, tuple[Callable[[float], bool], str]]] = {
     "pose_coverage_threshold": (lambda value: 0 <= value <= 1, "a number from 0 to 1"),
     "stall_s": (lambda value: value > 0, "a number of seconds above 0"),
     "deadline_s": (lambda value: value > 0, "a number of seconds above 0"),
+    "render_lanes": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
+    "workers": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
+    "jobs_at_once": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
+    "grace_s": (lambda value: value >= 0, "a number of seconds from 0"),
     "memory_mb": (
         lambda value: value == 0 or LEAST_MEMORY_MB <= value < 2**40,
         f"0, or a whole number of MiB from {LEAST_MEMORY_MB}",
@@ -53,6 +59,18 @@ class Config(Struct, frozen=True, kw_only=True):
     """Seconds that one stage may take at most."""
     memory_mb: int = 0
     """Address space of a worker in MiB; 0: no limit."""
+    render_lanes: int = 1
+    """How many stages the daemon's engines run at once: one a GPU."""
+    workers: int = 2
+    """Child processes of the daemon for poses and measuring."""
+    jobs_at_once: int = 4
+    """Jobs that the daemon has under way; the others wait their turn."""
+    listen: str = "127.0.0.1:8765"
+    """Where the daemon's HTTP API listens; another address than loopback needs a token."""
+    token_file: str | None = None
+    """A file with the token that the HTTP API asks for; or CAF_TOKEN."""
+    grace_s: float = 30.0
+    """Seconds that running stages get to come to an end when the daemon is told to stop."""
 
 
 def load_config(root: Path, environ: Mapping[str, str] = os.environ) -> Config:

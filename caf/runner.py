@@ -1,6 +1,6 @@
-"""Puts worker, engines and actors together for one workspace: submits a job, runs it to its end."""
+"""Puts workers, engines and actors together for one workspace: submits jobs, runs them to their end."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
 
@@ -9,23 +9,25 @@ import msgspec
 
 from caf.actors import render
 from caf.actors.effects import PublishOutput
-from caf.actors.loop import cause_of, run_job
+from caf.actors.feed import JobFeed
+from caf.actors.loop import cause_of, run_feed, run_job
 from caf.actors.perform import Edge
-from caf.actors.stages import Caller, Computed, Limits, Stages
+from caf.actors.stages import Computed, Lanes, Limits, Stages
 from caf.app import App
+from caf.decide import known
 from caf.engines.embedded import EmbeddedEngine
-from caf.errors import CafError, RefusedError
+from caf.errors import CafError
 from caf.events import Artifact, JobCompleted, JobId
 from caf.job import Job
-from caf.log import Entry, fold, new_events, read_job, stream_of
+from caf.lanes import Lane
+from caf.log import Entry, fold, read_job
 from caf.ports import Parameter
 from caf.pose.source import FetchedModel, ModelSource
 from caf.submission import Draft, submission
 from caf.system import require_system_libraries
-from caf.worker import Worker
-from eventstore import VersionConflict
+from caf.worker import Worker, WorkerPool
 
-__all__ = ["Runner", "Ticker", "open_runner"]
+__all__ = ["Runner", "Ticker", "open_runner", "open_runner_of_many"]
 
 Ticker = Callable[[str, str, int, int | None], None]
 """Called with job id, what is being done, units done, units in all: telemetry, never recorded."""
@@ -36,70 +38,105 @@ def _no_ticks(job_id: str, doing: str, done: int, total: int | None) -> None:
 
 
 class Runner:
-    """Submits and runs jobs of one workspace, one after another, in one warm worker."""
+    """Submits and runs jobs of one workspace in warm workers; `render` serves the engines, `native` the rest."""
 
-    def __init__(self, app: App, worker: Caller, ticker: Ticker) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        render: Worker | WorkerPool,
+        native: Worker | WorkerPool,
+        lanes: Lanes,
+        ticker: Ticker,
+    ) -> None:
         self.app = app
-        self.worker = worker
+        self.worker = native
+        self.render = render
+        self.lanes = lanes
         self.ticker = ticker
         self._fetched: tuple[str, str] | None = None
+        self._fetching = anyio.Lock()
         limits = Limits(stall_s=app.config.stall_s, deadline_s=app.config.deadline_s)
-        engine = EmbeddedEngine(worker, stall_s=limits.stall_s, deadline_s=limits.deadline_s)
+        engine = EmbeddedEngine(render, stall_s=limits.stall_s, deadline_s=limits.deadline_s)
         self.stages = Stages(
             workspace=app.workspace.root,
             artifacts=app.artifacts,
-            worker=worker,
+            worker=native,
             clock=app.clock,
             model=self._model,
             pose_version=metadata.version("mediapipe"),
             engines={engine.id: engine},
             find=self._find,
             limits=limits,
-            lane=anyio.CapacityLimiter(1),
+            lanes=lanes,
+        )
+        self.edge = Edge(
+            workspace=app.workspace.root,
+            artifacts=app.artifacts,
+            stages=self.stages,
+            clock=app.clock,
+            progress=ticker,
         )
 
-    async def submit(self, found: Draft) -> JobId:
-        """Probe the inputs and record the job.
+    @property
+    def child_restarts(self) -> int:
+        """How many child processes took the place of one that was gone."""
+        return sum(pool.replaced for pool in (self.worker, self.render) if isinstance(pool, WorkerPool))
+
+    async def submit(self, found: Draft, *, by: str, event_id: str | None = None) -> JobId:
+        """Probe the inputs and record the job. `event_id`: the same submission made twice is one job.
 
         Raises `CafError` for what cannot be a job; nothing is recorded then.
         """
         job_id = JobId(found.job.job_id)
-        before = await fold(self.app.store, job_id)
-        if before.submitted is not None:
-            raise _known(job_id)
-        media = await self.stages.probe(
-            found.source, self._ticks(job_id), require_audio=found.wish.require_audio
-        )
+        if (await fold(self.app.store, job_id)).submitted is not None and event_id is None:
+            raise known(job_id)
+        ticks = self._ticks(job_id)
+        media = await self.stages.probe(found.source, ticks, require_audio=found.wish.require_audio)
         if found.reference is not None:
-            await self.stages.probe(found.reference, self._ticks(job_id), require_audio=False)
-        event = submission(found, media)
-        records = new_events([event], [self.app.ids.new()], job_id=job_id, causation_id=None)
-        try:
-            await self.app.store.append(stream_of(job_id), records, expected_version=before.version)
-        except VersionConflict as fault:
-            raise _known(job_id) from fault
+            await self.stages.probe(found.reference, ticks, require_audio=False)
+        await self.app.record(submission(found, media, by=by), event_id=event_id)
         return job_id
 
-    async def run(self, job_id: str, seen: Callable[[Entry], None] = lambda entry: None) -> Job:
-        """Let the actors work until the job is over or waits for a person. Raises `CafError`."""
+    async def submit_and_run(
+        self, found: Draft, *, by: str, seen: Callable[[Entry], None] = lambda entry: None
+    ) -> Job:
+        """Both, with the job held from the start, so that nobody else takes it up. Raises `CafError`."""
+        with self.app.workspace.working_on(found.job.job_id):
+            job_id = await self.submit(found, by=by)
+            return await self._run(
+                job_id, lambda: run_job(self.app.store, job_id, self.edge.perform, seen=seen)
+            )
+
+    async def run(
+        self,
+        job_id: str,
+        seen: Callable[[Entry], None] = lambda entry: None,
+        *,
+        feed: JobFeed | None = None,
+    ) -> Job:
+        """Let the actors work until the job is over or waits for a person. Raises `CafError`.
+
+        `feed`: the job's, when somebody delivers to it; else the log is followed for this job alone.
+        """
+        perform = self.edge.perform
+        if feed is not None:
+            with self.app.workspace.working_on(job_id):
+                return await self._run(job_id, lambda: run_feed(feed, perform))
         await self.app.job(job_id)
         with self.app.workspace.working_on(job_id):
-            edge = Edge(
-                workspace=self.app.workspace.root,
-                artifacts=self.app.artifacts,
-                stages=self.stages,
-                clock=self.app.clock,
-                progress=self.ticker,
-            )
-            try:
-                job = await run_job(self.app.store, job_id, edge.perform, seen=seen)
-                await self._put_back(job, edge)
-            except CafError as fault:
-                fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}")
-                raise
+            return await self._run(job_id, lambda: run_job(self.app.store, job_id, perform, seen=seen))
+
+    async def _run(self, job_id: str, work: Callable[[], Awaitable[Job]]) -> Job:
+        try:
+            job = await work()
+            await self._put_back(job)
+        except CafError as fault:
+            fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}")
+            raise
         return job
 
-    async def _put_back(self, job: Job, edge: Edge) -> None:
+    async def _put_back(self, job: Job) -> None:
         """Publish a completed job's output again where somebody took it away: the artifacts have it still."""
         if job.status != "completed":
             return
@@ -108,7 +145,7 @@ class Runner:
                 continue
             for effect in render.react(entry.job, entry.event, cause_of(entry)):
                 if isinstance(effect, PublishOutput) and not self._is_there(effect):
-                    await edge.perform(effect, entry)
+                    await self.edge.perform(effect, entry)
 
     def _is_there(self, output: PublishOutput) -> bool:
         paths = (output.path, *(document.path for document in output.documents))
@@ -119,22 +156,23 @@ class Runner:
 
     async def _model(self) -> tuple[str, str]:
         """The pose model's path and digest; fetched at the first need, in the worker."""
-        if self._fetched is None:
-            config = self.app.config
-            found: FetchedModel = await self.worker.call(
-                "model",
-                ModelSource(
-                    path=config.model_path,
-                    url=config.model_url,
-                    sha256=config.model_sha256,
-                    cache_dir=config.cache_dir,
-                ),
-                progress=lambda done, total: self.ticker("", "pose model", done, total),
-                stall_s=config.stall_s,
-                deadline_s=config.deadline_s,
-            )
-            self._fetched = (found.path, found.sha256)
-        return self._fetched
+        async with self._fetching:
+            if self._fetched is None:
+                config = self.app.config
+                found: FetchedModel = await self.worker.call(
+                    "model",
+                    ModelSource(
+                        path=config.model_path,
+                        url=config.model_url,
+                        sha256=config.model_sha256,
+                        cache_dir=config.cache_dir,
+                    ),
+                    progress=lambda done, total: self.ticker("", "pose model", done, total),
+                    stall_s=config.stall_s,
+                    deadline_s=config.deadline_s,
+                )
+                self._fetched = (found.path, found.sha256)
+            return self._fetched
 
     async def _find(self, key: str) -> Computed | None:
         """What an earlier run of the same key gave, as the log has it."""
@@ -156,25 +194,40 @@ class Runner:
 
 @asynccontextmanager
 async def open_runner(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Runner]:
-    """A runner; its worker process is started at the first need and is gone afterwards.
+    """A runner for one job after another; its one worker is started at the first need and is gone afterwards.
 
     Raises `UnavailableError` when a system library is missing.
     """
     require_system_libraries()
-    memory = app.config.memory_mb * 2**20 or None
-    async with Worker(memory_bytes=memory) as worker:
-        yield Runner(app, worker, ticker)
+    lanes = Lanes(render=Lane("render", 1, app.clock), native=Lane("native", 1, app.clock))
+    async with Worker(memory_bytes=_memory_bytes(app)) as worker:
+        yield Runner(app, render=worker, native=worker, lanes=lanes, ticker=ticker)
+
+
+@asynccontextmanager
+async def open_runner_of_many(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Runner]:
+    """A runner for many jobs at once: as many render lanes and workers as the configuration says.
+
+    Raises `UnavailableError` when a system library is missing.
+    """
+    require_system_libraries()
+    config = app.config
+    lanes = Lanes(
+        render=Lane("render", config.render_lanes, app.clock),
+        native=Lane("native", config.workers, app.clock),
+    )
+    async with (
+        WorkerPool(config.render_lanes, memory_bytes=_memory_bytes(app)) as render_pool,
+        WorkerPool(config.workers, memory_bytes=_memory_bytes(app)) as native,
+    ):
+        yield Runner(app, render=render_pool, native=native, lanes=lanes, ticker=ticker)
+
+
+def _memory_bytes(app: App) -> int | None:
+    return app.config.memory_mb * 2**20 or None
 
 
 def _and_then(remedy: str, way_on: str) -> str:
     """What to do, ending in how the job goes on: what stopped the run was this machine, not the job."""
     told = remedy.replace("caf resume JOB", way_on)
     return told if way_on in told else f"{told} Then go on with: {way_on}".strip()
-
-
-def _known(job_id: str) -> RefusedError:
-    return RefusedError(
-        f"Job {job_id} is in the log already.",
-        remedy=f"Go on with it: caf resume {job_id}. Or submit it under another id: --job-id NEW.",
-        kind="job_exists",
-    )

@@ -3,7 +3,7 @@
 import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from caf.artifacts import disk_errors
@@ -64,7 +64,15 @@ class Workspace:
             self._sweep(job_id)
             yield
 
+    def sweep(self) -> None:
+        """Remove what processes that are gone left half done, of whatever job."""
+        for job_id in {folder.name.partition(".")[0] for folder in (self.own / "tmp").glob("*.*")}:
+            with suppress(TryAgainError), self.working_on(job_id):
+                pass
+
     def _sweep(self, job_id: str) -> None:
         """Remove what an interrupted run of this job left half done; the lock makes it ours."""
         for folder in (self.own / "tmp").glob(f"{job_id}.*"):
             shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.sandbox / "output" / job_id).glob(".*-*"):
+            file.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.events": 1,
     # 2: pure folds and rules
     "caf.commands": 2,
+    "caf.daemon.state": 2,
     "caf.job": 2,
     "caf.policies": 2,
     "caf.policy": 2,
@@ -48,11 +49,15 @@ RANKS: Final[dict[str, int]] = {
     # 5: the shell
     "caf.actors.deadletter": 5,
     "caf.actors.feed": 5,
+    "caf.actors.inputs": 5,
     "caf.actors.loop": 5,
     "caf.actors.perform": 5,
+    "caf.actors.scratch": 5,
     "caf.actors.stages": 5,
     "caf.artifacts": 5,
     "caf.clock": 5,
+    "caf.decide": 5,
+    "caf.lanes": 5,
     "caf.log": 5,
     "caf.projections.follower": 5,
     "caf.projections.rows": 5,
@@ -62,6 +67,7 @@ RANKS: Final[dict[str, int]] = {
     # 6: composition and what a person can ask for
     "caf.app": 6,
     "caf.config": 6,
+    "caf.daemon": 6,
     "caf.demo": 6,
     "caf.handoff": 6,
     "caf.runner": 6,
@@ -72,6 +78,7 @@ RANKS: Final[dict[str, int]] = {
     # 7: the faces
     "caf.cli": 7,
     "caf.contracts.schemas": 7,
+    "caf.web": 7,
 }
 """A module's layer is that of the longest name here that it begins with."""
 
@@ -93,7 +100,7 @@ IMPURE_NAMES: Final = frozenset({"datetime.now", "datetime.utcnow", "datetime.to
     f"uuid.{name}" for name in ("uuid1", "uuid4", "getnode")
 }
 IMPURE_CALLS: Final = frozenset({"open", "input", "print", "__import__", "eval", "exec"})
-HEAVY: Final = frozenset({"av", "cv2", "mediapipe", "numpy", "skimage", "click", "rich"})
+HEAVY: Final = frozenset({"aiohttp", "av", "cv2", "mediapipe", "numpy", "skimage", "click", "rich"})
 EVENTSTORE_MAY: Final = frozenset({"anyio", "eventstore", "msgspec"})
 
 MAX_LINES: Final = 400

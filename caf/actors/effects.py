@@ -36,6 +36,8 @@ class RunStage(Struct, frozen=True, kw_only=True):
     attempt_id: AttemptId
     engine: str
     parameters: dict[str, Parameter]
+    fresh: bool = False
+    """Compute it even where an earlier run of the same request left its results."""
 
 
 class MeasureStage(Struct, frozen=True, kw_only=True):

@@ -6,24 +6,31 @@ import anyio
 import anyio.abc
 
 from caf.job import INITIAL, Job, is_over
-from caf.log import Entry, entry_of, stream_of
-from eventstore import EventStore
+from caf.log import Entry, UnreadableLog, entry_of, stream_of
+from eventstore import EventStore, RecordedEvent
 
 __all__ = ["JobFeed"]
 
 
 class JobFeed:
-    """Follows a job's stream from its beginning; every entry carries the fold up to it."""
+    """Follows a job's stream from its beginning; every entry carries the fold up to it.
+
+    What comes live is brought by `follow`, or by somebody who follows the log for many jobs, with `deliver`.
+    """
 
     def __init__(
         self, store: EventStore, job_id: str, seen: Callable[[Entry], None] = lambda entry: None
     ) -> None:
         self.store = store
         self.job_id = job_id
+        self.stream = stream_of(job_id)
         self.seen = seen
         self.entries: list[Entry] = []
-        self._changed = anyio.Event()
-        self._scopes: set[anyio.CancelScope] = set()
+        self._changed: anyio.Event | None = None
+        self._scopes: list[anyio.CancelScope] = []
+        self._early: list[RecordedEvent] | None = []
+        """What was delivered before the stream was read; None once it was."""
+        self._fault: UnreadableLog | None = None
 
     @property
     def job(self) -> Job:
@@ -34,39 +41,68 @@ class JobFeed:
     def version(self) -> int:
         return len(self.entries)
 
+    async def load(self) -> None:
+        """Read what is there. Raises `UnreadableLog`."""
+        async for recorded in self.store.read(self.stream):
+            self._add(recorded)
+        early, self._early = self._early or [], None
+        for recorded in early:
+            self._add(recorded)
+        if self._fault is not None:
+            raise self._fault
+
+    def deliver(self, recorded: RecordedEvent) -> None:
+        """An event of the log, in its order; those of other streams and known ones are passed over."""
+        if recorded.stream != self.stream:
+            return
+        if self._early is not None:
+            self._early.append(recorded)
+        else:
+            self._add(recorded)
+
     async def follow(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Read what is there, then what comes, for ever; started when all there was has been read."""
         head = await self.store.head()
-        async for recorded in self.store.read(stream_of(self.job_id)):
-            self._add(entry_of(self.job, recorded))
+        await self.load()
         task_status.started()
         async for recorded in self.store.subscribe(after_position=head):
-            if recorded.stream == stream_of(self.job_id) and recorded.version > self.version:
-                self._add(entry_of(self.job, recorded))
+            self.deliver(recorded)
 
     async def after(self, version: int) -> Entry:
-        """The entry after `version`, waiting for it if need be."""
-        while self.version <= version:
-            await self._changed.wait()
+        """The entry after `version`, waiting for it if need be. Raises `UnreadableLog` if it cannot be read."""
+        await self.caught_up(version + 1)
         return self.entries[version]
 
     async def caught_up(self, version: int) -> None:
-        """Wait until the entry `version` was seen."""
+        """Wait until the entry `version` was seen. Raises `UnreadableLog` when it cannot be."""
         while self.version < version:
+            if self._fault is not None:
+                raise self._fault
+            if self._changed is None:
+                self._changed = anyio.Event()
             await self._changed.wait()
 
     def cancel_when_over(self, scope: anyio.CancelScope) -> Callable[[], None]:
         """Cancel `scope` as soon as the job is over; returns what undoes that."""
-        self._scopes.add(scope)
+        self._scopes.append(scope)
         if is_over(self.job):
             scope.cancel()
-        return lambda: self._scopes.discard(scope)
+        return lambda: self._scopes.remove(scope)
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, recorded: RecordedEvent) -> None:
+        if recorded.version <= self.version or self._fault is not None:
+            return
+        assert recorded.version == self.version + 1, f"{self.stream} lacks version {self.version + 1}"
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
+        try:
+            entry = entry_of(self.job, recorded)
+        except UnreadableLog as fault:
+            self._fault = fault
+            return
         self.entries.append(entry)
         self.seen(entry)
-        self._changed.set()
-        self._changed = anyio.Event()
         if is_over(entry.job):
             for scope in self._scopes:
                 scope.cancel()

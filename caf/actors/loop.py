@@ -1,9 +1,10 @@
 """The loop that serves all four actors: follow the log, react, perform, append, remember how far."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 import anyio
+from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from caf.actors import handoff, qc, render, supervisor
@@ -18,7 +19,7 @@ from caf.job import Job, is_over
 from caf.log import Entry, new_events, stream_of
 from eventstore import Checkpoint, DuplicateEvent, EventStore, EventStoreError, VersionConflict
 
-__all__ = ["ACTORS", "Actor", "Perform", "cause_of", "run_job"]
+__all__ = ["ACTORS", "Actor", "Perform", "cause_of", "run_feed", "run_job"]
 
 React = Callable[[Job, Event, Cause], list[Event | Effect]]
 Perform = Callable[[Effect, Entry], Awaitable[list[Event]]]
@@ -51,12 +52,19 @@ class _Progress:
 
     def __init__(self, actors: tuple[Actor, ...]) -> None:
         self.handled = {actor.name: 0 for actor in actors}
-        self.changed = anyio.Event()
+        self._moved: anyio.Event | None = None
 
     def mark(self, actor: str, version: int) -> None:
         self.handled[actor] = version
-        self.changed.set()
-        self.changed = anyio.Event()
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            moved.set()
+
+    async def moved(self) -> None:
+        """Wait until an actor has answered one event more."""
+        if self._moved is None:
+            self._moved = anyio.Event()
+        await self._moved.wait()
 
 
 async def run_job(
@@ -73,10 +81,29 @@ async def run_job(
     missing) stops the run and is raised; the job stays as it is and can be resumed.
     """
     feed = JobFeed(store, job_id, seen)
+    return await _run(feed, perform, actors, feed.follow)
+
+
+async def run_feed(feed: JobFeed, perform: Perform, *, actors: tuple[Actor, ...] = ACTORS) -> Job:
+    """As `run_job`, for a feed that somebody else delivers to."""
+
+    async def load(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        await feed.load()
+        task_status.started()
+
+    return await _run(feed, perform, actors, load)
+
+
+async def _run(
+    feed: JobFeed,
+    perform: Perform,
+    actors: tuple[Actor, ...],
+    bring: Callable[..., Coroutine[Any, Any, None]],
+) -> Job:
     progress = _Progress(actors)
     try:
         async with anyio.create_task_group() as group:
-            await group.start(feed.follow)
+            await group.start(bring)
             for actor in actors:
                 group.start_soon(_serve, actor, feed, perform, progress)
             await _settled(feed, progress)
@@ -101,10 +128,9 @@ def _first(faults: BaseExceptionGroup[BaseException]) -> BaseException | None:
 async def _settled(feed: JobFeed, progress: _Progress) -> None:
     """Wait until every actor has answered everything and nobody has appended more."""
     while True:
-        changed = progress.changed
         done = min(progress.handled.values())
         if done < feed.version:
-            await changed.wait()
+            await progress.moved()
         elif await feed.store.version(stream_of(feed.job_id)) > done:
             await feed.caught_up(done + 1)
         elif done == feed.version:  # and nothing came while the store was asked

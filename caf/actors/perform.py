@@ -149,9 +149,7 @@ class Edge:
         if not effect.metrics:
             return ()
         try:
-            return await self.stages.measure(
-                wanted, ROLE_OF[effect.stage], job, self._progress(job, f"{effect.stage} QC")
-            )
+            return await self.stages.measure(effect, wanted, job, self._progress(job, f"{effect.stage} QC"))
         except TryAgainError:
             raise
         except CafError as error:

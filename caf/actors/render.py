@@ -37,7 +37,13 @@ def react(job: Job, event: Event, cause: Cause) -> list[Event | Effect]:
             return [_start(job, attempt_id, stage)]
         case StageStarted(stage=stage, attempt_id=attempt_id) if is_current(job, attempt_id):
             return [
-                RunStage(stage=stage, attempt_id=attempt_id, engine=event.engine, parameters=event.parameters)
+                RunStage(
+                    stage=stage,
+                    attempt_id=attempt_id,
+                    engine=event.engine,
+                    parameters=event.parameters,
+                    fresh=_asked_anew(job, stage),
+                )
             ]
         case StageCompleted(stage=stage, attempt_id=attempt_id) if stage not in GATED and is_current(
             job, attempt_id
@@ -65,6 +71,12 @@ def _start(job: Job, attempt_id: AttemptId, stage: Stage) -> StageStarted:
         engine=documents.engine_of(job, stage),
         parameters=stage_parameters(job.attempt.parameters, stage),
     )
+
+
+def _asked_anew(job: Job, stage: Stage) -> bool:
+    """A job that takes another one up again computes anew from the stage that was named."""
+    retry = job.spec.retry_of
+    return retry is not None and STAGES.index(stage) >= STAGES.index(retry.from_stage)
 
 
 def _publish(job: Job, digest: str, cause: Cause) -> PublishOutput:

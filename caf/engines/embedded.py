@@ -1,12 +1,13 @@
 """The engine `local` as the actors see it: each stage is a task of the worker process."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from caf.engines.parameters import ENGINE_VERSION
-from caf.ports import Progress, StageRequest, StageResult
+from caf.ports import Called, Progress, StageRequest, StageResult
 
 __all__ = ["EmbeddedEngine"]
 
@@ -14,7 +15,7 @@ __all__ = ["EmbeddedEngine"]
 class Caller(Protocol):
     """A worker process, or a pool of them."""
 
-    async def call(
+    async def measured(
         self,
         task: str,
         request: msgspec.Struct,
@@ -23,8 +24,8 @@ class Caller(Protocol):
         stall_s: float,
         deadline_s: float,
         log: Path | None = None,
-    ) -> Any:
-        """See `caf.worker.Worker.call`."""
+    ) -> Called:
+        """See `caf.worker.Worker.measured`."""
 
 
 class EmbeddedEngine:
@@ -40,7 +41,7 @@ class EmbeddedEngine:
 
     async def run(self, request: StageRequest, progress: Progress) -> StageResult:
         """Raises `CafError` with a typed kind when the stage cannot be done."""
-        result: StageResult = await self.worker.call(
+        called = await self.worker.measured(
             "stage",
             request,
             progress=progress,
@@ -48,4 +49,5 @@ class EmbeddedEngine:
             deadline_s=self.deadline_s,
             log=Path(request.log) if request.log else None,
         )
-        return result
+        result: StageResult = called.result
+        return replace(result, memory_peak_bytes=called.peak_bytes)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 import caf.errors
 from caf.errors import CafError, InputError
-from caf.ports import Progress
+from caf.ports import Called, Progress
 from caf.worker.conversation import Conversation, DiedIdleError
 from caf.worker.errors import OutOfMemoryError, WorkerError
 from caf.worker.patience import Patience
@@ -38,6 +38,9 @@ class Worker:
         self.peak_bytes = 0
         """Highest resident memory of the child during the last call, as far as it reported."""
 
+        self.starts = 0
+        """How many children there were; all but the first replaced one that was gone."""
+
     @property
     def pid(self) -> int | None:
         """The child's process id while there is a child."""
@@ -64,7 +67,23 @@ class Worker:
         deadline_s: float,
         log: Path | None = None,
     ) -> Any:
-        """Runs one task in the child; the result has the type that the task's table names.
+        """Runs one task in the child; the result has the type that the task's table names. See `measured`."""
+        called = await self.measured(
+            task, request, progress=progress, stall_s=stall_s, deadline_s=deadline_s, log=log
+        )
+        return called.result
+
+    async def measured(
+        self,
+        task: str,
+        request: msgspec.Struct,
+        *,
+        progress: Progress,
+        stall_s: float,
+        deadline_s: float,
+        log: Path | None = None,
+    ) -> Called:
+        """Runs one task in the child, and tells what it took.
 
         `log` takes everything the child prints; without it only the last words are kept, for errors.
         Raises WorkerCrashedError, WorkerStalledError, DeadlineExceededError or OutOfMemoryError for a
@@ -90,13 +109,15 @@ class Worker:
             if say.error is not None:
                 raise await self._error(task, say.error)
             assert say.result is not UNSET
-            return _typed(task, say.result, self._tasks[task].result)
+            result = _typed(task, say.result, self._tasks[task].result)
+            return Called(result=result, peak_bytes=conversation.peak_bytes)
 
     async def _ready_child(self) -> ChildProcess:
         if self._child is not None and not self._child.alive:
             await self._discard(None)
         if self._child is None:
             self._child = await ChildProcess.start(self._tasks_module, self._memory_bytes)
+            self.starts += 1
         return self._child
 
     async def _discard(self, how: signal.Signals | None) -> None:

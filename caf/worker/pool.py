@@ -6,7 +6,7 @@ from typing import Any, Self
 import anyio
 import msgspec
 
-from caf.ports import Progress
+from caf.ports import Called, Progress
 from caf.worker.host import Worker
 from caf.worker.tasks import TASKS_MODULE
 
@@ -42,6 +42,11 @@ class WorkerPool:
         """The process ids of the children there are."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
+    @property
+    def replaced(self) -> int:
+        """How many children took the place of one that was gone."""
+        return sum(max(0, worker.starts - 1) for worker in self._workers)
+
     async def call(
         self,
         task: str,
@@ -53,10 +58,26 @@ class WorkerPool:
         log: Path | None = None,
     ) -> Any:
         """As `Worker.call`, in whichever child is free."""
+        called = await self.measured(
+            task, request, progress=progress, stall_s=stall_s, deadline_s=deadline_s, log=log
+        )
+        return called.result
+
+    async def measured(
+        self,
+        task: str,
+        request: msgspec.Struct,
+        *,
+        progress: Progress,
+        stall_s: float,
+        deadline_s: float,
+        log: Path | None = None,
+    ) -> Called:
+        """As `Worker.measured`, in whichever child is free."""
         async with self._free:
             worker = self._idle.pop()
             try:
-                return await worker.call(
+                return await worker.measured(
                     task, request, progress=progress, stall_s=stall_s, deadline_s=deadline_s, log=log
                 )
             finally:

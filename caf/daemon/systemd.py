@@ -1,0 +1,80 @@
+"""What systemd is told of a service's life (sd_notify(3)), and the unit that starts it."""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Notifier", "unit"]
+
+_BEATS_PER_PATIENCE: Final = 3
+"""sd_watchdog_enabled(3) recommends half the time; a third leaves room for a slow moment."""
+
+
+class Notifier:
+    """Sends states to the socket that systemd names; without one it does nothing."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        patience_us = environ.get("WATCHDOG_USEC", "")
+        mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self.beat_s: float | None = None
+        """How often `WATCHDOG=1` is to be said; None: nobody listens for it."""
+        if self._address and mine and patience_us.isdigit() and int(patience_us) > 0:
+            self.beat_s = int(patience_us) / 1e6 / _BEATS_PER_PATIENCE
+
+    def ready(self, status: str) -> None:
+        self._say(f"READY=1\nSTATUS={status}")
+
+    def stopping(self, status: str) -> None:
+        self._say(f"STOPPING=1\nSTATUS={status}")
+
+    def beat(self) -> None:
+        self._say("WATCHDOG=1")
+
+    def _say(self, state: str) -> None:
+        if not self._address:
+            return
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        # A message that is lost costs a status line; a daemon that fails over it would cost jobs.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+            to.sendto(state.encode(), address)
+
+
+def unit(workspace: Path, *, grace_s: float) -> str:
+    """A systemd unit that keeps a daemon running for this workspace, as this user, with this interpreter."""
+    root = workspace.absolute()
+    return f"""[Unit]
+Description=caf: AI cat videos in {root}
+Documentation=man:systemd.service(5)
+After=network.target
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={_quoted(sys.executable)} -m caf.cli serve --workspace {_quoted(str(root))}
+ExecReload=/bin/kill -HUP $MAINPID
+WorkingDirectory={root}
+Restart=always
+RestartSec=2
+WatchdogSec=60
+TimeoutStartSec=120
+TimeoutStopSec={round(grace_s) + 30}
+KillMode=mixed
+UMask=0077
+NoNewPrivileges=true
+ProtectSystem=full
+PrivateTmp=false
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def _quoted(word: str) -> str:
+    """A word of a command line as systemd reads it: quoted, with its specifiers and variables kept apart."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'

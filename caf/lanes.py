@@ -1,0 +1,126 @@
+"""Lanes: work that at most so many jobs may do at once, given out by priority, and within one in turn."""
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+from msgspec import Struct
+
+from caf.events import AttemptId, Stage
+from caf.ports import Clock
+
+__all__ = ["AGEING_MS", "Lane", "Place", "Turn"]
+
+AGEING_MS: Final = 600_000
+"""Ten minutes of waiting count as much as one step of priority, so that no job waits for ever."""
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """What a job wants a lane for, or has it for."""
+
+    job_id: str
+    stage: Stage
+    attempt_id: AttemptId
+    gate: bool = False
+    """True when QC measures what the stage gave."""
+    priority: int = 0
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A turn in its lane: since when it runs, or waits."""
+
+    lane: str
+    turn: Turn
+    since_ms: int
+    """By the clock that never jumps."""
+    before: tuple[str, ...] = ()
+    """The jobs that come first; empty for one that runs."""
+
+
+class _Waiter:
+    def __init__(self, turn: Turn, ticket: int, since_ms: int) -> None:
+        self.turn = turn
+        self.ticket = ticket
+        self.since_ms = since_ms
+        self.granted = anyio.Event()
+
+    def rank(self, now_ms: int) -> tuple[int, int]:
+        """The smallest goes first."""
+        return -(self.turn.priority + (now_ms - self.since_ms) // AGEING_MS), self.ticket
+
+
+class Lane:
+    """`capacity` turns at a time. A job asks again for each stage, so jobs of one priority take turns."""
+
+    def __init__(self, name: str, capacity: int, clock: Clock) -> None:
+        self.name = name
+        self.capacity = capacity
+        self.busy_ms = 0
+        """How long at least one turn was running, up to the last change."""
+        self._clock = clock
+        self._open = True
+        self._tickets = itertools.count()
+        self._running: dict[int, Place] = {}
+        self._waiting: dict[int, _Waiter] = {}
+        self._busy_since_ms: int | None = None
+
+    @asynccontextmanager
+    async def turn(self, turn: Turn) -> AsyncIterator[int]:
+        """Wait for a turn and hold it; gives the milliseconds that were waited."""
+        waiter = _Waiter(turn, next(self._tickets), self._clock.monotonic_ms())
+        self._waiting[waiter.ticket] = waiter
+        self._grant()
+        try:
+            await waiter.granted.wait()
+            yield self._running[waiter.ticket].since_ms - waiter.since_ms
+        finally:
+            self._waiting.pop(waiter.ticket, None)
+            if self._running.pop(waiter.ticket, None) is not None:
+                self._count_time()
+                self._grant()
+
+    def close(self) -> None:
+        """Give no more turns; those that run go on."""
+        self._open = False
+
+    def open(self) -> None:
+        """Give turns again."""
+        self._open = True
+        self._grant()
+
+    @property
+    def running(self) -> list[Place]:
+        """The turns that run, the oldest first."""
+        return list(self._running.values())
+
+    @property
+    def waiting(self) -> list[Place]:
+        """The turns that wait, in the order in which they will be given as things stand."""
+        line = self._line()
+        jobs = [waiter.turn.job_id for waiter in line]
+        return [
+            Place(lane=self.name, turn=item.turn, since_ms=item.since_ms, before=tuple(jobs[:ahead]))
+            for ahead, item in enumerate(line)
+        ]
+
+    def _line(self) -> list[_Waiter]:
+        now_ms = self._clock.monotonic_ms()
+        return sorted(self._waiting.values(), key=lambda waiter: waiter.rank(now_ms))
+
+    def _grant(self) -> None:
+        while self._open and self._waiting and len(self._running) < self.capacity:
+            first = self._line()[0]
+            del self._waiting[first.ticket]
+            now_ms = self._clock.monotonic_ms()
+            self._running[first.ticket] = Place(lane=self.name, turn=first.turn, since_ms=now_ms)
+            self._count_time()
+            first.granted.set()
+
+    def _count_time(self) -> None:
+        """Note how long the lane was busy, at every change of what runs."""
+        now_ms = self._clock.monotonic_ms()
+        if self._busy_since_ms is not None:
+            self.busy_ms += now_ms - self._busy_since_ms
+        self._busy_since_ms = now_ms if self._running else None
