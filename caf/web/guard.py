@@ -1,0 +1,186 @@
+"""Who may ask: the right Host, no foreign Origin, the token where one is set; and errors as JSON."""
+
+import ipaddress
+import json
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from caf.app import told_as_caf_errors
+from caf.errors import CafError, InputError, RefusedError, TryAgainError, UnavailableError
+from caf.web.routes import BadBody
+from caf.web.token import matches
+from eventstore import EventStoreError
+
+__all__ = ["Handler", "ask_again", "error", "guards", "is_loopback", "status_of"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+OPEN: Final = frozenset({"/health"})
+"""Paths that say nothing of the workspace, for whoever watches the process."""
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_NOT_FOUND_KINDS: Final = frozenset({"unknown_job", "no_such_version", "artifact_missing"})
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that only this machine can reach."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def guards(*, token: str | None, host: str) -> list[Middleware]:
+    """The middlewares, the outermost first."""
+    return [_as_json, _from_here(loopback=is_loopback(host)), _with_token(token)]
+
+
+@web.middleware
+async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error as JSON, and what browsers are told with every answer."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as fault:
+        if fault.status < 400:
+            raise
+        response = _of_http(fault)
+    except (CafError, EventStoreError) as fault:
+        response = _of_caf(fault)
+    except Exception:  # noqa: BLE001
+        # One request's trouble is not another's; whoever runs the daemon sees where it was.
+        traceback.print_exc()
+        response = error(
+            500, "defect", "This is a defect of caf.", "Please report it with the daemon's output."
+        )
+    if not response.prepared:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+    return response
+
+
+def _from_here(*, loopback: bool) -> Middleware:
+    """Against pages of other sites that a browser on this machine has open."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = request.headers
+        if loopback and not is_loopback(_host_of(headers.get("Host", ""))):
+            # A name that another site's DNS points to 127.0.0.1 comes with that site's Host.
+            return error(403, "wrong_host", "This address is asked under another name.", "Ask 127.0.0.1.")
+        origin = headers.get("Origin")
+        foreign = origin is not None and _place_of(origin) != headers.get("Host")
+        if foreign or headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return error(403, "wrong_origin", "Pages of other sites may not ask.", "Ask from a program.")
+        if (
+            request.method not in SAFE
+            and request.can_read_body
+            and request.content_type != "application/json"
+        ):
+            told = "Send it with Content-Type: application/json."
+            return error(415, "not_json", "The body is not said to be JSON.", told)
+        return await handler(request)
+
+    return guard
+
+
+def _with_token(token: str | None) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked = token is not None and request.path not in OPEN
+        if asked and not matches(request.headers.get("Authorization"), token or ""):
+            refused = error(
+                401, "no_token", "This needs the daemon's token.", "Send Authorization: Bearer TOKEN."
+            )
+            refused.headers["WWW-Authenticate"] = 'Bearer realm="caf"'
+            return refused
+        return await handler(request)
+
+    return guard
+
+
+def error(status: int, kind: str, message: str, remedy: str = "") -> web.Response:
+    """An error as every other answer: JSON, with what to do."""
+    body = msgspec.json.encode({"error": {"kind": kind, "message": message, "remedy": remedy}})
+    return web.Response(status=status, body=body, content_type="application/json")
+
+
+def status_of(fault: CafError) -> int:
+    """The HTTP status for an error of caf."""
+    if fault.kind in _NOT_FOUND_KINDS:
+        return 404
+    match fault:
+        case BadBody():
+            return 422
+        case InputError() | RefusedError():
+            return 409  # well said, and not possible as things stand: a file that is not there, say
+        case UnavailableError() | TryAgainError():
+            return 503
+        case _:
+            return 500
+
+
+def _of_caf(fault: CafError | EventStoreError) -> web.Response:
+    if isinstance(fault, EventStoreError):
+        try:
+            with told_as_caf_errors():
+                raise fault
+        except CafError as told:
+            fault = told
+    response = error(status_of(fault), fault.kind, fault.message, fault.remedy)
+    if isinstance(fault, TryAgainError):
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def ask_again(message: str) -> TryAgainError:
+    """The error for what cannot be taken just now."""
+    return TryAgainError(message, remedy="Ask again in a moment.", kind="stopping")
+
+
+def _host_of(header: str) -> str:
+    """The host of a Host header, without its port."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _place_of(origin: str) -> str | None:
+    """Host and port of an Origin header; None for one that is no origin of the web."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
+
+
+def _of_http(fault: web.HTTPException) -> web.Response:
+    words = {
+        404: ("not_found", "There is nothing under this path.", "See what there is: /api/v1/openapi.json"),
+        405: ("wrong_method", "This path does not take that method.", "See: /api/v1/openapi.json"),
+        416: ("no_such_range", "The artifact has no such range.", "Its size is in Content-Range."),
+        413: ("too_large", "The body is too large.", "Name files by their path; documents are small."),
+    }
+    kind, message, remedy = words.get(
+        fault.status, ("bad_request", _plain(fault), "See: /api/v1/openapi.json")
+    )
+    response = error(fault.status, kind, message, remedy)
+    for name in ("Allow", "Content-Range"):
+        if name in fault.headers:
+            response.headers[name] = fault.headers[name]
+    return response
+
+
+def _plain(fault: web.HTTPException) -> str:
+    return json.dumps(fault.reason).strip('"') + "."

@@ -1,0 +1,82 @@
+"""A route of the HTTP API: its path, what it takes and gives, and who answers it."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from caf.errors import DocumentError
+from caf.web.query import Query
+
+__all__ = ["PATTERNS", "BadBody", "Route", "json_response", "path_of", "read_body"]
+
+T = TypeVar("T", bound=Struct)
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class BadBody(DocumentError):  # noqa: N818 - it is told as an answer
+    """A body that is not what the description of the API says."""
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One method of one path."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    """With parameters in braces: `{job_id}`, `{sha256}`."""
+    name: str
+    """camelCase, for generated clients."""
+    summary: str
+    answer: Answer
+    gives: type[Struct] | str
+    """A struct as JSON, or a media type."""
+    query: type[Query] | None = None
+    body: type[Struct] | None = None
+    status: int = 200
+    also: dict[int, str] = {}
+    """Other statuses of success, and what they say."""
+    faults: tuple[int, ...] = ()
+    headers: dict[str, str] = {}
+    """Request headers it looks at, and what for."""
+
+
+PATTERNS: Final = {"job_id": r"[a-z0-9-]{6,200}", "sha256": r"[0-9a-f]{64}"}
+"""What a parameter of a path may be; anything else is a path that does not exist."""
+
+
+def path_of(route: Route) -> str:
+    """The route's path as aiohttp takes it, parameters with their patterns."""
+    return re.sub(r"\{(\w+)\}", lambda found: f"{{{found[1]}:{PATTERNS[found[1]]}}}", route.path)
+
+
+def json_response(value: Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A struct as JSON."""
+    return web.Response(
+        status=status, body=msgspec.json.encode(value), content_type="application/json", headers=headers
+    )
+
+
+async def read_body(request: web.Request, kind: type[T]) -> T:
+    """The body as a struct; an empty one is an empty object. Raises `DocumentError`."""
+    data = await request.read() or b"{}"
+    try:
+        value = msgspec.json.decode(data)
+        return msgspec.convert(_with_whole_numbers(value, kind), kind)
+    except msgspec.ValidationError as fault:
+        raise BadBody(f"The body cannot be used: {fault}.", remedy="See /api/v1/openapi.json.") from fault
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise web.HTTPBadRequest(reason="The body is no JSON") from fault
+
+
+def _with_whole_numbers(value: Any, kind: type[Struct]) -> Any:
+    """The value with 5.0 as 5 where a field is a whole number: to JSON they are the same."""
+    if not isinstance(value, dict):
+        return value
+    whole = {field.encode_name for field in msgspec.structs.fields(kind) if isinstance(field.default, int)}
+    return {
+        name: int(item) if name in whole and isinstance(item, float) and item.is_integer() else item
+        for name, item in value.items()
+    }
