@@ -20,6 +20,12 @@ __all__ = ["VERBS", "LazyGroup", "cli", "main"]
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "run": ("caf.cli.run:run", "Take a clip, an image or a job through all stages and gates."),
     "resume": ("caf.cli.run:resume", "Go on with a job that was interrupted or answered."),
+    "serve": ("caf.cli.serve:serve", "Run the daemon: take jobs in, serve them all, answer on HTTP."),
+    "submit": ("caf.cli.queue:submit", "Hand a clip, an image or a job to the daemon."),
+    "status": ("caf.cli.queue:status", "Say what the daemon does now, and why a job waits."),
+    "pause": ("caf.cli.queue:pause", "Let the daemon begin nothing new."),
+    "unpause": ("caf.cli.queue:unpause", "Let the queue go on."),
+    "retry": ("caf.cli.queue:retry", "Take a job that is over up again from a stage, as a new job."),
     "demo": ("caf.cli.demo:demo", "Run three scenarios on clips that are made on the spot."),
     "answer": ("caf.cli.people:answer", "Answer a job's escalation: proceed, retry or abort."),
     "cancel": ("caf.cli.people:cancel", "Call a job off."),

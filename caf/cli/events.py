@@ -22,7 +22,7 @@ from caf.job import Job
 from caf.log import job_of, stream_of
 from eventstore import EventStoreError, RecordedEvent
 
-__all__ = ["events", "replay"]
+__all__ = ["as_json_line", "events", "replay"]
 
 LOOK_S: Final = 0.25
 """How often to look whether stdout still has a reader: no call waits for an event and for that alike."""
@@ -44,7 +44,7 @@ def events(
 
     def show(recorded: RecordedEvent) -> None:
         if (job_id is None or recorded.stream == stream_of(job_id)) and (not types or recorded.type in types):
-            click.echo(_as_json(recorded) if as_json else _as_line(recorded, wide=job_id is None))
+            click.echo(as_json_line(recorded) if as_json else _as_line(recorded, wide=job_id is None))
             sys.stdout.flush()
 
     async def work() -> None:
@@ -105,7 +105,8 @@ def _as_line(recorded: RecordedEvent, *, wide: bool) -> str:
     return f"{where}  {local_time(timestamp(recorded.recorded_at_ms))}  {recorded.type:<21} {said}"
 
 
-def _as_json(recorded: RecordedEvent) -> str:
+def as_json_line(recorded: RecordedEvent) -> str:
+    """A recorded event with its payload as one line of JSON."""
     try:
         data: Any = msgspec.json.decode(recorded.data)
     except msgspec.DecodeError:

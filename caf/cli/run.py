@@ -1,7 +1,8 @@
 """`caf run` and `caf resume`: a job through all stages and gates."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -15,30 +16,56 @@ from caf.cli.common import (
     print_json,
     run_async,
 )
+from caf.cli.people import who
 from caf.cli.progress import View
 from caf.job import Job
 from caf.places import final_path
 
-__all__ = ["resume", "run", "summary"]
+__all__ = ["end_of", "given_job", "resume", "run", "summary"]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GIVEN: Final = (
+    click.argument("clip", required=False, type=FILE),
+    click.option("--job", "job_file", type=FILE, metavar="FILE", help="A job document (*.job.json)."),
+    click.option("--job-id", metavar="ID", help="Id of the job; default: made from the clip's name."),
+    click.option(
+        "--workflow", metavar="ID", help="Workflow of the registry; default: the embedded engine's."
+    ),
+    click.option(
+        "--policy", type=FILE, metavar="FILE", help="A qc_policy.v1 document; default: the built-in."
+    ),
+    click.option("--registry", type=FILE, metavar="FILE", help="A workflow_registry.v1 document."),
+    click.option("--targets", type=FILE, metavar="FILE", help="A quality_target.v1 document."),
+    click.option(
+        "--reference", type=FILE, metavar="IMAGE", help="Picture of the cat, for the identity gates."
+    ),
+    click.option("--require-costume", is_flag=True, help="The costume of the reference must be seen."),
+    click.option("--require-audio", is_flag=True, help="Refuse a clip without sound."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="STAGE.NAME=VALUE",
+        help="A parameter; see caf parameters.",
+    ),
+    click.option(
+        "--platform", "platforms", multiple=True, metavar="NAME", help="Prepare this platform's payload."
+    ),
+)
+"""What says which job is meant, for every verb that takes one."""
+
+
+def given_job(command: F) -> F:
+    """A command with `GIVEN`."""
+    for option in reversed(GIVEN):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="Take a clip, an image or a job through all stages and gates.")
-@click.argument("clip", required=False, type=FILE)
-@click.option("--job", "job_file", type=FILE, metavar="FILE", help="A job document (*.job.json).")
-@click.option("--job-id", metavar="ID", help="Id of the job; default: made from the clip's name.")
-@click.option("--workflow", metavar="ID", help="Workflow of the registry; default: the embedded engine's.")
-@click.option("--policy", type=FILE, metavar="FILE", help="A qc_policy.v1 document; default: the built-in.")
-@click.option("--registry", type=FILE, metavar="FILE", help="A workflow_registry.v1 document.")
-@click.option("--targets", type=FILE, metavar="FILE", help="A quality_target.v1 document.")
-@click.option("--reference", type=FILE, metavar="IMAGE", help="Picture of the cat, for the identity gates.")
-@click.option("--require-costume", is_flag=True, help="The costume of the reference must be seen.")
-@click.option("--require-audio", is_flag=True, help="Refuse a clip without sound.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="STAGE.NAME=VALUE", help="A parameter; see caf parameters."
-)
-@click.option(
-    "--platform", "platforms", multiple=True, metavar="NAME", help="Prepare this platform's payload."
-)
+@given_job
 @WORKSPACE
 @JSON
 def run(
@@ -60,7 +87,7 @@ def run(
     from caf.app import open_app
     from caf.clock import RandomIds
     from caf.runner import open_runner
-    from caf.submission import Wish, draft
+    from caf.submission import Wish, draft, load_defaults
 
     config = configured(workspace)
     wish = Wish(
@@ -70,17 +97,16 @@ def run(
         pose_coverage_threshold=config.pose_coverage_threshold,
         **given,
     )
-    found = draft(wish, workspace, RandomIds().new(), config)
+    found = draft(wish, workspace, RandomIds().new(), load_defaults(workspace, config))
 
     async def work() -> Job:
         with View(quiet=as_json) as view:
             for warning in found.warnings:
                 view.say(f"caf: {warning}")
             async with open_app(workspace, config) as app, open_runner(app, view.tick) as runner:
-                job_id = await runner.submit(found)
-                return await runner.run(job_id, view.seen)
+                return await runner.submit_and_run(found, by=who(), seen=view.seen)
 
-    return _end(run_async(work), as_json)
+    return end_of(run_async(work), as_json)
 
 
 @click.command(short_help="Go on with a job that was interrupted or answered.")
@@ -101,10 +127,11 @@ def resume(job_id: str, workspace: Path, as_json: bool) -> int:
                 async with open_runner(app, view.tick) as runner:
                     return await runner.run(job_id, view.seen)
 
-    return _end(run_async(work), as_json)
+    return end_of(run_async(work), as_json)
 
 
-def _end(job: Job, as_json: bool) -> int:
+def end_of(job: Job, as_json: bool) -> int:
+    """Print how a job ended, or what it asks; the exit code for that."""
     if as_json:
         print_json(summary(job))
     else:

@@ -5,9 +5,15 @@ from typing import Final
 from caf.engines.parameters import PARAMETERS
 from caf.events import (
     AttemptStarted,
+    ConfigReloaded,
+    DaemonEvent,
+    DaemonStarted,
+    DaemonStopped,
+    DocumentRejected,
     Escalated,
     EscalationAnswered,
     Event,
+    HandoffApproved,
     HandoffPrepared,
     JobAborted,
     JobCancelled,
@@ -19,9 +25,13 @@ from caf.events import (
     PromptSubmitted,
     QCFailed,
     QCPassed,
+    QueuePaused,
+    QueueUnpaused,
     RepairDecided,
+    Settings,
     StageCompleted,
     StageFailed,
+    StageInterrupted,
     StageStarted,
 )
 
@@ -40,11 +50,36 @@ def seconds(ms: int) -> str:
     return f"{ms // 60_000} min {ms % 60_000 // 1000:02d} s"
 
 
-def tell(event: Event) -> str:  # noqa: C901 - one case an event type
+def tell(event: Event | DaemonEvent) -> str:
     """The event's content in a line; its type and time are told beside it."""
+    return _of_the_daemon(event) if isinstance(event, DaemonEvent) else _of_a_job(event)
+
+
+def _of_the_daemon(event: DaemonEvent) -> str:
     match event:
-        case JobSubmitted(job_id=job_id, source=source, workflow_id=flow, policy=policy):
-            return f"{job_id}: {source} for {flow}, judged by {policy.policy_id}"
+        case DaemonStarted(version=version, host=host, pid=pid, settings=settings):
+            return f"caf {version} as process {pid} on {host}; {_settings(settings)}"
+        case DaemonStopped(pid=pid, reason=reason, interrupted=interrupted):
+            return f"process {pid}: {reason}{f'; {interrupted} stages interrupted' if interrupted else ''}"
+        case ConfigReloaded(settings=settings):
+            return _settings(settings)
+        case QueuePaused(by=by, reason=reason):
+            return f"by {by}{': ' + reason if reason else ''}"
+        case QueueUnpaused(by=by):
+            return f"by {by}"
+        case DocumentRejected(path=path, message=message):
+            return f"{path}: {message}"
+
+
+def _settings(settings: Settings) -> str:
+    return f"new jobs are judged by {settings.policy_id} ({settings.policy_sha256[:12]})"
+
+
+def _of_a_job(event: Event) -> str:  # noqa: C901 - one case an event type
+    match event:
+        case JobSubmitted(job_id=job_id, source=source, workflow_id=flow, policy=policy, retry_of=retry):
+            again = f", {retry.job_id} again from {retry.from_stage}" if retry else ""
+            return f"{job_id}: {source} for {flow}, judged by {policy.policy_id}{again}"
         case AttemptStarted(attempt_id=attempt, from_stage=stage, parameters=parameters):
             return f"{attempt} from {stage} with {_changed(parameters)}"
         case StageStarted(stage=stage, engine=engine):
@@ -53,6 +88,8 @@ def tell(event: Event) -> str:  # noqa: C901 - one case an event type
             return _completed(event)
         case StageFailed(stage=stage, failure=failure):
             return f"{stage}: {failure.message}"
+        case StageInterrupted(stage=stage, gate=gate, ran_ms=ran_ms, reason=reason):
+            return f"{stage}{' QC' if gate else ''} after {seconds(ran_ms)}: {reason}; it will be run again"
         case PromptSubmitted(stage=stage, engine=engine, handle=handle):
             return f"{stage} on {engine} as {handle}"
         case PoseCoverageMeasured():
@@ -72,6 +109,8 @@ def tell(event: Event) -> str:  # noqa: C901 - one case an event type
             return f"by {by}{': ' + reason if reason else ''}"
         case JobAborted(failure=failure):
             return failure.message
+        case HandoffApproved(platform=platform, by=by, note=note):
+            return f"{platform} by {by}{': ' + note if note else ''}"
         case HandoffPrepared(platforms=platforms):
             return ", ".join(platforms)
         case Posted(platform=platform, post_url=url):
