@@ -1,8 +1,11 @@
 """What must be true of every log, whatever happened while it was written. Each checker knows one thing."""
 
+import random
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from caf.actors import documents
 from caf.contracts import UserActionRequired
@@ -12,8 +15,10 @@ from caf.events import (
     GATED,
     STAGES,
     AttemptStarted,
+    DaemonEvent,
     Escalated,
     EscalationAnswered,
+    Event,
     HandoffPrepared,
     JobAborted,
     JobCancelled,
@@ -28,11 +33,19 @@ from caf.events import (
     StageStarted,
     attempt_id,
 )
+from caf.events.codec import decode
 from caf.job import Job, is_over
-from caf.log import Entry
+from caf.log import CATEGORY, Entry, job_of
+from caf.projections import Seen
+from caf.projections.rows import RowCache
+from caf.projections.tables import dump, make
 from caf.repairs import DETERMINISTIC_ENGINES
+from eventstore import MemoryLog
 
-__all__ = ["CHECKERS", "check", "check_at_rest"]
+if TYPE_CHECKING:
+    from tests.simulation.simulator import Simulation
+
+__all__ = ["CHECKERS", "check", "check_at_rest", "check_log", "check_rows", "problems_of"]
 
 Problems = Iterator[str]
 FROM_OUTSIDE = (JobSubmitted, EscalationAnswered, JobCancelled, Posted)
@@ -174,6 +187,40 @@ def a_completed_job_has_what_its_last_gate_judged(entries: list[Entry]) -> Probl
             yield "the job was completed without all gates judged"
 
 
+def a_post_follows_the_completion_and_comes_once(entries: list[Entry]) -> Problems:
+    platforms = Counter(entry.event.platform for entry in entries if isinstance(entry.event, Posted))
+    for platform, times in platforms.items():
+        if times > 1:
+            yield f"{platform} was posted {times} times"
+    for before, entry in pairwise(entries):
+        if isinstance(entry.event, Posted) and before.job.status != "completed":
+            yield f"version {entry.recorded.version} posts a job that is {before.job.status}"
+
+
+def versions_have_no_gap(entries: list[Entry]) -> Problems:
+    versions = [entry.recorded.version for entry in entries]
+    if versions != list(range(1, len(versions) + 1)):
+        yield f"the versions are {versions}"
+    positions = [entry.recorded.position for entry in entries]
+    if positions != sorted(set(positions)):
+        yield f"the positions are {positions}"
+
+
+def no_stage_starts_while_another_one_runs(entries: list[Entry]) -> Problems:
+    """By the log: a stage that was started came to its end before the next one, of whatever attempt."""
+    running: StageStarted | None = None
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, StageStarted):
+            if running is not None:
+                yield f"{event.attempt_id} {event.stage} starts while {running.attempt_id} {running.stage} runs"
+            running = event
+        elif isinstance(event, StageCompleted | StageFailed):
+            running = None
+        elif isinstance(event, Escalated | AttemptStarted):
+            running = None  # an actor gave the stage up, and a person was asked
+
+
 def _engine(job: Job, workflow_id: str) -> str:
     return next(flow.engine for flow in job.spec.registry.workflows if flow.workflow_id == workflow_id)
 
@@ -199,12 +246,71 @@ CHECKERS: tuple[Callable[[list[Entry]], Problems], ...] = (
     what_ran_was_told,
     a_deterministic_engine_is_never_asked_the_same_again,
     a_completed_job_has_what_its_last_gate_judged,
+    a_post_follows_the_completion_and_comes_once,
+    versions_have_no_gap,
+    no_stage_starts_while_another_one_runs,
 )
 
 
 def check(entries: list[Entry]) -> list[str]:
     """What is wrong with one job's log."""
     return [f"{checker.__name__}: {problem}" for checker in CHECKERS for problem in checker(entries)]
+
+
+def check_log(log: MemoryLog, acknowledged: list[str]) -> list[str]:
+    """What is wrong with a log as a whole, and with what was said of it."""
+    problems = [] if log.verify().ok else ["the chain of digests is broken"]
+    recorded = [event.event_id for event in log.read_all()]
+    if len(set(recorded)) != len(recorded):
+        problems.append("an event id is there twice")
+    if lost := set(acknowledged) - set(recorded):
+        problems.append(f"{len(lost)} acknowledged events are lost")
+    return problems
+
+
+def check_rows(log: MemoryLog, pieces: random.Random) -> list[str]:
+    """Rows that were folded piece by piece, as they came, are those of one fold from the beginning."""
+    events = [
+        (
+            decode(item.type, item.type_version, item.data),
+            Seen(
+                job_of(item.stream),
+                item.version,
+                item.position,
+                timestamp(item.recorded_at_ms),
+                item.recorded_at_ms,
+                item.event_id,
+            ),
+        )
+        for item in log.read_all(category=CATEGORY)
+    ]
+    live, rebuilt = _Rows(fresh=False), _Rows(fresh=True)
+    at = 0
+    while at < len(events):
+        count = pieces.randint(1, 20)
+        live.fold(events[at : at + count])
+        at += count
+    rebuilt.fold(events)
+    before, after = live.dump(), rebuilt.dump()
+    return [f"the rows of {table} differ from a rebuild" for table in before if before[table] != after[table]]
+
+
+class _Rows:
+    def __init__(self, *, fresh: bool) -> None:
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        self._db.execute("BEGIN")
+        make(self._db)
+        self._rows = RowCache(self._db, fresh=fresh)
+
+    def fold(self, events: list[tuple[Event | DaemonEvent, Seen]]) -> None:
+        for event, seen in events:
+            self._rows.apply(event, seen)
+        self._rows.write()
+
+    def dump(self) -> dict[str, list[tuple[Any, ...]]]:
+        rows = dump(self._db)
+        self._db.close()
+        return rows
 
 
 def check_at_rest(entries: list[Entry], files: dict[str, bytes]) -> list[str]:
@@ -248,3 +354,14 @@ def _documents(entries: list[Entry], files: dict[str, bytes]) -> Problems:
     for path, content in expected.items():
         if files.get(path) != content:
             yield f"{path} is not what the log says"
+
+
+def problems_of(simulation: "Simulation", *, rows: bool = True) -> list[str]:
+    """Everything that is wrong with a seed that came to rest; `rows`: with its read models too."""
+    found = [*simulation.broken, *check_log(simulation.log, simulation.acknowledged)]
+    for job_id, entries in simulation.jobs().items():
+        found += [f"{job_id}: {problem}" for problem in check(entries)]
+        found += [f"{job_id}: {problem}" for problem in check_at_rest(entries, simulation.edge.files)]
+    if rows:
+        found += check_rows(simulation.log, random.Random(simulation.seed))
+    return found

@@ -1,226 +1,243 @@
-"""The simulator: actors in any order, people who interfere, crashes at the worst moments; then calm."""
+"""The simulator: the daemon's own dispatcher, loop and lanes in invented time, through everything that can go wrong."""
 
+import asyncio
 import random
-import uuid
-from typing import Any, Final, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, NamedTuple, NoReturn
 
-from caf import commands
-from caf.actors.effects import Cause, Effect, MeasureStage, RunStage
-from caf.actors.loop import ACTORS, Actor
-from caf.contracts.times import timestamp
-from caf.errors import RefusedError
-from caf.events import STAGES, Event, Failure, JobSubmitted
-from caf.events.codec import derived_id
+import anyio
+
+from caf.actors.effects import RunStage
+from caf.actors.feed import JobFeed
+from caf.actors.loop import run_feed
+from caf.actors.stages import Lanes
+from caf.daemon.dispatcher import Dispatcher, Due
+from caf.daemon.state import unpause
+from caf.decide import decide_daemon
+from caf.events import Failure, JobSubmitted
 from caf.job import INITIAL, Job, is_over
-from caf.log import Entry, entry_of, new_events, stream_of
-from eventstore import Checkpoint, DuplicateEvent, MemoryLog, VersionConflict
+from caf.lanes import Lane
+from caf.log import CATEGORY, Entry, entry_of, job_of, stream_of
+from eventstore import Checkpoint, MemoryLog
+from tests.simulation.edge import SimulatedEdge
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.people import People
+from tests.simulation.store import FaultyStore
 from tests.simulation.world import any_job
 from tests.support.edge import InventedEdge, share
 
-__all__ = ["Simulation"]
+__all__ = ["CrashError", "Simulation"]
 
-STORMY_TICKS: Final = 250
-CALM_TICKS: Final = 20_000
+LONGEST_LIFE_S: Final = 200.0
+CALM_LOOKS: Final = 20_000
+LOOK_S: Final = 30.0
 
 
 class Faults(NamedTuple):
     """How likely each thing is, at every opportunity."""
 
-    crash_before_effect: float = 0.03
-    crash_after_effect: float = 0.04
-    crash_before_checkpoint: float = 0.04
-    redelivery: float = 0.05
+    crash_before_effect: float = 0.005
+    crash_after_effect: float = 0.008
+    crash_before_append: float = 0.005
+    crash_after_append: float = 0.008
+    slow_append: float = 0.05
+    late_news: float = 0.05
+    disk_full: float = 0.01
+    machine: float = 0.01
+    defect: float = 0.01
+    slow_work: float = 0.01
     transient_failure: float = 0.08
-    interference: float = 0.04
-    meanwhile: float = 0.2
+    redelivery: float = 0.5
     clock_jump: float = 0.05
 
 
-CALM: Final = Faults(0, 0, 0, 0, 0, 0, 0, 0)
+CALM: Final = Faults(*[0.0] * len(Faults._fields))
 
 
-class CrashError(Exception):
-    """The process is gone: what it had only in its head is lost."""
+class CrashError(BaseException):
+    """The process is gone: what it had only in its head is lost, and nobody catches this."""
 
 
 class Simulation:
-    """Several jobs under one seed. `run` is the storm and the calm after it."""
+    """Several jobs under one seed. `run` is some stormy lives of the daemon, and a calm one after them."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
         self.faults = Faults()
-        self.now_ms = 1_700_000_000_000
-        self.log = MemoryLog(clock_ms=self._clock)
+        self.now_s = 0.0
+        self.skew_ms = 0
+        self.dead = False
+        self.log = MemoryLog(clock_ms=self.now_ms)
         self.edge = InventedEdge(score=self._score, fails=self._fails)
-        self.handled: dict[tuple[str, str], int] = {}
         self.specs: dict[str, JobSubmitted] = {}
-        self.crashes = self.redelivered = self.refused = self.conflicts = 0
+        self.acknowledged: list[str] = []
+        self.happened: Counter[str] = Counter()
+        self.broken: list[str] = []
+        """Promises that were seen to be broken while it ran."""
+        self._loop: VirtualLoop | None = None
+        self._entries: dict[str, list[Entry]] = {}
         for number in range(self.chance.randint(1, 3)):
             spec = any_job(self.chance, number)
             self.specs[spec.job_id] = spec
-            self._append_as_a_person(spec.job_id, [spec])
 
     def run(self) -> None:
-        for _ in range(STORMY_TICKS):
-            self.tick()
+        for number in range(self.chance.randint(1, 4)):
+            self.live(self._stormy_life, first=number == 0)
         self.settle()
 
     def settle(self) -> None:
-        """No more faults, no more people: every actor answers everything there is."""
+        """No more faults, no more people: every job comes to rest."""
         self.faults = CALM
-        for _ in range(CALM_TICKS):
-            if not self._waiting_mailboxes():
-                return
-            self.tick()
-        raise AssertionError(f"seed {self.seed}: the actors never come to rest")
+        self.live(self._calm_life)
 
-    def tick(self) -> None:
-        if self._happens(self.faults.interference):
-            self._somebody_interferes(self.chance.choice(list(self.specs)))
-        if self._happens(self.faults.redelivery) and self.handled:
-            self._redeliver(*self.chance.choice(sorted(self.handled)))
-        mailboxes = self._waiting_mailboxes()
-        if not mailboxes:
-            return
-        actor, job_id = self.chance.choice(mailboxes)
-        try:
-            self._serve(actor, job_id)
-        except CrashError:
-            self.crashes += 1
-            self.handled = {}
+    def live(self, life: Callable[..., Coroutine[Any, Any, None]], **given: Any) -> None:
+        """One process, from its start to its end; the time goes on where the last one stopped."""
+        self.dead = False
+        self._loop = VirtualLoop(self.now_s)
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(life(**given))
+        self.now_s = self._loop.now_s + self.chance.expovariate(1 / 5.0)
+        self._loop = None
+
+    def job_ids(self) -> list[str]:
+        """Every job that the log knows, and those that are to come."""
+        known = [name for name in self.log._streams if name.startswith(f"{CATEGORY}-")]
+        return list(dict.fromkeys([*self.specs, *map(job_of, known)]))
 
     def entries(self, job_id: str) -> list[Entry]:
-        job, found = INITIAL, []
-        for recorded in self.log.read(stream_of(job_id)):
-            found.append(entry_of(job, recorded))
-            job = found[-1].job
+        """What the log holds of a job; what was folded before is not folded again."""
+        found = self._entries.setdefault(job_id, [])
+        for recorded in self.log.read(stream_of(job_id), after_version=len(found)):
+            found.append(entry_of(found[-1].job if found else INITIAL, recorded))
         return found
 
-    def job(self, job_id: str) -> Job:
-        return self.entries(job_id)[-1].job
+    def jobs(self) -> dict[str, list[Entry]]:
+        """The entries of every job that was submitted."""
+        found = {job_id: self.entries(job_id) for job_id in self.job_ids()}
+        return {job_id: entries for job_id, entries in found.items() if entries}
 
     def say(self, job_id: str, action: str) -> None:
-        """A person answers or cancels; what is refused is told to them and to nobody else."""
-        job = self.job(job_id)
+        """A person answers or cancels, between two lives."""
+        self.live(lambda: People(self).do(action, job_id))
+
+    def crash(self) -> NoReturn:
+        if not self.dead:
+            self.happened["crash"] += 1
+        self.dead = True
+        raise CrashError
+
+    def expect(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self.broken.append(otherwise)
+
+    def count(self, what: str) -> None:
+        self.happened[what] += 1
+
+    def happens(self, likelihood: float) -> bool:
+        return likelihood > 0 and self.chance.random() < likelihood
+
+    def now_ms(self) -> int:
+        if self.happens(self.faults.clock_jump):
+            self.skew_ms += self.chance.choice([-3_600_000, 3_600_000])
+        return 1_700_000_000_000 + self.skew_ms + self.monotonic_ms()
+
+    def monotonic_ms(self) -> int:
+        return round(1000 * (self._loop.now_s if self._loop else self.now_s))
+
+    async def _stormy_life(self, *, first: bool) -> None:
+        people = People(self)
+        if not first:
+            self._put_checkpoints_back()
         try:
-            if action == "cancel":
-                events = commands.cancel(job, by="ada", reason="enough")
-            else:
-                correction: dict[str, Any] = {
-                    "from_stage": self.chance.choice([None, *STAGES]),
-                    "source": "/clips/other.mp4" if self._happens(0.2) else None,
-                    "parameters": {"frame": {"denoise": 0.2}} if self._happens(0.2) else None,
-                }
-                events = commands.answer(
-                    job, action=action, by="ada", **(correction if action == "retry" else {})
-                )
-        except RefusedError:
-            self.refused += 1
-            return
-        self._append_as_a_person(job_id, events)
+            async with anyio.create_task_group() as group:
+                for job_id in self.specs if first else ():
+                    await people.submit(job_id)
+                dispatcher = self._dispatcher()
+                await group.start(dispatcher.serve)
+                group.start_soon(people.act)
+                await anyio.sleep(self.chance.uniform(1.0, LONGEST_LIFE_S))
+                if self.chance.random() < 0.5:
+                    self.crash()
+                await self._stop(dispatcher, group.cancel_scope)
+        except BaseExceptionGroup as faults:
+            if faults.split(CrashError)[1] is not None:
+                raise
 
-    def _waiting_mailboxes(self) -> list[tuple[Actor, str]]:
-        return [
-            (actor, job_id)
-            for actor in ACTORS
-            for job_id in self.specs
-            if self._next(actor, job_id) < self.log.version(stream_of(job_id))
-        ]
-
-    def _next(self, actor: Actor, job_id: str) -> int:
-        """How many of a job's entries an actor has dealt with, as far as it remembers."""
-        key = (actor.name, job_id)
-        if key not in self.handled:
-            position = self.log.checkpoint(f"{actor.name}/{job_id}")
-            self.handled[key] = sum(
-                recorded.position <= position for recorded in self.log.read(stream_of(job_id))
-            )
-        return self.handled[key]
-
-    def _redeliver(self, actor: str, job_id: str) -> None:
-        """Everything after some point comes again, as to a consumer whose checkpoint was put back."""
-        version = self.chance.randint(0, self.handled[actor, job_id])
-        position = (
-            next(self.log.read(stream_of(job_id), after_version=version - 1)).position if version else 0
-        )
-        self.log.save_checkpoint(Checkpoint(consumer=f"{actor}/{job_id}", position=position))
-        self.handled[actor, job_id] = version
-        self.redelivered += 1
-
-    def _serve(self, actor: Actor, job_id: str) -> None:
-        entry = self.entries(job_id)[self._next(actor, job_id)]
-        cause = Cause(
-            event_id=entry.recorded.event_id,
-            version=entry.recorded.version,
-            recorded_at=timestamp(entry.recorded.recorded_at_ms),
-        )
-        known = self.log.version(stream_of(job_id))
-        reaction = actor.react(entry.job, entry.event, cause)
-        events = [item for item in reaction if not isinstance(item, Effect)]
-        for effect in reaction:
-            if isinstance(effect, Effect):
-                long = isinstance(effect, RunStage | MeasureStage)
-                if long and is_over(self.job(job_id)) and not is_over(entry.job):
-                    break
-                self._maybe_crash(self.faults.crash_before_effect)
-                events += self.edge.do(effect, entry.job)
-                self._maybe_crash(self.faults.crash_after_effect)
-        if reaction:
-            if self._happens(self.faults.meanwhile):
-                self._somebody_interferes(job_id)
-            self._record(actor, job_id, entry, events, known)
-        self.handled[actor.name, job_id] = entry.recorded.version
-
-    def _record(self, actor: Actor, job_id: str, entry: Entry, events: list[Event], known: int) -> None:
-        consumer = f"{actor.name}/{job_id}"
-        checkpoint = Checkpoint(consumer=consumer, position=entry.recorded.position)
-        cause = entry.recorded.event_id
-        ids = [derived_id(actor.name, cause, index) for index in range(len(events))]
-        records = new_events(events, ids, job_id=job_id, causation_id=cause)
-        while True:
-            if is_over(self.job(job_id)) and not is_over(entry.job):
-                self.log.save_checkpoint(checkpoint)
-                return
+    async def _stop(self, dispatcher: Dispatcher, scope: anyio.CancelScope) -> None:
+        self.count("drain")
+        places = await dispatcher.drain(self.chance.expovariate(1 / 5.0))
+        scope.cancel()
+        with anyio.CancelScope(shield=True):
             try:
-                self.log.append(stream_of(job_id), records, expected_version=known)
-            except VersionConflict as conflict:
-                self.conflicts += 1
-                known = conflict.actual
-            except DuplicateEvent:
-                break
+                noted = await dispatcher.note_interrupted(places, reason="SIGTERM", run_id=People(self).new())
+                self.happened["interrupted"] += noted
+            except Exception:  # noqa: BLE001 - a full disk: the next start does without
+                self.count("end not recorded")
+
+    async def _calm_life(self) -> None:
+        async with anyio.create_task_group() as group:
+            people = People(self)
+            for job_id in self.specs:
+                await people.submit(job_id)
+            await decide_daemon(
+                FaultyStore(self, mortal=False), people, lambda daemon: unpause(daemon, by="ada")
+            )  # type: ignore[arg-type]
+            dispatcher = self._dispatcher()
+            await group.start(dispatcher.serve)
+            for _ in range(CALM_LOOKS):
+                await anyio.sleep(LOOK_S)
+                if not (dispatcher.due or dispatcher.active or dispatcher.held):
+                    break
             else:
-                break
-        self._maybe_crash(self.faults.crash_before_checkpoint)
-        self.log.save_checkpoint(checkpoint)
+                raise AssertionError(f"seed {self.seed}: the daemon never comes to rest")
+            group.cancel_scope.cancel()
 
-    def _somebody_interferes(self, job_id: str) -> None:
-        self.say(job_id, self.chance.choice(["proceed"] * 3 + ["retry"] * 6 + ["abort", "cancel"]))
+    def _dispatcher(self) -> Dispatcher:
+        lanes = Lanes(render=Lane("render", 1, self), native=Lane("native", 2, self))
+        edge = SimulatedEdge(self, lanes)
 
-    def _append_as_a_person(self, job_id: str, events: list[Event]) -> None:
-        ids = [str(uuid.UUID(int=self.chance.getrandbits(128), version=4)) for _ in events]
-        self.log.append(stream_of(job_id), new_events(events, ids, job_id=job_id, causation_id=None))
+        async def run(job_id: str, *, feed: JobFeed) -> Job:
+            return await run_feed(feed, edge.perform)
 
-    def _clock(self) -> int:
-        self.now_ms += 3
-        if self._happens(self.faults.clock_jump):
-            self.now_ms += self.chance.choice([-3_600_000, 3_600_000])
-        return self.now_ms
+        def failed(job_id: str, fault: Exception) -> None:
+            self.count("held back")
+
+        return Dispatcher(
+            FaultyStore(self, mortal=True),  # type: ignore[arg-type]
+            run=run,
+            unfinished=self._unfinished,
+            lanes=lanes,
+            jobs_at_once=2,
+            clock=self,
+            failed=failed,
+        )
+
+    async def _unfinished(self, position: int) -> Iterable[Due]:
+        found = []
+        for job_id, entries in self.jobs().items():
+            job, last = entries[-1].job, entries[-1].recorded.position
+            if job.submitted and (job.status in ("submitted", "running") or last > position):
+                due = Due(job_id=job_id, priority=job.spec.priority, over=is_over(job), position=last)
+                found.append(due)
+        return found
+
+    def _put_checkpoints_back(self) -> None:
+        """What an actor answered comes to it again, as to a consumer that lost its place."""
+        for consumer, position in list(self.log._checkpoints.items()):
+            if "/" in consumer and self.happens(self.faults.redelivery):
+                back = self.chance.randint(0, position)
+                self.log.save_checkpoint(Checkpoint(consumer=consumer, position=back))
+                self.count("redelivery")
 
     def _score(self, metric: str, sha256: str) -> float | None:
         luck = share(self.seed, metric, sha256)
         return None if luck < 0.07 else luck * 0.9 if luck < 0.35 else 1.0
 
     def _fails(self, effect: RunStage) -> Failure | None:
-        if self._happens(self.faults.transient_failure):
+        if self.happens(self.faults.transient_failure):
             return Failure(kind="worker_died", message="It died.", remedy="Again.", transient=True)
         if share(self.seed, "lasting", effect.stage, effect.parameters) < 0.03:
             return Failure(kind="not_a_video", message="It is no video.", remedy="Give a video.")
         return None
-
-    def _happens(self, likelihood: float) -> bool:
-        return likelihood > 0 and self.chance.random() < likelihood
-
-    def _maybe_crash(self, likelihood: float) -> None:
-        if self._happens(likelihood):
-            raise CrashError
