@@ -16,7 +16,7 @@ from caf.cli.__main__ import VERBS, cli
 from caf.config import Config
 from caf.contracts.schemas import DOCUMENTS
 from caf.engines.parameters import ENGINE_ID, ENGINE_VERSION, PARAMETERS
-from caf.events import Artifact, Event, Failure
+from caf.events import Artifact, DaemonEvent, Event, Failure, RetryOf, Settings
 from caf.events.codec import type_version
 from caf.policies import DEFAULT_POLICY
 from caf.ports import Measurement, MediaInfo, VideoTarget
@@ -29,7 +29,7 @@ __all__ = ["FOLDER", "commands", "main", "pages"]
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "reference"
 NOTE: Final = "Made from the code by `python -m tests.docs.generate --write`; do not edit by hand."
-PARTS: Final = (Artifact, Failure, VideoTarget, MediaInfo, Measurement)
+PARTS: Final = (Artifact, Failure, RetryOf, VideoTarget, MediaInfo, Measurement, Settings)
 """Structs that events are made of; those of the contracts have pages of their own in schemas/."""
 
 
@@ -104,23 +104,24 @@ def _events() -> str:
         "",
         NOTE,
         "",
-        "One stream a job, `job-<job_id>`; each event stands in the log under its type and the version of its",
-        "stored shape. `T or null` is a field that may be missing.",
-        "",
+        "One stream a job, `job-<job_id>`, and one of the daemon's own, `daemon-serve`; each event stands in the log",
+        "under its type and the version of its stored shape. `T or null` is a field that may be missing.",
     ]
-    types = get_args(Event)
-    lines += [
-        *table(
-            ("event", "says"), [(f"[{t.__name__}](#{t.__name__.lower()})", first_sentence(t)) for t in types]
-        )
-    ]
-    for event in types:
-        lines += ["", f"## {event.__name__}", "", doc(event), ""]
-        lines += [f"Stored shape: version {type_version(event.__name__)}.", "", *fields_table(event)]
+    lines += _family("Of a job", get_args(Event))
+    lines += _family("Of the daemon", get_args(DaemonEvent))
     lines += ["", "# What events are made of", ""]
     for part in PARTS:
         lines += ["", f"## {part.__name__}", "", doc(part), "", *fields_table(part)]
     return "\n".join(lines)
+
+
+def _family(title: str, types: tuple[type, ...]) -> list[str]:
+    rows = [(f"[{t.__name__}](#{t.__name__.lower()})", first_sentence(t)) for t in types]
+    lines = ["", f"# {title}", "", *table(("event", "says"), rows)]
+    for event in types:
+        lines += ["", f"## {event.__name__}", "", doc(event), ""]
+        lines += [f"Stored shape: version {type_version(event.__name__)}.", "", *fields_table(event)]
+    return lines
 
 
 def _config() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from caf.actors.effects import RunStage
+from caf.actors.effects import MeasureStage, RunStage
 from caf.actors.loop import run_job
 from caf.actors.perform import Edge
 from caf.actors.stages import ROLE_OF, Stages
@@ -94,7 +94,7 @@ class Canned(Stages):
         return [seen, completed]
 
     async def measure(
-        self, metrics: tuple[str, ...], role: str, job: Job, progress: Progress
+        self, effect: MeasureStage, metrics: tuple[str, ...], job: Job, progress: Progress
     ) -> tuple[Measurement, ...]:
         scores = {name: self.scores.get((job.attempt.id, name), GOOD) for name in metrics}
         return tuple(
