@@ -89,17 +89,20 @@ class Intake:
     async def _watch(self) -> None:
         sandbox = self.app.workspace.sandbox
         folders = [sandbox / name for name in ("jobs", "inbox", "dist_artifacts")]
-        while True:
-            try:
-                async for _ in watchfiles.awatch(
-                    *folders, debounce=50, step=20, ignore_permission_denied=True
-                ):
-                    self._wake()
-            except (
-                OSError,
-                RuntimeError,
-            ):  # a folder that is gone, or no more watches: looking goes on without
-                await anyio.sleep(LOOK_EVERY_S)
+        stop = anyio.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(_set_when_cancelled, stop)
+            while True:
+                try:
+                    async for _ in watchfiles.awatch(
+                        *folders, debounce=50, step=20, stop_event=stop, ignore_permission_denied=True
+                    ):
+                        self._wake()
+                except (
+                    OSError,
+                    RuntimeError,
+                ):  # a folder that is gone, or no more watches: looking goes on without
+                    await anyio.sleep(LOOK_EVERY_S)
 
     async def _look(self, group: TaskGroup) -> bool:
         """Begin on every file that is new or changed; True when one has to be looked at again soon."""
@@ -266,6 +269,14 @@ class Intake:
     def _wake(self) -> None:
         news, self._news = self._news, anyio.Event()
         news.set()
+
+
+async def _set_when_cancelled(stop: anyio.Event) -> None:
+    """Tell the thread that watches, which nothing else ends before its patience does."""
+    try:
+        await anyio.sleep_forever()
+    finally:
+        stop.set()
 
 
 def _state(path: Path | None) -> State | None:
