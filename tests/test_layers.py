@@ -39,6 +39,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.actors.render": 3,
     "caf.actors.supervisor": 3,
     # 4: pixels, sound and native code; they know no log
+    "caf.comfy": 4,
     "caf.demo_clips": 4,
     "caf.engines": 4,
     "caf.media": 4,

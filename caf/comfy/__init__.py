@@ -1,0 +1,3 @@
+"""A ComfyUI server and the prompts that run on it."""
+
+__all__: list[str] = []

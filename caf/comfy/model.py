@@ -1,0 +1,150 @@
+"""What crosses between a render on a ComfyUI server and whoever asked for it; plain data."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct
+
+__all__ = [
+    "DeviceFacts",
+    "Done",
+    "InputFile",
+    "Limits",
+    "Output",
+    "OwnKey",
+    "Owner",
+    "Preview",
+    "PreviewSink",
+    "ProgressSink",
+    "Prompt",
+    "PromptProgress",
+    "QueuePolicy",
+    "ServerFacts",
+]
+
+QueuePolicy = Literal["NORMAL", "CLEAR_STALE_ITEMS", "INTERRUPT_ACTIVE"]
+
+
+class InputFile(Struct, frozen=True, kw_only=True):
+    """A local file that a node reads: it is uploaded, and the name the server gave goes into that input."""
+
+    node_id: str
+    input: str
+    path: str
+
+
+class Prompt(Struct, frozen=True, kw_only=True):
+    """One graph to be run once."""
+
+    key: str
+    """Ours, unique within the stage: `frame-000012`."""
+    graph: dict[str, Any]
+    """In API form, complete but for the inputs that `files` fills."""
+    files: tuple[InputFile, ...] = ()
+    outputs: tuple[str, ...]
+    """The node ids that must give output; one that gives none is a failure."""
+    weight: int = 1
+    """Frames that it makes."""
+    fresh: bool = True
+    """A new file is meant: the graph's file names are unique to this prompt."""
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """One thing that a node put out: a file on the server, or a text."""
+
+    node_id: str
+    kind: str
+    """The key it stood under: images, gifs, audio, text, …"""
+    filename: str = ""
+    subfolder: str = ""
+    type: str = "output"
+    """output | temp | input."""
+    animated: bool = False
+    text: str | None = None
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """A prompt whose declared outputs lie here, whole."""
+
+    key: str
+    prompt_id: str
+    outputs: tuple[Output, ...]
+    """Of the declared nodes, in the order they were declared in."""
+    files: tuple[str, ...]
+    """Paths of the downloaded outputs, in the order of `outputs`; texts have none."""
+    queued_ms: int
+    """From the submission to the start of its execution, by the server's clock; 0 if not known."""
+    ran_ms: int
+    """Of its execution, by the server's clock."""
+    node_ms: dict[str, int]
+    """Time spent in each node, as seen over the WebSocket; empty where that was not connected."""
+    cached_nodes: tuple[str, ...] = ()
+
+
+class PromptProgress(Struct, frozen=True, kw_only=True):
+    """A running node has done so much; telemetry only."""
+
+    key: str
+    node_id: str
+    node_class: str
+    value: float
+    max: float
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """A picture of what a running node is making; telemetry only."""
+
+    key: str
+    node_id: str
+    mime: str
+    data: bytes
+
+
+class DeviceFacts(Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    vram_total: int
+    vram_free: int
+    torch_vram_total: int = 0
+    torch_vram_free: int = 0
+
+
+class ServerFacts(Struct, frozen=True, kw_only=True):
+    """What a server says of itself; sizes in bytes."""
+
+    version: str
+    python_version: str
+    pytorch_version: str
+    ram_total: int
+    ram_free: int
+    argv: tuple[str, ...]
+    devices: tuple[DeviceFacts, ...]
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    """Whose prompts these are; it travels with each of them in `extra_data.caf`."""
+
+    job_id: str
+    attempt_id: str
+    stage: str
+    workspace_id: str = ""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How long a render may take, and how much of it is done at once."""
+
+    stall_s: float = 600.0
+    """So long nothing may happen to any of our prompts while they wait or run."""
+    deadline_s: float = 86_400.0
+    """For all prompts together."""
+    depth: int = 3
+    """Prompts that are at the server at a time, the running one included."""
+    uploads: int = 2
+    downloads: int = 2
+
+
+OwnKey = Callable[[dict[str, Any]], bool]
+"""Says of a prompt's extra_data whether the prompt is ours."""
+
+ProgressSink = Callable[[PromptProgress], None]
+PreviewSink = Callable[[Preview], None]
