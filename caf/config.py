@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from caf.errors import DocumentError
 
-__all__ = ["Config", "load_config"]
+__all__ = ["Config", "Setting", "load_config", "settings_of", "unknown_variables"]
 
 FILE: Final = "caf.toml"
+NO_SETTINGS: Final = frozenset({"CAF_TOKEN", "CAF_WORKSPACE"})
+"""Variables that caf reads and `caf.toml` has no key for: a secret, and where `caf.toml` is."""
 
 
 LEAST_MEMORY_MB: Final = 1024
@@ -73,20 +75,52 @@ class Config(Struct, frozen=True, kw_only=True):
     """Seconds that running stages get to come to an end when the daemon is told to stop."""
 
 
+class Setting(Struct, frozen=True, kw_only=True):
+    """A setting, and where its value comes from."""
+
+    name: str
+    value: Any
+    origin: str
+    """`default`, the path of the file, or the variable's name."""
+
+
 def load_config(root: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration of a workspace. Raises `DocumentError` naming the file or variable at fault."""
-    fields: dict[str, Any] = {}
+    return Config(**{one.name: one.value for one in settings_of(root, environ)})
+
+
+def settings_of(root: Path, environ: Mapping[str, str] = os.environ) -> list[Setting]:
+    """Every setting of a workspace in the order of `Config`. Raises `DocumentError`."""
     file = root / FILE
+    written = _checked(_written(file), lambda name: f"{file}: {name}")
+    variables = {f"CAF_{name.upper()}": name for name in Config.__struct_fields__}
+    given = {variables[key]: value for key, value in environ.items() if key in variables and value}
+    given = _checked(given, lambda name: f"CAF_{name.upper()}")
+    found = []
+    for field in msgspec.structs.fields(Config):
+        name = field.name
+        if name in given:
+            found.append(Setting(name=name, value=given[name], origin=f"CAF_{name.upper()}"))
+        elif name in written:
+            found.append(Setting(name=name, value=written[name], origin=str(file)))
+        else:
+            found.append(Setting(name=name, value=field.default, origin="default"))
+    return found
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that look like settings of caf and are none: slips of the pen, most likely."""
+    known = {f"CAF_{name.upper()}" for name in Config.__struct_fields__} | NO_SETTINGS
+    return sorted(name for name in environ if name.startswith("CAF_") and name not in known)
+
+
+def _written(file: Path) -> dict[str, Any]:
     try:
-        fields |= tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        pass
+        return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as fault:
         raise DocumentError(f"{file} cannot be read: {fault}.", remedy="Correct or remove it.") from fault
-    fields = _checked(fields, lambda name: f"{file}: {name}")
-    names = {f"CAF_{name.upper()}": name for name in Config.__struct_fields__}
-    given = {names[key]: value for key, value in environ.items() if key in names and value}
-    return Config(**{**fields, **_checked(given, lambda name: f"CAF_{name.upper()}")})
 
 
 def _checked(fields: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:

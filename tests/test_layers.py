@@ -74,6 +74,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.runner": 6,
     "caf.submission": 6,
     "caf.archive": 6,
+    "caf.backup": 6,
     "caf.doctor": 6,
     "caf.verify": 6,
     # 7: the faces
