@@ -6,20 +6,22 @@ from typing import Any
 import anyio.to_thread
 
 from caf.app import App
+from caf.backup import Marker, marker_of
 from caf.events import Artifact, StageCompleted
 from caf.events.codec import UnreadableEvent, decode
-from caf.log import CATEGORY
 from caf.projections.follower import ReadModels
+from eventstore import Witness
 
 __all__ = ["verify"]
 
 
 async def verify(app: App) -> dict[str, Any]:
     """What was checked and what is wrong: `events`, `head_digest`, `artifacts`, `problems` (sentences)."""
-    report = await app.store.verify()
+    marker = marker_of(app.workspace.root)
+    report = await app.store.verify(witness=_witness(marker))
     problems = [f"position {report.fault.position}: {report.fault.what}"] if report.fault else []
     artifacts: dict[str, Artifact] = {}
-    async for recorded in app.store.read_all(category=CATEGORY):
+    async for recorded in app.store.read_all():
         try:
             event = decode(recorded.type, recorded.type_version, recorded.data)
         except UnreadableEvent as fault:
@@ -40,16 +42,25 @@ async def verify(app: App) -> dict[str, Any]:
     }
 
 
+def _witness(marker: Marker | None) -> Witness | None:
+    """What a backup says that its log ended in: a copy whose end was cut off, or that was put together, shows."""
+    if marker is None or not marker.events:
+        return None
+    return Witness(position=marker.events, digest=bytes.fromhex(marker.head_digest))
+
+
 async def _compare(app: App) -> list[str]:
     await app.models.catch_up(app.store)
     fresh = ReadModels(None)
     try:
-        await fresh.catch_up(app.store)
         try:
             live = await app.models.dump()
         except sqlite3.DatabaseError:  # damaged below what catching up looks at: mended as by any read verb
             await app.models.renew(app.store)
             live = await app.models.dump()
+        # Others go on recording meanwhile: both are compared as of the same position.
+        [(_, position, _)] = live["progress"]
+        await fresh.catch_up(app.store, until=position)
         again = await fresh.dump()
     finally:
         fresh.close()

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from caf.artifacts import disk_errors, write_atomically
 from caf.errors import InputError, TryAgainError
@@ -30,8 +30,8 @@ class Marker(Struct, frozen=True, kw_only=True):
     workspace: str
     made_at: str
     caf_version: str
-    events: int
-    head_digest: str
+    events: Annotated[int, Meta(ge=0)]
+    head_digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     """Of the log's chain; a copy of it elsewhere proves the log."""
     last_event_id: str
     """Tells the log from any other; empty for a log without events."""

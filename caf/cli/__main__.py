@@ -41,7 +41,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "parameters": ("caf.cli.models:parameters", "List what the embedded engine can be told."),
     "rebuild": ("caf.cli.care:rebuild", "Make the read models again from the log."),
     "archive": ("caf.cli.care:archive", "Move the events of jobs that are over to a second log."),
-    "backup": ("caf.cli.backup:backup", "Copy log, artifacts and documents to another folder, while jobs run."),
+    "backup": ("caf.cli.backup:backup", "Copy the workspace to another folder, while jobs run."),
     "config": ("caf.cli.config:config", "Show the settings, and where each comes from."),
     "doctor": ("caf.cli.doctor:doctor", "Say whether caf can work here, and what is missing."),
     "verify": ("caf.cli.care:verify", "Prove log, artifacts and read models against each other."),

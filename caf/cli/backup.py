@@ -10,7 +10,7 @@ from caf.cli.progress import View
 __all__ = ["backup"]
 
 
-@click.command(short_help="Copy log, artifacts and documents to another folder, while jobs run.")
+@click.command(short_help="Copy the workspace to another folder, while jobs run.")
 @click.argument("folder", type=FILE, metavar="DIR")
 @click.option("--link", is_flag=True, help="Hard links for artifacts, where DIR is on the same disk.")
 @WORKSPACE

@@ -11,7 +11,18 @@ import click
 import msgspec
 
 from caf.app import App
-from caf.cli.common import COUNT, JSON, WORKSPACE, configured, json_text, local_time, print_json, run_async
+from caf.cli.common import (
+    COUNT,
+    JOB,
+    JSON,
+    WORKSPACE,
+    configured,
+    job_ids,
+    json_text,
+    local_time,
+    print_json,
+    run_async,
+)
 from caf.cli.read import described
 from caf.cli.run import summary
 from caf.cli.telling import tell
@@ -29,7 +40,7 @@ LOOK_S: Final = 0.25
 
 
 @click.command(short_help="Print recorded events, or follow them live.")
-@click.argument("job_id", required=False)
+@click.argument("job_id", required=False, shell_complete=job_ids)
 @click.option("--after", type=COUNT, default=0, metavar="POSITION", help="Only later ones.")
 @click.option("--type", "types", multiple=True, metavar="NAME", help="Only events of this type.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
@@ -129,7 +140,7 @@ def as_json_line(recorded: RecordedEvent) -> str:
 
 
 @click.command(short_help="Show a job's state as of a version, from the log alone.")
-@click.argument("job_id")
+@JOB
 @click.option(
     "--at",
     "at_version",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from caf.cli.common import JSON, WORKSPACE, configured, print_json, print_table, run_async
+from caf.cli.common import JOB, JSON, WORKSPACE, configured, print_json, print_table, run_async
 
 __all__ = ["handoff"]
 
@@ -15,7 +15,7 @@ def handoff() -> None:
 
 
 @handoff.command()
-@click.argument("job_id")
+@JOB
 @click.option("--platform", required=True, help="youtube, tiktok, instagram, x, or another.")
 @click.option("--url", required=True, help="Where the post is.")
 @click.option("--posted-at", metavar="TIME", help="RFC 3339; default: now.")

@@ -9,6 +9,7 @@ import click
 
 from caf.cli.common import (
     FILE,
+    JOB,
     JSON,
     WORKSPACE,
     configured,
@@ -32,7 +33,7 @@ def who() -> str:
 
 
 @click.command(short_help="Answer a job's escalation: proceed, retry or abort.")
-@click.argument("job_id")
+@JOB
 @click.argument("action", type=click.Choice(["proceed", "retry", "abort"]))
 @click.option("--from", "from_stage", type=click.Choice(STAGES), help="Stage to go on from.")
 @click.option(
@@ -81,7 +82,7 @@ def answer(
 
 
 @click.command(short_help="Call a job off.")
-@click.argument("job_id")
+@JOB
 @click.option("--reason", default="", help="Why; it is recorded.")
 @WORKSPACE
 @JSON

@@ -5,14 +5,7 @@ from typing import Any
 
 import click
 
-from caf.cli.common import (
-    JSON,
-    WORKSPACE,
-    configured,
-    parse_parameters,
-    print_json,
-    run_async,
-)
+from caf.cli.common import JOB, JSON, WORKSPACE, configured, job_ids, parse_parameters, print_json, run_async
 from caf.cli.people import who
 from caf.cli.progress import View
 from caf.cli.run import end_of, given_job
@@ -85,7 +78,7 @@ def submit(
 
 
 @click.command(short_help="Say what the daemon does now, and why a job waits.")
-@click.argument("job_id", required=False)
+@click.argument("job_id", required=False, shell_complete=job_ids)
 @WORKSPACE
 @JSON
 def status(job_id: str | None, workspace: Path, as_json: bool) -> int:
@@ -137,7 +130,7 @@ def _told_daemon(workspace: Path, decide: Any) -> list[DaemonEvent]:
 
 
 @click.command(short_help="Take a job that is over up again from a stage, as a new job.")
-@click.argument("job_id")
+@JOB
 @click.option(
     "--from",
     "from_stage",

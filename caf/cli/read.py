@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from caf.cli.common import JSON, WORKSPACE, configured, local_time, print_json, print_table, run_async
+from caf.cli.common import JOB, JSON, WORKSPACE, configured, local_time, print_json, print_table, run_async
 from caf.cli.run import summary
 from caf.cli.telling import seconds
 from caf.errors import InputError
@@ -59,23 +59,29 @@ def jobs(status: str | None, limit: int, workspace: Path, as_json: bool) -> None
 
 
 @click.command(short_help="Show one job: attempts, scores, decisions, open questions.")
-@click.argument("job_id")
+@JOB
 @WORKSPACE
 @JSON
 def show(job_id: str, workspace: Path, as_json: bool) -> None:
-    """Show how a job went and why, from the log alone."""
+    """Show how a job went and why, from the log alone; and why it is not over yet, as the daemon knows."""
     from caf.app import open_for_reading
+    from caf.cli.standing import why_not_over
+
+    config = configured(workspace)
 
     async def work() -> Job:
-        async with open_for_reading(workspace, configured(workspace)) as app:
+        async with open_for_reading(workspace, config) as app:
             return await app.job(job_id)
 
     job = run_async(work)
+    standing, told = why_not_over(job, workspace, config)
     if as_json:
-        print_json({**summary(job), "job": job})
+        print_json({**summary(job), "standing": standing, "job": job})
         return
     for line in described(job):
         click.echo(line)
+    for number, line in enumerate(told):
+        click.echo(f"  {'' if number else 'NOW':<9}  {line}")
     if job.status == "completed" and not (workspace / final_path(job_id)).exists():
         click.echo(f"             not there any more; put it back with: caf resume {job_id}")
 

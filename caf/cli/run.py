@@ -8,6 +8,7 @@ import click
 
 from caf.cli.common import (
     FILE,
+    JOB,
     JSON,
     WORKSPACE,
     configured,
@@ -110,7 +111,7 @@ def run(
 
 
 @click.command(short_help="Go on with a job that was interrupted or answered.")
-@click.argument("job_id")
+@JOB
 @WORKSPACE
 @JSON
 def resume(job_id: str, workspace: Path, as_json: bool) -> int:

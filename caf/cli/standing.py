@@ -1,6 +1,7 @@
 """What the daemon says of itself and of a job, asked over HTTP; told for people."""
 
 import http.client
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -11,10 +12,11 @@ import msgspec
 from caf.cli.common import print_json, run_async
 from caf.config import Config
 from caf.daemon.lock import daemon_address
-from caf.errors import RefusedError, UnavailableError
+from caf.errors import CafError, RefusedError, UnavailableError
+from caf.job import Job
 from caf.workspace import Workspace
 
-__all__ = ["ask", "daemon_status", "job_standing"]
+__all__ = ["ask", "daemon_status", "job_standing", "why_not_over"]
 
 PATIENCE_S = 10
 
@@ -77,21 +79,47 @@ def daemon_status(workspace: Path, config: Config, *, as_json: bool) -> int:
 
 def job_standing(job_id: str, workspace: Path, config: Config, *, as_json: bool) -> int:
     """Print where a job stands. Raises `RefusedError` for an unknown one."""
-    from caf.daemon.waiting import without_daemon
-
-    found = ask(workspace, config, f"/jobs/{quote(job_id, safe='')}")
-    standing = (
-        found["standing"] if found else msgspec.to_builtins(without_daemon(_row(workspace, config, job_id)))
-    )
+    standing = _standing(job_id, workspace, config, lambda: _row(workspace, config, job_id))
     if as_json:
         print_json({"job_id": job_id, **standing})
         return 0
     click.echo(f"{job_id}: {standing['why']}")
-    if standing.get("for_ms"):
-        click.echo(f"  for {standing['for_ms'] / 1000:.0f} s")
-    if standing.get("before"):
-        click.echo(f"  before it: {', '.join(standing['before'][:10])}")
+    for line in _more(standing):
+        click.echo(f"  {line}")
     return 0
+
+
+def why_not_over(job: Job, workspace: Path, config: Config) -> tuple[dict[str, Any] | None, list[str]]:
+    """Where a job stands that neither is over nor waits for a person, as it is and told; None for any other.
+
+    A daemon that does not answer is told as such: what the log says can be shown all the same.
+    """
+    if job.status not in ("submitted", "running"):
+        return None, []
+    row = {"status": job.status, "reason": None}
+    try:
+        standing = _standing(job.spec.job_id, workspace, config, lambda: row)
+    except CafError as fault:
+        standing = {"kind": "unknown", "why": fault.message}
+    return standing, [standing["why"], *_more(standing)]
+
+
+def _standing(
+    job_id: str, workspace: Path, config: Config, row: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What the daemon says of a job, else what can be said without one."""
+    from caf.daemon.waiting import without_daemon
+
+    found = ask(workspace, config, f"/jobs/{quote(job_id, safe='')}")
+    standing: dict[str, Any] = found["standing"] if found else msgspec.to_builtins(without_daemon(row()))
+    return standing
+
+
+def _more(standing: dict[str, Any]) -> list[str]:
+    lines = [f"for {standing['for_ms'] / 1000:.0f} s"] if standing.get("for_ms") else []
+    before = standing.get("before") or ()
+    more = f" and {len(before) - 10} more" if len(before) > 10 else ""
+    return [*lines, f"before it: {', '.join(before[:10])}{more}"] if before else lines
 
 
 def _told(found: dict[str, Any]) -> list[str]:

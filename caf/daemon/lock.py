@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Final
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +15,9 @@ from caf.artifacts import disk_errors, write_atomically
 from caf.errors import TryAgainError
 
 __all__ = ["Address", "daemon_address", "hold_daemon_lock", "publish_address"]
+
+_LOOKS: Final = 20
+_LOOK_S: Final = 0.01
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -29,16 +34,14 @@ def hold_daemon_lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = _lock_file(folder).open("a+")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as fault:
+        if not _locked(file):
             other = daemon_address(folder)
             who = f" (process {other.pid}, {other.url})" if other else ""
             raise TryAgainError(
                 f"Another daemon serves this workspace{who}.",
                 remedy="Ask it with: caf status. To replace it, end it first (systemctl stop, or SIGTERM).",
                 kind="daemon_running",
-            ) from fault
+            )
         with suppress(OSError):
             _address_file(folder).unlink()  # of one that was killed
         try:
@@ -65,6 +68,18 @@ def daemon_address(folder: Path) -> Address | None:
     except (OSError, msgspec.MsgspecError):
         pass
     return None
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the lock; whoever only looks whether a daemon runs has it too, for a moment, and is waited for."""
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOOK_S)
+        else:
+            return True
+    return False
 
 
 def _lock_file(folder: Path) -> Path:

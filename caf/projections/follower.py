@@ -57,11 +57,14 @@ class ReadModels:
         self.batch = batch
         self._memory: sqlite3.Connection | None = None
 
-    async def catch_up(self, store: EventStore) -> int:
-        """Fold what the log has beyond the rows; the position reached. Several processes may do so at once."""
+    async def catch_up(self, store: EventStore, *, until: int | None = None) -> int:
+        """Fold what the log has beyond the rows, up to position `until`; the position reached.
+
+        Several processes may do so at once.
+        """
         for _ in ("the file as it is", "a new file"):
             try:
-                return await self._catch_up(store)
+                return await self._catch_up(store, until)
             except sqlite3.DatabaseError as fault:
                 if self.path is None:
                     raise
@@ -69,15 +72,15 @@ class ReadModels:
                     break
                 await anyio.to_thread.run_sync(self._discard)
         self.path = None
-        return await self._catch_up(store)
+        return await self._catch_up(store, until)
 
-    async def _catch_up(self, store: EventStore) -> int:
+    async def _catch_up(self, store: EventStore, until: int | None) -> int:
         position, event_id = await anyio.to_thread.run_sync(self._prepare)
         if position and await _id_at(store, position) != event_id:
             await anyio.to_thread.run_sync(self._drop)
             position = 0
         while True:
-            async with aclosing(_pieces(store, position, self.batch)) as pieces:
+            async with aclosing(_pieces(store, position, self.batch, until)) as pieces:
                 async for items in pieces:
                     position = await anyio.to_thread.run_sync(self._fold, position, items)
                     if position < items[-1][1]:
@@ -134,7 +137,7 @@ class ReadModels:
         return await anyio.to_thread.run_sync(self._select, sql)
 
     async def dump(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All rows of all tables in a fixed order, to compare two sets of read models."""
+        """All rows of all tables in a fixed order, as of one moment, to compare two sets of read models."""
         return await anyio.to_thread.run_sync(self._dump)
 
     def close(self) -> None:
@@ -245,7 +248,11 @@ class ReadModels:
     def _dump(self) -> dict[str, list[tuple[Any, ...]]]:
         connection = self._connect()
         try:
-            return dump(connection)
+            connection.execute("BEGIN")
+            try:
+                return dump(connection)
+            finally:
+                connection.rollback()
         finally:
             self._release(connection)
 
@@ -271,11 +278,13 @@ async def _id_at(store: EventStore, position: int) -> str | None:
     return found[0].event_id if found else None
 
 
-async def _pieces(store: EventStore, after: int, size: int) -> AsyncGenerator[list[Item], None]:
-    """The events of the log after a position, decoded, so many at a time."""
+async def _pieces(
+    store: EventStore, after: int, size: int, until: int | None
+) -> AsyncGenerator[list[Item], None]:
+    """The events of the log after one position and up to another, decoded, so many at a time."""
     items: list[Item] = []
     async for batch in store.replay(decoder, columns=_COLUMNS, after_position=after):
-        items += batch
+        items += batch if until is None else [item for item in batch if item[1] <= until]
         while len(items) >= size:
             yield items[:size]
             del items[:size]
