@@ -26,6 +26,7 @@ WINDOW: Final = 50_000
 _CORRELATION_WINDOW: Final = 1_000_000
 """The same where the streams to look at are known."""
 _E_COLUMNS: Final = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
+_ONWARD: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
 _STREAM_KEY: Final = "(SELECT stream_key FROM streams WHERE name = ?)"
 _VERSION: Final = (
     "SELECT max(version) FROM events WHERE stream_key = (SELECT stream_key FROM streams WHERE name = ?1)"
@@ -120,6 +121,8 @@ class Reader:
         correlation_id: str | None = None,
     ) -> Slice:
         """Events of the whole log with after < position < before."""
+        if before is None and category is None and correlation_id is None and not backward:
+            return self._onward(after, count)
         head = self.head()
         low, high = after, head if before is None else min(before - 1, head)
         if correlation_id is not None or category is not None:
@@ -158,6 +161,19 @@ class Reader:
         if backward:
             return Slice(events, low + 1, low <= after)
         return Slice(events, max(after, high), high >= head)
+
+    def _onward(self, after: int, count: int) -> Slice:
+        """All events after a position: what a follower asks for at every ring."""
+        try:
+            events = self._fetch(_ONWARD, [after], count)
+        except (StoreCorrupt, sqlite3.DatabaseError) as error:
+            if not is_damage(error):
+                raise
+            # Python has taken the step to the next row before it hands out one: this one may be good.
+            events = self._at(after + 1)
+            self._cut = True
+        more = len(events) == count or (bool(events) and self._cut)
+        return Slice(events, events[-1].position if events else after, not more)
 
     def _at(self, position: int) -> list[RecordedEvent]:
         """The event there, if there is one. Raises `StoreCorrupt` with the position."""

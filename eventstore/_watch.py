@@ -36,6 +36,8 @@ class Watch:
         self._reader: Reader | None = None
         self._seen: int | None = None
         self._known_at = 0.0
+        self._rang = False
+        """Since the last look; whoever was woken by that has read all there was."""
 
     def start(self) -> None:
         """One more who wants to be woken."""
@@ -72,11 +74,14 @@ class Watch:
 
     def _rung(self) -> None:
         assert self._bell is not None
-        self._bell.drain()
-        self._wake_on_change()
+        self._bell.answer()
+        self._rang = True
+        self._wake()
 
     def _look(self) -> None:
-        self._wake_on_change()
+        rang, self._rang = self._rang, False
+        if not rang:
+            self._wake_on_change()
         often = self._bell is None or self._loop.time() < self._known_at
         self._timer = self._loop.call_later(_LOOK_S if often else _LOOK_WITH_BELL_S, self._look)
 
