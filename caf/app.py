@@ -20,7 +20,7 @@ from caf.decide import decide_daemon, decide_job, record_submission
 from caf.errors import CafError, InputError, RefusedError, TryAgainError
 from caf.events import DaemonEvent, Event, JobId, JobSubmitted, Stage
 from caf.job import Job
-from caf.log import fold, load
+from caf.log import fold, fold_daemon, load
 from caf.ports import Clock, Ids
 from caf.projections.follower import ReadModels, is_damage
 from caf.repairs import engine_of
@@ -69,6 +69,7 @@ class App:
         self.clock = clock
         self.ids = ids
         self.artifacts = ArtifactStore(workspace.artifacts)
+        self._daemon = Daemon()
 
     async def rows(self, sql: str, values: Sequence[str | int | float | None] = ()) -> list[dict[str, Any]]:
         """A query of our own on the read models, in step with the log."""
@@ -110,9 +111,11 @@ class App:
         """
         return await decide_job(self.store, self.ids, job_id, decide, unknown=unknown, event_id=event_id)
 
-    async def record(self, event: JobSubmitted, *, event_id: str | None = None) -> None:
+    async def record(
+        self, event: JobSubmitted, *, event_id: str | None = None, metadata: bytes = b""
+    ) -> None:
         """Record a submission. `event_id`: the same one made twice is one. Raises `RefusedError` for a known job."""
-        await record_submission(self.store, self.ids, event, event_id=event_id)
+        await record_submission(self.store, self.ids, event, event_id=event_id, metadata=metadata)
 
     async def retry(
         self, job_id: str, *, from_stage: Stage, by: str, note: str, new_id: str | None = None
@@ -134,7 +137,12 @@ class App:
         self, decide: Callable[[Daemon], Sequence[DaemonEvent]]
     ) -> Sequence[DaemonEvent]:
         """The same for the daemon's own stream: pause, unpause, what was refused."""
-        return await decide_daemon(self.store, self.ids, decide)
+        return await decide_daemon(self.store, self.ids, decide, known=await self.daemon())
+
+    async def daemon(self) -> Daemon:
+        """What the daemon's own stream says; what was read of it before is not read again."""
+        self._daemon = await fold_daemon(self.store, self._daemon)
+        return self._daemon
 
     async def answer(self, job_id: str, *, event_id: str | None = None, **given: Any) -> list[Event]:
         """Record a person's answer; see `caf.commands.answer`. Raises `InputError` for wrong parameters."""

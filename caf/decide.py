@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from caf.daemon.state import Daemon
 from caf.errors import RefusedError
 from caf.events import DaemonEvent, Event, JobSubmitted
 from caf.job import Job
-from caf.log import DAEMON, fold, fold_daemon, load, new_events, stream_of
+from caf.log import DAEMON, fold, fold_daemon, load, new_event, new_events, stream_of
 from caf.ports import Ids
 from eventstore import DuplicateEvent, EventStore, VersionConflict
 
@@ -46,11 +48,16 @@ async def decide_job(
 
 
 async def decide_daemon(
-    store: EventStore, ids: Ids, decide: Callable[[Daemon], Sequence[DaemonEvent]]
+    store: EventStore,
+    ids: Ids,
+    decide: Callable[[Daemon], Sequence[DaemonEvent]],
+    *,
+    known: Daemon | None = None,
 ) -> Sequence[DaemonEvent]:
-    """The same for the daemon's own stream: pause, unpause, what was refused."""
+    """The same for the daemon's own stream: pause, unpause, what was refused. `known`: some earlier state of it."""
+    daemon = known or Daemon()
     while True:
-        daemon = await fold_daemon(store)
+        daemon = await fold_daemon(store, daemon)
         events = decide(daemon)
         if not events:
             return []
@@ -63,13 +70,22 @@ async def decide_daemon(
 
 
 async def record_submission(
-    store: EventStore, ids: Ids, event: JobSubmitted, *, event_id: str | None = None
+    store: EventStore,
+    ids: Ids,
+    event: JobSubmitted,
+    *,
+    event_id: str | None = None,
+    metadata: bytes = b"",
 ) -> None:
-    """Record a submission. `event_id`: the same one made twice is one. Raises `RefusedError` for a known job."""
+    """Record a submission. `event_id`: the same one made twice is one. Raises `RefusedError` for a known job.
+
+    `metadata`: a small JSON object that the log keeps with it.
+    """
     before = await fold(store, event.job_id)
     if before.submitted is not None and event_id is None:
         raise known(event.job_id)
-    records = new_events([event], [event_id or ids.new()], job_id=event.job_id, causation_id=None)
+    record = new_event(event, event_id=event_id or ids.new(), job_id=event.job_id, causation_id=None)
+    records = [replace(record, metadata=metadata)]
     expected = 0 if before.submitted is not None else before.version
     try:
         await store.append(stream_of(event.job_id), records, expected_version=expected)

@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
+from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from caf.actors import render
@@ -21,7 +23,7 @@ from caf.events import Artifact, JobCompleted, JobId
 from caf.job import Job
 from caf.lanes import Lane
 from caf.log import Entry, fold, read_job
-from caf.ports import Parameter
+from caf.ports import MediaInfo, Parameter, ProbeRequest, Progress
 from caf.pose.source import FetchedModel, ModelSource
 from caf.submission import Draft, submission
 from caf.system import require_system_libraries
@@ -38,7 +40,10 @@ def _no_ticks(job_id: str, doing: str, done: int, total: int | None) -> None:
 
 
 class Runner:
-    """Submits and runs jobs of one workspace in warm workers; `render` serves the engines, `native` the rest."""
+    """Submits and runs jobs of one workspace in warm workers.
+
+    `render` serves the engines, `taking_in` looks at what is submitted, `native` does the rest.
+    """
 
     def __init__(
         self,
@@ -46,12 +51,14 @@ class Runner:
         *,
         render: Worker | WorkerPool,
         native: Worker | WorkerPool,
+        taking_in: Worker,
         lanes: Lanes,
         ticker: Ticker,
     ) -> None:
         self.app = app
         self.worker = native
         self.render = render
+        self.taking_in = taking_in
         self.lanes = lanes
         self.ticker = ticker
         self._fetched: tuple[str, str] | None = None
@@ -83,8 +90,12 @@ class Runner:
         """How many child processes took the place of one that was gone."""
         return sum(pool.replaced for pool in (self.worker, self.render) if isinstance(pool, WorkerPool))
 
-    async def submit(self, found: Draft, *, by: str, event_id: str | None = None) -> JobId:
+    async def submit(
+        self, found: Draft, *, by: str, event_id: str | None = None, metadata: bytes = b""
+    ) -> JobId:
         """Probe the inputs and record the job. `event_id`: the same submission made twice is one job.
+
+        `metadata`: a small JSON object that the log keeps with it.
 
         Raises `CafError` for what cannot be a job; nothing is recorded then.
         """
@@ -92,11 +103,22 @@ class Runner:
         if (await fold(self.app.store, job_id)).submitted is not None and event_id is None:
             raise known(job_id)
         ticks = self._ticks(job_id)
-        media = await self.stages.probe(found.source, ticks, require_audio=found.wish.require_audio)
+        media = await self._probe(found.source, ticks, require_audio=found.wish.require_audio)
         if found.reference is not None:
-            await self.stages.probe(found.reference, ticks, require_audio=False)
-        await self.app.record(submission(found, media, by=by), event_id=event_id)
+            await self._probe(found.reference, ticks, require_audio=False)
+        await self.app.record(submission(found, media, by=by), event_id=event_id, metadata=metadata)
         return job_id
+
+    async def _probe(self, path: Path, ticks: Progress, *, require_audio: bool) -> MediaInfo:
+        """What is in a file. Nobody who submits waits for jobs that are under way."""
+        info: MediaInfo = await self.taking_in.call(
+            "probe",
+            ProbeRequest(path=str(path), require_audio=require_audio),
+            progress=ticks,
+            stall_s=self.app.config.stall_s,
+            deadline_s=self.app.config.deadline_s,
+        )
+        return info
 
     async def submit_and_run(
         self, found: Draft, *, by: str, seen: Callable[[Entry], None] = lambda entry: None
@@ -121,11 +143,21 @@ class Runner:
         """
         perform = self.edge.perform
         if feed is not None:
-            with self.app.workspace.working_on(job_id):
+            async with self._working_on(job_id):
                 return await self._run(job_id, lambda: run_feed(feed, perform))
         await self.app.job(job_id)
         with self.app.workspace.working_on(job_id):
             return await self._run(job_id, lambda: run_job(self.app.store, job_id, perform, seen=seen))
+
+    @asynccontextmanager
+    async def _working_on(self, job_id: str) -> AsyncIterator[None]:
+        """Hold a job; what an earlier run left behind may take a while to remove, and others are served meanwhile."""
+        holding = self.app.workspace.working_on(job_id)
+        await anyio.to_thread.run_sync(holding.__enter__)
+        try:
+            yield
+        finally:
+            holding.__exit__(None, None, None)
 
     async def _run(self, job_id: str, work: Callable[[], Awaitable[Job]]) -> Job:
         try:
@@ -201,7 +233,7 @@ async def open_runner(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Run
     require_system_libraries()
     lanes = Lanes(render=Lane("render", 1, app.clock), native=Lane("native", 1, app.clock))
     async with Worker(memory_bytes=_memory_bytes(app)) as worker:
-        yield Runner(app, render=worker, native=worker, lanes=lanes, ticker=ticker)
+        yield Runner(app, render=worker, native=worker, taking_in=worker, lanes=lanes, ticker=ticker)
 
 
 @asynccontextmanager
@@ -219,8 +251,11 @@ async def open_runner_of_many(app: App, ticker: Ticker = _no_ticks) -> AsyncIter
     async with (
         WorkerPool(config.render_lanes, memory_bytes=_memory_bytes(app)) as render_pool,
         WorkerPool(config.workers, memory_bytes=_memory_bytes(app)) as native,
+        Worker(memory_bytes=_memory_bytes(app)) as taking_in,
     ):
-        yield Runner(app, render=render_pool, native=native, lanes=lanes, ticker=ticker)
+        yield Runner(
+            app, render=render_pool, native=native, taking_in=taking_in, lanes=lanes, ticker=ticker
+        )
 
 
 def _memory_bytes(app: App) -> int | None:

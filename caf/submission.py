@@ -1,6 +1,10 @@
 """From what a person gives (a clip, an image, a job file, flags) to a JobSubmitted that can be judged."""
 
+import errno
+import os
 import re
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +41,8 @@ __all__ = [
     "document_bytes",
     "document_sha256",
     "draft",
+    "file_bytes",
+    "job_id_for",
     "load_defaults",
     "submission",
 ]
@@ -107,8 +113,8 @@ def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
     for path in (wish.clip, wish.reference):
         _check_name(path)
     job, document, warnings = _job(wish, root, fresh)
-    policy = _read(wish.policy or _ref(job, "quality_policy", root), QCPolicy, defaults.policy)
-    registry = _read(wish.registry, WorkflowRegistry, defaults.registry)
+    policy = _given(wish.policy, _ref(job, "quality_policy", root), QCPolicy, defaults.policy)
+    registry = _given(wish.registry, None, WorkflowRegistry, defaults.registry)
     workflow_id = wish.workflow or _workflow_of(job, registry)
     known = [flow.workflow_id for flow in registry.workflows]
     if workflow_id not in known:
@@ -121,7 +127,7 @@ def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
     parameters = _bindings(job, wish)
     if flow.engine == "local":
         check_parameters(merge(node_defaults(flow), parameters))
-    target = _read(wish.targets or _ref(job, "quality_target", root), QualityTarget, None)
+    target = _given(wish.targets, _ref(job, "quality_target", root), QualityTarget, None)
     pack = _read(_ref(job, "continuity_pack", root), ContinuityPack, None)
     reference, recorded_reference = _reference(wish, job, root)
     inside = wish.clip is None
@@ -181,7 +187,7 @@ def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any
             raise InputError(
                 "There is no clip and no job file.", remedy="Give one: caf run CLIP, or caf run --job FILE."
             )
-        job_id = wish.job_id or _job_id_for(wish.clip, fresh)
+        job_id = wish.job_id or job_id_for(wish.clip, fresh)
         document = {
             "job_id": job_id,
             "video": {},
@@ -245,7 +251,7 @@ def _check_name(path: Path | None) -> None:
         ) from fault
 
 
-def _job_id_for(clip: Path, fresh: str) -> str:
+def job_id_for(clip: Path, fresh: str) -> str:
     """A readable id for a clip that came without a job: its name and a few fresh characters."""
     slug = re.sub(r"[^a-z0-9]+", "-", clip.stem.lower()).strip("-")[:40].strip("-")
     return f"{slug or 'clip'}-{fresh.replace('-', '')[:8]}"
@@ -309,14 +315,38 @@ def _target(video: VideoSpec, media: MediaInfo) -> VideoTarget | None:
     )
 
 
+def _given(by_person: Path | None, referred: Path | None, kind: type[Any], default: Any) -> Any:
+    """The document that a person named, which may be a pipe; else the one that a document refers to."""
+    if by_person is not None:
+        return read_document(document_bytes(by_person), kind, where=str(by_person))
+    return _read(referred, kind, default)
+
+
 def _read(path: Path | None, kind: type[Any], default: Any) -> Any:
-    return default if path is None else read_document(document_bytes(path), kind, where=str(path))
+    return default if path is None else read_document(file_bytes(path), kind, where=str(path))
 
 
 def document_bytes(path: Path) -> bytes:
-    """A document's file, but never more than is needed to see that it is too large. Raises `DocumentError`."""
+    """A document, but never more than is needed to see that it is too large. Raises `DocumentError`."""
+    return _bytes(path, os.open)
+
+
+def file_bytes(path: Path) -> bytes:
+    """The same of a file, without ever waiting for it: what is no file, a pipe say, is refused."""
+    return _bytes(path, _open_file)
+
+
+def _open_file(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "It is no file")
+    return descriptor
+
+
+def _bytes(path: Path, opener: Callable[[str, int], int]) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=opener) as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as fault:
         raise DocumentError(

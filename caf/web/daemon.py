@@ -1,5 +1,7 @@
 """The daemon itself over HTTP: what it does, its queue, whether it is well."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import anyio
@@ -25,6 +27,8 @@ class Daemon:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self.service = service
         self.metrics = metrics
+        self._one_look = anyio.Lock()
+        self._looking = False
 
     async def status(self, request: web.Request) -> web.Response:
         return json_response(msgspec.convert(await self.service.status(), model.Account))
@@ -51,12 +55,26 @@ class Daemon:
                 await self.service.app.store.head()
             except (CafError, EventStoreError) as fault:
                 problems.append(f"the log cannot be read: {fault}")
-            problems += await anyio.to_thread.run_sync(_disk, self.service.app.workspace.own)
+            problems += await self._disk()
         if asking.cancelled_caught:
             problems.append(f"the disk has not answered for {PATIENCE_S:g} s")
         return json_response(
             model.Health(ok=not problems, problems=tuple(problems)), status=503 if problems else 200
         )
+
+    async def _disk(self) -> list[str]:
+        """What is wrong with the disk. A look that hangs is left behind, and no other begun until it is over."""
+        async with self._one_look:
+            if self._looking:
+                return [f"{self.service.app.workspace.own} has not answered since it was last asked"]
+            self._looking = True
+            return await anyio.to_thread.run_sync(self._look, abandon_on_cancel=True)
+
+    def _look(self) -> list[str]:
+        try:
+            return _disk(self.service.app.workspace.own)
+        finally:
+            self._looking = False
 
     async def prometheus(self, request: web.Request) -> web.Response:
         return web.Response(
@@ -67,10 +85,11 @@ class Daemon:
 
 def _disk(folder: Path) -> list[str]:
     """Really writes: a disk that was remounted read-only, or is full, looks well until then."""
-    probe = folder / ".ready"
     try:
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
     except OSError as fault:
         return [f"{folder} cannot be written: {fault.strerror}"]
     return []
@@ -96,7 +115,7 @@ def routes(service: Service, metrics: Metrics) -> tuple[Route, ...]:
             answer=daemon.pause,
             body=model.Pause,
             gives=model.Done,
-            faults=(400, 415, 422, 503),
+            faults=(503,),
         ),
         Route(
             method="POST",
@@ -106,7 +125,7 @@ def routes(service: Service, metrics: Metrics) -> tuple[Route, ...]:
             answer=daemon.unpause,
             body=model.Unpause,
             gives=model.Done,
-            faults=(400, 415, 422, 503),
+            faults=(503,),
         ),
         Route(
             method="GET",

@@ -1,25 +1,34 @@
 """Recorded events over HTTP: pages of them, and a live stream that misses none (server-sent events)."""
 
+import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import anyio
 import msgspec
-from aiohttp import web
+from aiohttp import ClientError, web
 
 from caf.contracts.times import timestamp
 from caf.daemon.service import Service
 from caf.errors import RefusedError
 from caf.log import stream_of
 from caf.web import model
+from caf.web.guard import HEADERS, ask_again
+from caf.web.limits import LIMITS
 from caf.web.query import read_query
 from caf.web.routes import Route, json_response
-from eventstore import RecordedEvent
+from eventstore import EventStore, RecordedEvent
 
-__all__ = ["routes"]
+__all__ = ["POSITION", "routes"]
 
-KEEP_ALIVE_S: Final = 15.0
-"""A comment so often, so that a listener that is gone is noticed, and proxies do not hang up."""
+POSITION: Final = "^[0-9]{1,18}$"
+"""What a Last-Event-ID may be."""
+_STREAMED: Final = {
+    **HEADERS,
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "X-Accel-Buffering": "no",
+}
 
 
 class Log:
@@ -28,73 +37,110 @@ class Log:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.store = service.app.store
+        self.listening = 0
+        """Live streams at this moment."""
 
     async def page(self, request: web.Request) -> web.Response:
         query = read_query(request, model.EventsQuery)
         found = self.store.read_all(after_position=query.after, limit=query.limit)
-        events = tuple([_record(recorded) async for recorded in found])
-        more = len(events) == query.limit
+        events, more = await _page(found, query.limit, request.app[LIMITS].page_bytes)
         return json_response(model.Events(events=events, next=events[-1].position if more else None))
 
     async def page_of_job(self, request: web.Request) -> web.Response:
         query = read_query(request, model.JobEventsQuery)
         stream = stream_of(request.match_info["job_id"])
         found = self.store.read(stream, after_version=query.after, limit=query.limit)
-        events = tuple([_record(recorded) async for recorded in found])
+        events, more = await _page(found, query.limit, request.app[LIMITS].page_bytes)
         if not events and not await self.store.version(stream):
             raise RefusedError(
                 f"There is no job {request.match_info['job_id']!r} in this workspace's log.",
                 remedy="List the jobs: /api/v1/jobs",
                 kind="unknown_job",
             )
-        more = len(events) == query.limit
         return json_response(model.Events(events=events, next=events[-1].version if more else None))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        query = read_query(request, model.StreamQuery)
+        query, limits = read_query(request, model.StreamQuery), request.app[LIMITS]
+        head = await self.store.head()
         after = _last_event_id(request)
         if after is None:
-            after = query.after if query.after is not None else await self.store.head()
-        wanted = None if query.job_id is None else stream_of(query.job_id)
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": "text/event-stream; charset=utf-8",
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",
-                "X-Content-Type-Options": "nosniff",
-            }
-        )
-        await response.prepare(request)
-        await response.write(b"retry: 1000\n\n")
-        lock = anyio.Lock()
-
-        async def keep_alive() -> None:
-            while True:
-                await anyio.sleep(KEEP_ALIVE_S)
-                async with lock:
-                    await response.write(b": still here\n\n")
-
+            after = query.after if query.after is not None else head
+        if after > head:
+            # Waiting for what comes after it would miss all that is recorded until then.
+            raise RefusedError(
+                f"Position {after} is beyond the log's end at {head}: it is of another log.",
+                remedy="Begin again, with after=0 or without it.",
+                kind="beyond_the_log",
+            )
+        if self.listening >= limits.streams:
+            raise ask_again(f"There are {limits.streams} live streams already.")
+        response = web.StreamResponse(headers=_STREAMED)
+        self.listening += 1
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(keep_alive)
-                async for recorded in self._after(after):
-                    if wanted is None or recorded.stream == wanted:
-                        async with lock:
-                            await response.write(_as_sse(recorded))
-        except* (ConnectionResetError, ConnectionError):
-            pass  # the listener is gone; it comes again with the last id that it saw
+            await response.prepare(request)
+            if request.method != "HEAD":
+                wanted = None if query.job_id is None else stream_of(query.job_id)
+                await _Listener(response, after).follow(self.store, wanted, limits.keep_alive_s)
+        finally:
+            self.listening -= 1
         return response
 
-    async def _after(self, position: int) -> AsyncIterator[RecordedEvent]:
-        async for recorded in self.store.subscribe(after_position=position):
-            yield recorded
+
+class _Listener:
+    """Whoever listens to a live stream, and how far it was told."""
+
+    def __init__(self, response: web.StreamResponse, after: int) -> None:
+        self.response = response
+        self.position = after
+        """Nothing up to here is to be told any more."""
+        self._writing = anyio.Lock()
+
+    async def follow(self, store: EventStore, wanted: str | None, keep_alive_s: float) -> None:
+        """Tell all that is recorded, or what the stream `wanted` gets, until the listener or the log is gone."""
+        try:
+            # The position at once: who is cut off before the first event comes again with it.
+            await self._tell(b"retry: 1000\nid: %d\n\n" % self.position)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._keep_alive, keep_alive_s)
+                async with aclosing(store.subscribe(after_position=self.position)) as log:  # type: ignore[type-var]
+                    async for recorded in log:
+                        if wanted is None or recorded.stream == wanted:
+                            await self._tell(_as_sse(recorded))
+                        self.position = recorded.position
+                group.cancel_scope.cancel()
+        except* (ConnectionError, ClientError):
+            pass  # the listener is gone; it comes again with the last id that it saw
+
+    async def _keep_alive(self, every_s: float) -> None:
+        while True:
+            await anyio.sleep(every_s)
+            await self._tell(b": still here\nid: %d\n\n" % self.position)
+
+    async def _tell(self, text: bytes) -> None:
+        async with self._writing:
+            await self.response.write(text)
+
+
+async def _page(
+    found: AsyncIterator[RecordedEvent], limit: int, most_bytes: int
+) -> tuple[tuple[model.EventRecord, ...], bool]:
+    """The events of a page, and whether there may be more behind it."""
+    events: list[model.EventRecord] = []
+    size = 0
+    async with aclosing(found) as records:  # type: ignore[type-var]
+        async for recorded in records:
+            if events and size + len(recorded.data) > most_bytes:
+                return tuple(events), True
+            events.append(_record(recorded))
+            size += len(recorded.data)
+    return tuple(events), len(events) == limit
 
 
 def _last_event_id(request: web.Request) -> int | None:
     given = request.headers.get("Last-Event-ID")
-    if not given:
+    if given is None:
         return None
-    if not (given.isascii() and given.isdigit() and int(given) < 2**63):
+    if not re.fullmatch(POSITION, given):
         raise web.HTTPBadRequest(reason="Last-Event-ID is no position of the log")
     return int(given)
 
@@ -135,7 +181,6 @@ def routes(service: Service) -> tuple[Route, ...]:
             answer=log.page,
             query=model.EventsQuery,
             gives=model.Events,
-            faults=(400,),
         ),
         Route(
             method="GET",
@@ -145,7 +190,7 @@ def routes(service: Service) -> tuple[Route, ...]:
             answer=log.page_of_job,
             query=model.JobEventsQuery,
             gives=model.Events,
-            faults=(400, 404),
+            faults=(404,),
         ),
         Route(
             method="GET",
@@ -155,7 +200,7 @@ def routes(service: Service) -> tuple[Route, ...]:
             answer=log.stream,
             query=model.StreamQuery,
             gives="text/event-stream",
-            faults=(400,),
+            faults=(409, 503),
             headers={"Last-Event-ID": "The last position that was seen; the stream goes on after it."},
         ),
     )

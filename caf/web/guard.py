@@ -1,14 +1,14 @@
 """Who may ask: the right Host, no foreign Origin, the token where one is set; and errors as JSON."""
 
 import ipaddress
-import json
+import re
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from aiohttp import web
+from aiohttp import ClientError, web
 from aiohttp.typedefs import Middleware
 
 from caf.app import told_as_caf_errors
@@ -17,19 +17,35 @@ from caf.web.routes import BadBody
 from caf.web.token import matches
 from eventstore import EventStoreError
 
-__all__ = ["Handler", "ask_again", "error", "guards", "is_loopback", "status_of"]
+__all__ = [
+    "HEADERS",
+    "Handler",
+    "answered_in_json",
+    "ask_again",
+    "error",
+    "guards",
+    "is_loopback",
+    "status_of",
+]
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 OPEN: Final = frozenset({"/health"})
 """Paths that say nothing of the workspace, for whoever watches the process."""
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_HEADERS: Final = {
+HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
 _NOT_FOUND_KINDS: Final = frozenset({"unknown_job", "no_such_version", "artifact_missing"})
+_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+)(?::[0-9]{1,5})?")
+_WORDS: Final = {
+    404: ("not_found", "There is nothing under this path.", "See what there is: /api/v1/openapi.json"),
+    405: ("wrong_method", "This path does not take that method.", "See: /api/v1/openapi.json"),
+    408: ("too_slow", "The body did not come in time.", "Send it again, at once."),
+    413: ("too_large", "The body is too large.", "Name files by their path; documents are small."),
+    415: ("not_json", "The body is not said to be JSON.", "Send it with Content-Type: application/json."),
+}
 
 
 def is_loopback(host: str) -> bool:
@@ -44,29 +60,32 @@ def is_loopback(host: str) -> bool:
 
 def guards(*, token: str | None, host: str) -> list[Middleware]:
     """The middlewares, the outermost first."""
-    return [_as_json, _from_here(loopback=is_loopback(host)), _with_token(token)]
+    return [_from_here(loopback=is_loopback(host)), _with_token(token)]
 
 
-@web.middleware
-async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error as JSON, and what browsers are told with every answer."""
+async def answered_in_json(request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+    """What the handler answers; every error as JSON, with what browsers are told about every answer."""
     try:
         response = await handler(request)
     except web.HTTPException as fault:
-        if fault.status < 400:
-            raise
         response = _of_http(fault)
     except (CafError, EventStoreError) as fault:
         response = _of_caf(fault)
+    except (ConnectionError, ClientError):
+        raise  # whoever asked is gone
     except Exception:  # noqa: BLE001
         # One request's trouble is not another's; whoever runs the daemon sees where it was.
         traceback.print_exc()
         response = error(
             500, "defect", "This is a defect of caf.", "Please report it with the daemon's output."
         )
-    if not response.prepared:
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
+    if response.prepared:
+        return response
+    if request.writer.output_size > 0:
+        # Half an answer is out; an error behind it would be taken for the rest of it.
+        raise ConnectionAbortedError("the answer cannot be completed")
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 
@@ -83,13 +102,6 @@ def _from_here(*, loopback: bool) -> Middleware:
         foreign = origin is not None and _place_of(origin) != headers.get("Host")
         if foreign or headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return error(403, "wrong_origin", "Pages of other sites may not ask.", "Ask from a program.")
-        if (
-            request.method not in SAFE
-            and request.can_read_body
-            and request.content_type != "application/json"
-        ):
-            told = "Send it with Content-Type: application/json."
-            return error(415, "not_json", "The body is not said to be JSON.", told)
         return await handler(request)
 
     return guard
@@ -112,7 +124,8 @@ def _with_token(token: str | None) -> Middleware:
 
 def error(status: int, kind: str, message: str, remedy: str = "") -> web.Response:
     """An error as every other answer: JSON, with what to do."""
-    body = msgspec.json.encode({"error": {"kind": kind, "message": message, "remedy": remedy}})
+    told = {"kind": kind, "message": _unicode(message), "remedy": _unicode(remedy)}
+    body = msgspec.json.encode({"error": told})
     return web.Response(status=status, body=body, content_type="application/json")
 
 
@@ -150,11 +163,9 @@ def ask_again(message: str) -> TryAgainError:
 
 
 def _host_of(header: str) -> str:
-    """The host of a Host header, without its port."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    """The host of a Host header, without its port; empty for one that is none."""
+    found = _HOST.fullmatch(header)
+    return found["host"] if found else ""
 
 
 def _place_of(origin: str) -> str | None:
@@ -166,21 +177,13 @@ def _place_of(origin: str) -> str | None:
 
 
 def _of_http(fault: web.HTTPException) -> web.Response:
-    words = {
-        404: ("not_found", "There is nothing under this path.", "See what there is: /api/v1/openapi.json"),
-        405: ("wrong_method", "This path does not take that method.", "See: /api/v1/openapi.json"),
-        416: ("no_such_range", "The artifact has no such range.", "Its size is in Content-Range."),
-        413: ("too_large", "The body is too large.", "Name files by their path; documents are small."),
-    }
-    kind, message, remedy = words.get(
-        fault.status, ("bad_request", _plain(fault), "See: /api/v1/openapi.json")
-    )
-    response = error(fault.status, kind, message, remedy)
-    for name in ("Allow", "Content-Range"):
-        if name in fault.headers:
-            response.headers[name] = fault.headers[name]
+    told = "bad_request", f"{fault.reason}.", "See: /api/v1/openapi.json"
+    response = error(fault.status, *_WORDS.get(fault.status, told))
+    if "Allow" in fault.headers:
+        response.headers["Allow"] = fault.headers["Allow"]
     return response
 
 
-def _plain(fault: web.HTTPException) -> str:
-    return json.dumps(fault.reason).strip('"') + "."
+def _unicode(text: str) -> str:
+    """A text that JSON can hold: a request's may have bytes that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

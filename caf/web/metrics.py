@@ -75,7 +75,7 @@ class Metrics:
         )
         self._worst_lag_s = 0.0
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        self._behind = 0
+        self._behind, self._behind_s = 0, 0.0
         registry.register(_Now(self))
 
     def seen(self, recorded: RecordedEvent) -> None:
@@ -123,7 +123,10 @@ class Metrics:
         """Everything in Prometheus's text format."""
         app = self.service.app
         # How far the rows are behind, before asking them brings them up to date.
-        self._behind = (await app.models.lag(app.store)).events
+        lag = await app.models.lag(app.store)
+        since_ms = lag.oldest_recorded_at_ms
+        self._behind = lag.events
+        self._behind_s = max(0.0, (app.clock.now_ms() - since_ms) / 1000) if since_ms is not None else 0.0
         self._rows = {
             "jobs": await app.rows("SELECT status, count(*) AS n FROM jobs GROUP BY status"),
             "repairs": await app.rows(
@@ -156,6 +159,7 @@ class Metrics:
             ("caf_queue_paused", "1 while the queue stands.", stands),
             ("caf_log_position", "Of the last event that was looked at.", dispatcher.position),
             ("caf_projection_lag_events", "Events that the read models had not folded.", self._behind),
+            ("caf_projection_lag_seconds", "Since the oldest of those was recorded.", self._behind_s),
         ):
             yield GaugeMetricFamily(name, said, value=value)
         yield from self._lanes()

@@ -5,14 +5,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+from aiohttp import web
 from msgspec import Struct
 
 import caf
 from caf.contracts import JobDocument
+from caf.web.events import POSITION
 from caf.web.model import FaultReport, Submission
 from caf.web.routes import PATTERNS, Route
+from caf.web.submit import KEY
 
-__all__ = ["document"]
+__all__ = ["document", "with_description"]
 
 _REF: Final = "#/components/schemas/{name}"
 _WORDS: Final = {
@@ -20,6 +23,7 @@ _WORDS: Final = {
     401: "The token is missing or wrong.",
     403: "Asked from a page of another site, or under another name.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     409: "The job's state does not allow it.",
     412: "A precondition does not hold.",
     413: "The body is too large.",
@@ -30,6 +34,24 @@ _WORDS: Final = {
     503: "Not now: the disk is full, a library is missing, or the daemon stops.",
 }
 _EVERYWHERE: Final = (401, 403, 500)
+
+
+def with_description(routes: Sequence[Route]) -> tuple[Route, ...]:
+    """The routes and, last, the one that describes them all."""
+
+    async def describe(request: web.Request) -> web.Response:
+        return web.Response(body=described, content_type="application/json")
+
+    route = Route(
+        method="GET",
+        path="/api/v1/openapi.json",
+        name="describeApi",
+        summary="This document.",
+        answer=describe,
+        gives="application/json",
+    )
+    described = msgspec.json.encode(document((*routes, route)))
+    return *routes, route
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -49,7 +71,10 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "title": "caf",
             "version": "1",
             "summary": "The production of AI cat videos: jobs, their events, and the daemon that runs them.",
-            "description": f"Served by caf {caf.__version__}. Errors are JSON with `kind`, `message` and `remedy`.",
+            "description": (
+                f"Served by caf {caf.__version__}. Errors are JSON with `kind`, `message` and `remedy`. What GET "
+                "answers is answered for HEAD too, without its body; another method gets 405 and what is allowed."
+            ),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
@@ -139,14 +164,18 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 _HEADERS: Final[dict[str, dict[str, Any]]] = {
-    "Idempotency-Key": {"type": "string", "pattern": "^[!-~]{1,200}$"},
-    "Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    "Idempotency-Key": {"type": "string", "pattern": KEY},
+    "Last-Event-ID": {"type": "string", "pattern": POSITION},
+    "Range": {"type": "string"},
+    "If-Range": {"type": "string"},
+    "If-Match": {"type": "string"},
+    "If-None-Match": {"type": "string"},
 }
 
 
 def _responses(route: Route) -> dict[str, Any]:
     if isinstance(route.gives, str):
-        schema: dict[str, Any] = {"type": "string"}
+        schema: dict[str, Any] = {"type": "object" if route.gives == "application/json" else "string"}
         content: dict[str, Any] = {route.gives: {"schema": schema}}
         if route.gives == "application/octet-stream":
             content = {"*/*": {"schema": {}}}
@@ -156,7 +185,7 @@ def _responses(route: Route) -> dict[str, Any]:
     for status, text in route.also.items():
         responses[str(status)] = {"description": text, **({} if status == 304 else {"content": content})}
     fault = {"application/json": {"schema": {"$ref": _REF.format(name="FaultReport")}}}
-    also = (413,) if route.body else ()
+    also = (408, 413, 415, 422) if route.body else ()
     for status in sorted(
         {*route.faults, *also, *_EVERYWHERE, *((400,) if route.query or route.body else ())}
     ):

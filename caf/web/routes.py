@@ -4,17 +4,20 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, TypeVar
 
+import anyio
 import msgspec
-from aiohttp import web
+from aiohttp import ClientError, web
 from msgspec import Struct
 
 from caf.errors import DocumentError
+from caf.web.limits import LIMITS
 from caf.web.query import Query
 
 __all__ = ["PATTERNS", "BadBody", "Route", "json_response", "path_of", "read_body"]
 
 T = TypeVar("T", bound=Struct)
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_REMEDY: Final = "See /api/v1/openapi.json."
 
 
 class BadBody(DocumentError):  # noqa: N818 - it is told as an answer
@@ -22,7 +25,7 @@ class BadBody(DocumentError):  # noqa: N818 - it is told as an answer
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One method of one path."""
+    """One method of one path; a GET is answered for HEAD too."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -60,15 +63,46 @@ def json_response(value: Struct, status: int = 200, headers: dict[str, str] | No
 
 
 async def read_body(request: web.Request, kind: type[T]) -> T:
-    """The body as a struct; an empty one is an empty object. Raises `DocumentError`."""
-    data = await request.read() or b"{}"
+    """The body as a struct; an empty one is an empty object. Raises `BadBody`, `HTTPException`."""
+    limits = request.app[LIMITS]
+    if request.can_read_body and request.content_type != "application/json":
+        # A page of another site may send a form or plain text without being asked first, but no JSON.
+        raise web.HTTPUnsupportedMediaType
+    data = await _read(request, limits.body_s) or b"{}"
     try:
         value = msgspec.json.decode(data)
+        if _deeper_than(limits.body_depth, value):
+            raise BadBody(f"The body is nested more than {limits.body_depth} levels deep.", remedy=_REMEDY)
         return msgspec.convert(_with_whole_numbers(value, kind), kind)
     except msgspec.ValidationError as fault:
-        raise BadBody(f"The body cannot be used: {fault}.", remedy="See /api/v1/openapi.json.") from fault
-    except (msgspec.DecodeError, RecursionError) as fault:
-        raise web.HTTPBadRequest(reason="The body is no JSON") from fault
+        raise BadBody(f"The body cannot be used: {fault}.", remedy=_REMEDY) from fault
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise web.HTTPBadRequest(reason="The body is no JSON in UTF-8") from fault
+
+
+async def _read(request: web.Request, within_s: float) -> bytes:
+    try:
+        with anyio.fail_after(within_s):
+            return await request.read()
+    except TimeoutError as fault:
+        raise web.HTTPRequestTimeout from fault
+    except (web.RequestPayloadError, ClientError) as fault:  # cut off, or not packed as its headers say
+        raise web.HTTPBadRequest(reason="The body is not what its headers say") from fault
+
+
+def _deeper_than(depth: int, value: Any) -> bool:
+    """True when lists and objects stand more than `depth` within each other; found without recursion."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _with_whole_numbers(value: Any, kind: type[Struct]) -> Any:

@@ -1,7 +1,9 @@
 """The HTTP server of a daemon: bound, guarded, and gone when the daemon is."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,21 +14,24 @@ from anyio.abc import TaskStatus
 from caf.config import Config
 from caf.daemon.service import Service
 from caf.errors import InputError, TryAgainError
-from caf.web import daemon, events, jobs
+from caf.web import artifacts, daemon, events, jobs, submit
+from caf.web.connection import Connection, Crowd
 from caf.web.guard import guards, is_loopback
+from caf.web.limits import LIMITS, Limits
 from caf.web.metrics import Metrics
-from caf.web.openapi import document
+from caf.web.openapi import with_description
 from caf.web.routes import Route, path_of
 from caf.web.token import token_of
 
 __all__ = ["all_routes", "application", "face"]
 
-MOST_BODY_BYTES: Final = 1 << 20
-MOST_HEADER_BYTES: Final = 8190
+DEFAULT: Final = Limits()
 CLOSING_S: Final = 1.0
 
 
-def face(config: Config, environ: Mapping[str, str]) -> Callable[..., Coroutine[Any, Any, None]]:
+def face(
+    config: Config, environ: Mapping[str, str], limits: Limits = DEFAULT
+) -> Callable[..., Coroutine[Any, Any, None]]:
     """What serves HTTP for a service, as `caf.daemon.serve.Face`. Raises `InputError`, `DocumentError`.
 
     An address that other machines can reach is refused without a token.
@@ -43,51 +48,75 @@ def face(config: Config, environ: Mapping[str, str]) -> Callable[..., Coroutine[
     async def serve(service: Service, *, task_status: TaskStatus[str]) -> None:
         metrics = Metrics(service)
         service.listeners.append(metrics)
-        runner = web.AppRunner(
-            application(all_routes(service, metrics), token=token, host=host),
-            access_log=None,
-            logger=_quiet(),
-            shutdown_timeout=CLOSING_S,
-            max_line_size=MOST_HEADER_BYTES,
-            max_field_size=MOST_HEADER_BYTES,
-        )
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, host.strip("[]"), port)
-            try:
-                await site.start()
-            except OSError as fault:
-                raise TryAgainError(
-                    f"The HTTP API cannot listen on {config.listen}: {fault.strerror or fault}.",
-                    remedy="End what listens there, or choose another place: listen in caf.toml, or --listen.",
-                    kind="address_taken",
-                ) from fault
-            task_status.started(f"http://{_shown(host)}:{runner.addresses[0][1]}")
+        app = application(all_routes(service, metrics), token=token, host=host, limits=limits)
+        async with _serving(app, host, port, config.listen, limits) as url:
+            task_status.started(url)
             await metrics.watch_loop()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await runner.cleanup()
 
     return serve
 
 
 def all_routes(service: Service, metrics: Metrics) -> tuple[Route, ...]:
-    """Everything that is answered, but the description itself."""
-    return (*jobs.routes(service), *events.routes(service), *daemon.routes(service, metrics))
+    """Everything that is answered, the description itself included."""
+    routes = (*jobs.routes(service), *artifacts.routes(service), *submit.routes(service))
+    return with_description((*routes, *events.routes(service), *daemon.routes(service, metrics)))
 
 
-def application(routes: tuple[Route, ...], *, token: str | None, host: str) -> web.Application:
-    """The routes behind their guards, with their description beside them."""
-    made = web.Application(middlewares=guards(token=token, host=host), client_max_size=MOST_BODY_BYTES)
+def application(
+    routes: tuple[Route, ...], *, token: str | None, host: str, limits: Limits
+) -> web.Application:
+    """The routes behind their guards."""
+    made = web.Application(middlewares=guards(token=token, host=host), client_max_size=limits.body_bytes)
+    made[LIMITS] = limits
     for route in routes:
-        made.router.add_route(route.method, path_of(route), route.answer)
-    described = document(routes)
-
-    async def describe(request: web.Request) -> web.Response:
-        return web.json_response(described)
-
-    made.router.add_get("/api/v1/openapi.json", describe)
+        resource = made.router.add_resource(path_of(route))
+        for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+            resource.add_route(method, route.answer, expect_handler=_go_on)
     return made
+
+
+async def _go_on(request: web.Request) -> None:
+    """Tell who waits to be told so that the body may come; other expectations are nothing to us."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # it is no part of the answer
+
+
+@asynccontextmanager
+async def _serving(
+    app: web.Application, host: str, port: int, listen: str, limits: Limits
+) -> AsyncIterator[str]:
+    """The application bound to its address; the URL. Raises `TryAgainError`."""
+    logger = _quiet()
+    runner = web.AppRunner(app, access_log=None, logger=logger, shutdown_timeout=CLOSING_S)
+    await runner.setup()
+    server = runner.server
+    assert server is not None
+    crowd = Crowd(limits)
+    server.request_handler = crowd.at_work(server.request_handler)
+    loop = asyncio.get_running_loop()
+    try:
+        try:
+            listening = await loop.create_server(
+                lambda: Connection(crowd, server, logger=logger, access_log=None),
+                host,
+                port,
+                backlog=limits.connections,
+            )
+        except (OSError, UnicodeError) as fault:
+            why = fault.strerror if isinstance(fault, OSError) and fault.strerror else fault
+            raise TryAgainError(
+                f"The HTTP API cannot listen on {listen}: {why}.",
+                remedy="End what listens there, or choose another place: listen in caf.toml, or --listen.",
+                kind="address_taken",
+            ) from fault
+        try:
+            yield f"http://{_shown(host)}:{listening.sockets[0].getsockname()[1]}"
+        finally:
+            listening.close()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()
 
 
 def _address(listen: str) -> tuple[str, int]:

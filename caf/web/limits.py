@@ -1,0 +1,36 @@
+"""What one caller may take of the daemon, so that no caller keeps others from it."""
+
+from typing import Final
+
+from aiohttp import web
+from msgspec import Struct
+
+__all__ = ["LIMITS", "Limits"]
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds of the HTTP server; the defaults suit a render box."""
+
+    body_bytes: int = 1 << 20
+    """Of a request's body, once it is unpacked."""
+    body_depth: int = 64
+    """Lists and objects within each other: whatever is recorded must be readable again, also deep in a call."""
+    header_bytes: int = 8190
+    """Of the request line, and of each header."""
+    body_s: float = 30.0
+    """Until the whole body is there."""
+    idle_s: float = 30.0
+    """Until a request is whole on a connection that has none under way."""
+    unread_s: float = 60.0
+    """That what was sent may lie unread at the other end."""
+    keep_alive_s: float = 15.0
+    """Between two signs of life on a live stream."""
+    page_bytes: int = 4 << 20
+    """Of payloads in one page of events; at least one event is always in it."""
+    connections: int = 256
+    streams: int = 64
+    """Live streams at once."""
+
+
+LIMITS: Final = web.AppKey("LIMITS", Limits)
+"""Where handlers find them in their application."""
