@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from caf.errors import InputError, TryAgainError
 from caf.events import Artifact
 
-__all__ = ["ArtifactStore", "disk_errors", "write_atomically"]
+__all__ = ["ArtifactStore", "disk_errors", "sha256_of", "write_atomically"]
 
 CHUNK: Final = 1 << 20
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

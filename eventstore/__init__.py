@@ -4,6 +4,7 @@ Knows bytes and names, nothing of what they mean. `SqliteStore` is one file on o
 same in memory; both keep the promises of the protocol `EventStore`, which `eventstore.contract` tests.
 """
 
+from eventstore._place import check_place
 from eventstore.codec import Codec, UnreadableEvent, UnwritableEvent, Upcaster
 from eventstore.consumer import Answer, DeadLetter, consume, dead_letters, redeliver
 from eventstore.errors import (
@@ -80,6 +81,7 @@ __all__ = [
     "VersionConflict",
     "Witness",
     "category_of",
+    "check_place",
     "consume",
     "dead_letters",
     "export_lines",

@@ -1,16 +1,36 @@
 """`caf doctor` says of everything that caf needs whether it is there, and what to do where it is not."""
 
+import http.server
 import json
 import os
 import sqlite3
+import threading
 from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from caf import doctor
 from caf.config import Config
+from caf.daemon.lock import hold_daemon_lock, publish_address
+from caf.doctor import machine, place
 from tests.cli.conftest import Caf
+
+EVERYTHING = {
+    "python",
+    "sqlite",
+    "libraries",
+    "model",
+    "workspace",
+    "disk",
+    "filesystem",
+    "permissions",
+    "log",
+    "clock",
+} | {"time_sync", "memory", "open_files", "watches", "gpu", "comfyui", "token", "daemon"}
 
 
 def by_name(root: Path, config: Config | None = None) -> dict[str, doctor.Finding]:
@@ -20,7 +40,7 @@ def by_name(root: Path, config: Config | None = None) -> dict[str, doctor.Findin
 def test_it_names_what_it_looked_at_and_leaves_no_trace(caf: Caf, tmp_path: Path) -> None:
     done = caf("doctor", "--workspace", str(tmp_path / "new"), "--json")
     found = {one["name"]: one for one in json.loads(done.out)}
-    assert set(found) == {"python", "sqlite", "libraries", "model", "workspace", "disk", "log", "clock"}
+    assert set(found) == EVERYTHING
     assert sqlite3.sqlite_version in found["sqlite"]["what"]
     assert done.code == (69 if any(one["verdict"] == "bad" for one in found.values()) else 0)
     assert not (tmp_path / "new").exists()
@@ -31,9 +51,9 @@ def test_it_names_what_it_looked_at_and_leaves_no_trace(caf: Caf, tmp_path: Path
 
 def test_every_trouble_comes_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: usage(10, 9, 1))
-    monkeypatch.setattr(doctor, "missing_system_libraries", lambda: ("libGL.so.1",))
-    monkeypatch.setattr(doctor.time, "time", lambda: 0.0)
+    monkeypatch.setattr(place.shutil, "disk_usage", lambda place: usage(10, 9, 1))
+    monkeypatch.setattr(machine, "missing_system_libraries", lambda: ("libGL.so.1",))
+    monkeypatch.setattr(machine.time, "time", lambda: 0.0)
     config = Config(model_path=str(tmp_path / "none.task"))
     found = by_name(tmp_path, config)
     assert {name for name, one in found.items() if one.verdict == "bad"} == {"libraries", "model"}
@@ -54,8 +74,135 @@ def test_a_folder_that_cannot_be_written_is_bad(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-def test_the_log_is_shown_with_its_size(tmp_path: Path) -> None:
+def test_the_log_is_shown_with_its_size_and_events(small_workspace: Path, tmp_path: Path) -> None:
     assert "no log yet" in by_name(tmp_path)["log"].what
-    (tmp_path / ".caf").mkdir()
-    (tmp_path / ".caf" / "log.db").write_bytes(bytes(3 * 1024 * 1024))
-    assert "3.0 MiB" in by_name(tmp_path)["log"].what
+    found = by_name(small_workspace)["log"]
+    assert (found.verdict, "MiB, 85 events" in found.what) == ("good", True)
+
+
+def test_a_log_that_is_none_or_gone_is_bad_and_says_how_to_restore(tmp_path: Path) -> None:
+    (tmp_path / ".caf" / "artifacts" / "ab").mkdir(parents=True)
+    lost = by_name(tmp_path)["log"]
+    assert (lost.verdict, "lost" in lost.what, "docs/operations.md" in lost.remedy) == ("bad", True, True)
+    (tmp_path / ".caf" / "log.db").write_bytes(b"garbage " * 400_000)
+    garbage = by_name(tmp_path)["log"]
+    assert garbage.verdict == "bad"
+    assert "3.1 MiB" in garbage.what
+    assert "docs/operations.md" in garbage.remedy
+
+
+def test_a_clock_that_is_before_the_newest_event_is_told(
+    small_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert by_name(small_workspace)["clock"].verdict == "good"
+    now = machine.time.time()
+    monkeypatch.setattr(machine.time, "time", lambda: now - 7200)
+    found = by_name(small_workspace)["clock"]
+    assert (found.verdict, "before the log's newest event" in found.what) == ("warning", True)
+
+
+def test_a_token_that_others_can_read_is_told(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef0123", "ascii")
+    token.chmod(0o644)
+    config = Config(token_file=str(token))
+    found = by_name(tmp_path, config)["permissions"]
+    assert (found.verdict, found.remedy) == ("warning", f"chmod 600 {token}")
+    token.chmod(0o600)
+    assert by_name(tmp_path, config)["permissions"].verdict == "good"
+
+
+def test_listening_for_others_without_a_token_is_bad_and_the_token_is_never_shown(
+    caf: Caf, tmp_path: Path
+) -> None:
+    root = str(tmp_path)
+    bare = caf("doctor", "-w", root, "--json", CAF_LISTEN="0.0.0.0:8765")
+    assert bare.code == 69
+    [found] = [one for one in bare.json() if one["name"] == "token"]
+    assert (found["verdict"], "CAF_TOKEN" in found["remedy"]) == ("bad", True)
+    secret = "a-secret-of-some-length"
+    safe = caf("doctor", "-w", root, "--json", CAF_LISTEN="0.0.0.0:8765", CAF_TOKEN=secret)
+    [found] = [one for one in safe.json() if one["name"] == "token"]
+    assert found["verdict"] == "good"
+    assert secret not in safe.out + safe.err
+
+
+def test_the_daemon_is_told_with_its_process_and_whether_it_answers(tmp_path: Path) -> None:
+    own = tmp_path / ".caf"
+    assert "none serves" in by_name(tmp_path)["daemon"].what
+    with answering({"/health": {"ok": True}}) as url, hold_daemon_lock(own):
+        publish_address(own, url)
+        found = by_name(tmp_path)["daemon"]
+        assert (found.verdict, f"process {os.getpid()}" in found.what, url in found.what) == (
+            "good",
+            True,
+            True,
+        )
+    with hold_daemon_lock(own):
+        publish_address(own, url)
+        assert by_name(tmp_path)["daemon"].verdict == "warning"
+
+
+def test_the_comfyui_servers_of_job_files_are_asked_and_no_others(tmp_path: Path) -> None:
+    assert "no job file names" in by_name(tmp_path)["comfyui"].what
+    jobs = tmp_path / "sandbox" / "jobs"
+    jobs.mkdir(parents=True)
+    (jobs / "half.job.json").write_text("{", "utf-8")
+    stats = {"/system_stats": {"devices": [{"name": "cuda:0 Some Card"}]}}
+    with answering(stats) as url:
+        (jobs / "first.job.json").write_bytes(msgspec.json.encode({"comfyui": {"base_url": url}}))
+        found = by_name(tmp_path)["comfyui"]
+        assert (found.verdict, found.what) == ("good", f"{url}: cuda:0 Some Card")
+    gone = by_name(tmp_path)["comfyui"]
+    assert (gone.verdict, url in gone.what, "base_url" in gone.remedy) == ("warning", True, True)
+
+
+def test_a_server_that_is_no_comfyui_is_told(tmp_path: Path) -> None:
+    jobs = tmp_path / "sandbox" / "jobs"
+    jobs.mkdir(parents=True)
+    with answering({"/other": {}}) as url:
+        (jobs / "first.job.json").write_bytes(msgspec.json.encode({"comfyui": {"base_url": url}}))
+        assert "it answers 404" in by_name(tmp_path)["comfyui"].what
+
+
+def test_a_gpu_is_named_as_its_driver_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'Some Card, 81559 MiB, 550.1'\n", "utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert machine.gpu().what == "1: Some Card, 81559 MiB, 550.1"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n", "utf-8")
+    broken = machine.gpu()
+    assert (broken.verdict, "has failed" in broken.what) == ("warning", True)
+
+
+def test_too_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda which: (256, 4096))
+    found = machine.open_files()
+    assert (found.verdict, "LimitNOFILE" in found.remedy) == ("warning", True)
+
+
+@contextmanager
+def answering(answers: dict[str, object]) -> Iterator[str]:
+    """A server on this machine that knows these paths."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path in answers
+            body = msgspec.json.encode(answers.get(self.path))
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return None
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
