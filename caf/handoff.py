@@ -13,6 +13,7 @@ from caf.contracts.times import timestamp, to_utc
 from caf.errors import CafError, DocumentError
 from caf.events import Posted
 from caf.job import Job
+from caf.submission import file_bytes
 
 __all__ = ["Scanned", "register", "registry", "scan", "scan_one"]
 
@@ -74,7 +75,8 @@ async def scan_one(app: App, path: Path) -> Scanned:
     """Read one state file and record its post, if it is one and new."""
     shown = path.relative_to(app.workspace.root).as_posix()
     try:
-        state = read_document(await anyio.to_thread.run_sync(path.read_bytes), PlatformState, where=shown)
+        data = await anyio.to_thread.run_sync(file_bytes, path)
+        state = await anyio.to_thread.run_sync(lambda: read_document(data, PlatformState, where=shown))
         folder, platform = path.parent.name, path.name.removesuffix(".state.json")
         if (state.job_id, state.platform) != (folder, platform):
             raise DocumentError(
@@ -97,8 +99,6 @@ async def scan_one(app: App, path: Path) -> Scanned:
             posted_at=state.last_attempt_at,
             post_id=state.platform_post_id,
         )
-    except OSError as fault:
-        return Scanned(path=shown, outcome="refused", detail=f"{shown} cannot be read: {fault.strerror}")
     except CafError as fault:
         return Scanned(path=shown, outcome="refused", detail=str(fault))
     return Scanned(path=shown, outcome="recorded" if recorded else "known", detail=state.post_url)

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from caf.daemon.state import Daemon, evolve_daemon
 from caf.errors import CafError, RefusedError
-from caf.events import DaemonEvent, Event, JobId
+from caf.events import DaemonEvent, DocumentRejected, Event, JobId
 from caf.events.codec import UnreadableEvent, decode, encode
 from caf.job import INITIAL, Job, evolve
 from eventstore import EventStore, NewEvent, RecordedEvent
@@ -31,6 +32,7 @@ __all__ = [
 CATEGORY: Final = "job"
 DAEMON: Final = "daemon-serve"
 """The one stream of the daemon's own facts."""
+_NOTHING: Final = Daemon()
 
 
 class UnreadableLog(CafError):  # noqa: N818 - a state of the log, told to a person
@@ -106,18 +108,21 @@ async def fold(store: EventStore, job_id: str, *, at_version: int | None = None)
     return job
 
 
-async def fold_daemon(store: EventStore) -> Daemon:
-    """What the daemon's own stream says; an event there that cannot be read changes nothing."""
-    daemon = Daemon()
-    async for recorded in store.read(DAEMON):
+async def fold_daemon(store: EventStore, known: Daemon = _NOTHING) -> Daemon:
+    """What the daemon's own stream says, from what is `known` of it; an event that cannot be read changes nothing."""
+    daemon = known
+    rejected = dict(known.rejected)  # one copy for all, of what may have become many
+    async for recorded in store.read(DAEMON, after_version=known.version):
         try:
             event = decode(recorded.type, recorded.type_version, recorded.data)
         except UnreadableEvent:
             event = None
-        daemon = evolve_daemon(
-            daemon, event if isinstance(event, DaemonEvent) else None, recorded.recorded_at_ms
-        )
-    return daemon
+        if isinstance(event, DocumentRejected):
+            rejected[event.path] = event
+            event = None
+        told = event if isinstance(event, DaemonEvent) else None
+        daemon = evolve_daemon(daemon, told, recorded.recorded_at_ms)
+    return replace(daemon, rejected=rejected)
 
 
 async def load(store: EventStore, job_id: str, *, at_version: int | None = None) -> Job:

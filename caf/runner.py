@@ -253,9 +253,7 @@ async def open_runner_of_many(app: App, ticker: Ticker = _no_ticks) -> AsyncIter
         WorkerPool(config.workers, memory_bytes=_memory_bytes(app)) as native,
         Worker(memory_bytes=_memory_bytes(app)) as taking_in,
     ):
-        yield Runner(
-            app, render=render_pool, native=native, taking_in=taking_in, lanes=lanes, ticker=ticker
-        )
+        yield Runner(app, render=render_pool, native=native, taking_in=taking_in, lanes=lanes, ticker=ticker)
 
 
 def _memory_bytes(app: App) -> int | None:

@@ -23,7 +23,6 @@ from caf.ports import (
     Engine,
     Measurement,
     MeasureRequest,
-    MediaInfo,
     Parameter,
     PoseRequest,
     PoseResult,
@@ -170,10 +169,6 @@ class Stages:
         async with self.lanes.native.turn(_turn(effect, job, gate=True)):
             measured: tuple[Measurement, ...] = (await self._call("measure", request, job, progress)).result
         return measured
-
-    async def probe(self, path: Path, progress: Progress, *, require_audio: bool) -> MediaInfo:
-        """What the worker finds in a file. Raises `MediaError` and other `CafError`s."""
-        return await self.inputs.probe(path, progress, require_audio=require_audio)
 
     async def _take_in(self, effect: RunStage, job: Job, progress: Progress) -> StageCompleted:
         """Copy the inputs in, hash and probe them, before anything expensive is done."""

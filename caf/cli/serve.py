@@ -1,6 +1,7 @@
 """`caf serve`: the daemon."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,13 @@ import anyio
 import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, local_time
+from caf.cli.lines import Lines
 from caf.cli.telling import tell
 from caf.config import Config
 from caf.contracts.times import timestamp
 from caf.errors import CafError
 from caf.events.codec import UnreadableEvent, decode
-from eventstore import RecordedEvent
+from eventstore import EventStoreError, RecordedEvent
 
 __all__ = ["serve"]
 
@@ -35,7 +37,9 @@ def serve(
     start. SIGHUP reads the settings again, for new jobs. --json prints every event that is recorded as one JSON
     object a line on stdout.
     """
-    from caf.daemon.systemd import unit
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # until it can be followed; by default it would end the process
 
     def configuration() -> Config:
         config = configured(workspace)
@@ -43,28 +47,28 @@ def serve(
 
     config = configuration()
     if print_unit:
-        click.echo(unit(workspace, grace_s=config.grace_s), nl=False)
+        from caf.daemon.systemd import unit
+
+        options = ["--listen", listen] if listen else []
+        options += ["--no-http"] if no_http else []
+        click.echo(unit(workspace, grace_s=config.grace_s, options=options), nl=False)
         return
     from caf.daemon.serve import Talk
     from caf.daemon.serve import serve as run
     from caf.web.server import face
 
-    talk = Talk(
-        say=_say if not quiet else lambda line: None,
-        seen=_shown(as_json, quiet),
-        failed=lambda job_id, fault: _say(f"caf: {job_id or 'the log'} is held back: {_told(fault)}"),
-    )
-
-    async def work() -> None:
-        await run(
-            workspace,
-            config,
-            reload=configuration,
-            face=None if no_http else face(config, os.environ),
-            talk=talk,
+    with Lines(sys.stderr) as talking, Lines(sys.stdout) as events:
+        talk = Talk(
+            say=talking.say if not quiet else lambda line: None,
+            seen=_shown(events if as_json else talking, as_json=as_json, quiet=quiet),
+            failed=lambda what, fault: talking.say(f"caf: {what} is held back: {_told(fault)}"),
         )
 
-    anyio.run(work)
+        async def work() -> None:
+            serving = None if no_http else face(config, os.environ)
+            await run(workspace, config, reload=configuration, face=serving, talk=talk)
+
+        anyio.run(work)
 
 
 def _with_listen(config: Config, listen: str) -> Config:
@@ -73,15 +77,14 @@ def _with_listen(config: Config, listen: str) -> Config:
     return replace(config, listen=listen)
 
 
-def _shown(as_json: bool, quiet: bool) -> Callable[[RecordedEvent], None]:
+def _shown(lines: Lines, *, as_json: bool, quiet: bool) -> Callable[[RecordedEvent], None]:
     from caf.cli.events import as_json_line
 
     def show(recorded: RecordedEvent) -> None:
         if as_json:
-            click.echo(as_json_line(recorded))
-            sys.stdout.flush()
+            lines.say(as_json_line(recorded))
         elif not quiet:
-            _say(_line(recorded))
+            lines.say(_line(recorded))
 
     return show
 
@@ -96,11 +99,4 @@ def _line(recorded: RecordedEvent) -> str:
 
 
 def _told(fault: Exception) -> str:
-    return str(fault) if isinstance(fault, CafError) else f"{type(fault).__name__}: {fault}"
-
-
-def _say(line: str) -> None:
-    try:
-        click.echo(line, err=True)
-    except OSError:
-        return  # nobody listens any more; the log has it all
+    return str(fault) if isinstance(fault, CafError | EventStoreError) else f"{type(fault).__name__}: {fault}"

@@ -62,19 +62,28 @@ def daemon_status(workspace: Path, config: Config, *, as_json: bool) -> int:
     """Print what the daemon does; 69 when none runs."""
     found = ask(workspace, config, "/status")
     if found is None:
-        counts = _counts(workspace, config)
-        if as_json:
-            print_json({"state": "down", "jobs": counts})
-        else:
-            click.echo("no daemon serves this workspace; start it with: caf serve")
-            click.echo(_jobs(counts))
-        return UnavailableError.exit_code
+        return _status_of_the_log(workspace, config, as_json=as_json)
     if as_json:
         print_json(found)
         return 0
     for line in _told(found):
         click.echo(line)
     return 0
+
+
+def _status_of_the_log(workspace: Path, config: Config, *, as_json: bool) -> int:
+    counts = _counts(workspace, config)
+    address = daemon_address(Workspace(workspace).own)
+    if as_json:
+        state = {"state": "silent", "pid": address.pid} if address else {"state": "down"}
+        print_json({**state, "jobs": counts})
+    elif address:
+        click.echo(f"the daemon (process {address.pid}) cannot be asked: it is starting, or has no HTTP API")
+        click.echo(_jobs(counts))
+    else:
+        click.echo("no daemon serves this workspace; start it with: caf serve")
+        click.echo(_jobs(counts))
+    return 0 if address else UnavailableError.exit_code
 
 
 def job_standing(job_id: str, workspace: Path, config: Config, *, as_json: bool) -> int:
@@ -111,8 +120,12 @@ def _standing(
     from caf.daemon.waiting import without_daemon
 
     found = ask(workspace, config, f"/jobs/{quote(job_id, safe='')}")
-    standing: dict[str, Any] = found["standing"] if found else msgspec.to_builtins(without_daemon(row()))
-    return standing
+    if found:
+        standing: dict[str, Any] = found["standing"]
+        return standing
+    address = daemon_address(Workspace(workspace).own)
+    told: dict[str, Any] = msgspec.to_builtins(without_daemon(row(), silent=address.pid if address else None))
+    return told
 
 
 def _more(standing: dict[str, Any]) -> list[str]:

@@ -14,7 +14,16 @@ from caf.actors.stages import Lanes
 from caf.commands import interrupt
 from caf.daemon.state import Daemon, evolve_daemon
 from caf.errors import CafError
-from caf.events import DaemonEvent, Event, JobSubmitted, StageCompleted, StageStarted
+from caf.events import (
+    DaemonEvent,
+    Event,
+    JobAborted,
+    JobCancelled,
+    JobCompleted,
+    JobSubmitted,
+    StageCompleted,
+    StageStarted,
+)
 from caf.events.codec import UnreadableEvent, decode, derived_id
 from caf.job import INITIAL, Job, is_over
 from caf.lanes import AGEING_MS, Place
@@ -37,6 +46,8 @@ CONSUMER: Final = "dispatcher"
 FIRST_HOLD_MS: Final = 1_000
 LONGEST_HOLD_MS: Final = 60_000
 QUIET_S: Final = 0.02
+ENDS: Final = frozenset(kind.__name__ for kind in (JobAborted, JobCancelled, JobCompleted))
+"""Types of the events after which only documents are left to be written."""
 
 
 class Due(Struct, kw_only=True):
@@ -48,6 +59,8 @@ class Due(Struct, kw_only=True):
     """Nothing but its documents is left to do; it goes first, and also while the queue stands."""
     position: int
     """Of an event that may not be answered yet."""
+    late: bool = False
+    """It was over before the first daemon came; it goes last."""
     ticket: int = 0
     since_ms: int = 0
     tries: int = 0
@@ -105,15 +118,24 @@ class Dispatcher:
         self._tickets = itertools.count()
         self._changed = anyio.Event()
         self._settled = 0
+        self._loaded = False
 
-    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Serve for ever; started when all work of before is known. Raises `EventStoreError` for a broken log."""
+    async def load(self) -> None:
+        """Learn what work there is from before, and begin none. Raises `EventStoreError` for a broken log."""
         self.position = await self.store.head()
         self.daemon = await fold_daemon(self.store)
         self._apply_pause()
         self._settled = await self.store.checkpoint(CONSUMER)
         for due in await self._unfinished(self._settled):
+            # Before there was a daemon, whoever ran a job saw to its documents: looking again is for idle times.
+            due.late = due.over and not self._settled
             self._add(due)
+        self._loaded = True
+
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serve for ever; started when all work of before is known. Raises `EventStoreError` for a broken log."""
+        if not self._loaded:
+            await self.load()
         async with anyio.create_task_group() as group:
             group.start_soon(self._follow)
             task_status.started()
@@ -195,7 +217,12 @@ class Dispatcher:
         job_id = job_of(recorded.stream)
         if job_id in self.active:
             self.active[job_id][1].deliver(recorded)
-        elif job_id not in self.due and job_id not in self.held:
+        elif job_id in self.due or job_id in self.held:
+            due = self.due[job_id] if job_id in self.due else self.held[job_id].due
+            if recorded.type in ENDS:
+                due.over = True
+                self._wake()
+        else:
             event = _decoded(recorded)
             if isinstance(event, JobSubmitted):
                 priority, over = event.priority, False
@@ -232,8 +259,9 @@ class Dispatcher:
     def _first(self) -> Due | None:
         if self.draining or len(self.active) >= self.jobs_at_once:
             return None
-        stands = self.daemon.paused is not None
-        return next((due for due in self.line() if due.over or not stands), None)
+        stands, now_ms = self.daemon.paused is not None, self._clock.monotonic_ms()
+        may = (due for due in self.due.values() if due.over or not stands)
+        return min(may, key=lambda due: _rank(due, now_ms), default=None)
 
     async def _work(self, due: Due, feed: JobFeed) -> None:
         job_id = due.job_id
@@ -306,7 +334,7 @@ class Dispatcher:
 def _rank(due: Due, now_ms: int) -> tuple[int, int, int]:
     """The smallest goes first: what only wants its documents, then by priority with age, then in order."""
     aged = due.priority + (now_ms - due.since_ms) // AGEING_MS
-    return (0 if due.over else 1), -aged, due.ticket
+    return (2 if due.late else 0 if due.over else 1), -aged, due.ticket
 
 
 def _decoded(recorded: RecordedEvent) -> Event | DaemonEvent | None:

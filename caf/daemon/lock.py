@@ -25,6 +25,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
     pid: int
     url: str
+    """Empty while it starts, and where it has no HTTP API."""
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def hold_daemon_lock(folder: Path) -> Iterator[None]:
     with file:
         if not _locked(file):
             other = daemon_address(folder)
-            who = f" (process {other.pid}, {other.url})" if other else ""
+            who = f" (process {other.pid}{', ' + other.url if other.url else ''})" if other else ""
             raise TryAgainError(
                 f"Another daemon serves this workspace{who}.",
                 remedy="Ask it with: caf status. To replace it, end it first (systemctl stop, or SIGTERM).",

@@ -2,11 +2,10 @@
 
 import os
 import platform
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
@@ -20,6 +19,7 @@ from caf.daemon.dispatcher import Dispatcher
 from caf.daemon.intake import Intake
 from caf.daemon.lock import hold_daemon_lock, publish_address
 from caf.daemon.service import Service
+from caf.daemon.signals import Signals
 from caf.daemon.systemd import Notifier
 from caf.daemon.timed import timed
 from caf.errors import CafError
@@ -32,8 +32,6 @@ from eventstore import EventStoreError, RecordedEvent
 
 __all__ = ["Face", "Talk", "serve"]
 
-STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-
 
 class Talk(Struct, frozen=True, kw_only=True):
     """Whom the daemon tells what; telling is never recorded."""
@@ -42,8 +40,8 @@ class Talk(Struct, frozen=True, kw_only=True):
     """A line for the operator."""
     seen: Callable[[RecordedEvent], None] = lambda recorded: None
     """Every event that comes."""
-    failed: Callable[[str, Exception], None] = lambda job_id, fault: None
-    """What held a job back."""
+    failed: Callable[[str, Exception], None] = lambda what, fault: None
+    """What held a job back, or a file."""
 
 
 class Face(Protocol):
@@ -66,14 +64,43 @@ async def serve(
 
     `reload` reads the configuration again, for SIGHUP.
     """
-    notifier = notifier or Notifier()
+    signals = Signals(talk.say)
+    with _one_fault():
+        async with anyio.create_task_group() as group:
+            await group.start(signals.hear)
+            await _serve(root, config, reload, face, talk, signals, notifier or Notifier())
+            group.cancel_scope.cancel()
+
+
+async def _serve(
+    root: Path,
+    config: Config,
+    reload: Callable[[], Config],
+    face: Face | None,
+    talk: Talk,
+    signals: Signals,
+    notifier: Notifier,
+) -> None:
     workspace = Workspace(root)
     workspace.prepare()
     with hold_daemon_lock(workspace.own):
-        await anyio.to_thread.run_sync(workspace.sweep)
-        async with _service(root, config, talk) as service:
-            with _one_fault():
-                await _Life(service, reload, talk, notifier).run(face)
+        publish_address(workspace.own, "")
+        async with anyio.create_task_group() as group:
+            ready = anyio.Event()
+            group.start_soon(_cancel_unless_ready, group, signals, ready)
+            await anyio.to_thread.run_sync(workspace.sweep)
+            async with _service(root, config, talk) as service:
+                await _Life(service, reload, talk, signals, notifier).run(face, ready)
+            group.cancel_scope.cancel()
+        if not ready.is_set():
+            talk.say(f"caf: {signals.reason} while it was starting; nothing was begun.")
+
+
+async def _cancel_unless_ready(group: anyio.abc.TaskGroup, signals: Signals, ready: anyio.Event) -> None:
+    """Who asks to stop while a long log is read need not wait for the end of that."""
+    await signals.stop.wait()
+    if not ready.is_set():
+        group.cancel_scope.cancel()
 
 
 @contextmanager
@@ -104,7 +131,7 @@ async def _service(root: Path, config: Config, talk: Talk) -> AsyncIterator[Serv
             service.seen(recorded)
 
         def failed(job_id: str, fault: Exception) -> None:
-            talk.failed(job_id, fault)
+            talk.failed(job_id or "the log", fault)
             service.held_back()
 
         service.dispatcher = Dispatcher(
@@ -124,65 +151,60 @@ class _Life:
     """From the first event of a daemon to its last."""
 
     def __init__(
-        self, service: Service, reload: Callable[[], Config], talk: Talk, notifier: Notifier
+        self,
+        service: Service,
+        reload: Callable[[], Config],
+        talk: Talk,
+        signals: Signals,
+        notifier: Notifier,
     ) -> None:
         self.service = service
         self.reload = reload
         self.talk = talk
+        self.signals = signals
         self.notifier = notifier
         self.run_id = service.app.ids.new()
-        self.stop = anyio.Event()
-        self.hurry = anyio.Event()
-        self.reason = ""
 
-    async def run(self, face: Face | None) -> None:
-        service = self.service
-        started = DaemonStarted(
-            version=caf.__version__, host=platform.node(), pid=os.getpid(), settings=service.settings()
-        )
-        async with anyio.create_task_group() as group:
-            await group.start(self._hear_signals)
+    async def run(self, face: Face | None, ready: anyio.Event) -> None:
+        """Until it is told to stop. `ready` is set before anything is begun, and recorded."""
+        service, own = self.service, self.service.app.workspace.own
+        await service.dispatcher.load()
+        async with anyio.create_task_group() as workers:
+            # Who cannot listen has not taken over anything yet.
+            url = await workers.start(face, service) if face else ""
+            ready.set()
+            started = DaemonStarted(
+                version=caf.__version__, host=platform.node(), pid=os.getpid(), settings=service.settings()
+            )
             await service.app.daemon_command(lambda daemon: [started])
-            places: list[Place] = []
-            async with anyio.create_task_group() as workers:
-                await workers.start(service.dispatcher.serve)
-                taking_in = await workers.start(self._take_in)
-                url = await workers.start(face, service) if face else ""
-                publish_address(service.app.workspace.own, url)
-                workers.start_soon(self._beat)
-                self._say_ready(url)
-                await self.stop.wait()
-                taking_in.cancel()
-                places = await self._drain()
-                workers.cancel_scope.cancel()
-            await self._note_end(places)
-            group.cancel_scope.cancel()
+            await workers.start(service.dispatcher.serve)
+            taking_in = await workers.start(self._take_in)
+            workers.start_soon(self._reload_when_asked)
+            await anyio.to_thread.run_sync(publish_address, own, url)
+            workers.start_soon(self._beat)
+            self._say_ready(url)
+            await self.signals.stop.wait()
+            taking_in.cancel()
+            places = await self._drain()
+            workers.cancel_scope.cancel()
+        await self._note_end(places)
 
     async def _take_in(self, *, task_status: TaskStatus[anyio.CancelScope]) -> None:
         with anyio.CancelScope() as scope:
             task_status.started(scope)
-            await Intake(self.service.app, self.service.submit_file).serve()
+            await Intake(self.service.app, self.service.submit_file, failed=self.talk.failed).serve()
 
-    async def _hear_signals(self, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(*STOPS, signal.SIGHUP) as signals:
-            task_status.started()
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    await self._reload()
-                elif not self.stop.is_set():
-                    self.reason = number.name
-                    self.stop.set()
-                elif not self.hurry.is_set():
-                    self.hurry.set()
-                else:
-                    self.talk.say("caf: ended at once; what was recorded is kept.")
-                    os._exit(128 + number)
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self.signals.again()
+            await self._reload()
 
     async def _reload(self) -> None:
         try:
-            late = await self.service.reload(self.reload())
-        except (CafError, EventStoreError) as fault:
-            self.talk.say(f"caf: the settings stay as they were: {fault}")
+            late = await self.service.reload(await anyio.to_thread.run_sync(self.reload))
+        except Exception as fault:  # noqa: BLE001 - whatever is wrong with the settings, the old ones are good
+            told = str(fault) if isinstance(fault, CafError | EventStoreError) else repr(fault)
+            self.talk.say(f"caf: the settings stay as they were: {told}")
             return
         judged = self.service.settings()
         self.talk.say(f"caf: new jobs are judged by {judged.policy_id} ({judged.policy_sha256[:12]})")
@@ -207,14 +229,14 @@ class _Life:
         grace_s = self.service.app.config.grace_s
         dispatcher = self.service.dispatcher
         running = sum(len(lane.running) for lane in dispatcher.lanes.all)
-        told = f"{self.reason}: {running} running stages get {grace_s:g} s"
+        told = f"{self.signals.reason}: {running} running stages get {grace_s:g} s"
         self.notifier.stopping(told)
         self.talk.say(f"caf: {told}; once more to interrupt them")
         places: list[Place] = []
         async with anyio.create_task_group() as group:
 
             async def cut_short() -> None:
-                await self.hurry.wait()
+                await self.signals.hurry.wait()
                 places.extend(await dispatcher.drain(0))
                 group.cancel_scope.cancel()
 
@@ -225,10 +247,10 @@ class _Life:
 
     async def _note_end(self, places: list[Place]) -> None:
         """Record what was interrupted, and the end itself; on a full disk the next start goes on without."""
-        dispatcher = self.service.dispatcher
+        dispatcher, reason = self.service.dispatcher, self.signals.reason
         try:
-            noted = await dispatcher.note_interrupted(places, reason=self.reason, run_id=self.run_id)
-            stopped = DaemonStopped(pid=os.getpid(), reason=self.reason, interrupted=noted)
+            noted = await dispatcher.note_interrupted(places, reason=reason, run_id=self.run_id)
+            stopped = DaemonStopped(pid=os.getpid(), reason=reason, interrupted=noted)
             await self.service.app.daemon_command(lambda daemon: [stopped])
         except (CafError, EventStoreError) as fault:
             self.talk.say(f"caf: the end could not be recorded: {fault}")

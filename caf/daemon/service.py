@@ -73,7 +73,8 @@ class Service:
         self.app = app
         self.defaults = defaults
         self.progress: dict[str, Progress] = {}
-        self.started_at_ms = app.clock.now_ms()
+        self.started_at_ms = app.clock.monotonic_ms()
+        """By the clock that never jumps."""
         self.listeners: list[Listener] = []
         """Told of everything that happens, for counting."""
         self.runner: Runner
@@ -95,7 +96,9 @@ class Service:
             listener.appended(took_s)
 
     def tick(self, job_id: str, doing: str, done: int, total: int | None) -> None:
-        """Progress of a job, from wherever it is made."""
+        """Progress of a job that is under way; that of what is only looked at is nobody's."""
+        if job_id not in self.dispatcher.active:
+            return
         now_ms = self.app.clock.monotonic_ms()
         self.progress[job_id] = Progress(doing=doing, done=done, total=total, at_ms=now_ms)
 
@@ -173,7 +176,7 @@ class Service:
         return {
             "version": caf.__version__,
             "host": platform.node(),
-            "uptime_s": round((clock.now_ms() - self.started_at_ms) / 1000),
+            "uptime_s": round((now_ms - self.started_at_ms) / 1000),
             "state": "stopping" if dispatcher.draining else "paused" if paused else "running",
             "paused": {"by": paused.by, "reason": paused.reason} if paused else None,
             "jobs": {row["status"]: row["jobs"] for row in counts},

@@ -35,10 +35,11 @@ def standing(job_id: str, row: Mapping[str, Any], dispatcher: Dispatcher, clock:
     if job_id in dispatcher.active:
         return _under_way(job_id, dispatcher, now_ms)
     settled = _settled(row)
-    if settled is not None and job_id not in dispatcher.due and job_id not in dispatcher.held:
+    held = dispatcher.held.get(job_id)
+    if settled is not None and job_id not in dispatcher.due and (held is None or _is_elsewhere(held)):
         return settled
-    if job_id in dispatcher.held:
-        return _held(dispatcher.held[job_id], now_ms)
+    if held is not None:
+        return _held(held, now_ms)
     line = dispatcher.line()
     before = tuple(due.job_id for due in line)
     before = before[: before.index(job_id)] if job_id in before else ()
@@ -56,11 +57,14 @@ def standing(job_id: str, row: Mapping[str, Any], dispatcher: Dispatcher, clock:
     return Standing(kind="turn", why=why, for_ms=for_ms, before=before)
 
 
-def without_daemon(row: Mapping[str, Any]) -> Standing:
-    """The same where no daemon runs."""
+def without_daemon(row: Mapping[str, Any], *, silent: int | None = None) -> Standing:
+    """The same where no daemon runs, or none that can be asked: the process `silent`."""
     settled = _settled(row)
     if settled is not None:
         return settled
+    if silent is not None:
+        why = f"the daemon (process {silent}) cannot be asked: it is starting, or has no HTTP API"
+        return Standing(kind="working", why=why)
     return Standing(
         kind="no_daemon",
         why="no daemon serves this workspace, and nothing works on it unless caf run or caf resume does",
@@ -95,6 +99,11 @@ def _line(place: Place, running: list[str]) -> str:
     now = f"{', '.join(running)} {'has' if len(running) == 1 else 'have'} it" if running else "it is free"
     ahead = f"{_jobs(len(place.before))} before it" if place.before else "it is the next one"
     return f"its {_work(place)} waits for the {place.lane} lane: {now}, {ahead}"
+
+
+def _is_elsewhere(held: Held) -> bool:
+    """Another process has worked on the job, and seen to all that came of it."""
+    return isinstance(held.fault, CafError) and held.fault.kind == "job_busy"
 
 
 def _held(held: Held, now_ms: int) -> Standing:
