@@ -62,12 +62,13 @@ def copy_artifact(source: ArtifactStore, target: ArtifactStore, artifact: Artifa
     return artifact.bytes
 
 
-def documents(root: Path, settings: tuple[str | None, ...], *, secret: Path | None) -> Iterator[Path]:
+def documents(root: Path, settings: tuple[str | None, ...], *, secret: str | None) -> Iterator[Path]:
     """What people and tools put into a workspace, relative to it: settings, jobs, clips, answers, outcomes.
 
     Not what is an artifact (`final.mp4` and what else lies in `sandbox/output`), and not the file with the token.
     """
     sandbox = root / "sandbox"
+    secrets = {Path(secret).resolve(), (root / secret).resolve()} if secret else set()
     for name in ("caf.toml", *settings):
         if name and _is_file(root / name) and (root / name).resolve().is_relative_to(root.resolve()):
             yield (root / name).relative_to(root)
@@ -78,7 +79,7 @@ def documents(root: Path, settings: tuple[str | None, ...], *, secret: Path | No
             path = Path(folder, name)
             if name.startswith(".") or (results and path.suffix != ".json") or not _is_file(path):
                 continue
-            if secret is None or path.resolve() != secret.resolve():
+            if path.resolve() not in secrets:
                 yield path.relative_to(root)
 
 

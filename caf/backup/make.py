@@ -189,8 +189,7 @@ class _Backup:
 
     async def _copy_documents(self, clips: list[Path], problems: list[str]) -> int:
         config = self.app.config
-        secret = Path(config.token_file) if config.token_file else None
-        paths = [*documents(self.root, (config.policy, config.registry), secret=secret)]
+        paths = [*documents(self.root, (config.policy, config.registry), secret=config.token_file)]
         paths += [clip.relative_to(self.root) for clip in clips]
         copied = 0
         for number, path in enumerate(dict.fromkeys(paths)):

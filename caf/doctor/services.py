@@ -11,7 +11,6 @@ from caf.contracts.read import read_object
 from caf.daemon.lock import daemon_address
 from caf.doctor.finding import Finding, bad, good, warning
 from caf.errors import CafError
-from caf.submission import document_bytes
 from caf.workspace import Workspace
 
 __all__ = ["comfyui", "daemon", "model"]
@@ -66,7 +65,9 @@ def _servers(workspace: Workspace) -> list[str]:
     found: dict[str, None] = {}
     for path in sorted((workspace.sandbox / "jobs").glob("*.job.json")):
         try:
-            found[str(read_object(document_bytes(path), where=path.name)["comfyui"]["base_url"])] = None
+            if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+                document = read_object(path.read_bytes(), where=path.name)
+                found[str(document["comfyui"]["base_url"])] = None
         except (CafError, OSError, KeyError, TypeError):
             continue
     return [server for server in found if urlsplit(server).scheme in ("http", "https")][:_MOST_SERVERS]
