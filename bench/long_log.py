@@ -200,7 +200,8 @@ def _start_up(root: Path, end: signal.Signals) -> float:
     place = root / ".caf" / "daemon.json"
     while True:
         try:
-            if json.loads(place.read_bytes())["pid"] == process.pid:
+            said = json.loads(place.read_bytes())
+            if said["url"] and said["pid"] == process.pid:
                 break
         except (OSError, ValueError):
             pass

@@ -63,6 +63,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.projections.follower": 5,
     "caf.projections.rows": 5,
     "caf.projections.tables": 5,
+    "caf.quick": 5,
     "caf.worker": 5,
     "caf.workspace": 5,
     # 6: composition and what a person can ask for

@@ -30,7 +30,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "answer": ("caf.cli.people:answer", "Answer a job's escalation: proceed, retry or abort."),
     "cancel": ("caf.cli.people:cancel", "Call a job off."),
     "inbox": ("caf.cli.people:inbox", "List what waits for a person, and what to do about it."),
-    "jobs": ("caf.cli.read:jobs", "List the jobs and where they stand."),
+    "jobs": ("caf.cli.jobs:jobs", "List the jobs and where they stand."),
     "show": ("caf.cli.read:show", "Show one job: attempts, scores, decisions, open questions."),
     "events": ("caf.cli.events:events", "Print recorded events, or follow them live."),
     "replay": ("caf.cli.events:replay", "Show a job's state as of a version, from the log alone."),

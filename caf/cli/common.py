@@ -6,14 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import anyio
 import click
 import msgspec
 
+from caf.cli.options import COUNT, FILE, JOB, JSON, WORKSPACE, job_ids
+from caf.cli.tables import local_time, print_table
 from caf.config import Config, load_config
 from caf.errors import InputError
 from caf.events import Parameters
@@ -37,43 +38,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
-FILE: Final = click.Path(path_type=Path, readable=False)
-"""A path that is judged where it is read, so that what is wrong with it is told by what it is for."""
-WORKSPACE = click.option(
-    "--workspace",
-    "-w",
-    type=FILE,
-    envvar="CAF_WORKSPACE",
-    default=Path(),
-    metavar="DIR",
-    help="Folder of the log and the documents; default: here.",
-)
-COUNT: Final = click.IntRange(0, 2**63 - 1)
-"""A position or a number of rows, as SQLite can count them."""
-
-
-def job_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """For the shell: jobs that begin with what was typed, from the rows as they are; nothing where there are none."""
-    import sqlite3
-
-    workspace = context.params.get("workspace") or Path(os.environ.get("CAF_WORKSPACE", "."))
-    rows = Path(workspace, ".caf", "projections.db").absolute()
-    query = "SELECT job_id FROM jobs WHERE substr(job_id, 1, ?) = ? ORDER BY submitted_at DESC LIMIT 100"
-    with (
-        contextlib.suppress(sqlite3.Error),
-        contextlib.closing(sqlite3.connect(f"{rows.as_uri()}?mode=ro", uri=True, timeout=1)) as opened,
-    ):
-        return [job_id for (job_id,) in opened.execute(query, (len(incomplete), incomplete))]
-    return []
-
-
-JOB = click.argument("job_id", shell_complete=job_ids)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-
-NARROW: Final = 60
-"""Columns of a terminal below which a table is not readable."""
 EXIT_CODES = {"completed": 0, "waiting": 4, "cancelled": 5}
 
 
@@ -143,40 +108,6 @@ def json_text(value: object, *, indent: int = -1) -> str:
     import json
 
     return json.dumps(json.loads(text), indent=None if indent < 0 else indent)
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """Rows as a table on stdout; tabs between the cells off a terminal, a cell a line on a narrow one."""
-    if not rows:
-        click.echo(empty, err=True)
-        return
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for row in cells:
-            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if console.width < NARROW:  # columns of three letters are no help: one cell a line
-        for row in cells:
-            click.echo(
-                "\n".join(f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell) + "\n"
-            )
-        return
-    plain = bool(os.environ.get("NO_COLOR"))
-    table = Table(box=None, header_style="" if plain else "bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    console.print(table, markup=False)
-
-
-def local_time(utc: str) -> str:
-    """An RFC 3339 time in the zone of this machine, to the second."""
-    return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def parse_parameters(given: Sequence[str]) -> Parameters:

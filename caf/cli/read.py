@@ -1,4 +1,4 @@
-"""`caf jobs`, `caf show`, `caf sql`: read verbs on the read models; the daemon need not run."""
+"""`caf show`, `caf sql`: read verbs on log and read models; the daemon need not run."""
 
 import sqlite3
 from pathlib import Path
@@ -6,56 +6,14 @@ from typing import Any
 
 import click
 
-from caf.cli.common import JOB, JSON, WORKSPACE, configured, local_time, print_json, print_table, run_async
+from caf.cli.common import JOB, JSON, WORKSPACE, configured, print_json, print_table, run_async
 from caf.cli.run import summary
 from caf.cli.telling import seconds
 from caf.errors import InputError
 from caf.job import Attempt, Job
 from caf.places import final_path
 
-__all__ = ["described", "jobs", "show", "sql"]
-
-STATUSES = ["submitted", "running", "waiting", "completed", "cancelled", "aborted"]
-
-
-@click.command(short_help="List the jobs and where they stand.")
-@click.option("--status", type=click.Choice(STATUSES), help="Only these.")
-@click.option(
-    "--limit", type=click.IntRange(1, 2**63 - 1), default=1000, show_default=True, help="At most so many."
-)
-@WORKSPACE
-@JSON
-def jobs(status: str | None, limit: int, workspace: Path, as_json: bool) -> None:
-    """List the jobs, the newest first."""
-    from caf.app import open_for_reading
-
-    async def work() -> list[dict[str, Any]]:
-        where, values = ("WHERE status = ? ", [status]) if status else ("", [])
-        async with open_for_reading(workspace, configured(workspace)) as app:
-            return await app.rows(
-                f"SELECT * FROM jobs {where}ORDER BY submitted_at DESC, job_id LIMIT ?",  # noqa: S608
-                [*values, limit],
-            )
-
-    rows = run_async(work)
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        ["job", "status", "stage", "attempts", "submitted", "why"],
-        [
-            [
-                row["job_id"],
-                row["status"],
-                row["stage"],
-                row["attempts"],
-                local_time(row["submitted_at"]),
-                row["reason"],
-            ]
-            for row in rows
-        ],
-        empty="No jobs.",
-    )
+__all__ = ["described", "show", "sql"]
 
 
 @click.command(short_help="Show one job: attempts, scores, decisions, open questions.")

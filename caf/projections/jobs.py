@@ -42,7 +42,9 @@ CREATE TABLE jobs (
   version      INTEGER NOT NULL,
   position     INTEGER NOT NULL
 );
-CREATE INDEX jobs_by_status ON jobs (status, submitted_at);
+CREATE INDEX jobs_by_status ON jobs (status, submitted_at, job_id);
+CREATE INDEX jobs_by_time ON jobs (submitted_at, job_id);
+CREATE INDEX jobs_by_position ON jobs (position);
 """
 
 
@@ -107,4 +109,4 @@ _HANDLERS: Final[dict[type[Event], Handler]] = {
     kind: _submitted if kind is JobSubmitted else _changing(_CHANGES.get(kind)) for kind in get_args(Event)
 }
 
-JOBS = Projection(name="jobs", version=2, schema=SCHEMA, handlers=_HANDLERS)
+JOBS = Projection(name="jobs", version=3, schema=SCHEMA, handlers=_HANDLERS)

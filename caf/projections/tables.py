@@ -1,12 +1,14 @@
 """The tables of the read models in one SQLite connection: made, compared with what they must be, dumped."""
 
 import sqlite3
+import zlib
 from functools import cache
 from typing import Any, Final
 
 from caf.projections import ALL
+from caf.quick import SHAPE
 
-__all__ = ["are_ours", "dump", "make"]
+__all__ = ["are_ours", "dump", "make", "shape"]
 
 META: Final = """
 CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL);
@@ -26,7 +28,7 @@ apart."""
 
 def are_ours(connection: sqlite3.Connection) -> bool:
     """True when tables, views and versions are those of this version of caf, to the letter."""
-    if _shape(connection) != _wanted():
+    if _shape(connection) != _wanted() or connection.execute("PRAGMA user_version").fetchone() != (SHAPE,):
         return False
     versions = dict(connection.execute("SELECT name, version FROM projections").fetchall())
     begun = connection.execute("SELECT count(*) FROM progress").fetchone()[0]
@@ -46,6 +48,13 @@ def make(connection: sqlite3.Connection) -> None:
     connection.executemany(
         "INSERT INTO projections VALUES (?, ?)", [(item.name, item.version) for item in ALL]
     )
+    connection.execute(f"PRAGMA user_version = {SHAPE}")
+
+
+def shape() -> int:
+    """What `caf.quick.SHAPE` must be: a number for these tables, views and versions."""
+    told = [META, *(f"{item.name} {item.version} {item.schema}" for item in ALL)]
+    return zlib.crc32("\n".join(told).encode()) & 0x7FFFFFFF
 
 
 def dump(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:

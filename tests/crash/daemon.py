@@ -102,7 +102,7 @@ class Daemon:
         except (OSError, msgspec.DecodeError):
             return False
         self._address = urlsplit(found["url"]).netloc
-        return bool(found["pid"] == self.pid)
+        return bool(found["url"] and found["pid"] == self.pid)
 
     def wait_ready(self) -> None:
         until(self.is_ready, "the daemon to be ready")

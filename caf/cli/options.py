@@ -1,0 +1,43 @@
+"""Options and arguments that many verbs take; needs nothing but click, so that quick verbs stay quick."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+__all__ = ["COUNT", "FILE", "JOB", "JSON", "WORKSPACE", "job_ids"]
+
+FILE: Final = click.Path(path_type=Path, readable=False)
+"""A path that is judged where it is read, so that what is wrong with it is told by what it is for."""
+WORKSPACE = click.option(
+    "--workspace",
+    "-w",
+    type=FILE,
+    envvar="CAF_WORKSPACE",
+    default=Path(),
+    metavar="DIR",
+    help="Folder of the log and the documents; default: here.",
+)
+COUNT: Final = click.IntRange(0, 2**63 - 1)
+"""A position or a number of rows, as SQLite can count them."""
+
+
+def job_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: jobs that begin with what was typed, from the rows as they are; nothing where there are none."""
+    import sqlite3
+
+    workspace = context.params.get("workspace") or Path(os.environ.get("CAF_WORKSPACE", "."))
+    rows = Path(workspace, ".caf", "projections.db").absolute()
+    query = "SELECT job_id FROM jobs WHERE substr(job_id, 1, ?) = ? ORDER BY submitted_at DESC LIMIT 100"
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"{rows.as_uri()}?mode=ro", uri=True, timeout=1)) as opened,
+    ):
+        return [job_id for (job_id,) in opened.execute(query, (len(incomplete), incomplete))]
+    return []
+
+
+JOB = click.argument("job_id", shell_complete=job_ids)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
