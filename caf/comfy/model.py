@@ -141,6 +141,12 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Prompts that are at the server at a time, the running one included."""
     uploads: int = 2
     downloads: int = 2
+    unreachable_s: float = 120.0
+    """So long the server may be away; it comes back from a restart in 10 to 30 s."""
+    wedge_s: float = 30.0
+    """So long prompts may wait while none runs; between two, a server frees memory for seconds."""
+    grace_s: float = 3.0
+    """So long a prompt whose submission was not answered is looked for before it is submitted again."""
 
 
 OwnKey = Callable[[dict[str, Any]], bool]
