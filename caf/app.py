@@ -23,8 +23,7 @@ from caf.job import Job
 from caf.log import fold, fold_daemon, load
 from caf.ports import Clock, Ids
 from caf.projections.follower import ReadModels, is_damage
-from caf.repairs import engine_of
-from caf.submission import check_parameters
+from caf.workflows import check_answer
 from caf.workspace import Workspace
 from eventstore import (
     EventStore,
@@ -41,7 +40,8 @@ from eventstore import (
 __all__ = ["App", "open_app", "open_for_reading", "told_as_caf_errors"]
 
 _ALSO: Final = {
-    "log_incompatible": " caf's log is .caf/log.db of the workspace, which --workspace DIR names.",
+    "log_incompatible": " caf's log is .caf/log.db of the workspace, which --workspace DIR names; one that was"
+    " overwritten is put back from a backup: docs/operations.md. Nothing was changed.",
     "log_damaged": " How to do that: docs/operations.md. Nothing was changed.",
 }
 """What caf adds to the store's own remedy."""
@@ -149,8 +149,7 @@ class App:
 
         def decide(job: Job) -> list[Event]:
             events = commands.answer(job, **given)
-            if job.attempts and engine_of(job) == "local":
-                check_parameters(given.get("parameters") or {})
+            check_answer(job, given.get("parameters") or {})
             return events
 
         return await self.command(job_id, decide, event_id=event_id)

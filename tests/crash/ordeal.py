@@ -78,7 +78,7 @@ class Ordeal:
         daemon.wait_ready()
         while self._again:
             self._submit_by_http(*self._again.pop())
-        daemon.ask("POST", "/api/v1/unpause", {})
+        self._unpause()
         daemon.rest()
         problems = [*self._wrong, *problems_of(self.workspace, self.acknowledged, daemon)]
         status = daemon.stop()
@@ -100,6 +100,7 @@ class Ordeal:
     def _people(self, chance: random.Random) -> None:
         again, self._again = self._again, []
         try:
+            self._unpause()  # in case that the kill came between pausing and unpausing
             while again:
                 self._submit_by_http(*again.pop())
             for _ in range(chance.randint(0, 4)):
@@ -119,7 +120,7 @@ class Ordeal:
             policy=chance.choice(POLICIES),
             strength=round(chance.uniform(0, 1), 2) if chance.random() < 0.5 else None,
         )
-        match chance.choices(("http", "drop", "cli", "other"), (40, 30, 4, 26))[0]:
+        match chance.choices(("http", "drop", "cli", "pause", "other"), (40, 30, 4, 4, 22))[0]:
             case "http":
                 from_json: dict[str, Any] = {
                     "document": msgspec.json.decode(said),
@@ -134,6 +135,9 @@ class Ordeal:
                 done = caf(self.workspace, "submit", "--job", str(file))
                 if done.returncode == 0:
                     self._note(name)
+            case "pause":
+                assert self.daemon.ask("POST", "/api/v1/queue/pause", {"reason": "ordeal"}).status == 200
+                self._unpause()
             case _:
                 self._command(chance)
 
@@ -148,6 +152,9 @@ class Ordeal:
             return
         assert answer.status in (200, 201), answer
         self._note(answer.body["job_id"])
+
+    def _unpause(self) -> None:
+        assert self.daemon.ask("POST", "/api/v1/queue/unpause", {}).status == 200
 
     def _note(self, job_id: str) -> None:
         self.acknowledged.submitted.append(job_id)
@@ -177,9 +184,6 @@ class Ordeal:
             answer = self.daemon.ask("POST", f"{place}/retry", {"from_stage": "motion", "by": "ordeal"})
             if answer.status == 201:
                 self._note(answer.body["job_id"])
-        elif chance.random() < 0.2:
-            self.daemon.ask("POST", "/api/v1/pause", {"reason": "ordeal"})
-            self.daemon.ask("POST", "/api/v1/unpause", {})
 
     def _tell(self, path: str, body: dict[str, Any], row: dict[str, Any], event: str) -> None:
         answer = self.daemon.ask("POST", path, body)
