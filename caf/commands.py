@@ -23,6 +23,7 @@ from caf.events import (
 from caf.events.codec import digest
 from caf.events.facts import Parameters
 from caf.job import Job, is_over
+from caf.outside import touched_stages
 
 __all__ = ["PERSON", "answer", "approve", "cancel", "interrupt", "register_post", "retry"]
 
@@ -84,7 +85,7 @@ def answer(
                 kind="stage_not_reached",
             )
         # What a changed input or parameter acts on must run again, or the record would not be true.
-        touched = [node for node in STAGES if node in (parameters or {})]
+        touched = touched_stages(job, parameters or {})
         first: Stage = "artifact" if source or reference else from_stage or stage
         return [
             EscalationAnswered(

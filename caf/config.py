@@ -30,6 +30,8 @@ RANGES: Final[dict[str, tuple[Callable[[float], bool], str]]] = {
     "render_lanes": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "workers": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "jobs_at_once": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
+    "comfy_stall_s": (lambda value: value > 0, "a number of seconds above 0"),
+    "comfy_depth": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "grace_s": (lambda value: value >= 0, "a number of seconds from 0"),
     "memory_mb": (
         lambda value: value == 0 or LEAST_MEMORY_MB <= value < 2**40,
@@ -73,6 +75,12 @@ class Config(Struct, frozen=True, kw_only=True):
     """A file with the token that the HTTP API asks for; or CAF_TOKEN."""
     grace_s: float = 30.0
     """Seconds that running stages get to come to an end when the daemon is told to stop."""
+    comfy_urls: str = "http://127.0.0.1:8188"
+    """ComfyUI servers for jobs that name none, separated by commas; each is a lane of its own."""
+    comfy_stall_s: float = 600.0
+    """Seconds without a sign of progress after which a render on a ComfyUI server counts as hung."""
+    comfy_depth: int = 3
+    """Prompts of a job that are at a ComfyUI server at a time, so that it never waits for the next."""
 
 
 class Setting(Struct, frozen=True, kw_only=True):

@@ -9,9 +9,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from caf.contracts import Decision, EscalationReason, GateResult, Preset, QCReport, TargetStage
+from caf.contracts import (
+    Decision,
+    EscalationReason,
+    GateResult,
+    PolicyOverrides,
+    Preset,
+    QCReport,
+    TargetStage,
+)
 from caf.events import STAGES, Failure, Parameters, Stage
 from caf.job import Job
+from caf.outside import OUTSIDE_ENGINE, touched_stages
 from caf.repairs import (
     DETERMINISTIC_ENGINES,
     adjustments_of,
@@ -29,6 +38,9 @@ __all__ = ["Verdict", "after_failure", "after_gate", "attempts_left", "contracte
 
 CORRUPTED: Final = frozenset({"artifact_corrupted", "not_a_video", "not_a_file", "pose_unreadable"})
 """Kinds of failure that say that a file is not what it should be."""
+
+CLEARED: Final[Parameters] = {"caf": {"queue_management": "CLEAR_STALE_ITEMS"}}
+"""What a failed attempt left in a server's queue goes before the next one begins; only what is ours."""
 
 SEVERITY: Final = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
 
@@ -91,12 +103,20 @@ def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
     """The decision after a stage gave no artifacts: again when that can help, otherwise a person."""
     if failure.transient and attempts_left(job) > 0:
         why = f"The {stage} stage failed ({failure.kind}: {failure.message}); the same request may succeed."
+        left_behind = engine_of(job) == OUTSIDE_ENGINE and failure.kind.startswith("comfy_")
         return Verdict(
-            decision=Decision(action="RETRY_STAGE", reasoning=why, target_stage=contracted(stage)),
+            decision=Decision(
+                action="RETRY_STAGE",
+                reasoning=why,
+                target_stage=contracted(stage),
+                policy_overrides=PolicyOverrides(queue_management="CLEAR_STALE_ITEMS")
+                if left_behind
+                else None,
+            ),
             alternatives=(f"RETRY_STAGE {stage} unchanged", "ESCALATE_USER"),
             from_stage=stage,
             workflow_id=job.attempt.workflow_id,
-            parameters=job.attempt.parameters,
+            parameters=merge(job.attempt.parameters, CLEARED if left_behind else {}),
         )
     code = "RETRY_BUDGET_EXCEEDED" if failure.transient else _failure_reason(failure)
     tried = f" after {len(job.attempts)} attempts" if failure.transient else ""
@@ -186,7 +206,7 @@ def _with_presets(
     added: Parameters,
     legal: tuple[str, ...],
 ) -> Verdict:
-    touched = [node for node in STAGES if node in added]
+    touched = touched_stages(job, added)
     # Never after the stage just judged: the ones between would be skipped, and their gates with them.
     from_stage = min((*touched, *(place for place, _ in chosen), stage), key=STAGES.index)
     names = ", ".join(preset.preset_id for _, preset in chosen)

@@ -3,20 +3,26 @@
 Every struct here also crosses the process boundary to a worker as JSON, so paths are strings.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 __all__ = [
+    "AssembleRequest",
+    "Assembled",
     "Called",
     "Clock",
     "DemoRequest",
     "Engine",
+    "ExplodeRequest",
+    "Exploded",
     "Ids",
     "MeasureRequest",
     "Measurement",
     "MediaInfo",
+    "Outside",
+    "OutsideWork",
     "Parameter",
     "PoseRequest",
     "PoseResult",
@@ -106,6 +112,17 @@ class PoseResult(Struct, frozen=True, kw_only=True):
     landmarks: str
 
 
+class OutsideWork(Struct, frozen=True, kw_only=True):
+    """Work that this stage hands to an engine outside, and where that is."""
+
+    workflow: dict[str, Any]
+    """The workflow's document, as it was when the job was submitted."""
+    urls: tuple[str, ...] = ()
+    """The servers that the job names; empty: those of the configuration."""
+    patience_s: float | None = None
+    """How long nothing may happen there; None: as configured."""
+
+
 class StageRequest(Struct, frozen=True, kw_only=True):
     """One stage, told exactly: the engine runs it with these inputs and parameters and no others."""
 
@@ -119,6 +136,8 @@ class StageRequest(Struct, frozen=True, kw_only=True):
     """An existing empty folder for the outputs."""
     log: str | None = None
     """Where what native code prints goes; None: nowhere."""
+    outside: OutsideWork | None = None
+    """What an engine outside is to run in this stage; None: nothing, the stage is done here."""
 
 
 class Produced(Struct, frozen=True, kw_only=True):
@@ -187,11 +206,74 @@ class SheetRequest(Struct, frozen=True, kw_only=True):
     out: str
 
 
+class ExplodeRequest(Struct, frozen=True, kw_only=True):
+    """Take a clip apart: into pictures of its frames, or into clips of some frames each."""
+
+    video: str
+    out_dir: str
+    frames_each: int
+    """1: a picture of every frame; more: a clip of so many frames and a picture of its first; 0: only the first."""
+
+
+class Exploded(Struct, frozen=True, kw_only=True):
+    pictures: tuple[str, ...]
+    clips: tuple[str, ...]
+    """Lossless; for `frames_each` 0 the clip itself."""
+    times_s: tuple[float, ...]
+    """When each frame of the clip is shown."""
+    duration_s: float
+    fps: float
+    variable_fps: bool
+
+
+class AssembleRequest(Struct, frozen=True, kw_only=True):
+    """Put pictures or clips together, one after the other, as one lossless clip."""
+
+    parts: tuple[str, ...]
+    pictures: bool
+    """True: each part gives one frame."""
+    out: str
+    times_s: tuple[float, ...]
+    """When the frames are shown, if there turn out to be as many."""
+    end_s: float
+    fps: float
+    variable_fps: bool
+
+
+class Assembled(Struct, frozen=True, kw_only=True):
+    frames: int
+    width: int
+    height: int
+    duration_s: float
+    timed: bool
+    """The frames stand at the times that were given."""
+
+
+class Outside(Protocol):
+    """Where an engine notes what it hands to a server outside, and finds what it handed over before."""
+
+    job_id: str
+    attempt_id: str
+    workspace_id: str
+
+    async def known(self) -> Mapping[str, str]:
+        """Key to handle of everything that this attempt's stage handed over so far."""
+
+    async def submitted(self, key: str, handle: str) -> None:
+        """Returns when it is on disk that this work is about to be handed over under this handle."""
+
+    def doing(self, what: str, done: int, total: int | None) -> None:
+        """What goes on out there, for people; never recorded."""
+
+    def preview(self, mime: str, picture: bytes) -> None:
+        """A picture of what is being made, for people; never recorded."""
+
+
 class Engine(Protocol):
     """Runs a stage, reports facts; never retries, adapts or judges."""
 
     id: str
     version: str
 
-    async def run(self, request: StageRequest, progress: Progress) -> StageResult:
+    async def run(self, request: StageRequest, progress: Progress, outside: Outside) -> StageResult:
         """Raises `CafError` with a typed kind when the stage cannot be done."""

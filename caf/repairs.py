@@ -5,6 +5,7 @@ from typing import Final
 from caf.contracts import FailureClass, GateResult, Preset, Workflow, node_defaults
 from caf.events import GATED, STAGES, Parameters, Stage
 from caf.job import Job
+from caf.outside import carried_over
 from caf.ports import Parameter
 from caf.qc.stages import judged_at
 
@@ -29,13 +30,14 @@ OVERRIDE_PLACES: Final[dict[str, tuple[str, str]]] = {
     "motion_intensity": ("motion", "motion_intensity"),
     "fps_strategy": ("video", "fps_strategy"),
     "max_frames_override": ("video", "max_frames"),
+    "queue_management": ("caf", "queue_management"),
 }
 """Where a decision's policy override acts: stage and parameter."""
 
 
 def effective_parameters(job: Job, workflow: Workflow) -> Parameters:
     """What a first attempt runs with: the workflow's defaults, and above them the job's own bindings."""
-    return merge(node_defaults(workflow), job.spec.parameters)
+    return merge(node_defaults(workflow), carried_over(job, workflow.workflow_id))
 
 
 def merge(base: Parameters, above: Parameters) -> Parameters:

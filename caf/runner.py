@@ -10,16 +10,21 @@ import anyio.to_thread
 import msgspec
 
 from caf.actors import render
-from caf.actors.effects import PublishOutput
+from caf.actors.effects import PublishOutput, RunStage
 from caf.actors.feed import JobFeed
+from caf.actors.handover import Handover, Previews
 from caf.actors.loop import cause_of, run_feed, run_job
 from caf.actors.perform import Edge
 from caf.actors.stages import Computed, Lanes, Limits, Stages
 from caf.app import App
+from caf.comfy.addresses import urls_of
+from caf.comfy.model import Limits as PromptLimits
 from caf.decide import known
+from caf.engines.comfyui import ComfyEngine
 from caf.engines.embedded import EmbeddedEngine
 from caf.errors import CafError
 from caf.events import Artifact, JobCompleted, JobId
+from caf.events.codec import digest
 from caf.job import Job
 from caf.lanes import Lane
 from caf.log import Entry, fold, read_job
@@ -61,10 +66,18 @@ class Runner:
         self.taking_in = taking_in
         self.lanes = lanes
         self.ticker = ticker
+        self.previews = Previews()
         self._fetched: tuple[str, str] | None = None
         self._fetching = anyio.Lock()
         limits = Limits(stall_s=app.config.stall_s, deadline_s=app.config.deadline_s)
         engine = EmbeddedEngine(render, stall_s=limits.stall_s, deadline_s=limits.deadline_s)
+        comfy = ComfyEngine(
+            engine,
+            render,
+            urls=urls_of(app.config.comfy_urls),
+            clock=app.clock,
+            limits=PromptLimits(stall_s=app.config.comfy_stall_s, depth=app.config.comfy_depth),
+        )
         self.stages = Stages(
             workspace=app.workspace.root,
             artifacts=app.artifacts,
@@ -72,7 +85,7 @@ class Runner:
             clock=app.clock,
             model=self._model,
             pose_version=metadata.version("mediapipe"),
-            engines={engine.id: engine},
+            engines={engine.id: engine, comfy.id: comfy},
             find=self._find,
             limits=limits,
             lanes=lanes,
@@ -82,7 +95,19 @@ class Runner:
             artifacts=app.artifacts,
             stages=self.stages,
             clock=app.clock,
+            outside=self._outside,
             progress=ticker,
+        )
+
+    def _outside(self, effect: RunStage, entry: Entry) -> Handover:
+        workspace_id = digest(str(self.app.workspace.root.resolve()).encode())[:16]
+        return Handover(
+            self.app.store,
+            effect,
+            entry,
+            workspace_id=workspace_id,
+            tick=self.ticker,
+            show=self.previews.show,
         )
 
     @property
@@ -247,6 +272,8 @@ async def open_runner_of_many(app: App, ticker: Ticker = _no_ticks) -> AsyncIter
     lanes = Lanes(
         render=Lane("render", config.render_lanes, app.clock),
         native=Lane("native", config.workers, app.clock),
+        # While one stage renders, the next one's frames are got ready.
+        outside=Lane("comfyui", 2 * max(1, len(urls_of(config.comfy_urls))), app.clock),
     )
     async with (
         WorkerPool(config.render_lanes, memory_bytes=_memory_bytes(app)) as render_pool,

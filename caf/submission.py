@@ -20,24 +20,22 @@ from caf.contracts import (
     QualityTarget,
     VideoSpec,
     WorkflowRegistry,
-    node_defaults,
 )
 from caf.contracts.canonical import canonical_job
 from caf.contracts.paths import asset_path, workspace_path
 from caf.contracts.read import MAX_BYTES, read_document, read_object, write_document
-from caf.engines.parameters import settings_for
 from caf.errors import DocumentError, InputError, MediaError
 from caf.events import JobId, JobSubmitted, Parameters
 from caf.events.codec import digest
-from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY, LOCAL_WORKFLOW
+from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY
 from caf.ports import MediaInfo, VideoTarget
 from caf.repairs import merge
+from caf.workflows import Chosen, choose
 
 __all__ = [
     "Defaults",
     "Draft",
     "Wish",
-    "check_parameters",
     "document_bytes",
     "document_sha256",
     "draft",
@@ -47,7 +45,6 @@ __all__ = [
     "submission",
 ]
 
-TUNABLE = ("frame", "motion", "video")
 SIZES = {"1080x1920": (1080, 1920), "1080x1080": (1080, 1080), "9:16": (1080, 1920), "1:1": (1080, 1080)}
 
 
@@ -82,8 +79,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     reference: Path | None
     recorded_reference: str | None
     policy: QCPolicy
-    registry: WorkflowRegistry
-    workflow_id: str
+    chosen: Chosen
     targets: dict[str, float]
     wish: Wish
     costume_required: bool
@@ -115,21 +111,18 @@ def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
     job, document, warnings = _job(wish, root, fresh)
     policy = _given(wish.policy, _ref(job, "quality_policy", root), QCPolicy, defaults.policy)
     registry = _given(wish.registry, None, WorkflowRegistry, defaults.registry)
-    workflow_id = wish.workflow or _workflow_of(job, registry)
-    known = [flow.workflow_id for flow in registry.workflows]
-    if workflow_id not in known:
-        raise InputError(
-            f"There is no workflow {workflow_id!r} in the registry.",
-            remedy=f"Choose one of: {', '.join(known)}.",
-            kind="unknown_workflow",
-        )
-    flow = next(flow for flow in registry.workflows if flow.workflow_id == workflow_id)
-    parameters = _bindings(job, wish)
-    if flow.engine == "local":
-        check_parameters(merge(node_defaults(flow), parameters))
     target = _given(wish.targets, _ref(job, "quality_target", root), QualityTarget, None)
     pack = _read(_ref(job, "continuity_pack", root), ContinuityPack, None)
     reference, recorded_reference = _reference(wish, job, root)
+    chosen = choose(
+        job,
+        registry,
+        root,
+        file_bytes,
+        wanted=wish.workflow,
+        parameters=_bindings(job, wish),
+        has_reference=reference is not None,
+    )
     inside = wish.clip is None
     source = root / asset_path(job) if inside else (wish.clip or Path()).absolute()
     return Draft(
@@ -140,12 +133,11 @@ def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
         reference=reference,
         recorded_reference=recorded_reference,
         policy=policy,
-        registry=registry,
-        workflow_id=workflow_id,
+        chosen=chosen,
         targets=dict(target.thresholds) if target else {},
         wish=wish,
         costume_required=wish.require_costume or bool(pack and pack.rules.require_costume_fidelity),
-        warnings=warnings,
+        warnings=(*warnings, *chosen.warnings),
     )
 
 
@@ -160,17 +152,18 @@ def submission(found: Draft, media: MediaInfo, *, by: str) -> JobSubmitted:
         costume_required=found.costume_required,
         audio_required=found.wish.require_audio,
         target=_target(found.job.video, media),
-        workflow_id=found.workflow_id,
-        parameters=_bindings(found.job, found.wish),
+        workflow_id=found.chosen.workflow_id,
+        parameters=found.chosen.parameters,
         pose_coverage_threshold=found.wish.pose_coverage_threshold,
         platforms=tuple(dict.fromkeys((*found.job.platforms, *found.wish.platforms))),
         policy=found.policy,
         policy_sha256=digest(write_document(found.policy)),
-        registry=found.registry,
-        registry_sha256=digest(write_document(found.registry)),
+        registry=found.chosen.registry,
+        registry_sha256=digest(write_document(found.chosen.registry)),
         targets=found.targets,
         priority=found.wish.priority,
         submitted_by=by,
+        workflows=found.chosen.workflows,
     )
 
 
@@ -221,18 +214,6 @@ def _job_of_document(
     return job, document, ()
 
 
-def check_parameters(parameters: Parameters) -> None:
-    """Raises `InputError` for a stage or parameter that the embedded engine does not have."""
-    for node, inputs in parameters.items():
-        if node not in TUNABLE:
-            raise InputError(
-                f"The embedded engine has no stage {node!r} with parameters.",
-                remedy=f"Name one of {', '.join(TUNABLE)}; list the parameters with: caf parameters",
-                kind="unknown_parameter",
-            )
-        settings_for(node, inputs)
-
-
 def _bindings(job: JobDocument, wish: Wish) -> Parameters:
     """The job's own parameters, and above them those of the command line."""
     return merge(job.comfyui.bindings.parameters if job.comfyui else {}, wish.parameters)
@@ -255,14 +236,6 @@ def job_id_for(clip: Path, fresh: str) -> str:
     """A readable id for a clip that came without a job: its name and a few fresh characters."""
     slug = re.sub(r"[^a-z0-9]+", "-", clip.stem.lower()).strip("-")[:40].strip("-")
     return f"{slug or 'clip'}-{fresh.replace('-', '')[:8]}"
-
-
-def _workflow_of(job: JobDocument, registry: WorkflowRegistry) -> str:
-    wanted = job.comfyui.workflow_id if job.comfyui else None
-    if wanted:
-        return wanted
-    local = [flow.workflow_id for flow in registry.workflows if flow.engine == "local"]
-    return local[0] if local else LOCAL_WORKFLOW
 
 
 def _reference(wish: Wish, job: JobDocument, root: Path) -> tuple[Path | None, str | None]:

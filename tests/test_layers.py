@@ -22,9 +22,15 @@ RANKS: Final[dict[str, int]] = {
     "caf.contracts": 1,
     "caf.events": 1,
     # 2: pure folds and rules
+    "caf.comfy.addresses": 2,
+    "caf.comfy.binding": 2,
+    "caf.comfy.graph": 2,
+    "caf.comfy.model": 2,
+    "caf.comfy.object_info": 2,
     "caf.commands": 2,
     "caf.daemon.state": 2,
     "caf.job": 2,
+    "caf.outside": 2,
     "caf.policies": 2,
     "caf.policy": 2,
     "caf.projections": 2,
@@ -50,6 +56,7 @@ RANKS: Final[dict[str, int]] = {
     # 5: the shell
     "caf.actors.deadletter": 5,
     "caf.actors.feed": 5,
+    "caf.actors.handover": 5,
     "caf.actors.inputs": 5,
     "caf.actors.loop": 5,
     "caf.actors.perform": 5,
@@ -78,6 +85,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.backup": 6,
     "caf.doctor": 6,
     "caf.verify": 6,
+    "caf.workflows": 6,
     # 7: the faces
     "caf.cli": 7,
     "caf.contracts.schemas": 7,

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from caf.events import AttemptId, Parameters, Stage
+from caf.events import AttemptId, Stage
 from caf.job import Job
 from caf.ports import Parameter
 
@@ -16,7 +16,6 @@ __all__ = [
     "RunStage",
     "WriteDocument",
     "is_current",
-    "stage_parameters",
 ]
 
 
@@ -77,11 +76,6 @@ class PreparePayloads(Struct, frozen=True, kw_only=True):
 
 
 Effect = RunStage | MeasureStage | WriteDocument | RemoveDocument | PublishOutput | PreparePayloads
-
-
-def stage_parameters(parameters: Parameters, stage: Stage) -> dict[str, Parameter]:
-    """The inputs of one stage out of an attempt's parameters."""
-    return dict(parameters.get(stage, {}))
 
 
 def is_current(job: Job, attempt_id: AttemptId) -> bool:

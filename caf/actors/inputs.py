@@ -62,10 +62,10 @@ class Inputs:
         info: MediaInfo = await self.ask("probe", request, progress=progress)
         return info
 
-    async def of(self, stage: str, job: Job) -> dict[str, tuple[str, str]]:
+    async def of(self, stage: str, job: Job, also: tuple[str, ...] = ()) -> dict[str, tuple[str, str]]:
         """Role to digest and path, each proved; poses only where enough frames have one."""
         found: dict[str, tuple[str, str]] = {}
-        for role in INPUTS[stage]:
+        for role in dict.fromkeys((*INPUTS[stage], *also)):
             artifact = job.artifact(role)
             if artifact is None or (role == "pose" and _fallback(job)):
                 continue

@@ -23,7 +23,7 @@ from caf.errors import CafError, TryAgainError
 from caf.events import Event, Failure, HandoffPrepared, QCFailed, QCPassed, StageFailed
 from caf.job import Job
 from caf.log import Entry
-from caf.ports import Clock, Measurement, Progress
+from caf.ports import Clock, Measurement, Outside, Progress
 from caf.qc.gates import evaluate
 
 __all__ = ["Edge"]
@@ -45,19 +45,21 @@ class Edge:
         artifacts: ArtifactStore,
         stages: Stages,
         clock: Clock,
+        outside: Callable[[RunStage, Entry], Outside],
         progress: Callable[[str, str, int, int | None], None] = lambda job_id, stage, done, total: None,
     ) -> None:
         self.workspace = workspace
         self.artifacts = artifacts
         self.stages = stages
         self.clock = clock
+        self.outside = outside
         self.progress = progress
 
     async def perform(self, effect: Effect, entry: Entry) -> list[Event]:
         """Do it; the events say what came of it. Raises `CafError` when this machine cannot work now."""
         match effect:
             case RunStage():
-                return await self._run_stage(effect, entry.job)
+                return await self._run_stage(effect, entry)
             case MeasureStage():
                 return await self._measure(effect, entry.job)
             case WriteDocument():
@@ -87,10 +89,13 @@ class Edge:
         with disk_errors(path):
             path.unlink(missing_ok=True)
 
-    async def _run_stage(self, effect: RunStage, job: Job) -> list[Event]:
+    async def _run_stage(self, effect: RunStage, entry: Entry) -> list[Event]:
+        job = entry.job
         started = self.clock.monotonic_ms()
         try:
-            return await self.stages.run(effect, job, self._progress(job, effect.stage))
+            return await self.stages.run(
+                effect, job, self._progress(job, effect.stage), self.outside(effect, entry)
+            )
         except TryAgainError:
             raise
         except CafError as error:

@@ -8,7 +8,6 @@ from caf.actors.effects import (
     RunStage,
     WriteDocument,
     is_current,
-    stage_parameters,
 )
 from caf.events import (
     GATED,
@@ -23,6 +22,7 @@ from caf.events import (
     StageStarted,
 )
 from caf.job import Job
+from caf.outside import parameters_of
 from caf.places import final_path, output_folder
 
 __all__ = ["NAME", "react"]
@@ -69,7 +69,7 @@ def _start(job: Job, attempt_id: AttemptId, stage: Stage) -> StageStarted:
         stage=stage,
         attempt_id=attempt_id,
         engine=documents.engine_of(job, stage),
-        parameters=stage_parameters(job.attempt.parameters, stage),
+        parameters=parameters_of(job, stage),
     )
 
 

@@ -17,12 +17,15 @@ from caf.errors import CafError, InputError
 from caf.events import Artifact, Event, PoseCoverageMeasured, StageCompleted
 from caf.job import Job
 from caf.lanes import Lane, Turn
+from caf.outside import outside_work
 from caf.ports import (
     Called,
     Clock,
     Engine,
     Measurement,
     MeasureRequest,
+    Outside,
+    OutsideWork,
     Parameter,
     PoseRequest,
     PoseResult,
@@ -53,10 +56,12 @@ class Lanes(Struct, frozen=True, kw_only=True):
     """The engines: one turn a GPU."""
     native: Lane
     """Taking in, poses and measuring: one turn a worker of the pool."""
+    outside: Lane | None = None
+    """The servers outside: one turn a server; None: they take the render lane's."""
 
     @property
-    def all(self) -> tuple[Lane, Lane]:
-        return self.render, self.native
+    def all(self) -> tuple[Lane, ...]:
+        return (self.render, self.native, *([self.outside] if self.outside else []))
 
 
 class Caller(Protocol):
@@ -114,23 +119,27 @@ class Stages:
         self.lanes = lanes
         self.inputs = Inputs(workspace, artifacts, self._ask)
 
-    async def run(self, effect: RunStage, job: Job, progress: Progress) -> list[Event]:
+    async def run(self, effect: RunStage, job: Job, progress: Progress, outside: Outside) -> list[Event]:
         """The facts of one stage's run. Raises `CafError` when it gave nothing."""
         if effect.stage == "artifact":
             return [await self._take_in(effect, job, progress)]
-        inputs = await self.inputs.of(effect.stage, job)
+        work = outside_work(job, effect.stage)
+        inputs = await self.inputs.of(effect.stage, job, ("reference",) if work else ())
         if effect.stage == "pose":
             model = await self.model()
             version = f"{self.pose_version} {model[1][:12]}"
         else:
             version = self._engine(effect.engine).version
-        key = _key(effect, version, inputs, job)
+        key = _key(effect, version, inputs, job, work)
         done = None if effect.fresh else await self.find(key)
         reused = True
         if done is None or await self.inputs.spoilt(done.artifacts):
             reused = False
-            compute = self._find_poses if effect.stage == "pose" else self._run_engine
-            done = await compute(effect, job, inputs, progress)
+            done = (
+                await self._find_poses(effect, job, inputs, progress)
+                if effect.stage == "pose"
+                else await self._run_engine(effect, job, inputs, progress, work, outside)
+            )
         completed = StageCompleted(
             stage=effect.stage,
             attempt_id=effect.attempt_id,
@@ -214,7 +223,13 @@ class Stages:
         )
 
     async def _run_engine(
-        self, effect: RunStage, job: Job, inputs: dict[str, tuple[str, str]], progress: Progress
+        self,
+        effect: RunStage,
+        job: Job,
+        inputs: dict[str, tuple[str, str]],
+        progress: Progress,
+        work: OutsideWork | None,
+        outside: Outside,
     ) -> Computed:
         target = job.target
         assert target is not None, "the artifact stage has probed the source"
@@ -226,11 +241,13 @@ class Stages:
                 target=target,
                 out_dir=str(out),
                 log=str(log_path(self.workspace, job.spec.job_id, job.attempt.id, effect.stage)),
+                outside=work,
             )
             engine = self._engine(effect.engine)
-            async with self.lanes.render.turn(_turn(effect, job)) as queue_ms:
+            lane = self.lanes.outside if work and self.lanes.outside else self.lanes.render
+            async with lane.turn(_turn(effect, job)) as queue_ms:
                 started = self.clock.monotonic_ms()
-                result = await engine.run(request, progress)
+                result = await engine.run(request, progress, outside)
             # The next job has the lane while this one's results are put away.
             if ROLE_OF[effect.stage] not in [item.role for item in result.outputs]:
                 raise CafError(
@@ -311,10 +328,17 @@ def _coverage(effect: RunStage, job: Job, facts: dict[str, Parameter]) -> PoseCo
     )
 
 
-def _key(effect: RunStage, version: str, inputs: Mapping[str, tuple[str, str]], job: Job) -> str:
+def _key(
+    effect: RunStage,
+    version: str,
+    inputs: Mapping[str, tuple[str, str]],
+    job: Job,
+    work: OutsideWork | None,
+) -> str:
     target = msgspec.to_builtins(job.target) if effect.stage != "pose" else None
     digests = {role: digest for role, (digest, _) in sorted(inputs.items())}
-    return _digest([effect.stage, effect.engine, version, digests, effect.parameters, target])
+    asked = [effect.stage, effect.engine, version, digests, effect.parameters, target]
+    return _digest([*asked, work.workflow] if work else asked)
 
 
 def _digest(value: object) -> str:

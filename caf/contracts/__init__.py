@@ -5,7 +5,7 @@ from caf.contracts.continuity_pack import ContinuityPack, ContinuityRules
 from caf.contracts.handoff_registry import HandoffEntry, HandoffRegistry
 from caf.contracts.identity_pack import IdentityPack
 from caf.contracts.inbox import Approval, EscalationAnswer
-from caf.contracts.job import JobDocument, Lane, VideoSpec
+from caf.contracts.job import ComfyBindings, ComfySettings, JobDocument, Lane, VideoSpec
 from caf.contracts.platform_payload import PlatformPayload, platform_payload
 from caf.contracts.platform_state import POSTED, PlatformState
 from caf.contracts.production_decision import Decision, PolicyOverrides, ProductionDecision
@@ -43,7 +43,9 @@ __all__ = [
     "Action",
     "Approval",
     "Capabilities",
+    "ComfyBindings",
     "ComfyNode",
+    "ComfySettings",
     "ComfyUIWorkflow",
     "ContinuityPack",
     "ContinuityRules",

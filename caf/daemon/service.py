@@ -35,6 +35,9 @@ AT_THE_START: Final = (
     "token_file",
     "memory_mb",
     "cache_dir",
+    "comfy_urls",
+    "comfy_stall_s",
+    "comfy_depth",
 )
 AT_THE_START_TOO: Final = ("model_path", "model_url", "model_sha256", "stall_s", "deadline_s")
 UNFINISHED: Final = """

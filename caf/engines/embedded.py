@@ -7,9 +7,9 @@ import msgspec
 from msgspec.structs import replace
 
 from caf.engines.parameters import ENGINE_VERSION
-from caf.ports import Called, Progress, StageRequest, StageResult
+from caf.ports import Called, Outside, Progress, StageRequest, StageResult
 
-__all__ = ["EmbeddedEngine"]
+__all__ = ["Caller", "EmbeddedEngine"]
 
 
 class Caller(Protocol):
@@ -39,7 +39,7 @@ class EmbeddedEngine:
         self.stall_s = stall_s
         self.deadline_s = deadline_s
 
-    async def run(self, request: StageRequest, progress: Progress) -> StageResult:
+    async def run(self, request: StageRequest, progress: Progress, outside: Outside) -> StageResult:
         """Raises `CafError` with a typed kind when the stage cannot be done."""
         called = await self.worker.measured(
             "stage",

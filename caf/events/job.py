@@ -55,6 +55,8 @@ class JobSubmitted(Struct, frozen=True, kw_only=True, tag="JobSubmitted"):
     submitted_by: str | None = None
     """Who or what submitted it: a person's name, `api`, or the path of the job file."""
     retry_of: RetryOf | None = None
+    workflows: dict[str, dict[str, Any]] = {}
+    """The documents of the registry's workflows for engines outside, by workflow_id, as far as they can be read."""
 
 
 class AttemptStarted(Struct, frozen=True, kw_only=True, tag="AttemptStarted"):

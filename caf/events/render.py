@@ -75,6 +75,8 @@ class PromptSubmitted(Struct, frozen=True, kw_only=True, tag="PromptSubmitted"):
     attempt_id: AttemptId
     engine: str
     handle: str
+    key: str = ""
+    """What the work is within its stage, e.g. a frame: `frame-000012`; one key may be handed over again."""
 
 
 class PoseCoverageMeasured(Struct, frozen=True, kw_only=True, tag="PoseCoverageMeasured"):

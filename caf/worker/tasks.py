@@ -8,7 +8,11 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple, cast
 
 from caf.ports import (
+    Assembled,
+    AssembleRequest,
     DemoRequest,
+    Exploded,
+    ExplodeRequest,
     Measurement,
     MeasureRequest,
     MediaInfo,
@@ -42,6 +46,8 @@ TASKS: Final[dict[str, Task]] = {
     "pose": Task("caf.pose.detect:detect", PoseRequest, PoseResult),
     "skeleton": Task("caf.pose.skeleton:draw_skeleton", SkeletonRequest, SkeletonClip),
     "stage": Task("caf.engines.local:run_stage", StageRequest, StageResult),
+    "explode": Task("caf.media.sequence:explode", ExplodeRequest, Exploded),
+    "assemble": Task("caf.media.sequence:assemble", AssembleRequest, Assembled),
     "demo": Task("caf.demo_clips:make", DemoRequest, Produced),
     "sheet": Task("caf.demo_clips:sheet", SheetRequest, Produced),
     "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),

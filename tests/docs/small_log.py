@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from caf.actors.effects import MeasureStage, RunStage
+from caf.actors.handover import Handover
 from caf.actors.loop import run_job
 from caf.actors.perform import Edge
 from caf.actors.stages import ROLE_OF, Stages
@@ -20,7 +21,7 @@ from caf.events import Artifact, Event, PoseCoverageMeasured, StageCompleted
 from caf.handoff import register
 from caf.job import Job
 from caf.log import new_events, stream_of
-from caf.ports import Measurement, MediaInfo, Progress
+from caf.ports import Measurement, MediaInfo, Outside, Progress
 from caf.submission import Wish, draft, load_defaults, submission
 
 __all__ = ["BROKEN", "COSTUME", "REPAIRED", "SILENT", "STEADY", "go_on", "make", "submit"]
@@ -67,7 +68,7 @@ class Canned(Stages):
         """Every score that is not named is good."""
         self.broken = broken
 
-    async def run(self, effect: RunStage, job: Job, progress: Progress) -> list[Event]:
+    async def run(self, effect: RunStage, job: Job, progress: Progress, outside: Outside) -> list[Event]:
         attempt, stage = effect.attempt_id, effect.stage
         if stage == self.broken:
             raise MediaError("The clip ends in the middle of a picture.", remedy="Export it again.")
@@ -149,5 +150,8 @@ async def go_on(app: App, job_id: str, scores: Scores = NOTHING, *, broken: str 
         artifacts=app.artifacts,
         stages=Canned(app, scores, broken=broken),
         clock=app.clock,
+        outside=lambda effect, entry: Handover(
+            app.store, effect, entry, workspace_id="small", tick=lambda *told: None, show=lambda *told: None
+        ),
     )
     return await run_job(app.store, job_id, edge.perform)

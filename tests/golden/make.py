@@ -71,6 +71,7 @@ def stories() -> dict[str, list[Event] | list[DaemonEvent]]:
         reference="/cats/mochi.png",
         targets={"loop_seam": 0.8},
         costume_required=True,
+        workflows={"dance": {"workflow_id": "dance", "nodes": {"1": {"class_type": "LoadImage"}}}},
     )
     retry = RepairDecided(
         attempt_id=RUN_1,
@@ -101,7 +102,13 @@ def stories() -> dict[str, list[Event] | list[DaemonEvent]]:
         failed("motion", 2),
         attempt(3, from_stage="motion", parameters=MENDED, reference="/cats/mochi-2.png"),
         started("motion", 3),
-        PromptSubmitted(stage="motion", attempt_id=attempt(3).attempt_id, engine="comfyui", handle="p-17"),
+        PromptSubmitted(
+            stage="motion",
+            attempt_id=attempt(3).attempt_id,
+            engine="comfyui",
+            handle="http://127.0.0.1:8188#p-17",
+            key="frame-000012",
+        ),
         completed("motion", 3, reused=True, memory_peak_mb=None, facts={"shift_px": 0.25, "shots": 2}),
         judged(spec, "motion", 3),
         decided("motion", 3),

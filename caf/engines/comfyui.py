@@ -1,0 +1,323 @@
+"""The engine `comfyui`: one stage of a workflow's job on a ComfyUI server, the others on this machine.
+
+A clip is taken apart and put together in a child process; nothing here touches a pixel. The server is asked for
+exactly the graph that the job was submitted with, with the stage's parameters in it. It is never asked again because
+a result was bad, and no parameter is ever lowered: what failed is told, and the Supervisor decides.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from caf.comfy.binding import OWN, bound, models_of, prompt_of
+from caf.comfy.graph import ANCHOR, CLIP, FRAME, SEED, Mode, mode_of, outputs_of, workflow_digest
+from caf.comfy.model import Done, Limits, Owner, Preview, Prompt, PromptProgress, QueuePolicy
+from caf.contracts import ComfyUIWorkflow
+from caf.engines.embedded import Caller, EmbeddedEngine
+from caf.engines.parameters import ENGINE_VERSION
+from caf.engines.rendering import facts_of
+from caf.errors import CafError, InputError, TryAgainError
+from caf.ports import (
+    Assembled,
+    AssembleRequest,
+    Called,
+    Clock,
+    Exploded,
+    ExplodeRequest,
+    Outside,
+    OutsideWork,
+    Parameter,
+    Produced,
+    Progress,
+    StageRequest,
+    StageResult,
+)
+
+if TYPE_CHECKING:
+    from caf.comfy.servers import Servers
+
+__all__ = ["ComfyEngine"]
+
+COMFY_VERSION: Final = "1"
+"""Raised when the same workflow, inputs and parameters would be asked for or put together in another way."""
+AWAY: Final = frozenset({"comfy_unreachable", "comfy_damaged_answer"})
+"""Failures that say nothing of the job: it is taken up again when the server is back, with what it has by then."""
+ROLES: Final = {"frame": "frames", "motion": "motion"}
+
+
+class ComfyEngine:
+    """Runs a workflow's stage on one of the servers; every other stage as the local engine does."""
+
+    id = "comfyui"
+    version = f"{COMFY_VERSION}+{ENGINE_VERSION}"
+
+    def __init__(
+        self,
+        local: EmbeddedEngine,
+        worker: Caller,
+        *,
+        urls: Sequence[str],
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        """`urls`: the servers for jobs that name none."""
+        self.local = local
+        self.worker = worker
+        self.urls = tuple(urls)
+        self.clock = clock
+        self.limits = limits
+
+    @cached_property
+    def servers(self) -> "Servers":
+        """Made at the first need: it loads the HTTP client."""
+        from caf.comfy.servers import Servers
+
+        return Servers(self.urls)
+
+    async def run(self, request: StageRequest, progress: Progress, outside: Outside) -> StageResult:
+        """Raises `CafError`; `TryAgainError` when no server is there now."""
+        work = request.outside
+        if work is None:
+            return await self.local.run(request, progress, outside)
+        workflow = msgspec.convert(work.workflow, ComfyUIWorkflow)
+        mode = mode_of(workflow)
+        own, nodes = _split(request.parameters)
+        graph = bound(workflow, nodes)
+        await self.servers.preflight(graph, outputs=outputs_of(workflow), urls=work.urls)
+        exploded = await self._taken_apart(request, workflow, mode, progress)
+        prompts = _prompts(workflow, graph, mode, exploded, request, outside)
+        try:
+            done, facts = await self._rendered(request, work, prompts, nodes, progress, outside)
+        except CafError as fault:
+            if fault.kind in AWAY:
+                raise TryAgainError(
+                    fault.message, remedy=fault.remedy, kind=fault.kind, transient=True
+                ) from fault
+            raise
+        facts |= {"workflow_sha256": workflow_digest(work.workflow), "models": ", ".join(models_of(graph))}
+        clip, assembled = await self._put_together(request, mode, exploded, done, progress)
+        facts |= {"frames": assembled.frames, "duration_s": assembled.duration_s}
+        return await self._finished(request, own, mode, clip, facts, progress, outside)
+
+    async def _taken_apart(
+        self, request: StageRequest, workflow: ComfyUIWorkflow, mode: Mode, progress: Progress
+    ) -> Exploded:
+        video = request.inputs.get("frames" if mode.stage == "motion" else "source")
+        if video is None:
+            raise InputError(
+                f"The {request.stage} stage has no clip to work on.",
+                remedy="Run the stage before it again.",
+                kind="missing_input",
+            )
+        each = {"frame": 1, "chunk": workflow.caf_chunk_frames or 1}.get(mode.unit, 0)
+        folder = Path(request.out_dir) / "given"
+        folder.mkdir()
+        task = ExplodeRequest(video=video, out_dir=str(folder), frames_each=each)
+        exploded: Exploded = (await self._call("explode", task, request, progress)).result
+        return exploded
+
+    async def _rendered(
+        self,
+        request: StageRequest,
+        work: OutsideWork,
+        prompts: Sequence[Prompt],
+        nodes: Mapping[str, Parameter],
+        progress: Progress,
+        outside: Outside,
+    ) -> tuple[list[Done], dict[str, Parameter]]:
+        """What the server gave for each prompt, in their order, and what it was measured to take."""
+        from caf.comfy.queueing import manage_queue
+        from caf.comfy.run import run_prompts
+        from caf.engines.rendering import watched
+
+        handles = await outside.known()
+        prefer = next((address for address, _ in map(_place, handles.values())), "")
+        folder = Path(request.out_dir) / "got"
+        folder.mkdir()
+        async with self.servers.turn(
+            prompts[0].graph,
+            outputs=prompts[0].outputs,
+            urls=work.urls,
+            prefer=prefer,
+        ) as server:
+            comfy, address = server.comfy, server.comfy.address
+            placed = {key: _place(handle) for key, handle in handles.items()}
+            known = {key: prompt_id for key, (at, prompt_id) in placed.items() if at == address}
+            await manage_queue(comfy, _policy(nodes), lambda extra: _is_stale(extra, outside))
+            watch = _Watch(request.stage, len(prompts), progress, outside)
+            started = self.clock.monotonic_ms()
+            limits = replace(self.limits, stall_s=work.patience_s or self.limits.stall_s)
+
+            async def record(key: str, prompt_id: str) -> None:
+                await outside.submitted(key, f"{address}#{prompt_id}")
+
+            async with watched(comfy, server.facts) as memory:
+                done = await run_prompts(
+                    comfy,
+                    prompts,
+                    owner=Owner(
+                        job_id=outside.job_id,
+                        attempt_id=outside.attempt_id,
+                        stage=request.stage,
+                        workspace_id=outside.workspace_id,
+                    ),
+                    known=known,
+                    record=record,
+                    out_dir=folder,
+                    progress=watch.progress,
+                    preview=watch.preview,
+                    limits=limits,
+                )
+            wall_ms = self.clock.monotonic_ms() - started
+        facts = facts_of(prompts, done, wall_ms=wall_ms, server=address, before=server.facts, memory=memory)
+        return done, facts
+
+    async def _put_together(
+        self, request: StageRequest, mode: Mode, exploded: Exploded, done: Sequence[Done], progress: Progress
+    ) -> tuple[str, Assembled]:
+        """The rendered frames as one lossless clip; for an image the picture itself as a clip of one frame."""
+        single = mode.unit in ("frame", "image")
+        for one in done:
+            if not one.files or (single and len(one.files) != 1):
+                raise CafError(
+                    f"{one.key} gave {len(one.files)} files where {'one' if single else 'some'} is meant.",
+                    remedy="Declare the node that gives it in caf_outputs, or choose another caf_mode.",
+                    kind="comfy_output_count",
+                )
+        parts = tuple(path for one in done for path in one.files)
+        pictures = single or not any(
+            item.animated or _is_clip(item.filename) for one in done for item in one.outputs
+        )
+        clip = str(Path(request.out_dir) / f"rendered-{request.stage}.mp4")
+        task = AssembleRequest(
+            parts=parts,
+            pictures=pictures,
+            out=clip,
+            times_s=exploded.times_s,
+            end_s=exploded.duration_s,
+            fps=exploded.fps if exploded.fps > 0 else request.target.fps,
+            variable_fps=exploded.variable_fps,
+        )
+        assembled: Assembled = (await self._call("assemble", task, request, progress)).result
+        return (parts[0] if mode.unit == "image" else clip), assembled
+
+    async def _finished(
+        self,
+        request: StageRequest,
+        own: dict[str, Parameter],
+        mode: Mode,
+        clip: str,
+        facts: dict[str, Parameter],
+        progress: Progress,
+        outside: Outside,
+    ) -> StageResult:
+        """The rendered clip as the stage's result; where the stage has parameters of its own, after those."""
+        role = ROLES[request.stage]
+        if not own and mode.unit != "image":
+            return StageResult(outputs=(Produced(role=role, path=clip),), facts=facts)
+        given = {"source": clip} if request.stage == "frame" else {"frames": clip}
+        # Poses are those of the source's frames; a picture of its own has others.
+        names = ("reference",) if mode.unit == "image" else ("pose", "reference")
+        kept = {name: path for name, path in request.inputs.items() if name in names}
+        folder = Path(request.out_dir) / "finished"
+        folder.mkdir()
+        again = replace(request, inputs={**kept, **given}, parameters=own, out_dir=str(folder), outside=None)
+        local = await self.local.run(again, progress, outside)
+        return replace(local, facts={**facts, **local.facts})
+
+    async def _call(
+        self, task: str, request: msgspec.Struct, stage: StageRequest, progress: Progress
+    ) -> Called:
+        return await self.worker.measured(
+            task,
+            request,
+            progress=progress,
+            stall_s=self.local.stall_s,
+            deadline_s=self.local.deadline_s,
+            log=Path(stage.log) if stage.log else None,
+        )
+
+
+class _Watch:
+    """Tells people how far a render is: prompts as the stage's progress, and what the running node does."""
+
+    def __init__(self, stage: str, prompts: int, progress: Progress, outside: Outside) -> None:
+        self._stage = stage
+        self._prompts = prompts
+        self._progress = progress
+        self._outside = outside
+        self._begun: set[str] = set()
+
+    def progress(self, tick: PromptProgress) -> None:
+        if tick.key not in self._begun:
+            self._begun.add(tick.key)
+            self._progress(len(self._begun) - 1, self._prompts)
+        if tick.max > 1:
+            doing = f"{self._stage}: {tick.key}, {tick.node_class or 'node'} {tick.node_id}"
+            self._outside.doing(doing, int(tick.value), int(tick.max))
+
+    def preview(self, preview: Preview) -> None:
+        self._outside.preview(preview.mime, preview.data)
+
+
+def _split(parameters: Mapping[str, Parameter]) -> tuple[dict[str, Parameter], dict[str, Parameter]]:
+    """The stage's own parameters, as the local engine knows them, and those of the workflow's nodes."""
+    nodes = {name: value for name, value in parameters.items() if "." in name}
+    return {name: value for name, value in parameters.items() if name not in nodes}, nodes
+
+
+def _prompts(
+    workflow: ComfyUIWorkflow,
+    graph: Mapping[str, Any],
+    mode: Mode,
+    exploded: Exploded,
+    request: StageRequest,
+    outside: Outside,
+) -> list[Prompt]:
+    """One a frame, one a chunk, or one in all, each with the files that it reads."""
+    frames = len(exploded.times_s)
+    each = {"frame": 1, "chunk": workflow.caf_chunk_frames or 1}.get(mode.unit, frames)
+    anchor = {ANCHOR: request.inputs["reference"]} if "reference" in request.inputs else {}
+    prompts = []
+    for index, first in enumerate(range(0, frames, each)):
+        files = {**anchor, SEED: exploded.pictures[0 if mode.unit == "frame" else index]}
+        files |= {FRAME: exploded.pictures[index]} if mode.unit == "frame" else {CLIP: exploded.clips[index]}
+        prompts.append(
+            prompt_of(
+                workflow,
+                graph,
+                key=f"{mode.unit}-{index:06d}",
+                files=files,
+                folder=f"caf/{outside.job_id}/{outside.attempt_id}/{request.stage}",
+                weight=min(each, frames - first),
+            )
+        )
+    return prompts
+
+
+def _place(handle: str) -> tuple[str, str]:
+    """The server's address and the prompt's id there."""
+    address, _, prompt_id = handle.rpartition("#")
+    return address, prompt_id
+
+
+def _policy(nodes: Mapping[str, Parameter]) -> QueuePolicy:
+    policy: QueuePolicy = msgspec.convert(nodes.get(f"{OWN}.queue_management", "NORMAL"), QueuePolicy)
+    return policy
+
+
+def _is_stale(extra: Mapping[str, Any], outside: Outside) -> bool:
+    """Whether a prompt was left behind by an earlier attempt of this very job."""
+    mark = extra.get("caf")
+    if not isinstance(mark, dict):
+        return False
+    ours = (mark.get("workspace_id"), mark.get("job_id")) == (outside.workspace_id, outside.job_id)
+    return ours and mark.get("attempt_id") != outside.attempt_id
+
+
+def _is_clip(filename: str) -> bool:
+    return not filename.lower().endswith((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"))

@@ -1,0 +1,137 @@
+"""A clip as pictures or pieces of it, and back: what goes to an engine outside, and what comes from there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.errors import MediaError
+from caf.media.probe import probe
+from caf.media.read import Frame, read_frames
+from caf.media.write import ClipWriter, disk_full
+from caf.ports import Assembled, AssembleRequest, Exploded, ExplodeRequest, ProbeRequest, Progress
+
+__all__ = ["assemble", "explode"]
+
+_FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
+
+def explode(request: ExplodeRequest, progress: Progress) -> Exploded:
+    """Write a clip's frames as PNGs, or pieces of some frames as lossless clips with the first frame of each.
+
+    Raises:
+        MediaError: the clip cannot be read.
+        TryAgainError: `disk_full`.
+    """
+    video, out = Path(request.video), Path(request.out_dir)
+    info = probe(ProbeRequest(path=str(video)), lambda done, total: None)
+    pictures, clips, times = [], [], []
+    writer: ClipWriter | None = None
+    each, start_s = request.frames_each, 0.0
+    try:
+        for index, frame in enumerate(read_frames(video)):
+            if index % each == 0 if each else index == 0:
+                pictures.append(_written(frame.image, out / f"frame-{index:06d}.png"))
+            if each > 1:
+                if index % each == 0:
+                    _closed(writer, frame.time_s - start_s)
+                    start_s = frame.time_s
+                    piece = out / f"piece-{index:06d}.mp4"
+                    size = frame.image.shape
+                    writer = ClipWriter(
+                        piece, width=size[1], height=size[0], fps=info.fps, variable_fps=info.variable_fps
+                    )
+                    writer.__enter__()
+                    clips.append(str(piece))
+                assert writer is not None
+                writer.write(frame.image, frame.time_s - start_s)
+            times.append(frame.time_s)
+            progress(index + 1, info.frames)
+    except BaseException as fault:
+        if writer is not None:
+            writer.__exit__(type(fault), fault, None)
+        raise
+    _closed(writer, info.duration_s - start_s)
+    return Exploded(
+        pictures=tuple(pictures),
+        clips=tuple(clips) if each else (_linked(video, out),),
+        times_s=tuple(times),
+        duration_s=info.duration_s,
+        fps=info.fps,
+        variable_fps=info.variable_fps,
+    )
+
+
+def _linked(video: Path, out: Path) -> str:
+    """The clip itself under a name that says what it is."""
+    link = out / f"clip{video.suffix or '.mp4'}"
+    link.symlink_to(video.absolute())
+    return str(link)
+
+
+def _closed(writer: ClipWriter | None, end_s: float) -> None:
+    if writer is not None:
+        writer.end(end_s)
+        writer.__exit__(None, None, None)
+
+
+def _written(image: NDArray[np.uint8], path: Path) -> str:
+    ok, data = cv2.imencode(".png", image, _FAST_PNG)
+    assert ok, "a frame can always be a PNG"
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as fault:
+        raise disk_full(path, fault) or fault from fault
+    return str(path)
+
+
+def assemble(request: AssembleRequest, progress: Progress) -> Assembled:
+    """Write pictures, or the frames of clips, one after the other as one lossless clip.
+
+    As many frames as there are times get those; any other number gets the rate of the first clip, or `fps`.
+
+    Raises:
+        MediaError: `frames_differ` in size, or a part that cannot be read.
+        TryAgainError: `disk_full`.
+    """
+    total = len(request.parts) if request.pictures else 0
+    fps, variable = request.fps, request.variable_fps
+    if not request.pictures:
+        found = [probe(ProbeRequest(path=path), lambda done, total: None) for path in request.parts]
+        total = sum(max(1, info.frames) for info in found)
+        if total != len(request.times_s):
+            fps, variable = next((info.fps for info in found if info.fps > 0), fps), False
+    timed = total == len(request.times_s)
+    frames = _frames(request)
+    index, first = 0, next(frames)
+    height, width = first.shape[:2]
+    with ClipWriter(Path(request.out), width=width, height=height, fps=fps, variable_fps=variable) as writer:
+        for index, image in enumerate(_and_then(first, frames)):
+            if image.shape[:2] != (height, width):
+                raise MediaError(
+                    f"Frame {index} has {image.shape[1]}x{image.shape[0]} pixels and the first one {width}x{height}.",
+                    remedy="Have the workflow give every frame the same size.",
+                    kind="frames_differ",
+                )
+            writer.write(image, request.times_s[index] if timed and index < total else index / fps)
+            progress(index + 1, total)
+        writer.end(request.end_s if timed else (index + 1) / fps)
+    return Assembled(
+        frames=writer.frames, width=width, height=height, duration_s=writer.duration_s, timed=timed
+    )
+
+
+def _frames(request: AssembleRequest) -> Iterator[NDArray[np.uint8]]:
+    for path in request.parts:
+        found: Iterator[Frame] = read_frames(path)
+        for frame in found:
+            yield frame.image
+            if request.pictures:
+                break
+
+
+def _and_then(first: NDArray[np.uint8], more: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    yield first
+    yield from more

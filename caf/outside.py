@@ -1,0 +1,92 @@
+"""What of a job is done by an engine outside: which stage, with which workflow and parameters. Pure."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from caf.comfy.binding import flat, from_bindings
+from caf.comfy.graph import mode_of
+from caf.contracts import ComfySettings, ComfyUIWorkflow
+from caf.errors import InputError
+from caf.events import STAGES, Parameters, Stage
+from caf.job import Job
+from caf.ports import OutsideWork, Parameter
+
+__all__ = [
+    "OUTSIDE_ENGINE",
+    "carried_over",
+    "outside_stage",
+    "outside_work",
+    "parameters_of",
+    "touched_stages",
+]
+
+OUTSIDE_ENGINE: Final = "comfyui"
+
+
+def outside_stage(job: Job) -> Stage | None:
+    """The stage of the current attempt that a server outside works in, if any."""
+    workflow = _workflow(job, job.attempt.workflow_id)
+    return mode_of(workflow).stage if workflow is not None else None
+
+
+def outside_work(job: Job, stage: Stage) -> OutsideWork | None:
+    """What is handed to a server outside in a stage; None where the stage is done here."""
+    if outside_stage(job) != stage:
+        return None
+    settings = _settings(job)
+    return OutsideWork(
+        workflow=job.spec.workflows[job.attempt.workflow_id],
+        urls=(settings.base_url,) if settings.base_url else (),
+        patience_s=settings.poll.timeout_seconds or None,
+    )
+
+
+def parameters_of(job: Job, stage: Stage) -> dict[str, Parameter]:
+    """What a stage of the current attempt is run with; a workflow's nodes are told as `node.input`."""
+    own = dict(job.attempt.parameters.get(stage, {}))
+    if outside_stage(job) == stage:
+        return {**own, **flat(job.attempt.parameters, but=STAGES)}
+    return own
+
+
+def touched_stages(job: Job, parameters: Iterable[str]) -> list[Stage]:
+    """The stages that parameters of these nodes act in."""
+    nodes = frozenset(parameters)
+    found = [stage for stage in STAGES if stage in nodes]
+    outside = outside_stage(job) if job.attempts else None
+    if outside is not None and nodes - {*STAGES}:
+        found.append(outside)
+    return found
+
+
+def carried_over(job: Job, workflow_id: str) -> Parameters:
+    """The job's own parameters for a workflow: another one than it was made for has other nodes.
+
+    The parameters of the stages stay, and prompts and seed go to that workflow's nodes.
+    """
+    given = job.spec.parameters
+    workflow = _workflow(job, workflow_id)
+    if workflow is None or workflow_id == job.spec.workflow_id:
+        return given
+    kept: Parameters = {node: inputs for node, inputs in given.items() if node in STAGES}
+    bindings = _settings(job).bindings
+    strangers = {"positive_nodes": (), "negative_nodes": (), "seed_nodes": ()}
+    for part in ("positive_prompt", "negative_prompt", "seed"):
+        others = {name: None for name in ("positive_prompt", "negative_prompt", "seed") if name != part}
+        try:
+            kept |= from_bindings(workflow, msgspec.structs.replace(bindings, **strangers, **others))
+        except InputError:
+            continue  # that workflow takes none
+    return kept
+
+
+def _workflow(job: Job, workflow_id: str) -> ComfyUIWorkflow | None:
+    document = job.spec.workflows.get(workflow_id)
+    return None if document is None else msgspec.convert(document, ComfyUIWorkflow)
+
+
+def _settings(job: Job) -> ComfySettings:
+    told: Any = job.spec.document.get("comfyui") or {}
+    return msgspec.convert(told, ComfySettings)
