@@ -32,7 +32,16 @@ def outside_stage(job: Job) -> Stage | None:
 
 
 def outside_work(job: Job, stage: Stage) -> OutsideWork | None:
-    """What is handed to a server outside in a stage; None where the stage is done here."""
+    """What is handed to a server outside in a stage; None where the stage is done here.
+
+    Raises `InputError`: `workflow_missing`.
+    """
+    if job.attempt.workflow_id not in job.spec.workflows:
+        raise InputError(
+            f"The workflow {job.attempt.workflow_id!r} could not be read when the job was submitted.",
+            remedy="Correct the registry or the workflow's file, and submit the job again.",
+            kind="workflow_missing",
+        )
     if outside_stage(job) != stage:
         return None
     settings = _settings(job)

@@ -17,7 +17,7 @@ from caf.contracts.read import write_document
 from caf.events import STAGES, Stage
 from caf.job import Job
 from caf.places import final_path
-from caf.ports import Measurement
+from caf.ports import Measurement, Parameter
 from caf.qc.gates import overall
 
 __all__ = [
@@ -162,6 +162,8 @@ def _engine_metrics(job: Job) -> EngineMetrics:
     names = {"pose": "preprocessing_mediapipe"}
     durations = {names.get(item.stage, item.stage): item.duration_ms / 1000 for item in done}
     peaks = [item.memory_peak_mb for item in done if item.memory_peak_mb is not None]
+    outside = next((item.facts for item in done if "workflow_sha256" in item.facts), {})
+    durations |= _render_durations(outside)
     flags = {attempt.failure.kind for attempt in job.attempts if attempt.failure}
     flags |= {
         name
@@ -176,4 +178,36 @@ def _engine_metrics(job: Job) -> EngineMetrics:
         queue_wait_time_seconds=round(sum(item.queue_ms for item in done) / 1000, 3),
         stage_durations=durations,
         failure_flags=tuple(sorted(flags)),
+        server_version=_text(outside, "server_version"),
+        device=_text(outside, "device"),
+        vram_peak_mb=_number(outside, "vram_peak_mb"),
+        workflow_sha256=_text(outside, "workflow_sha256"),
+        models=tuple(models.split(", ")) if (models := _text(outside, "models")) else None,
     )
+
+
+def _render_durations(facts: dict[str, Parameter]) -> dict[str, float]:
+    """Seconds of a render on a server: in all, beside it, by frame and by node."""
+    names = {
+        "render_ms": "comfyui_render",
+        "submission_ms": "comfyui_submission",
+        "frame_mean_ms": "comfyui_frame_mean",
+        "prompt_longest_ms": "comfyui_prompt_longest",
+    }
+    found = {name: _number(facts, key) for key, name in names.items()}
+    found |= {
+        f"comfyui_node_{key.removeprefix('node_ms.')}": _number(facts, key)
+        for key in facts
+        if key.startswith("node_ms.")
+    }
+    return {name: round(value / 1000, 4) for name, value in found.items() if value is not None}
+
+
+def _text(facts: dict[str, Parameter], name: str) -> str | None:
+    found = facts.get(name)
+    return found if isinstance(found, str) and found else None
+
+
+def _number(facts: dict[str, Parameter], name: str) -> float | None:
+    found = facts.get(name)
+    return float(found) if isinstance(found, int | float) else None

@@ -17,7 +17,7 @@ from caf.errors import CafError, InputError
 from caf.events import Artifact, Event, PoseCoverageMeasured, StageCompleted
 from caf.job import Job
 from caf.lanes import Lane, Turn
-from caf.outside import outside_work
+from caf.outside import OUTSIDE_ENGINE, outside_work
 from caf.ports import (
     Called,
     Clock,
@@ -123,7 +123,7 @@ class Stages:
         """The facts of one stage's run. Raises `CafError` when it gave nothing."""
         if effect.stage == "artifact":
             return [await self._take_in(effect, job, progress)]
-        work = outside_work(job, effect.stage)
+        work = outside_work(job, effect.stage) if effect.engine == OUTSIDE_ENGINE else None
         inputs = await self.inputs.of(effect.stage, job, ("reference",) if work else ())
         if effect.stage == "pose":
             model = await self.model()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from caf.cli.telling import tell
-from caf.events import JobSubmitted, RepairDecided, StageStarted
+from caf.events import JobSubmitted, PromptSubmitted, RepairDecided, StageStarted
 from caf.log import Entry
 
 if TYPE_CHECKING:
@@ -76,7 +76,11 @@ class View:
 
     def seen(self, entry: Entry) -> None:
         """One recorded event; those of before this run are not shown again."""
-        if self.quiet or entry.recorded.version <= self.shown_after or isinstance(entry.event, StageStarted):
+        if self.quiet or entry.recorded.version <= self.shown_after:
+            return
+        if isinstance(
+            entry.event, StageStarted | PromptSubmitted
+        ):  # a thousand frames are a thousand prompts
             return
         name = type(entry.event).__name__
         line = f"{name:<21}{tell(entry.event)}"

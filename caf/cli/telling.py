@@ -90,8 +90,8 @@ def _of_a_job(event: Event) -> str:  # noqa: C901 - one case an event type
             return f"{stage}: {failure.message}"
         case StageInterrupted(stage=stage, gate=gate, ran_ms=ran_ms, reason=reason):
             return f"{stage}{' QC' if gate else ''} after {seconds(ran_ms)}: {reason}; it will be run again"
-        case PromptSubmitted(stage=stage, engine=engine, handle=handle):
-            return f"{stage} on {engine} as {handle}"
+        case PromptSubmitted(stage=stage, engine=engine, handle=handle, key=key):
+            return f"{stage}{f', {key},' if key else ''} on {engine} as {handle}"
         case PoseCoverageMeasured():
             used = "raw frames are used" if event.fallback_active else "poses are used"
             return f"{event.detected} of {event.frames} frames ({event.ratio:.0%}, needs {event.threshold:.0%}); {used}"

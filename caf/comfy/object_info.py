@@ -45,7 +45,8 @@ class NodeInfo(Struct, frozen=True, kw_only=True):
 
     name: str
     inputs: dict[str, InputInfo]
-    outputs: tuple[str, ...]
+    outputs: tuple[str, ...] | None
+    """The types that it gives; None where the server does not say."""
     output_node: bool
     dynamic: bool = False
     """Its inputs grow with what is chosen; those that are not listed may be right all the same."""
@@ -97,10 +98,9 @@ def _node(name: str, raw: Mapping[str, Any]) -> NodeInfo:
     return NodeInfo(
         name=name,
         inputs=inputs,
-        outputs=tuple(
-            "COMBO" if isinstance(item, list) else str(item)
-            for item in (outputs if isinstance(outputs, list) else ())
-        ),
+        outputs=tuple("COMBO" if isinstance(item, list) else str(item) for item in outputs)
+        if isinstance(outputs, list)
+        else None,
         output_node=raw.get("output_node") is True,
         dynamic=dynamic,
     )
@@ -198,7 +198,7 @@ def _of_link(
         yield _dangling(graph, node_id, wanted.name, source)
         return
     giver = known.get(graph[source]["class_type"])
-    if giver is None:
+    if giver is None or giver.outputs is None:
         return
     if not 0 <= index < len(giver.outputs):
         text = f"node {source} ({giver.name}) has no output {index}, only {len(giver.outputs)}"

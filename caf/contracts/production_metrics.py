@@ -49,6 +49,14 @@ class EngineMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds; `preprocessing_mediapipe`, `comfyui_submission`, `comfyui_render` and the stages' names."""
     failure_flags: tuple[str, ...] | None = None
     """An empty list says that nothing failed; left out, that nobody looked."""
+    server_version: str | None = None
+    """Of the ComfyUI server that rendered; like those below an addition to the older files."""
+    device: str | None = None
+    vram_peak_mb: NonNegative | None = None
+    """The most that was seen to be in use on the server's cards while it rendered, whoever used it."""
+    workflow_sha256: str | None = None
+    models: tuple[str, ...] | None = None
+    """The model files that the workflow names."""
 
 
 class ProductionMetrics(
