@@ -113,7 +113,8 @@ class Runner:
     @property
     def child_restarts(self) -> int:
         """How many child processes took the place of one that was gone."""
-        return sum(pool.replaced for pool in (self.worker, self.render) if isinstance(pool, WorkerPool))
+        pools = [pool for pool in (self.worker, self.render) if isinstance(pool, WorkerPool)]
+        return max(0, self.taking_in.starts - 1) + sum(pool.replaced for pool in pools)
 
     async def submit(
         self, found: Draft, *, by: str, event_id: str | None = None, metadata: bytes = b""

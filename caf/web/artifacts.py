@@ -5,7 +5,6 @@ from typing import BinaryIO, Final
 import anyio.to_thread
 from aiohttp import web
 
-from caf.artifacts import CHUNK
 from caf.daemon.service import Service
 from caf.errors import InputError, RefusedError
 from caf.events import Artifact
@@ -17,6 +16,7 @@ from caf.web.routes import Route, json_response
 __all__ = ["routes"]
 
 ROOT: Final = "/api/v1/jobs/{job_id}/artifacts"
+CHUNK: Final = 1 << 20
 KINDS: Final = {
     ".avi": "video/x-msvideo",
     ".gif": "image/gif",
@@ -173,16 +173,10 @@ def routes(service: Service) -> tuple[Route, ...]:
             method="GET",
             path=f"{ROOT}/{{sha256}}",
             name="getArtifact",
-            summary="An artifact's bytes, or with a Range header some of them.",
+            summary="An artifact's bytes; conditional and range requests are heeded, its ETag is its digest.",
             answer=artifacts.get,
             gives="application/octet-stream",
             also={206: "The range that was asked for.", 304: "It is the one that the caller has."},
             faults=(404, 409, 412, 416),
-            headers={
-                "Range": "One range of bytes; several at once, and what cannot be read, give the whole.",
-                "If-Range": "The range is only wanted of the content with this ETag.",
-                "If-None-Match": "The ETag of what the caller has: 304 when it is this.",
-                "If-Match": "The ETag of what is wanted: 412 when it is not this.",
-            },
         ),
     )

@@ -115,7 +115,6 @@ def routes(service: Service, metrics: Metrics) -> tuple[Route, ...]:
             answer=daemon.pause,
             body=model.Pause,
             gives=model.Done,
-            faults=(503,),
         ),
         Route(
             method="POST",
@@ -125,7 +124,6 @@ def routes(service: Service, metrics: Metrics) -> tuple[Route, ...]:
             answer=daemon.unpause,
             body=model.Unpause,
             gives=model.Done,
-            faults=(503,),
         ),
         Route(
             method="GET",

@@ -200,7 +200,7 @@ def routes(service: Service) -> tuple[Route, ...]:
             answer=log.stream,
             query=model.StreamQuery,
             gives="text/event-stream",
-            faults=(409, 503),
+            faults=(409,),
             headers={"Last-Event-ID": "The last position that was seen; the stream goes on after it."},
         ),
     )

@@ -16,7 +16,7 @@ from caf.web.submit import workspace_file
 
 __all__ = ["routes"]
 
-FAULTS: Final = (404, 409, 503)
+FAULTS: Final = (404, 409)
 ROOT: Final = "/api/v1/jobs"
 
 

@@ -30,10 +30,11 @@ _WORDS: Final = {
     415: "The body is not said to be JSON.",
     416: "The file has no such range.",
     422: "What was given cannot be used, and why.",
+    431: "A header is too large.",
     500: "A defect of caf.",
     503: "Not now: the disk is full, a library is missing, or the daemon stops.",
 }
-_EVERYWHERE: Final = (401, 403, 500)
+_EVERYWHERE: Final = (400, 401, 403, 431, 500, 503)
 
 
 def with_description(routes: Sequence[Route]) -> tuple[Route, ...]:
@@ -166,19 +167,38 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 _HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Idempotency-Key": {"type": "string", "pattern": KEY},
     "Last-Event-ID": {"type": "string", "pattern": POSITION},
-    "Range": {"type": "string"},
-    "If-Range": {"type": "string"},
-    "If-Match": {"type": "string"},
-    "If-None-Match": {"type": "string"},
 }
+
+
+_CONTENT: Final[dict[str, dict[str, Any]]] = {
+    "application/json": {"application/json": {"schema": {"type": "object"}}},
+    "application/octet-stream": {"*/*": {"schema": {}}},
+    "text/plain": {"text/plain": {"schema": {"type": "string"}}},
+    "text/event-stream": {
+        "text/event-stream": {
+            "schema": {
+                "description": "One event of the stream.",
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string", "pattern": POSITION, "description": "its position"},
+                    "event": {"type": "string", "description": "its type"},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {"$ref": _REF.format(name="EventRecord")},
+                    },
+                },
+                "required": ["id", "event", "data"],
+            }
+        }
+    },
+}
+"""What is sent that is no struct, by media type."""
 
 
 def _responses(route: Route) -> dict[str, Any]:
     if isinstance(route.gives, str):
-        schema: dict[str, Any] = {"type": "object" if route.gives == "application/json" else "string"}
-        content: dict[str, Any] = {route.gives: {"schema": schema}}
-        if route.gives == "application/octet-stream":
-            content = {"*/*": {"schema": {}}}
+        content = _CONTENT[route.gives]
     else:
         content = {"application/json": {"schema": {"$ref": _REF.format(name=route.gives.__name__)}}}
     responses: dict[str, Any] = {str(route.status): {"description": "Done.", "content": content}}
@@ -186,9 +206,7 @@ def _responses(route: Route) -> dict[str, Any]:
         responses[str(status)] = {"description": text, **({} if status == 304 else {"content": content})}
     fault = {"application/json": {"schema": {"$ref": _REF.format(name="FaultReport")}}}
     also = (408, 413, 415, 422) if route.body else ()
-    for status in sorted(
-        {*route.faults, *also, *_EVERYWHERE, *((400,) if route.query or route.body else ())}
-    ):
+    for status in sorted({*route.faults, *also, *_EVERYWHERE}):
         responses.setdefault(str(status), {"description": _WORDS[status], "content": fault})
     return responses
 

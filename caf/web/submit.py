@@ -185,7 +185,7 @@ def routes(service: Service) -> tuple[Route, ...]:
             gives=model.Submitted,
             status=201,
             also={200: "The same submission was recorded before."},
-            faults=(409, 503),
+            faults=(409,),
             headers={
                 "Idempotency-Key": "The same key and body again give the same job, and submit nothing; the same key "
                 "with another body is refused with 409."
