@@ -20,7 +20,7 @@ from caf.outside import OUTSIDE_ENGINE
 from caf.policies import LOCAL_WORKFLOW
 from caf.repairs import engine_of, merge
 
-__all__ = ["Chosen", "check_answer", "check_parameters", "choose"]
+__all__ = ["Chosen", "check_answer", "check_parameters", "choose", "workflow_of"]
 
 TUNABLE = ("frame", "motion", "video")
 
@@ -74,7 +74,7 @@ def choose(
         check_parameters(merge(node_defaults(flow), parameters))
     if flow.engine != OUTSIDE_ENGINE:
         return plain
-    workflow = own if own is not None else _of(flow, root, read)
+    workflow = own if own is not None else workflow_of(flow, root, read)
     chosen = _outside(plain, flow, workflow, job, has_reference=has_reference)
     return replace(chosen, workflows=_documents(registry, root, read, {workflow_id: workflow}))
 
@@ -112,7 +112,7 @@ def _documents(
     for flow in registry.workflows:
         if flow.engine == OUTSIDE_ENGINE and flow.workflow_id not in found:
             try:
-                found[flow.workflow_id] = _of(flow, root, read)
+                found[flow.workflow_id] = workflow_of(flow, root, read)
             except CafError:
                 continue  # not this job's; a switch to it fails by name
     return {name: msgspec.to_builtins(workflow) for name, workflow in found.items()}
@@ -165,7 +165,8 @@ def _with_own(
     return replace(registry, workflows=tuple(there.values())), workflow_id
 
 
-def _of(flow: Workflow, root: Path, read: Read) -> ComfyUIWorkflow:
+def workflow_of(flow: Workflow, root: Path, read: Read) -> ComfyUIWorkflow:
+    """The document of a registry's workflow, checked in itself. Raises `InputError`, `DocumentError`."""
     if flow.relpath is None:
         raise InputError(
             f"The registry does not say where the workflow {flow.workflow_id!r} is.",

@@ -38,6 +38,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "handoff": ("caf.cli.handoff:handoff", "Register posts, scan for them, print the registry."),
     "qc": ("caf.cli.qc:qc", "Judge given scores by a policy; measure a clip."),
     "models": ("caf.cli.models:models", "Fetch the pose model, or say where it is."),
+    "comfy": ("caf.cli.comfy:comfy", "Look at the ComfyUI servers: status, doctor, queue."),
+    "workflow": ("caf.cli.workflow:workflow", "Check a ComfyUI workflow before it is rendered."),
     "parameters": ("caf.cli.models:parameters", "List what the embedded engine can be told."),
     "rebuild": ("caf.cli.care:rebuild", "Make the read models again from the log."),
     "archive": ("caf.cli.care:archive", "Move the events of jobs that are over to a second log."),

@@ -227,6 +227,8 @@ def _check_input(workflow: ComfyUIWorkflow, node_id: str, name: str, value: Para
         raise _bad(
             f"{name} of {where} comes from node {link[0]}; it cannot be set.", f"Set it in node {link[0]}."
         )
+    if name == "filename_prefix" and node_id in outputs_of(workflow):
+        raise _bad(f"{name} of {where} is named by caf; it cannot be set.", "Leave it out.")
     if there in FILES:
         raise _bad(f"{name} of {where} is the place of {there}; it cannot be set.", "Set something else.")
     if _kind(there) is not None and _kind(there) != _kind(value):

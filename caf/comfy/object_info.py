@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from caf.comfy.graph import FILES, link_of
+from caf.comfy.graph import FILES, TEXTS, link_of
 
 __all__ = ["Adjustable", "InputInfo", "NodeInfo", "Problem", "adjustable", "nodes_of", "problems"]
 
@@ -215,7 +215,7 @@ def _fits(given: str, wanted: str) -> bool:
 
 
 def _of_value(graph: Mapping[str, Any], node_id: str, wanted: InputInfo, value: object) -> Iterator[Problem]:
-    if isinstance(value, str) and value in FILES:
+    if isinstance(value, str) and value in (*FILES, *TEXTS):
         if wanted.type not in ("COMBO", "STRING"):
             yield _problem(
                 graph, node_id, wanted.name, "invalid_input_type", f"it takes {wanted.type}, no file"
