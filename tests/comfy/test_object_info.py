@@ -1,0 +1,135 @@
+"""A graph is held against what a server's nodes take and give, before the server is asked to run it."""
+
+from typing import Any
+
+import pytest
+
+from caf.comfy.binding import bound
+from caf.comfy.object_info import Problem, adjustable, nodes_of, problems
+from tests.comfy.workflows import OBJECT_INFO, cat_graph, frame_graph, read
+
+KNOWN = nodes_of(OBJECT_INFO)
+
+
+def found(graph: dict[str, Any]) -> list[Problem]:
+    return problems(graph, KNOWN, outputs=("9",))
+
+
+def cats(node_id: str = "3", **inputs: Any) -> dict[str, Any]:
+    graph = bound(read(cat_graph()), {"caf.checkpoint": "cat-v2.safetensors"})
+    graph[node_id]["inputs"] |= inputs
+    return graph
+
+
+def test_a_graph_that_the_server_would_run_has_no_problem() -> None:
+    assert found(cats()) == []
+    assert found(bound(read(frame_graph()), {})) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "kind", "told"),
+    [
+        (cats(steps=0), "value_smaller_than_min", "node 3 (KSampler), steps: 0 is below 1."),
+        (cats(denoise=1.5), "value_bigger_than_max", "1.5 is above 1"),
+        (cats(steps="many"), "invalid_input_type", "'many' is no value for INT"),
+        (cats(steps=2.5), "invalid_input_type", "2.5 is no value for INT"),
+        (cats(cfg=float("nan")), "invalid_input_type", "is no value for FLOAT"),
+        (cats(sampler_name="eular"), "value_not_in_list", "did you mean euler?"),
+        (cats("4", ckpt_name="cat-v3.safetensors"), "value_not_in_list", "is not among the server's: cat-v2"),
+        (
+            cats(positive=["5", 0]),
+            "return_type_mismatch",
+            "it takes CONDITIONING, and node 5 (VAEEncode) gives",
+        ),
+        (cats(positive=["6", 3]), "dangling_link", "node 6 (CLIPTextEncode) has no output 3"),
+        (cats(positive=["66", 0]), "dangling_link", "it is linked to node 66, which is not there"),
+        (cats(extra=["66", 0]), "dangling_link", "it is linked to node 66, which is not there"),
+        (cats("1", image="gone.png"), "file_not_listed", "'gone.png' is not in the top of"),
+        (cats("5", pixels=["8", 0]), "dependency_cycle", "go round in a circle"),
+    ],
+)
+def test_what_the_server_would_refuse_is_told_by_node_and_input(
+    graph: dict[str, Any], kind: str, told: str
+) -> None:
+    grave = [problem for problem in found(graph) if problem.grave]
+    assert [problem.kind for problem in grave] == [kind]
+    assert told in grave[0].message
+
+
+def test_a_class_that_the_server_does_not_have_is_told_with_the_nearest() -> None:
+    graph = cats()
+    graph["3"]["class_type"] = "KSamplr"
+    [problem] = found(graph)
+    assert (problem.kind, problem.node_id) == ("missing_node_type", "3")
+    assert "it has KSampler" in problem.message
+
+
+def test_a_required_input_that_is_missing_is_told() -> None:
+    graph = cats()
+    del graph["3"]["inputs"]["cfg"]
+    assert [(item.kind, item.input) for item in found(graph)] == [("required_input_missing", "cfg")]
+
+
+def test_an_input_that_the_server_would_pass_over_is_noted_and_editor_s_own_are_not() -> None:
+    graph = cats(cgf=7)
+    graph["1"]["inputs"]["upload"] = "image"
+    [problem] = found(graph)
+    assert (problem.kind, problem.grave) == ("unknown_input", False)
+    assert "did you mean cfg?" in problem.message
+
+
+def test_files_below_the_input_folder_or_of_another_are_found_without_being_listed() -> None:
+    for name in ("shots/plate.png", "frame_00001_.png [output]"):
+        assert [problem.grave for problem in found(cats("1", image=name))] == [False]
+
+
+def test_a_declared_output_that_is_none_is_told() -> None:
+    kinds = [problem.kind for problem in problems(cats(), KNOWN, outputs=("8",))]
+    assert kinds == ["no_output_node"]
+    graph = cats()
+    del graph["9"]
+    assert [problem.kind for problem in problems(graph, KNOWN)] == ["prompt_no_outputs"]
+
+
+def test_both_forms_of_lists_any_type_and_nonsense_are_understood() -> None:
+    known = nodes_of(
+        {
+            "Old": {"input": {"required": {"a": [["x", "y"]]}}, "output": [["x", "y"]]},
+            "New": {"input": {"required": {"a": ["COMBO", {"options": ["x"]}], "b": ["*"]}}, "output": ["*"]},
+            "Remote": {"input": {"required": {"a": ["COMBO", {"remote": {"route": "/r"}, "options": []}]}}},
+            "Odd": {"input": None, "output": "IMAGE"},
+            "Broken": 7,
+        }
+    )
+    assert known["Old"].inputs["a"].choices == ("x", "y")
+    assert known["New"].inputs["a"].choices == ("x",)
+    assert known["Remote"].inputs["a"].choices is None
+    assert (known["Odd"].inputs, known["Odd"].outputs) == ({}, None)
+    assert "Broken" not in known
+    graph = {
+        "1": {"class_type": "Old", "inputs": {"a": "x"}},
+        "2": {"class_type": "New", "inputs": {"a": ["1", 0], "b": ["1", 0]}},
+    }
+    assert [item.kind for item in problems(graph, known)] == ["prompt_no_outputs"]
+
+
+def test_inputs_that_grow_with_what_is_chosen_are_not_called_unknown() -> None:
+    known = nodes_of(
+        {
+            "Grows": {
+                "input": {"required": {"mode": ["COMFY_DYNAMICCOMBO_V3", {}]}},
+                "output": [],
+                "output_node": True,
+            }
+        }
+    )
+    graph = {"1": {"class_type": "Grows", "inputs": {"mode": "a", "mode.size": 3}}}
+    assert problems(graph, known) == []
+
+
+def test_what_can_be_set_is_listed_with_its_range() -> None:
+    listed = {f"{item.node_id}.{item.input}": item for item in adjustable(cats(), KNOWN)}
+    assert (listed["3.denoise"].minimum, listed["3.denoise"].maximum) == (0.0, 1.0)
+    assert listed["3.sampler_name"].choices == ("euler", "dpmpp_2m")
+    assert listed["4.ckpt_name"].value == "cat-v2.safetensors"
+    assert not {"3.model", "1.image"} & listed.keys()
