@@ -22,6 +22,7 @@ from caf.contracts import (
     WorkflowRegistry,
 )
 from caf.contracts.canonical import canonical_job
+from caf.contracts.depth import MOST_DEPTH, is_too_deep
 from caf.contracts.paths import asset_path, workspace_path
 from caf.contracts.read import MAX_BYTES, read_document, read_object, write_document
 from caf.errors import DocumentError, InputError, MediaError
@@ -109,6 +110,11 @@ def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
     for path in (wish.clip, wish.reference):
         _check_name(path)
     job, document, warnings = _job(wish, root, fresh)
+    if is_too_deep(document):
+        raise DocumentError(
+            f"The job document of {job.job_id} is nested more than {MOST_DEPTH} levels deep.",
+            remedy="Leave out what caf does not read, or keep it in a file of its own.",
+        )
     policy = _given(wish.policy, _ref(job, "quality_policy", root), QCPolicy, defaults.policy)
     registry = _given(wish.registry, None, WorkflowRegistry, defaults.registry)
     target = _given(wish.targets, _ref(job, "quality_target", root), QualityTarget, None)

@@ -128,3 +128,12 @@ def test_what_cannot_be_a_job_is_refused_with_its_kind(
     assert refusal.value.exit_code == 65
     assert refusal.value.remedy
     str(refusal.value).encode()
+
+
+@pytest.mark.parametrize("levels", [64, 300, 900])
+def test_a_document_that_could_not_be_read_again_everywhere_is_refused(tmp_path: Path, levels: int) -> None:
+    nested: Any = 1
+    for _ in range(levels):
+        nested = [nested]
+    with pytest.raises(DocumentError, match="nested more than 64 levels"):
+        submitted(tmp_path, job_file=job_file(tmp_path, extra=nested))

@@ -13,8 +13,6 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     body_bytes: int = 1 << 20
     """Of a request's body, once it is unpacked."""
-    body_depth: int = 64
-    """Lists and objects within each other: whatever is recorded must be readable again, also deep in a call."""
     header_bytes: int = 8190
     """Of the request line, and of each header."""
     body_s: float = 30.0

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import ClientError, web
 from msgspec import Struct
 
+from caf.contracts.depth import MOST_DEPTH, is_too_deep
 from caf.errors import DocumentError
 from caf.web.limits import LIMITS
 from caf.web.query import Query
@@ -71,8 +72,8 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
     data = await _read(request, limits.body_s) or b"{}"
     try:
         value = msgspec.json.decode(data)
-        if _deeper_than(limits.body_depth, value):
-            raise BadBody(f"The body is nested more than {limits.body_depth} levels deep.", remedy=_REMEDY)
+        if is_too_deep(value):
+            raise BadBody(f"The body is nested more than {MOST_DEPTH} levels deep.", remedy=_REMEDY)
         return msgspec.convert(_with_whole_numbers(value, kind), kind)
     except msgspec.ValidationError as fault:
         raise BadBody(f"The body cannot be used: {fault}.", remedy=_REMEDY) from fault
@@ -88,21 +89,6 @@ async def _read(request: web.Request, within_s: float) -> bytes:
         raise web.HTTPRequestTimeout from fault
     except (web.RequestPayloadError, ClientError) as fault:  # cut off, or not packed as its headers say
         raise web.HTTPBadRequest(reason="The body is not what its headers say") from fault
-
-
-def _deeper_than(depth: int, value: Any) -> bool:
-    """True when lists and objects stand more than `depth` within each other; found without recursion."""
-    level = [value]
-    for _ in range(depth + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _with_whole_numbers(value: Any, kind: type[Struct]) -> Any:
