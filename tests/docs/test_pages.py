@@ -103,7 +103,7 @@ def test_the_gates_are_judged_where_the_workflow_says() -> None:
 
 
 def test_every_variable_in_the_documentation_is_read() -> None:
-    known = {f"CAF_{name.upper()}" for name in Config.__struct_fields__} | {"CAF_WORKSPACE"}
+    known = {f"CAF_{name.upper()}" for name in Config.__struct_fields__} | {"CAF_TOKEN", "CAF_WORKSPACE"}
     said = {(page.name, name) for page in pages() for name in VARIABLE.findall(text(page))}
     assert {(page, name) for page, name in said if name not in known} == set()
 
