@@ -48,10 +48,16 @@ async def watched(comfy: "Comfy", before: ServerFacts) -> AsyncIterator[Memory]:
             except ComfyError:
                 continue  # whoever waits for its work will tell
 
+    failure: Exception | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(look)
-        yield memory
+        try:
+            yield memory
+        except Exception as fault:  # noqa: BLE001 - raised below as it is; the group would wrap it
+            failure = fault
         group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 def facts_of(
