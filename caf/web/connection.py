@@ -7,59 +7,31 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
+from caf.web.crowd import Crowd
 from caf.web.guard import Handler, answered_in_json, error
 from caf.web.limits import Limits
 
-__all__ = ["Connection", "Crowd"]
+__all__ = ["Connection", "at_work"]
 
 _UNREAD: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-class Crowd:
-    """All connections of a server. A newcomer too many takes the place of the one that was idle longest."""
+def at_work(crowd: Crowd, answer: Handler) -> Handler:
+    """The same, its errors told as JSON, and its connection not given up meanwhile."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.all: set[Connection] = set()
-        self._idle: dict[Connection, None] = {}
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        with crowd.at_work(request.protocol):
+            return await answered_in_json(request, answer)
 
-    def enter(self, connection: "Connection") -> None:
-        """Take a newcomer in."""
-        self.all.add(connection)
-        self._idle[connection] = None
-        if len(self.all) > self.limits.connections:
-            idle_longest = next(iter(self._idle))  # the newcomer itself, when all others are at work
-            self.leave(idle_longest)
-            idle_longest.force_close()
-
-    def leave(self, connection: "Connection") -> None:
-        """Forget one that is gone."""
-        self.all.discard(connection)
-        self._idle.pop(connection, None)
-
-    def at_work(self, answer: Handler) -> Handler:
-        """The same, its errors told as JSON, and its connection not idle meanwhile."""
-
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            connection = request.protocol
-            assert isinstance(connection, Connection)
-            self._idle.pop(connection, None)
-            try:
-                return await answered_in_json(request, answer)
-            finally:
-                if connection in self.all:
-                    self._idle[connection] = None
-
-        return handle
+    return handle
 
 
 class Connection(web.RequestHandler):
     """One connection of a crowd."""
 
-    __slots__ = ("_crowd",)
+    __slots__ = ("_crowd", "_limits")
 
-    def __init__(self, crowd: Crowd, server: web.Server, **options: Any) -> None:
-        limits = crowd.limits
+    def __init__(self, crowd: Crowd, limits: Limits, server: web.Server, **options: Any) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -70,12 +42,13 @@ class Connection(web.RequestHandler):
             **options,
         )
         self._crowd = crowd
+        self._limits = limits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if _UNREAD is not None:
             # The kernel ends a connection whose other end takes nothing: no writer waits for it for ever.
-            unread_ms = round(self._crowd.limits.unread_s * 1000)
+            unread_ms = round(self._limits.unread_s * 1000)
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _UNREAD, unread_ms)
         self._crowd.enter(self)
 
@@ -94,7 +67,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionAbortedError("the answer cannot be completed")
         if isinstance(exc, LineTooLong):
-            most = self._crowd.limits.header_bytes
+            most = self._limits.header_bytes
             response = error(431, "headers_too_large", f"A header has more than {most} bytes.", "Shorten it.")
         elif status == 400:
             response = error(400, "no_http", "The request is no HTTP/1.1 that can be answered.", "Mend it.")

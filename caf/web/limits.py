@@ -1,11 +1,13 @@
 """What one caller may take of the daemon, so that no caller keeps others from it."""
 
+import resource
 from typing import Final
 
 from aiohttp import web
 from msgspec import Struct
+from msgspec.structs import replace
 
-__all__ = ["LIMITS", "Limits"]
+__all__ = ["LIMITS", "Limits", "affordable"]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -28,6 +30,15 @@ class Limits(Struct, frozen=True, kw_only=True):
     connections: int = 256
     streams: int = 64
     """Live streams at once."""
+
+
+def affordable(limits: Limits) -> Limits:
+    """The limits, lowered to what this process may have open: the log and the children need files too."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return limits
+    connections = min(limits.connections, max(8, most // 4))
+    return replace(limits, connections=connections, streams=min(limits.streams, max(1, connections // 2)))
 
 
 LIMITS: Final = web.AppKey("LIMITS", Limits)

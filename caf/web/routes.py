@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from caf.contracts.depth import MOST_DEPTH, is_too_deep
 from caf.errors import DocumentError
+from caf.web.crowd import CROWD
 from caf.web.limits import LIMITS
 from caf.web.query import Query
 
@@ -84,7 +85,8 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
 async def _read(request: web.Request, within_s: float) -> bytes:
     try:
         with anyio.fail_after(within_s):
-            return await request.read()
+            with request.app[CROWD].waiting(request.protocol):
+                return await request.read()
     except TimeoutError as fault:
         raise web.HTTPRequestTimeout from fault
     except (web.RequestPayloadError, ClientError) as fault:  # cut off, or not packed as its headers say

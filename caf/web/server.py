@@ -15,9 +15,10 @@ from caf.config import Config
 from caf.daemon.service import Service
 from caf.errors import InputError, TryAgainError
 from caf.web import artifacts, daemon, events, jobs, submit
-from caf.web.connection import Connection, Crowd
+from caf.web.connection import Connection, at_work
+from caf.web.crowd import CROWD, Crowd
 from caf.web.guard import guards, is_loopback
-from caf.web.limits import LIMITS, Limits
+from caf.web.limits import LIMITS, Limits, affordable
 from caf.web.metrics import Metrics
 from caf.web.openapi import with_description
 from caf.web.routes import Route, path_of
@@ -48,8 +49,9 @@ def face(
     async def serve(service: Service, *, task_status: TaskStatus[str]) -> None:
         metrics = Metrics(service)
         service.listeners.append(metrics)
-        app = application(all_routes(service, metrics), token=token, host=host, limits=limits)
-        async with _serving(app, host, port, config.listen, limits) as url:
+        within = affordable(limits)
+        app = application(all_routes(service, metrics), token=token, host=host, limits=within)
+        async with _serving(app, host, port, config.listen, within) as url:
             task_status.started(url)
             await metrics.watch_loop()
 
@@ -68,6 +70,7 @@ def application(
     """The routes behind their guards."""
     made = web.Application(middlewares=guards(token=token, host=host), client_max_size=limits.body_bytes)
     made[LIMITS] = limits
+    made[CROWD] = Crowd(limits.connections)
     for route in routes:
         resource = made.router.add_resource(path_of(route))
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
@@ -92,13 +95,13 @@ async def _serving(
     await runner.setup()
     server = runner.server
     assert server is not None
-    crowd = Crowd(limits)
-    server.request_handler = crowd.at_work(server.request_handler)
+    crowd = app[CROWD]
+    server.request_handler = at_work(crowd, server.request_handler)
     loop = asyncio.get_running_loop()
     try:
         try:
             listening = await loop.create_server(
-                lambda: Connection(crowd, server, logger=logger, access_log=None),
+                lambda: Connection(crowd, limits, server, logger=logger, access_log=None),
                 host,
                 port,
                 backlog=limits.connections,

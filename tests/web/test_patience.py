@@ -1,5 +1,6 @@
 """Callers that are slow, silent or gone: they keep nobody else waiting, and nothing of them stays."""
 
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from caf.web.limits import Limits
+from caf.web.limits import Limits, affordable
 from eventstore import NewEvent
 from tests.web.raw import connected, read_all, request
 from tests.web.serving import DEADLINE_S, Api, served
@@ -69,6 +70,15 @@ async def test_half_sent_requests_keep_nobody_out(workspace: Path) -> None:
         for _ in range(40):
             slow = await stack.enter_async_context(connected(api))
             await slow.send(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+        assert (await api.get("/api/v1/jobs")).status == 200
+
+
+async def test_half_sent_bodies_keep_nobody_out(workspace: Path) -> None:
+    async with served(workspace, limits=Limits(connections=8)) as api, AsyncExitStack() as stack:
+        for _ in range(40):
+            slow = await stack.enter_async_context(connected(api))
+            said = ("Content-Type: application/json", "Content-Length: 100")
+            await slow.send(request(api, "/api/v1/queue/pause", *said, method="POST", body=b"{"))
         assert (await api.get("/api/v1/jobs")).status == 200
 
 
@@ -145,3 +155,15 @@ async def test_listeners_are_let_go_when_the_daemon_ends(workspace: Path) -> Non
 
 async def _may_listen(api: Api) -> bool:
     return (await api.ask("HEAD", "/api/v1/stream")).status == 200
+
+
+def test_no_more_connections_are_taken_than_files_may_be_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = min(soft, 128) if soft != resource.RLIM_INFINITY else 128
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+    try:
+        within = affordable(Limits())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert within.connections <= few // 4
+    assert within.streams < within.connections
