@@ -30,6 +30,6 @@ def examine(root: Path, config: Config) -> list[Finding]:
         machine.open_files(),
         place.watches(workspace),
         machine.gpu(),
-        services.comfyui(workspace),
+        services.comfyui(workspace, config),
         services.daemon(workspace),
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from caf.comfy.addresses import urls_of
 from caf.config import Config
 from caf.contracts.read import read_object
 from caf.daemon.lock import daemon_address
@@ -35,17 +36,23 @@ def model(config: Config) -> Finding:
     return warning("model", what, "Fetch it now: caf models fetch")
 
 
-def comfyui(workspace: Workspace) -> Finding:
-    """Whether the servers answer that the workspace's job files name; no other address is asked."""
-    servers = _servers(workspace)
+def comfyui(workspace: Workspace, config: Config) -> Finding:
+    """Whether the ComfyUI servers answer that the settings and the job files name; no other address is asked."""
+    named = _servers(workspace)
+    servers = list(dict.fromkeys([*urls_of(config.comfy_urls), *named]))[:_MOST_SERVERS]
     if not servers:
-        return good("comfyui", "no job file names a ComfyUI server; the embedded engine needs none")
+        return good(
+            "comfyui", "no ComfyUI server is set, and no job file names one; the embedded engine needs none"
+        )
     answers = {server: _stats(server) for server in servers}
-    silent = [f"{server} ({told})" for server, told in answers.items() if isinstance(told, str)]
-    if silent:
-        remedy = "Start it there, or correct comfyui.base_url in the job files."
-        return warning("comfyui", f"no answer from {', '.join(silent)}", remedy)
-    return good("comfyui", "; ".join(f"{server}: {_cards(told)}" for server, told in answers.items()))
+    silent = {server: told for server, told in answers.items() if isinstance(told, str)}
+    if not silent:
+        return good("comfyui", "; ".join(f"{server}: {_cards(told)}" for server, told in answers.items()))
+    told = ", ".join(f"{server} ({why})" for server, why in silent.items())
+    if config.comfy_urls == Config().comfy_urls and not silent.keys() & set(named):
+        return good("comfyui", f"no answer from {told}; only workflows for ComfyUI need one")
+    remedy = "Start it there, or correct comfy_urls in caf.toml, or comfyui.base_url in the job files."
+    return warning("comfyui", f"no answer from {told}", remedy)
 
 
 def daemon(workspace: Workspace) -> Finding:
@@ -70,7 +77,7 @@ def _servers(workspace: Workspace) -> list[str]:
                 found[str(document["comfyui"]["base_url"])] = None
         except (CafError, OSError, KeyError, TypeError):
             continue
-    return [server for server in found if urlsplit(server).scheme in ("http", "https")][:_MOST_SERVERS]
+    return [server for server in found if urlsplit(server).scheme in ("http", "https")]
 
 
 def _stats(server: str) -> dict[str, Any] | str:

@@ -143,26 +143,29 @@ def test_the_daemon_is_told_with_its_process_and_whether_it_answers(tmp_path: Pa
         assert by_name(tmp_path)["daemon"].verdict == "warning"
 
 
-def test_the_comfyui_servers_of_job_files_are_asked_and_no_others(tmp_path: Path) -> None:
-    assert "no job file names" in by_name(tmp_path)["comfyui"].what
+def test_the_comfyui_servers_of_settings_and_job_files_are_asked_and_no_others(tmp_path: Path) -> None:
+    none = Config(comfy_urls="")
+    assert "no ComfyUI server is set" in by_name(tmp_path, none)["comfyui"].what
     jobs = tmp_path / "sandbox" / "jobs"
     jobs.mkdir(parents=True)
     (jobs / "half.job.json").write_text("{", "utf-8")
     stats = {"/system_stats": {"devices": [{"name": "cuda:0 Some Card"}]}}
-    with answering(stats) as url:
+    with answering(stats) as url, answering(stats) as other:
         (jobs / "first.job.json").write_bytes(msgspec.json.encode({"comfyui": {"base_url": url}}))
-        found = by_name(tmp_path)["comfyui"]
-        assert (found.verdict, found.what) == ("good", f"{url}: cuda:0 Some Card")
-    gone = by_name(tmp_path)["comfyui"]
+        found = by_name(tmp_path, Config(comfy_urls=other))["comfyui"]
+        assert (found.verdict, found.what) == (
+            "good",
+            f"{other}: cuda:0 Some Card; {url}: cuda:0 Some Card",
+        )
+    gone = by_name(tmp_path, none)["comfyui"]
     assert (gone.verdict, url in gone.what, "base_url" in gone.remedy) == ("warning", True, True)
+    (jobs / "first.job.json").unlink()
+    assert by_name(tmp_path, Config(comfy_urls=other))["comfyui"].verdict == "warning"
 
 
 def test_a_server_that_is_no_comfyui_is_told(tmp_path: Path) -> None:
-    jobs = tmp_path / "sandbox" / "jobs"
-    jobs.mkdir(parents=True)
     with answering({"/other": {}}) as url:
-        (jobs / "first.job.json").write_bytes(msgspec.json.encode({"comfyui": {"base_url": url}}))
-        assert "it answers 404" in by_name(tmp_path)["comfyui"].what
+        assert "it answers 404" in by_name(tmp_path, Config(comfy_urls=url))["comfyui"].what
 
 
 def test_a_gpu_is_named_as_its_driver_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
