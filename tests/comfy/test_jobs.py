@@ -1,0 +1,209 @@
+"""Whole jobs through `caf` as a process of its own, rendered on a played server: to the end, killed, and refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio
+import pytest
+
+from tests.clips import make_clip
+from tests.comfy.given import until
+from tests.comfy.server import FakeComfy
+
+FRAMES = 12
+POLICY = {
+    "version": "qc_policy.v1",
+    "policy_id": "no_gates",
+    "max_retries_default": 1,
+    "default_action_on_missing_report": "PROCEED",
+    "gates": [],
+    "routing": {"failure_action_priority": ["ABORT"], "fallback_action": "ESCALATE_USER"},
+    "failure_classification": {"classes": []},
+    "workflow_presets": {"class_to_preset": []},
+}
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Jobs:
+    """A workspace with one job for a server, and `caf` in it."""
+
+    def __init__(self, root: Path, url: str, *, seconds: float = 0.01, **comfyui: Any) -> None:
+        self.root = root
+        (root / "sandbox" / "jobs").mkdir(parents=True)
+        make_clip(root / "sandbox" / "cat.mp4", frames=FRAMES, fps=24)
+        self.write("policy.json", POLICY)
+        self.write(
+            "workflows/pause.json",
+            {
+                "1": {"class_type": "LoadImage", "inputs": {"image": "any.png", "upload": "image"}},
+                "2": {"class_type": "Pause", "inputs": {"image": ["1", 0], "seconds": seconds, "ticks": 2}},
+                "9": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
+            },
+        )
+        self.job: dict[str, Any] = {
+            "job_id": "cat-0001",
+            "video": {},
+            "render": {"background_asset": "cat.mp4"},
+            "comfyui": {"base_url": url, "workflow_relpath": "workflows/pause.json", **comfyui},
+        }
+        self.job_file = self.write("sandbox/jobs/cat-0001.job.json", self.job)
+
+    def write(self, name: str, document: Any) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document), "utf-8")
+        return path
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "caf.cli", *map(str, arguments)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "CAF_WORKSPACE": str(self.root), "NO_COLOR": "1"}
+
+    async def caf(self, *arguments: str | Path) -> Ran:
+        done = await anyio.run_process(self.command(*arguments), check=False, env=self.environment)
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    async def run(self, *more: str | Path) -> Ran:
+        return await self.caf("run", "--job", self.job_file, "--policy", self.root / "policy.json", *more)
+
+    async def events(self, name: str) -> list[dict[str, Any]]:
+        ran = await self.caf("events", "cat-0001", "--type", name, "--json")
+        found = [json.loads(line) for line in ran.out.splitlines()] if ran.code == 0 else []
+        return [item.get("data", item) for item in found]
+
+    def document(self, name: str) -> Any:
+        return json.loads((self.root / "sandbox" / "output" / "cat-0001" / name).read_text("utf-8"))
+
+
+async def test_a_job_goes_through_a_server_and_says_what_it_took(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, bindings={"parameters": {"2": {"seconds": 0.02}}})
+        ran = await jobs.run()
+        prompts = await jobs.events("PromptSubmitted")
+    assert ran.code == 0, ran.err
+    assert server.renders == {f"frame-{index:06d}": 1 for index in range(FRAMES)}
+    assert [item["handle"] for item in prompts] == [f"{server.url}#{prompt_id}" for prompt_id in server.posts]
+    metrics = jobs.document("production_metrics.v1.json")["engine_metrics"]
+    assert metrics["engine_id"] == "comfyui"
+    assert metrics["server_version"] == "0.33.0"
+    assert metrics["vram_peak_mb"] == 18 * 1024
+    assert len(metrics["workflow_sha256"]) == 64
+    assert {"comfyui_render", "comfyui_submission", "comfyui_frame_mean", "comfyui_node_2.Pause"} <= set(
+        metrics["stage_durations"]
+    )
+
+
+async def test_a_killed_run_finds_its_prompts_again_and_renders_none_twice(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, seconds=0.15)
+        command = jobs.command("run", "--job", jobs.job_file, "--policy", jobs.root / "policy.json")
+        process = await anyio.open_process(
+            command, env=jobs.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        await until(lambda: sum(server.renders.values()) >= 3, within_s=120)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        ran = await jobs.caf("resume", "cat-0001")
+    assert ran.code == 0, ran.err
+    assert server.renders == Counter({f"frame-{index:06d}": 1 for index in range(FRAMES)})
+    assert jobs.document("result.json")["attempts"] == 1
+
+
+async def test_a_server_that_is_away_holds_the_job_up_and_costs_it_nothing(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url)
+        await server.stop()
+        held = await jobs.run()
+        failures = await jobs.events("StageFailed")
+        await server.start()
+        ran = await jobs.caf("resume", "cat-0001")
+    assert held.code == 75
+    assert "caf resume cat-0001" in held.err
+    assert failures == []
+    assert ran.code == 0, ran.err
+    assert jobs.document("result.json")["attempts"] == 1
+
+
+async def test_a_missing_model_is_a_question_to_a_person_and_not_a_render(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url)
+        jobs.write(
+            "workflows/pause.json",
+            {
+                "1": {"class_type": "LoadImage", "inputs": {"image": "any.png"}},
+                "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "cat.safetensors"}},
+                "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+            },
+        )
+        ran = await jobs.run()
+        [failed] = await jobs.events("StageFailed")
+    assert ran.code == 4
+    assert (failed["failure"]["kind"], failed["failure"]["transient"]) == ("comfy_missing_model", False)
+    assert not server.posts
+
+
+async def test_a_failed_render_s_leavings_are_cleared_by_decision_before_it_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, poll={"timeout_seconds": 0.5}, seconds=0.01)
+        jobs.write(
+            "workflows/pause.json",
+            {
+                "1": {"class_type": "LoadImage", "inputs": {"image": "any.png"}},
+                "2": {"class_type": "Pause", "inputs": {"image": ["1", 0], "seconds": 30.0}},
+                "9": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
+            },
+        )
+        ran = await jobs.run()
+        decisions = [item["decision"]["decision"] for item in await jobs.events("RepairDecided")]
+        failures = [item["failure"] for item in await jobs.events("StageFailed")]
+    assert {failure["kind"] for failure in failures} == {"comfy_stalled"}
+    if failures[0]["transient"]:
+        retried = [item for item in decisions if item["action"] == "RETRY_STAGE"]
+        assert [item["policy_overrides"] for item in retried] == [{"queue_management": "CLEAR_STALE_ITEMS"}]
+    assert ran.code == 4
+    assert not server.queue
+    assert not server.running
+
+
+@pytest.mark.parametrize(
+    ("comfyui", "more", "told"),
+    [
+        ({"bindings": {"parameters": {"22": {"seconds": 1}}}}, (), "no node '22'"),
+        ({"bindings": {"parameters": {"2": {"second": 1}}}}, (), "did you mean seconds?"),
+        ({"bindings": {"seed": 3}}, (), "no node of pause takes one"),
+        ({"workflow_relpath": "workflows/none.json"}, (), "none.json is not there"),
+        ({}, ("--set", "2.seconds=long"), "cannot be 'long'"),
+        ({}, ("--set", "motion.nope=1"), "no parameter nope"),
+    ],
+)
+async def test_what_fits_nowhere_is_refused_before_anything_is_recorded(
+    tmp_path: Path, comfyui: dict[str, Any], more: tuple[str, ...], told: str
+) -> None:
+    jobs = Jobs(tmp_path / "w", "http://127.0.0.1:1", **comfyui)
+    ran = await jobs.run(*more)
+    assert ran.code == 65
+    assert told in ran.err
+    assert await jobs.events("JobSubmitted") == []
+
+
+async def test_the_editor_s_form_is_refused_with_how_to_export(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path / "w", "http://127.0.0.1:1")
+    jobs.write("workflows/pause.json", {"last_node_id": 3, "nodes": [], "links": []})
+    ran = await jobs.run()
+    assert ran.code == 65
+    assert "Export (API)" in ran.err
