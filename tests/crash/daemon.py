@@ -168,7 +168,9 @@ class Daemon:
 
     def _rests(self) -> bool:
         assert self.lives, f"the daemon ended: {self.last_words()}"
-        status = self.ask("GET", "/api/v1/status").body
+        answer = self.ask("GET", "/api/v1/status")
+        assert answer.status == 200, f"{answer}; {self.last_words()}"
+        status = answer.body
         if status["under_way"] or status["queue"] or status["held"]:
             return False
         jobs = self.workspace / "sandbox" / "jobs"

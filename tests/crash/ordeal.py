@@ -43,6 +43,8 @@ class Ordeal:
         self.chance = random.Random(seed)
         self.acknowledged = Acknowledged()
         self.tally = Tally()
+        self.certain = 0
+        """The last position that was on disk when something was acknowledged."""
         self._again: list[tuple[str, dict[str, Any]]] = []
         """Submissions whose answer did not come: they are made again under their keys."""
         self._wrong: list[str] = []
@@ -158,7 +160,7 @@ class Ordeal:
 
     def _note(self, job_id: str) -> None:
         self.acknowledged.submitted.append(job_id)
-        self.tally.acknowledged += 1
+        self._was_acknowledged()
 
     def _drop(self, name: str, said: bytes, chance: random.Random) -> None:
         """As a copying program does it: at once, or in two pieces."""
@@ -189,7 +191,11 @@ class Ordeal:
         answer = self.daemon.ask("POST", path, body)
         if answer.status == 200:
             self.acknowledged.recorded.append((row["job_id"], event))
-            self.tally.acknowledged += 1
+            self._was_acknowledged()
+
+    def _was_acknowledged(self) -> None:
+        self.tally.acknowledged += 1
+        self.certain = max(self.certain, head(self.workspace))
 
     def _wait_for_the_moment(self, *, by_time: bool) -> None:
         chance = self.chance
