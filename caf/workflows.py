@@ -20,7 +20,7 @@ from caf.outside import OUTSIDE_ENGINE
 from caf.policies import LOCAL_WORKFLOW
 from caf.repairs import engine_of, merge
 
-__all__ = ["Chosen", "check_answer", "check_parameters", "choose", "workflow_of"]
+__all__ = ["Chosen", "as_document", "check_answer", "check_parameters", "choose", "workflow_of"]
 
 TUNABLE = ("frame", "motion", "video")
 
@@ -115,7 +115,13 @@ def _documents(
                 found[flow.workflow_id] = workflow_of(flow, root, read)
             except CafError:
                 continue  # not this job's; a switch to it fails by name
-    return {name: msgspec.to_builtins(workflow) for name, workflow in found.items()}
+    return {name: as_document(workflow) for name, workflow in found.items()}
+
+
+def as_document(workflow: ComfyUIWorkflow) -> dict[str, Any]:
+    """A workflow as the log keeps it: JSON's own types, so that it is read back as it is."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(workflow))
+    return document
 
 
 def check_answer(job: Job, parameters: Parameters) -> None:

@@ -59,6 +59,7 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
     from caf.comfy.graph import mode_of, outputs_of, placeholders, read_workflow, workflow_digest
     from caf.comfy.object_info import adjustable, problems
     from caf.submission import document_bytes
+    from caf.workflows import as_document
 
     found = read_workflow(document_bytes(file), str(file), workflow_id=file.name.removesuffix(".json"))
     parameters = parse_parameters(given)
@@ -75,7 +76,7 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
         places[value] = (*places.get(value, ()), f"{node_id}.{name}")
     linted = Linted(
         workflow_id=found.workflow_id,
-        sha256=workflow_digest(_as_recorded(found)),
+        sha256=workflow_digest(as_document(found)),
         mode=mode.name,
         stage=mode.stage,
         outputs=outputs_of(found),
@@ -95,13 +96,6 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
     else:
         _tell(linted)
     return 0 if linted.good else 65
-
-
-def _as_recorded(found: "ComfyUIWorkflow") -> dict[str, Any]:
-    import msgspec
-
-    document: dict[str, Any] = msgspec.to_builtins(found)
-    return document
 
 
 def _bound_by(job_file: Path | None, found: "ComfyUIWorkflow") -> dict[str, dict[str, Any]]:

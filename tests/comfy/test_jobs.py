@@ -51,6 +51,23 @@ class Jobs:
                 "9": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
             },
         )
+        self.write(
+            "workflows/whole.json",
+            {
+                "workflow_id": "whole",
+                "caf_mode": "frame_sequence",
+                "caf_capabilities": {"required_node_ids": ["1"], "required_node_classes": ["LoadImage"]},
+                "caf_outputs": ["9"],
+                "nodes": {
+                    "1": {
+                        "class_type": "LoadImage",
+                        "inputs": {"image": "__CAF_FRAME_IMAGE__"},
+                        "_meta": {"title": "The frame"},
+                    },
+                    "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+                },
+            },
+        )
         self.job: dict[str, Any] = {
             "job_id": "cat-0001",
             "video": {},
@@ -104,6 +121,16 @@ async def test_a_job_goes_through_a_server_and_says_what_it_took(tmp_path: Path)
     assert {"comfyui_render", "comfyui_submission", "comfyui_frame_mean", "comfyui_node_2.Pause"} <= set(
         metrics["stage_durations"]
     )
+
+
+async def test_a_workflow_in_caf_s_own_form_works_in_the_stage_that_its_mode_names(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, workflow_relpath="workflows/whole.json")
+        ran = await jobs.run()
+        prompts = await jobs.events("PromptSubmitted")
+    assert ran.code == 0, ran.err
+    assert {item["stage"] for item in prompts} == {"frame"}
+    assert len(server.renders) == FRAMES
 
 
 async def test_a_killed_run_finds_its_prompts_again_and_renders_none_twice(tmp_path: Path) -> None:
