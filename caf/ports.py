@@ -263,7 +263,7 @@ class Outside(Protocol):
         """Returns when it is on disk that this work is about to be handed over under this handle."""
 
     def doing(self, what: str, done: int, total: int | None) -> None:
-        """What goes on out there, for people; never recorded."""
+        """What goes on out there, for people; never recorded. `what` begins with the stage and ` · `."""
 
     def preview(self, mime: str, picture: bytes) -> None:
         """A picture of what is being made, for people; never recorded."""

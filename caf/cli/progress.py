@@ -65,14 +65,15 @@ class View:
         """Telemetry of the work in progress; not recorded anywhere."""
         if self._progress is None:
             return
-        if self._task is None or self._doing != doing:
+        what = doing.partition(" · ")[0]  # the rest changes with every step, and the bar goes on
+        if self._task is None or self._doing != what:
             if self._task is not None:
                 self._progress.remove_task(self._task)
             self._task = self._progress.add_task(doing, total=total, rate="")
-            self._doing = doing
+            self._doing = what
         speed = self._progress.tasks[-1].speed
-        rate = "" if not speed else _rate(doing, speed)
-        self._progress.update(self._task, completed=done, total=total, rate=rate)
+        rate = "" if not speed else _rate(what, speed)
+        self._progress.update(self._task, description=doing, completed=done, total=total, rate=rate)
 
     def seen(self, entry: Entry) -> None:
         """One recorded event; those of before this run are not shown again."""

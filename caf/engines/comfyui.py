@@ -255,10 +255,16 @@ class _Watch:
     def progress(self, tick: PromptProgress) -> None:
         if tick.key not in self._begun:
             self._begun.add(tick.key)
-            self._progress(len(self._begun) - 1, self._prompts)
+            self._progress(self._before, self._prompts)
         if tick.max > 1:
-            doing = f"{self._stage}: {tick.key}, {tick.node_class or 'node'} {tick.node_id}"
-            self._outside.doing(doing, int(tick.value), int(tick.max))
+            node = f"{tick.node_class or 'node'} {tick.node_id}"
+            doing = f"{self._stage} · {tick.key}: {node} {tick.value:g}/{tick.max:g}"
+            self._outside.doing(doing, self._before, self._prompts)
+
+    @property
+    def _before(self) -> int:
+        """Prompts that were begun before the one that runs."""
+        return max(0, len(self._begun) - 1)
 
     def preview(self, preview: Preview) -> None:
         self._outside.preview(preview.mime, preview.data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from msgspec import Struct
 
-from caf.comfy.model import Done, Prompt, ServerFacts
+from caf.comfy.model import DeviceFacts, Done, Prompt, ServerFacts
 from caf.ports import Parameter
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Memory(Struct, kw_only=True):
 
     def see(self, facts: ServerFacts) -> None:
         """Take one look at it into account."""
-        used = sum(max(0, device.vram_total - device.vram_free) for device in facts.devices)
+        used = sum(max(0, device.vram_total - device.vram_free) for device in _cards(facts))
         self.used_bytes = max(self.used_bytes, used)
 
 
@@ -96,10 +96,15 @@ def facts_of(
         facts["device"] = ", ".join(device.name for device in before.devices)
     if memory.used_bytes:
         facts["vram_peak_mb"] = round(memory.used_bytes / 2**20, 1)
-        facts["vram_total_mb"] = round(sum(device.vram_total for device in before.devices) / 2**20, 1)
+        facts["vram_total_mb"] = round(sum(device.vram_total for device in _cards(before)) / 2**20, 1)
     for node_id, spent_ms in nodes.most_common(SLOWEST):
         facts[f"node_ms.{node_id}.{classes.get(node_id, '')}"] = spent_ms
     return facts
+
+
+def _cards(facts: ServerFacts) -> list[DeviceFacts]:
+    """A server without a card tells the machine's memory as if it were one's."""
+    return [device for device in facts.devices if device.type != "cpu"]
 
 
 def _cached(one: Done) -> bool:

@@ -171,7 +171,7 @@ async def test_the_facts_say_what_the_render_took_and_with_what(
     assert facts["vram_peak_mb"] == 18 * 1024
     assert isinstance(facts["node_ms.2.Pause"], int)
     assert len(str(facts["workflow_sha256"])) == 64
-    assert any("frame-000000, Pause 2" in what for what in notes.did)
+    assert "motion · frame-000000: Pause 2 1/2" in notes.did
 
 
 async def test_parameters_of_the_nodes_reach_the_server(worker: Worker, tmp_path: Path, clip: Path) -> None:
