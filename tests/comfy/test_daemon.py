@@ -1,0 +1,69 @@
+"""The daemon renders on servers: killed in between it takes its prompts up again, and several servers are lanes."""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+
+from tests.cli.daemon import serving
+from tests.comfy.given import until
+from tests.comfy.server import FakeComfy
+from tests.comfy.test_jobs import FRAMES, Jobs
+
+WITHIN_S = 240.0
+
+
+@asynccontextmanager
+async def daemon(jobs: Jobs, **environment: str) -> AsyncIterator[None]:
+    """Killed at the end, as by SIGKILL."""
+    with ExitStack() as stack:
+
+        def start() -> None:
+            stack.enter_context(serving(jobs.root, CAF_POLICY="policy.json", **environment))
+
+        await anyio.to_thread.run_sync(start)
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(stack.close)
+
+
+def is_done(jobs: Jobs, job_id: str) -> bool:
+    return (jobs.root / "sandbox" / "output" / job_id / "result.json").exists()
+
+
+async def test_a_killed_daemon_takes_its_prompts_up_again_and_renders_none_twice(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, seconds=0.2)
+        async with daemon(jobs):
+            await until(lambda: sum(server.renders.values()) >= 3, WITHIN_S)
+        begun = len(server.posts)
+        async with daemon(jobs):
+            await until(lambda: is_done(jobs, "cat-0001"), WITHIN_S)
+    assert 3 <= begun < FRAMES
+    assert server.renders == Counter({f"frame-{index:06d}": 1 for index in range(FRAMES)})
+    assert len(set(server.posts)) == len(server.posts) == FRAMES
+
+
+async def test_two_servers_render_two_jobs_and_no_frame_twice(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "a") as one, FakeComfy(tmp_path / "b") as other:
+
+        async def together(*_: object) -> None:
+            """No node ends before both servers have work."""
+            await until(lambda: one.posts and other.posts, WITHIN_S)
+
+        one.gpu._pause = other.gpu._pause = together  # type: ignore[method-assign]
+        jobs = Jobs(tmp_path / "w", one.url)
+        del jobs.job["comfyui"]["base_url"]
+        names = ["cat-0001", "cat-0002"]
+        for seconds, name in enumerate(names, 1):  # not the same work, of which one result would do
+            jobs.job["comfyui"]["bindings"] = {"parameters": {"2": {"seconds": seconds}}}
+            jobs.write(f"sandbox/jobs/{name}.job.json", {**jobs.job, "job_id": name})
+        async with daemon(jobs, CAF_COMFY_URLS=f"{one.url}, {other.url}"):
+            await until(lambda: all(is_done(jobs, name) for name in names), WITHIN_S)
+    assert (len(one.posts), len(other.posts)) == (FRAMES, FRAMES)
+    results = [jobs.root / "sandbox" / "output" / name / "result.json" for name in names]
+    assert [json.loads(path.read_text("utf-8"))["attempts"] for path in results] == [1, 1]
