@@ -22,8 +22,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from bench.log.machine import load, machine, versions
-from bench.section import today, write
+from bench.section import circumstances, write
 from caf.events import Event, HandoffPrepared
 from caf.log import new_events, stream_of
 from caf.workspace import Workspace
@@ -130,7 +129,7 @@ def section(figures: Figures, command: str) -> str:
         [
             "## A log of a million events",
             "",
-            f"`{command}`, {today()}. {machine(WORK.parent)}. {versions()}. Load average {load()}.",
+            circumstances(command, WORK.parent),
             f"{figures.events:,} events of {figures.jobs:,} jobs; medians of {len(figures.jobs_ms)} rounds "
             "(lowest..highest), read models up to date.",
             "",

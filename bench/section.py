@@ -1,10 +1,14 @@
 """A part of bench/RESULTS.md that a program writes: between markers, so that the next run replaces it."""
 
 import datetime
+import platform
+import sqlite3
 from pathlib import Path
 from typing import Final
 
-__all__ = ["RESULTS", "replaced", "today", "write"]
+from bench.log.machine import load, machine
+
+__all__ = ["RESULTS", "circumstances", "replaced", "write"]
 
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
 
@@ -30,6 +34,8 @@ def replaced(text: str, name: str, body: str) -> str:
     return before + section + after
 
 
-def today() -> str:
-    """The date, UTC."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+def circumstances(command: str, folder: Path) -> str:
+    """What was run, when, and on what: a line below a section's title."""
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    return f"`{command}`, {today}. {machine(folder)}. {versions}. Load average {load()} at the end."
