@@ -106,6 +106,8 @@ class Board:
         """When something last happened to any of ours, or in the queue before them."""
         self.wedged_since: float | None = None
         self.other_runs = ""
+        self.doubt_at = float("-inf")
+        """When a submission was last given up; it may still arrive."""
         self._signature: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     def name(self, flight: Flight, prompt_id: str) -> None:

@@ -147,6 +147,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """So long prompts may wait while none runs; between two, a server frees memory for seconds."""
     grace_s: float = 3.0
     """So long a prompt whose submission was not answered is looked for before it is submitted again."""
+    withdraw_s: float = 8.0
+    """So long an ended render waits for the server to let go of its prompts."""
 
 
 OwnKey = Callable[[dict[str, Any]], bool]

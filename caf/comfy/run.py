@@ -28,7 +28,6 @@ __all__ = ["Found", "Withdrawn", "manage_queue", "reconcile", "run_prompts"]
 
 _SOCKET_S: Final = 2.0
 """So long the first prompt waits for the WebSocket; then polling must do."""
-_WITHDRAW_S: Final = 8.0
 _LOSSES: Final = 5
 _CALM_LOSSES: Final = 2
 """Losses of one prompt at a server that shows no sign of a restart: somebody takes it out of the queue."""
@@ -169,11 +168,12 @@ class _Run:
         flight.stage = "boarding"
         self._begin_uploads()
         graph = await self.uploads.filled(flight.prompt)
-        restarts = self.submitter.restarts
+        restarts, doubt_at = self.submitter.restarts, self.board.doubt_at
         await self.submitter.send(flight, graph, lambda: self.follower.client_id)
         if self.submitter.restarts > restarts:
             self.uploads.forget()
-        self.watch.look_soon()
+        if self.board.doubt_at > doubt_at:
+            self.watch.look_soon()
         self._tend(flight)
 
     def _begin_uploads(self) -> None:
@@ -251,10 +251,10 @@ class _Run:
         """Take what is left of ours out of the queue, whatever ended the run; bounded, and not to be cancelled."""
         with anyio.CancelScope(shield=True):
             await self.uploads.end()
-            if clean and not self.submitter.doubt:
+            if clean and self.board.doubt_at < 0:
                 return
             ids = [prompt_id for flight in self.board.flights for prompt_id in flight.ids]
-            gone = await withdraw(self.comfy, ids, wait_s=_WITHDRAW_S, doubt=not clean)
+            gone = await withdraw(self.comfy, ids, wait_s=self.limits.withdraw_s, doubt=not clean)
             if not isinstance(self.failure, ComfyError):
                 return
             if gone.ignored:

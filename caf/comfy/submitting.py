@@ -106,7 +106,7 @@ def _folder(name: str) -> str:
 
 
 class Submitter:
-    """Puts flights into the queue. `doubt`: a submission may still arrive that was given up."""
+    """Puts flights into the queue. `restarts` counts the times that the server's numbers fell."""
 
     def __init__(self, comfy: Comfy, board: Board, owner: Owner, record: Record, limits: Limits) -> None:
         self._comfy = comfy
@@ -115,7 +115,6 @@ class Submitter:
         self._record = record
         self._limits = limits
         self._last_number = float("-inf")
-        self.doubt = False
         self.restarts = 0
 
     async def send(self, flight: Flight, graph: dict[str, Any], client_id: Callable[[], str | None]) -> None:
@@ -134,7 +133,7 @@ class Submitter:
             sent_at = clock()
             answer = await self._post(flight, graph, prompt_id, through)
             if answer is None and not await self._arrived(prompt_id):
-                self.doubt = True
+                self._board.doubt_at = clock()
                 continue
             flight.leave(prompt_id, through, sent_at)
             if answer is not None:

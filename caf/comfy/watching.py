@@ -1,7 +1,10 @@
 """The second source of truth: looks at the queue and at history, and the clocks that say that nothing moves."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
+
+import anyio
 
 from caf.comfy.answers import Account
 from caf.comfy.client import Comfy
@@ -16,6 +19,8 @@ _COVERED_S: Final = 1.0
 """Between looks while the WebSocket tells of every prompt under way."""
 _SHORTEST_S: Final = 0.1
 _GROWTH: Final = 1.5
+_DOUBT_S: Final = 30.0
+"""So long after a submission was given up, looks are frequent: it must be taken out before it runs."""
 _SHARE: Final = 20
 """A look that takes long is not repeated before so many times its duration: a queue echoes whole graphs."""
 
@@ -32,6 +37,7 @@ class Watch:
         self._away_since: float | None = None
         self._troubled_at = float("-inf")
         self._silent = 0
+        self._soon = asyncio.Event()
 
     async def run(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -49,19 +55,21 @@ class Watch:
 
     def look_soon(self) -> None:
         self._pause = _SHORTEST_S
+        self._soon.set()
 
     def calm_since(self, then: float) -> bool:
         """Neither the line nor the WebSocket broke since."""
         return max(self._troubled_at, self._follower.broke_at) < then
 
     async def examine(self, flight: Flight) -> None:
-        """Ask history about a flight that may be over."""
+        """Ask history about a flight that may be over; if it does not say so, the next look comes at once."""
         prompt_id = flight.prompt_id
-        try:
+        account = None
+        with suppress(ComfyError):
             account = await self._comfy.history(prompt_id)
-        except ComfyError:
-            return  # the next look will tell
         self._land(flight, prompt_id, account)
+        if flight.stage == "away":
+            self.look_soon()
 
     def _land(self, flight: Flight, prompt_id: str, account: Account | None) -> None:
         if account is not None and flight.stage == "away" and flight.prompt_id == prompt_id:
@@ -167,5 +175,9 @@ class Watch:
         )
         missed = any(flight.misses for flight in self._board.away)
         pause = _COVERED_S if covered and not missed else self._pause
+        if asyncio.get_running_loop().time() - self._board.doubt_at < _DOUBT_S:
+            pause = _SHORTEST_S
         self._pause = min(_COVERED_S, self._pause * _GROWTH)
-        await asyncio.sleep(max(pause, took * _SHARE))
+        self._soon.clear()
+        with anyio.move_on_after(max(pause, took * _SHARE)):
+            await self._soon.wait()

@@ -1,12 +1,17 @@
 """What tests of the ComfyUI client begin with: graphs, prompts, and a render of them that keeps what it was told."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import anyio
 import msgspec
+import pytest
 
 from caf.comfy.client import Comfy
+from caf.comfy.failures import ComfyError
 from caf.comfy.http import Timeouts
 from caf.comfy.model import Done, InputFile, Limits, Owner, Preview, Prompt, PromptProgress
 from caf.comfy.run import run_prompts
@@ -77,3 +82,27 @@ class Render:
 
     async def record(self, key: str, prompt_id: str) -> None:
         self.recorded.append((key, prompt_id))
+
+
+async def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
+    """Wait until something is so."""
+    with anyio.fail_after(within_s):
+        while not holds():  # noqa: ASYNC110 - what is waited for is another's state
+            await asyncio.sleep(0.005)
+
+
+async def refused(render: Render, prompts: Sequence[Prompt], **given: Any) -> ComfyError:
+    """The error that a render ends with."""
+    with pytest.raises(ComfyError) as told:
+        await render.run(prompts, **given)
+    return told.value
+
+
+async def post(url: str, made: dict[str, Any], **more: Any) -> int:
+    """Somebody else's prompt; the status of the answer."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/prompt", json={"prompt": made, **more}) as answer,
+    ):
+        await answer.read()
+        return answer.status

@@ -65,8 +65,8 @@ class Gpu:
 
     async def run(self, prompt_id: str, graph: dict[str, Any], outputs: list[str]) -> dict[str, Any]:
         """The ui outputs per node. Raises with the node in `args`-like attribute `node`."""
-        signs = {node: self.signature(graph, node) for node in graph}
-        order = self._order(graph, outputs)
+        order = self.order(graph, outputs)
+        signs = {node: self.signature(graph, node) for node in order}
         cached = [node for node in order if signs[node] in self.cache]
         self.tell("execution_cached", {"nodes": cached, "prompt_id": prompt_id})
         made: dict[str, Any] = {}
@@ -105,7 +105,7 @@ class Gpu:
         name, _, kind = annotated.partition(" [")
         return self.root / (kind.rstrip("]") or "input") / name
 
-    def _order(self, graph: dict[str, Any], outputs: list[str]) -> list[str]:
+    def order(self, graph: dict[str, Any], outputs: list[str]) -> list[str]:
         order: list[str] = []
 
         def visit(node: str) -> None:

@@ -195,7 +195,7 @@ class FakeComfy:
         for output in [node for node, about in graph.items() if about["class_type"] in OUTPUT_NODES]:
             found = {
                 node: problem
-                for node in self.gpu._order(graph, [output])
+                for node in self.gpu.order(graph, [output])
                 if (problem := self._problem(graph[node])) is not None
             }
             if not found:

@@ -1,5 +1,6 @@
 """A render on a server where nothing goes wrong, and what it leaves behind."""
 
+import filecmp
 from pathlib import Path
 
 from tests.comfy.given import Render, frames, reading
@@ -14,7 +15,8 @@ async def test_prompts_come_back_in_their_order_with_their_files(tmp_path: Path)
     for one in done:
         (there,) = one.outputs
         (here,) = one.files
-        assert Path(here).read_bytes() == (server.root / "output" / there.subfolder / there.filename).read_bytes()
+        made = server.root / "output" / there.subfolder / there.filename
+        assert filecmp.cmp(here, made, shallow=False)
 
 
 async def test_each_prompt_is_rendered_once_and_recorded_before_it_is_sent(tmp_path: Path) -> None:
