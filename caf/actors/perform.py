@@ -153,15 +153,21 @@ class Edge:
         wanted = (*effect.metrics, *ALSO_MEASURED.get(effect.stage, ()))
         if not effect.metrics:
             return ()
-        try:
-            return await self.stages.measure(effect, wanted, job, self._progress(job, f"{effect.stage} QC"))
-        except TryAgainError:
-            raise
-        except CafError as error:
-            if error.kind in HALTING:
+        for last in (False, True):
+            try:
+                return await self.stages.measure(
+                    effect, wanted, job, self._progress(job, f"{effect.stage} QC")
+                )
+            except TryAgainError:
                 raise
-            why = f"Not measured: {error.message}"
-            return tuple(Measurement(metric=name, version=0, score=None, reason=why) for name in wanted)
+            except CafError as error:
+                if error.kind in HALTING:
+                    raise
+                if error.transient and not last:
+                    continue  # a worker that died says nothing about what it looked at
+                why = f"Not measured: {error.message}"
+                break
+        return tuple(Measurement(metric=name, version=0, score=None, reason=why) for name in wanted)
 
     def _progress(self, job: Job, doing: str) -> Progress:
         """Ticks of one job; measuring streams and knows no end, so the source's length stands in."""

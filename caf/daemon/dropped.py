@@ -68,7 +68,7 @@ class Dropped:
 
     def shown(self, path: Path) -> str:
         """Its place below the workspace, as text."""
-        return path.relative_to(self._root).as_posix().encode("utf-8", "backslashreplace").decode()
+        return os.fsencode(path.relative_to(self._root)).decode("utf-8", "backslashreplace")
 
     async def take(self, path: Path) -> None:
         """Take it in; nothing when that was done before. Raises `CafError`, `EventStoreError`."""

@@ -102,8 +102,10 @@ class Intake:
                         *folders, debounce=50, step=20, stop_event=stop, ignore_permission_denied=True
                     ):
                         self._wake()
-                except (OSError, RuntimeError):
-                    # A folder that is gone, or no more watches: looking goes on without.
+                except Exception as fault:  # noqa: BLE001 - of watchfiles' own task group, too
+                    # A folder that is gone, no more watches, a name that is no Unicode: looking goes on without.
+                    self._failed("the watch on the folders", fault)
+                    self._wake()
                     await anyio.sleep(LOOK_EVERY_S)
 
     async def _look(self, give: MemoryObjectSendStream[tuple[Path, _Known]]) -> bool:

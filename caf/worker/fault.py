@@ -13,8 +13,11 @@ __all__ = ["fault_of"]
 _OPENCV_NO_MEMORY: Final = -4
 """cv2.error.code for a failed allocation. Source: OpenCV, cv::Error::StsNoMem."""
 
-_NO_ROOM_FOR_CODE: Final = ("failed to map segment", "Cannot allocate memory")
-"""How the dynamic loader says that a library does not fit below the limit. Source: glibc."""
+_NO_ROOM: Final = ("failed to map segment", "Cannot allocate memory", "can't start new thread")
+"""How it is said that a library or a thread's stack does not fit below the limit. Source: glibc, CPython.
+
+The system's own words for the latter are EAGAIN, which nothing else in a child that waits for nothing says.
+"""
 
 
 def fault_of(error: Exception) -> Fault:
@@ -56,8 +59,9 @@ def _as_told(error: Exception) -> CafError:
 
 
 def _is_want_of_memory(error: Exception) -> bool:
-    if isinstance(error, ImportError | OSError):
-        return any(sign in str(error) for sign in _NO_ROOM_FOR_CODE)
+    if isinstance(error, ImportError | OSError | RuntimeError):
+        no_room = getattr(error, "errno", None) in (errno.ENOMEM, errno.EAGAIN)
+        return no_room or any(sign in str(error) for sign in _NO_ROOM)
     return isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY
 
 

@@ -26,6 +26,8 @@ PATIENCE_S: Final = 120
 ENDS: Final = frozenset({"JobCompleted", "JobCancelled", "JobAborted"})
 STRICT: Final = {"quality_policy": {"relpath": "strict.json"}}
 """A policy that asks a person about a clip that has no subject."""
+MEASURED: Final = {"quality_policy": {"relpath": "measured.json"}}
+"""A policy that has much measured and lets every clip pass."""
 
 
 class Ran(NamedTuple):
@@ -50,6 +52,16 @@ def make_workspace(root: Path) -> Path:
         os.utime(path, (1_700_000_000, 1_700_000_000))  # nobody copies them any more
     easy = policy_of(gate("costume_fidelity", dimension="costume"))
     (root / "easy.json").write_bytes(write_document(easy))
+    looked_at = [
+        gate(metric, dimension=dimension, failure_action="PROCEED", target_stage=stage, threshold=0.1)
+        for metric, dimension, stage in (
+            ("identity_consistency", "identity", "frame"),
+            ("temporal_stability", "motion", "motion"),
+            ("background_stability", "motion", "motion"),
+        )
+    ]
+    measured = policy_of(*looked_at, missing="PROCEED")
+    (root / "measured.json").write_bytes(write_document(measured))
     (root / "strict.json").write_bytes(write_document(DEFAULT_POLICY))
     (root / "caf.toml").write_text('policy = "easy.json"\nlisten = "127.0.0.1:0"\n')
     return root
@@ -57,6 +69,15 @@ def make_workspace(root: Path) -> Path:
 
 def document(job_id: str, clip: str = "short.mp4", **more: Any) -> dict[str, Any]:
     return {"job_id": job_id, "video": {}, "render": {"background_asset": clip}, **more}
+
+
+def fresh_clip(workspace: Path, clip: str) -> str:
+    """A copy of a clip in the sandbox that shows the same, but has bytes of its own; its name."""
+    sandbox = workspace / "sandbox"
+    copy = sandbox / f"{uuid.uuid4()}.mp4"
+    copy.write_bytes((sandbox / clip).read_bytes() + b"\0\0\0\x18free" + uuid.uuid4().bytes)
+    os.utime(copy, (1_700_000_000, 1_700_000_000))
+    return copy.name
 
 
 def calling(workspace: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -90,7 +111,7 @@ def eventually(look: Callable[[], T], what: str) -> T:
 class Daemon:
     """A running daemon."""
 
-    def __init__(self, workspace: Path, *options: str, **environment: str) -> None:
+    def __init__(self, workspace: Path, *options: str, module: str = "caf.cli", **environment: str) -> None:
         self.workspace = workspace
         self.notified: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -101,7 +122,7 @@ class Daemon:
         name = f"caf-{uuid.uuid4()}"
         self._socket.bind(f"\0{name}")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "caf.cli", "serve", "--json", *options],
+            [sys.executable, "-m", module, "serve", "--json", *options],
             env={
                 **os.environ,
                 "CAF_WORKSPACE": str(workspace),
@@ -191,8 +212,10 @@ class Daemon:
 
         return self.until(look, f"the rejection of {path}")
 
-    def drop(self, job_id: str, clip: str = "short.mp4", **more: Any) -> Path:
-        """Put a job file into the folder."""
+    def drop(self, job_id: str, clip: str = "short.mp4", *, fresh: bool = False, **more: Any) -> Path:
+        """Put a job file into the folder. `fresh`: with a clip of which nothing was computed before."""
+        if fresh:
+            clip = fresh_clip(self.workspace, clip)
         path = self.workspace / "sandbox" / "jobs" / f"{job_id}.job.json"
         path.write_text(json.dumps(document(job_id, clip, **more)))
         return path
@@ -223,7 +246,7 @@ class Daemon:
         def look() -> int:
             for pid in self.children():
                 with contextlib.suppress(OSError):
-                    log = os.readlink(f"/proc/{pid}/fd/1")
+                    log = str(Path(f"/proc/{pid}/fd/1").readlink())
                     if log.endswith(f".{task}.log") and f"/{job_id}/" in log:
                         return pid
             return 0
@@ -271,9 +294,9 @@ class Daemon:
 
 
 @contextmanager
-def serving(workspace: Path, *options: str, **environment: str) -> Iterator[Daemon]:
+def serving(workspace: Path, *options: str, module: str = "caf.cli", **environment: str) -> Iterator[Daemon]:
     """A daemon that is ready; ended in good order unless the test did so."""
-    daemon = Daemon(workspace, *options, **environment)
+    daemon = Daemon(workspace, *options, module=module, **environment)
     try:
         daemon.until_ready()
         yield daemon

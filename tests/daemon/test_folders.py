@@ -76,7 +76,11 @@ def test_a_job_whose_clip_is_still_being_copied_is_waited_for(daemon: Daemon) ->
         ("not-utf8", '{"job_id": "not-utf8"}'.encode("utf-16"), "UTF-16"),
         ("leaves-it", json.dumps(document("leaves-it", "../../etc/passwd")).encode(), "passwd"),
         ("no-clip-there", json.dumps(document("no-clip-there", "nowhere.mp4")).encode(), "nowhere.mp4"),
-        ("no-video", json.dumps(document("no-video", "jobs/no-video.job.json")).encode(), "no-video.job.json"),
+        (
+            "no-video",
+            json.dumps(document("no-video", "jobs/no-video.job.json")).encode(),
+            "no-video.job.json",
+        ),
         ("BAD NAME", json.dumps(document("bad-name")).encode(), "BAD NAME"),
         ("huge-file", b'{"job_id": "' + b"x" * 2_000_000 + b'"}', "more than 1 MiB"),
     ],
@@ -90,7 +94,7 @@ def test_what_cannot_be_a_job_is_refused_with_reason_and_remedy(
     told = daemon.until_rejected(f"{JOBS}/{name}.job.json")
     assert words in told["message"]
     assert told["remedy"]
-    assert rejection(path).items() >= told.items()
+    assert rejection(path) | told == rejection(path) | {"type": "DocumentRejected"}
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop", "nowhere", "device"])
@@ -238,7 +242,9 @@ def test_what_was_dropped_while_nobody_served_is_taken_once_also_by_a_daemon_tha
         first.until_recorded(names[3], "JobSubmitted")
         first.kill()
     with serving(workspace) as second:
-        second.until(lambda: len([e for e in second.events if e["type"] == "JobCompleted"]) > 5, "half of them")
+        second.until(
+            lambda: len([e for e in second.events if e["type"] == "JobCompleted"]) > 5, "half of them"
+        )
         assert second.stop() == 0
     with serving(workspace) as third:
         for name in names:

@@ -70,6 +70,13 @@ def eat_memory(order: Order, progress: Progress) -> Facts:
     return Facts(pid=os.getpid(), number=len(hoard))
 
 
+def lack_threads(order: Order, progress: Progress) -> Facts:
+    """What libraries say when a thread's stack has no room below the limit."""
+    if order.number:
+        raise OSError(order.number, os.strerror(order.number))
+    raise RuntimeError("can't start new thread")
+
+
 def be_killed_when_fat(order: Order, progress: Progress) -> Facts:
     """What the kernel's out-of-memory killer does, after this process has become as fat as asked."""
     hoard = b"\1" * order.number
@@ -135,6 +142,7 @@ _FUNCTIONS: Final = (
     die,
     leave,
     eat_memory,
+    lack_threads,
     be_killed_when_fat,
     make_noise,
     wait_for_ever,

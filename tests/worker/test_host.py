@@ -1,5 +1,6 @@
 """A worker's calls: what comes back, from a child that answers and from one that does not."""
 
+import errno
 import os
 import signal
 import sys
@@ -241,6 +242,13 @@ async def test_more_memory_than_allowed_is_a_typed_failure_and_the_child_is_repl
             await call(worker, "eat_memory")
         assert (caught.value.kind, caught.value.transient) == ("out_of_memory", False)
         assert (await call(worker, "echo")).pid != limits.pid
+
+
+@pytest.mark.parametrize("number", [0, errno.EAGAIN, errno.ENOMEM])
+async def test_no_room_for_another_thread_is_out_of_memory(number: int) -> None:
+    async with Worker(tasks=TASKS, memory_bytes=400 * 2**20) as worker:
+        with pytest.raises(OutOfMemoryError, match="limit of 400 MiB"):
+            await call(worker, "lack_threads", Order(number=number))
 
 
 async def test_a_fat_child_that_is_killed_is_out_of_memory() -> None:
