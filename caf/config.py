@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from caf.errors import DocumentError
 
-__all__ = ["Config", "Setting", "load_config", "settings_of", "unknown_variables"]
+__all__ = ["NO_SETTINGS", "Config", "Setting", "load_config", "settings_of", "unknown_variables"]
 
 FILE: Final = "caf.toml"
 NO_SETTINGS: Final = frozenset({"CAF_TOKEN", "CAF_WORKSPACE"})

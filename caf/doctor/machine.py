@@ -19,7 +19,7 @@ __all__ = ["clock", "gpu", "libraries", "memory", "open_files", "python", "sqlit
 _BUILT: Final = 1_760_000_000
 """October 2025: a clock that shows less has not been set."""
 _SLACK_MS: Final = 60_000
-_CHILD_BYTES: Final = 1536 * 1024**2
+_CHILD_BYTES: Final = 2 * 1024**3
 """What a child process takes for a clip in Full HD, measured: docs/operations.md, sizing."""
 _FILES: Final = 1024
 _PATIENCE_S: Final = 10

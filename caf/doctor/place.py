@@ -13,8 +13,8 @@ from eventstore import StoreIncompatible, check_place
 
 __all__ = ["filesystem", "folder", "permissions", "watches"]
 
-_LITTLE_BYTES: Final = 2 * 1024**3
-"""About what the intermediates of a one-minute clip take."""
+_LITTLE_BYTES: Final = 5 * 1024**3
+"""What ten seconds in Full HD took with two attempts, three times over: docs/operations.md, sizing."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _INOTIFY: Final = Path("/proc/sys/fs/inotify")
 

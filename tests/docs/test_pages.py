@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from caf.cli.common import EXIT_CODES
-from caf.config import Config, load_config
+from caf.config import NO_SETTINGS, Config, load_config
 from caf.errors import CafError
-from caf.events import Event
+from caf.events import DaemonEvent, Event
 from caf.policies import DEFAULT_POLICY
 from caf.qc.stages import metrics_of
 from caf.system import APT_LINE
@@ -93,6 +93,22 @@ def test_the_table_of_events_is_the_union_of_events() -> None:
     assert told == [event.__name__ for event in get_args(Event)]
 
 
+def test_the_daemon_s_events_are_told_too() -> None:
+    section = text(ROOT / "docs" / "architecture.md").partition("## The daemon")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*`) \|", section, re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert told == {event.__name__ for event in get_args(DaemonEvent)}
+
+
+def test_every_metric_that_is_served_is_explained_and_no_other() -> None:
+    page = text(ROOT / "docs" / "operations.md")
+    source = text(ROOT / "caf" / "web" / "metrics.py")
+    served = set(re.findall(r'"(caf_\w+)"', source))
+    said = set(re.findall(r"\bcaf_\w+", page))
+    ends = re.compile(r"(_total|_bucket|_sum|_count)$")
+    assert {ends.sub("", name) for name in said} == served
+
+
 def test_the_gates_are_judged_where_the_workflow_says() -> None:
     section = text(ROOT / "docs" / "workflow.md").partition("## 3. The gates")[2].partition("\n## ")[0]
     told = {
@@ -103,7 +119,7 @@ def test_the_gates_are_judged_where_the_workflow_says() -> None:
 
 
 def test_every_variable_in_the_documentation_is_read() -> None:
-    known = {f"CAF_{name.upper()}" for name in Config.__struct_fields__} | {"CAF_TOKEN", "CAF_WORKSPACE"}
+    known = {f"CAF_{name.upper()}" for name in Config.__struct_fields__} | NO_SETTINGS
     said = {(page.name, name) for page in pages() for name in VARIABLE.findall(text(page))}
     assert {(page, name) for page, name in said if name not in known} == set()
 

@@ -55,9 +55,9 @@ def test_every_query_finds_something(page: str, small_workspace: Path) -> None:
     assert anyio.run(ask) == []
 
 
-def test_a_backup_made_as_described_verifies_and_holds_every_event(workspace: Path) -> None:
+def test_a_backup_made_and_restored_as_described_holds_every_event(workspace: Path) -> None:
     page = blocks(ROOT / "docs" / "operations.md")
-    for recipe in (found for found in page if "backup" in found.content):
+    for recipe in (found for found in page if "backup" in found.content and found.language in COMMANDS):
         assert run(recipe, workspace).returncode == 0
     counted = [
         subprocess.run(
@@ -66,6 +66,6 @@ def test_a_backup_made_as_described_verifies_and_holds_every_event(workspace: Pa
             check=True,
             timeout=TIMEOUT_S,
         ).stdout
-        for root in (workspace, workspace / "backup")
+        for root in (workspace, workspace / "backup", workspace / "restored")
     ]
-    assert counted[0] == counted[1] != b""
+    assert counted[0] == counted[1] == counted[2] != b""
