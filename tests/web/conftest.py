@@ -23,6 +23,20 @@ async def api(workspace: Path) -> AsyncIterator[Api]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def shared_workspace(small_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy for a module's tests that change nothing."""
+    return shutil.copytree(small_workspace, tmp_path_factory.mktemp("shared") / "workspace")
+
+
+@pytest.fixture(scope="module")
+async def shared_api(shared_workspace: Path) -> AsyncIterator[Api]:
+    """For a module's tests that change nothing: a daemon for each would take longer than they do."""
+    async with served(shared_workspace) as found:
+        await found.service.pause(by="test", reason="nothing is to run")
+        yield found
+
+
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("tiny") / "tiny.mp4", frames=6, fps=24, audio=True)

@@ -22,9 +22,9 @@ def on_disk(workspace: Path, found: dict[str, Any]) -> Path:
     return workspace / ".caf" / "artifacts" / digest[:2] / digest[2:]
 
 
-async def test_an_artifact_is_the_content_of_its_digest_with_its_media_type(api: Api) -> None:
-    path, found = await one(api, "source")
-    got = await api.get(path)
+async def test_an_artifact_is_the_content_of_its_digest_with_its_media_type(shared_api: Api) -> None:
+    path, found = await one(shared_api, "source")
+    got = await shared_api.get(path)
     assert got.status == 200
     assert sha256(got.body).hexdigest() == found["sha256"]
     assert len(got.body) == found["bytes"]
@@ -35,56 +35,56 @@ async def test_an_artifact_is_the_content_of_its_digest_with_its_media_type(api:
 
 
 @pytest.mark.parametrize(("header", "start", "stop"), [("3-5", 3, 6), ("3-", 3, None), ("-4", -4, None)])
-async def test_a_range_is_that_part(api: Api, header: str, start: int, stop: int | None) -> None:
-    path, found = await one(api, "source")
-    whole = (await api.get(path)).body
-    part = await api.get(path, headers={"Range": f"bytes={header}"})
+async def test_a_range_is_that_part(shared_api: Api, header: str, start: int, stop: int | None) -> None:
+    path, found = await one(shared_api, "source")
+    whole = (await shared_api.get(path)).body
+    part = await shared_api.get(path, headers={"Range": f"bytes={header}"})
     assert (part.status, part.body) == (206, whole[start:stop])
     first = start % len(whole)
     assert part.headers["Content-Range"] == f"bytes {first}-{first + len(part.body) - 1}/{found['bytes']}"
 
 
-async def test_a_range_behind_the_end_is_refused_with_the_size(api: Api) -> None:
-    path, found = await one(api, "source")
-    refused = await api.get(path, headers={"Range": "bytes=100000-"})
+async def test_a_range_behind_the_end_is_refused_with_the_size(shared_api: Api) -> None:
+    path, found = await one(shared_api, "source")
+    refused = await shared_api.get(path, headers={"Range": "bytes=100000-"})
     assert (refused.status, refused.kind) == (416, "no_such_range")
     assert refused.headers["Content-Range"] == f"bytes */{found['bytes']}"
 
 
-async def test_several_ranges_at_once_give_the_whole(api: Api) -> None:
-    path, found = await one(api, "source")
-    got = await api.get(path, headers={"Range": "bytes=0-1,3-4"})
+async def test_several_ranges_at_once_give_the_whole(shared_api: Api) -> None:
+    path, found = await one(shared_api, "source")
+    got = await shared_api.get(path, headers={"Range": "bytes=0-1,3-4"})
     assert (got.status, len(got.body)) == (200, found["bytes"])
 
 
-async def test_conditions_are_heeded(api: Api) -> None:
-    path, _ = await one(api, "source")
-    etag = (await api.get(path)).headers["ETag"]
-    assert (await api.get(path, headers={"If-None-Match": etag})).status == 304
-    assert (await api.get(path, headers={"If-Match": '"other"'})).status == 412
-    assert (await api.get(path, headers={"Range": "bytes=0-1", "If-Range": etag})).status == 206
-    assert (await api.get(path, headers={"Range": "bytes=0-1", "If-Range": '"other"'})).status == 200
+async def test_conditions_are_heeded(shared_api: Api) -> None:
+    path, _ = await one(shared_api, "source")
+    etag = (await shared_api.get(path)).headers["ETag"]
+    assert (await shared_api.get(path, headers={"If-None-Match": etag})).status == 304
+    assert (await shared_api.get(path, headers={"If-Match": '"other"'})).status == 412
+    assert (await shared_api.get(path, headers={"Range": "bytes=0-1", "If-Range": etag})).status == 206
+    assert (await shared_api.get(path, headers={"Range": "bytes=0-1", "If-Range": '"other"'})).status == 200
 
 
-async def test_head_tells_the_size_and_sends_nothing(api: Api) -> None:
-    path, found = await one(api, "source")
-    got = await api.ask("HEAD", path)
+async def test_head_tells_the_size_and_sends_nothing(shared_api: Api) -> None:
+    path, found = await one(shared_api, "source")
+    got = await shared_api.ask("HEAD", path)
     assert (got.status, got.headers["Content-Length"]) == (200, str(found["bytes"]))
     assert got.headers["Accept-Ranges"] == "bytes"
 
 
-async def test_an_artifact_of_another_job_is_not_given(api: Api) -> None:
-    path, _ = await one(api, "source")
+async def test_an_artifact_of_another_job_is_not_given(shared_api: Api) -> None:
+    path, _ = await one(shared_api, "source")
     other = path.replace(STEADY, REPAIRED)
-    own = {item["sha256"] for item in (await api.get(other.rpartition("/")[0])).json()["artifacts"]}
-    assert path.rpartition("/")[2] in own or (await api.get(other)).kind == "artifact_missing"
+    own = {item["sha256"] for item in (await shared_api.get(other.rpartition("/")[0])).json()["artifacts"]}
+    assert path.rpartition("/")[2] in own or (await shared_api.get(other)).kind == "artifact_missing"
 
 
 @pytest.mark.parametrize(
     "name", ["%2e%2e%2flog.db", "..", "../../log.db", "0" * 63, "A" * 64, "0" * 64 + "%00", "0" * 64 + "%0a"]
 )
-async def test_a_name_that_is_no_digest_is_no_path(api: Api, name: str) -> None:
-    assert (await api.get(f"/api/v1/jobs/{STEADY}/artifacts/{name}")).status == 404
+async def test_a_name_that_is_no_digest_is_no_path(shared_api: Api, name: str) -> None:
+    assert (await shared_api.get(f"/api/v1/jobs/{STEADY}/artifacts/{name}")).status == 404
 
 
 async def test_a_missing_artifact_is_a_typed_error(api: Api, workspace: Path) -> None:

@@ -17,6 +17,11 @@ TOKEN = "a-token-of-more-than-16-characters"
 PATHS = ("/api/v1/jobs", "/api/v1/stream?after=0", "/api/v1/openapi.json", "/health", "/metrics", "/nope")
 
 
+@pytest.fixture
+def api(shared_api: Api) -> Api:
+    return shared_api
+
+
 def asked_as(api: Api, path: str, host: str, *headers: str) -> bytes:
     return request(api, path, *headers).replace(f"127.0.0.1:{api.port}".encode(), host.encode())
 
@@ -80,12 +85,14 @@ async def test_a_page_of_this_very_place_is_answered_and_no_other_is_let_in_by_h
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.fixture
-async def guarded(workspace: Path) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+async def guarded(shared_workspace: Path) -> AsyncIterator[Api]:
     """Served to all machines, so with a token; the client has it."""
     config = replace(CONFIG, listen="0.0.0.0:0")
     with_token = {"Authorization": f"Bearer {TOKEN}"}
-    async with served(workspace, config=config, environ={"CAF_TOKEN": TOKEN}, headers=with_token) as api:
+    async with served(
+        shared_workspace, config=config, environ={"CAF_TOKEN": TOKEN}, headers=with_token
+    ) as api:
         yield api
 
 

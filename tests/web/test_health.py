@@ -55,7 +55,7 @@ async def test_the_status_tells_queue_lanes_and_settings(api: Api, clip: str) ->
             await anyio.lowlevel.checkpoint()
     assert told["state"] == "paused"
     assert told["paused"] == {"by": "test", "reason": "nothing is to run"}
-    assert [lane["name"] for lane in told["lanes"]] == ["render", "native"]
+    assert {"render", "native"} <= {lane["name"] for lane in told["lanes"]}
     assert told["jobs"] == {"completed": 2, "submitted": 1, "waiting": 3}
 
 

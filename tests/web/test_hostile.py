@@ -11,6 +11,11 @@ from tests.web.serving import Api
 JOBS = "/api/v1/jobs"
 
 
+@pytest.fixture
+def api(shared_api: Api) -> Api:
+    return shared_api
+
+
 def post(api: Api, body: bytes, *headers: str, path: str = JOBS, kind: str = "application/json") -> bytes:
     said = (f"Content-Type: {kind}", f"Content-Length: {len(body)}", *headers)
     return request(api, path, *said, method="POST", body=body)
@@ -170,6 +175,6 @@ async def test_a_request_after_a_refused_one_on_the_same_connection_is_answered(
 async def test_a_note_with_every_character_is_recorded_as_it_is(api: Api) -> None:
     note = "".join(map(chr, range(0x20))) + "\x7f\u2028\U0001f408 </script> \\ \" '"
     body = json.dumps({"reason": note}).encode()
-    assert (await exchange(api, post(api, body, path="/api/v1/jobs/silent-0001/cancel"))).status == 200
-    last = (await api.get("/api/v1/jobs/silent-0001/events")).json()["events"][-1]
+    assert (await exchange(api, post(api, body, path="/api/v1/jobs/broken-0001/cancel"))).status == 200
+    last = (await api.get("/api/v1/jobs/broken-0001/events")).json()["events"][-1]
     assert last["data"]["reason"] == note

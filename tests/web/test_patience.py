@@ -50,10 +50,8 @@ async def deaf_listener(api: Api) -> AsyncIterator[socket.socket]:
     """One that asks for the stream and never reads."""
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await anyio.to_thread.run_sync(deaf.connect, ("127.0.0.1", api.port))
         deaf.setblocking(False)
-        await anyio.to_thread.run_sync(
-            lambda: (deaf.setblocking(True), deaf.connect(("127.0.0.1", api.port)))
-        )
         deaf.sendall(request(api, "/api/v1/stream?after=0"))
         yield deaf
 
@@ -127,10 +125,9 @@ async def test_a_listener_that_never_reads_stalls_neither_the_log_nor_other_list
 async def test_a_listener_that_never_reads_is_ended(workspace: Path) -> None:
     async with served(workspace, limits=Limits(unread_s=0.2, streams=1)) as api:
         await record_large_events(api, 30)
-        async with deaf_listener(api):
+        async with deaf_listener(api) as deaf:
             with anyio.fail_after(DEADLINE_S):
-                while await _may_listen(api):
-                    await anyio.lowlevel.checkpoint()  # until it is one
+                await anyio.wait_readable(deaf)  # it is a listener now
                 while not await _may_listen(api):
                     await anyio.lowlevel.checkpoint()  # until the kernel has ended it
 
