@@ -102,6 +102,8 @@ class Follower:
         """When a connection that had been open was last lost."""
         self.heard = 0
         self.open = asyncio.Event()
+        self.tried = asyncio.Event()
+        """Set when the first connection is open, or has failed."""
         self._connected = anyio.CancelScope()
 
     async def run(self) -> None:
@@ -115,6 +117,7 @@ class Follower:
                 self.broke_at = asyncio.get_running_loop().time()
             self.client_id = None
             self.open.clear()
+            self.tried.set()
             fruitless = 0 if self.heard > heard else fruitless + 1
             await asyncio.sleep(_PAUSES_S[min(fruitless, len(_PAUSES_S) - 1)])
 
@@ -143,6 +146,7 @@ class Follower:
                 if not self.open.is_set():  # the first message: from here on the server knows this client id
                     self.client_id = client_id
                     self.open.set()
+                    self.tried.set()
                 text = message.type is aiohttp.WSMsgType.TEXT
                 news = read_text(message.data) if text else read_binary(message.data)
                 if news is not None:

@@ -154,7 +154,7 @@ class _Run:
         if self.to_send:
             self._begin_uploads()
             with anyio.move_on_after(_SOCKET_S):
-                await self.follower.open.wait()
+                await self.follower.tried.wait()
         while len(self.done) < len(self.board.flights):
             if self.to_send and len(self.board.away) < self.limits.depth:
                 flight = self.board.flights[heapq.heappop(self.to_send)]

@@ -29,9 +29,9 @@ from caf.errors import InputError
 
 __all__ = ["download", "upload"]
 
-_TRIES: Final = 6
+_TRIES: Final = 5
 """Attempts at one file that bring nothing, before it is given up; one that brings bytes does not count."""
-_PAUSE_S: Final = 0.1
+_PAUSE_S: Final = 0.05
 _TAIL: Final = 4096
 _PIECE: Final = 2**18
 _NO_SPACE: Final = ("no space left on device", "errno 28", "disk quota exceeded")

@@ -21,7 +21,7 @@ _SHORTEST_S: Final = 0.1
 _GROWTH: Final = 1.5
 _DOUBT_S: Final = 30.0
 """So long after a submission was given up, looks are frequent: it must be taken out before it runs."""
-_SHARE: Final = 20
+_SHARE: Final = 10
 """A look that takes long is not repeated before so many times its duration: a queue echoes whole graphs."""
 
 

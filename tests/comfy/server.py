@@ -18,10 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, web, web_fileresponse
 
 from tests.comfy.gpu import NODES, OUTPUT_NODES, Gpu, InterruptedAtNode, NodeRaisedError, ServerDiedError
 from tests.comfy.pixels import png
+
+# A connection that is aborted while the kernel sends a file upsets asyncio, here and not in the client.
+web_fileresponse.NOSENDFILE = True
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

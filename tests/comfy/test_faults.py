@@ -225,8 +225,9 @@ async def test_whatever_the_line_does_each_frame_is_rendered_once_and_comes_whol
     (tmp_path / "plate.png").write_bytes(png("plate"))
     chance = Chance(seed, share=0.12)
     async with between(tmp_path, chance.request, chance.socket) as (server, proxy, render):
+        proxy.late_s = 0.1  # what comes later than the grace, to an idle server, nobody can hold back
         prompts = [reading(one, tmp_path / "plate.png") for one in frames(6, seconds=0.02)]
-        done = await render.run(prompts)
+        done = await render.run(prompts, grace_s=1.0)
         await proxy.settle()
         await until(lambda: not server.queue and not server.running)
         for one in done:
