@@ -22,7 +22,7 @@ from caf.contracts import (
     WorkflowRegistry,
 )
 from caf.contracts.canonical import canonical_job
-from caf.contracts.depth import MOST_DEPTH, is_too_deep
+from caf.contracts.depth import MOST_DEPTH, MOST_VALUES, has_too_many, is_too_deep
 from caf.contracts.paths import asset_path, workspace_path
 from caf.contracts.read import MAX_BYTES, read_document, read_object, write_document
 from caf.errors import DocumentError, InputError, MediaError
@@ -196,6 +196,11 @@ def _job(wish: Wish, root: Path, fresh: str) -> tuple[JobDocument, dict[str, Any
         job = read_document(msgspec.json.encode(document), JobDocument, where="the command line")
         return job, document, ()
     data = document_bytes(wish.job_file)
+    if has_too_many(data):
+        raise DocumentError(
+            f"{wish.job_file}: it has more than {MOST_VALUES} values.",
+            remedy="Leave out what caf does not read, or keep it in a file of its own.",
+        )
     document = read_object(data, where=str(wish.job_file))
     job = read_document(data, JobDocument, where=str(wish.job_file))
     stem = wish.job_id or wish.job_file.name.removesuffix(".json").removesuffix(".job")

@@ -130,6 +130,11 @@ def test_what_cannot_be_a_job_is_refused_with_its_kind(
     str(refusal.value).encode()
 
 
+def test_a_document_that_takes_long_to_read_each_time_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="more than 20000 values"):
+        submitted(tmp_path, job_file=job_file(tmp_path, extra=[[]] * 20_000))
+
+
 @pytest.mark.parametrize("levels", [64, 300, 900])
 def test_a_document_that_could_not_be_read_again_everywhere_is_refused(tmp_path: Path, levels: int) -> None:
     nested: Any = 1

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import ClientError, web
 from msgspec import Struct
 
-from caf.contracts.depth import MOST_DEPTH, is_too_deep
+from caf.contracts.depth import MOST_DEPTH, MOST_VALUES, has_too_many, is_too_deep
 from caf.errors import DocumentError
 from caf.web.crowd import CROWD
 from caf.web.limits import LIMITS
@@ -71,6 +71,8 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         # A page of another site may send a form or plain text without being asked first, but no JSON.
         raise web.HTTPUnsupportedMediaType
     data = await _read(request, limits.body_s) or b"{}"
+    if has_too_many(data):
+        raise BadBody(f"The body has more than {MOST_VALUES} values.", remedy=_REMEDY)
     try:
         value = msgspec.json.decode(data)
         if is_too_deep(value):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from caf.contracts.depth import MOST_DEPTH, is_too_deep
+from caf.contracts.depth import MOST_DEPTH, MOST_VALUES, has_too_many, is_too_deep
 
 
 def nested(levels: int, *, objects: bool = False) -> Any:
@@ -33,3 +33,10 @@ def test_what_is_shallow_is_not_too_deep(value: Any) -> None:
 def test_what_is_far_too_deep_is_found_without_recursion() -> None:
     assert is_too_deep(nested(100_000))
     assert json.dumps(nested(MOST_DEPTH))
+
+
+def test_a_document_of_very_many_values_is_told_before_it_is_decoded() -> None:
+    assert not has_too_many(json.dumps(["x"] * (MOST_VALUES - 1)).encode())
+    assert has_too_many(json.dumps(["x"] * (MOST_VALUES + 1)).encode())
+    assert has_too_many(json.dumps([[]] * MOST_VALUES).encode())
+    assert not has_too_many(json.dumps("x" * 1_000_000).encode())
