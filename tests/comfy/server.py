@@ -181,8 +181,15 @@ class FakeComfy:
 
     def _misshapen(self, graph: Any) -> web.Response | None:
         for node, about in graph.items():
-            if "class_type" not in about or about["class_type"] not in NODES:
-                kind = about.get("class_type", "")
+            if "class_type" not in about:
+                return _refused(
+                    "invalid_prompt" if self.old else "missing_node_type",
+                    "Cannot execute because a node is missing the class_type property.",
+                    f"Node ID '#{node}'",
+                    {"node_id": node},
+                )
+            kind = about["class_type"]
+            if kind not in NODES:
                 return _refused(
                     "invalid_prompt" if self.old else "missing_node_type",
                     f"Node '{kind}' not found. The custom node may not be installed.",

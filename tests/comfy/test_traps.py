@@ -89,7 +89,7 @@ async def test_a_missing_node_class_is_named(tmp_path: Path, old: bool) -> None:
 
 
 async def test_a_malformed_prompt_is_sent_once(tmp_path: Path) -> None:
-    ui_format: dict[str, Any] = {"nodes": [], "links": []}
+    ui_format: dict[str, Any] = {"revision": 0, "nodes": [], "links": []}
     async with FakeComfy(tmp_path / "server") as server:
         prompt = Prompt(key="frame", graph=ui_format, outputs=("9",))
         error = await refused(Render(server.url, tmp_path / "out"), [prompt])
