@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -188,6 +188,7 @@ class _Life:
             places = await self._drain()
             workers.cancel_scope.cancel()
         await self._note_end(places)
+        await self._show_the_rest()
 
     async def _take_in(self, *, task_status: TaskStatus[anyio.CancelScope]) -> None:
         with anyio.CancelScope() as scope:
@@ -256,3 +257,10 @@ class _Life:
             self.talk.say(f"caf: the end could not be recorded: {fault}")
             return
         self.talk.say(f"caf: stopped; {noted} stages were interrupted and run again at the next start")
+
+    async def _show_the_rest(self) -> None:
+        """Tell what was recorded since nobody followed the log any more."""
+        service = self.service
+        with suppress(EventStoreError):
+            async for recorded in service.app.store.read_all(after_position=service.dispatcher.position):
+                self.talk.seen(recorded)

@@ -143,7 +143,10 @@ class Daemon:
     def _hear_events(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._note(self.events, json.loads(line))
+            if line.startswith('{"position":'):
+                self._note(self.events, json.loads(line))
+            else:  # of one that does not serve
+                self._note(self.said, line.rstrip("\n"))
 
     def _hear_talk(self) -> None:
         assert self.process.stderr is not None
@@ -237,8 +240,11 @@ class Daemon:
 
     def children(self) -> list[int]:
         """The process ids of its workers."""
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+        found: list[int] = []
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # a thread that has ended
+                found += [int(pid) for pid in (task / "children").read_text().split()]
+        return found
 
     def child_at(self, job_id: str, task: str) -> int:
         """The worker that is at a task of a job: it prints to that task's log."""

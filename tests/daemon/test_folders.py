@@ -238,8 +238,10 @@ def test_what_was_dropped_while_nobody_served_is_taken_once_also_by_a_daemon_tha
     names = [f"many-{number:02}" for number in range(12)]
     for name in names:
         (workspace / JOBS / f"{name}.job.json").write_text(json.dumps(document(name)))
+    (workspace / JOBS / "broken-for-ever.job.json").write_text("{")
     with serving(workspace) as first:
         first.until_recorded(names[3], "JobSubmitted")
+        first.until_rejected(f"{JOBS}/broken-for-ever.job.json")
         first.kill()
     with serving(workspace) as second:
         second.until(
@@ -252,3 +254,4 @@ def test_what_was_dropped_while_nobody_served_is_taken_once_also_by_a_daemon_tha
         lines = third.caf("events", "--json").out.splitlines()
     types = [json.loads(line)["type"] for line in lines]
     assert types.count("JobSubmitted") == types.count("JobCompleted") == len(names)
+    assert types.count("DocumentRejected") == 1

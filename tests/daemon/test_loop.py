@@ -21,6 +21,8 @@ pytestmark = pytest.mark.skipif(
 LARGE: Final = [{"number": number, "words": "x" * 20} for number in range(20_000)]
 """Nearly a mebibyte of small parts, which take the longest to read."""
 ROUNDS: Final = 12
+LIMIT_S: Final = 0.050
+"""What one callback may take."""
 
 
 def ask(url: str, method: str, path: str, body: object = None) -> int:
@@ -132,7 +134,7 @@ def test_no_callback_of_the_loop_takes_more_than_50_ms_while_everything_happens(
             )
         assert daemon.stop() == 0
     told = json.loads(report.read_text())
-    slow = [found for found in told["slow"] if found["at_s"] >= begun_s]
+    slow = [found for found in told["slow"] if found["at_s"] >= begun_s and found["took_s"] > LIMIT_S]
     assert told["callbacks"] > 1000
     assert not slow, "\n\n".join(
         f"{found['took_s']} s ({found['wall_s']} s by the clock): {found['what']}\n{''.join(found['where'])}"

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from caf.cli.__main__ import main
 
-LIMIT_S: Final = 0.050
-"""What a callback may take."""
-_LOOK_S: Final = 0.02
+WORTH_TELLING_S: Final = 0.020
+"""What a callback took that is reported."""
+_LOOK_S: Final = 0.01
 _REFRESH: Final = 200
 """Callbacks after which it is looked again which threads there are."""
 
@@ -96,11 +96,11 @@ class Witness:
     def _note(self, handle: asyncio.Handle, begun_s: float, before: dict[int, int]) -> None:
         self.callbacks += 1
         wall_s = time.monotonic() - begun_s
-        if wall_s <= self.longest_s and wall_s <= LIMIT_S:
+        if wall_s <= self.longest_s and wall_s <= WORTH_TELLING_S:
             return
         took_s = wall_s - self._delays.since_ns(before) / 1e9
         self.longest_s = max(self.longest_s, took_s)
-        if took_s > LIMIT_S:
+        if took_s > WORTH_TELLING_S:
             told = {"at_s": begun_s, "took_s": round(took_s, 4), "wall_s": round(wall_s, 4)}
             self.slow.append({**told, "what": _told(handle), "where": self._seen})
 
@@ -109,7 +109,7 @@ class Witness:
         pause = threading.Event()
         while not pause.wait(_LOOK_S):
             begun_s = self._begun_s
-            if begun_s is not None and time.monotonic() - begun_s > LIMIT_S / 2:
+            if begun_s is not None and time.monotonic() - begun_s > WORTH_TELLING_S / 2:
                 frame = sys._current_frames().get(self._main)
                 self._seen = traceback.format_stack(frame)[-6:]
 
