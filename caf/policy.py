@@ -22,10 +22,10 @@ from caf.events import STAGES, Failure, Parameters, Stage
 from caf.job import Job
 from caf.outside import OUTSIDE_ENGINE, touched_stages
 from caf.repairs import (
-    DETERMINISTIC_ENGINES,
     adjustments_of,
     effective_parameters,
     engine_of,
+    gives_the_same,
     merge,
     outcome_known,
     placed,
@@ -162,7 +162,7 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
             added = merge(added, placed(job, place, preset))
         if chosen and not outcome_known(job, workflow_of(job, chosen[0][1]), merge(current, added)):
             return _with_presets(job, stage, failed, chosen, added, legal)
-    if engine_of(job) not in DETERMINISTIC_ENGINES:
+    if not gives_the_same(job):
         return Verdict(
             decision=Decision(
                 action="RETRY_STAGE",

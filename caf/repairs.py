@@ -14,6 +14,7 @@ __all__ = [
     "adjustments_of",
     "effective_parameters",
     "engine_of",
+    "gives_the_same",
     "merge",
     "outcome_known",
     "placed",
@@ -129,7 +130,7 @@ def adjustments_of(added: Parameters) -> dict[str, int | float | dict[str, Param
 
 def outcome_known(job: Job, workflow_id: str, parameters: Parameters) -> bool:
     """True when an attempt on the same inputs ran just so, on an engine that would give the same again."""
-    if engine_of(job) not in DETERMINISTIC_ENGINES:
+    if not gives_the_same(job):
         return (job.attempt.workflow_id, job.attempt.parameters) == (workflow_id, parameters)
     taken_in = job.attempt.stages.get("artifact")
     return any(
@@ -141,6 +142,14 @@ def outcome_known(job: Job, workflow_id: str, parameters: Parameters) -> bool:
         and inputs.key == taken_in.key
         for attempt in job.attempts
     )
+
+
+def gives_the_same(job: Job) -> bool:
+    """True when the engine gives the same output for the same request, so that an unchanged retry is pointless.
+
+    A recorded workflow holds its seeds, and so does it.
+    """
+    return engine_of(job) in DETERMINISTIC_ENGINES or job.attempt.workflow_id in job.spec.workflows
 
 
 def _flow(job: Job) -> Workflow | None:

@@ -119,6 +119,15 @@ def test_a_preset_that_sets_a_node_goes_back_to_the_stage_of_the_node() -> None:
     assert verdict.parameters == {"2": {"sigma": 2.0}}
 
 
+def test_an_unchanged_render_of_a_recorded_workflow_is_not_asked_for_again() -> None:
+    told = spec(policy=policy_of(gate("loop_seam")))
+    events = up_to("motion", told, workflow_id="paint", parameters={"3": {"cfg": 5.0}})
+    report = judged(told, "motion", loop_seam=0.1)
+    verdict = policy.after_gate(fold(*events, report), "motion", report.report)
+    assert verdict.decision.action == "ESCALATE_USER"
+    assert "the same result again" in verdict.decision.reasoning
+
+
 def test_a_transient_failure_of_a_server_is_tried_again_with_our_leavings_cleared() -> None:
     events = [*up_to("frame", spec(), workflow_id="paint"), started("motion")]
     failure = failed("motion", kind="comfy_stalled", transient=True)

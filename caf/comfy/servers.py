@@ -4,20 +4,23 @@ Each renders one stage of ours at a time; others' prompts may be in its queue al
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import anyio
 from msgspec import Struct
 
 from caf.comfy.client import Comfy
-from caf.comfy.failures import ComfyError
+from caf.comfy.failures import ComfyError, NotThereError
+from caf.comfy.http import Timeouts
 from caf.comfy.model import ServerFacts
 from caf.comfy.object_info import NodeInfo, Problem, nodes_of, problems
 from caf.errors import CafError, InputError, TryAgainError
 
 __all__ = ["Examined", "Servers", "Standing", "refusal"]
 
+QUICK: Final = Timeouts(connect_s=3.0, read_s=10.0)
+"""A server that says nothing for so long is passed over where there are others."""
 SHOWN: Final = 6
 """Problems that are told; the lint lists all."""
 MISSING: Final = {"missing_node_type": "comfy_missing_node", "value_not_in_list": "comfy_missing_model"}
@@ -137,7 +140,7 @@ def _load(server: Examined) -> tuple[int, int]:
 
 async def _examined(url: str, graph: Mapping[str, Any] | None, outputs: tuple[str, ...]) -> Examined:
     try:
-        async with Comfy(url) as comfy:
+        async with Comfy(url, timeouts=QUICK) as comfy:
             facts = await comfy.system_stats()
             waiting = await comfy.waiting()
             found: tuple[Problem, ...] = ()
@@ -153,7 +156,10 @@ async def _classes(comfy: Comfy, names: Iterable[str]) -> dict[str, NodeInfo]:
     """What the server has of these classes; one question each, for all of them would be a megabyte and more."""
     answers: dict[str, Any] = {}
     for name in sorted(names):
-        answers |= await comfy.object_info(name)
+        if "/" in name:  # no route leads there
+            return nodes_of(await comfy.object_info())
+        with suppress(NotThereError):
+            answers |= await comfy.object_info(name)
     return nodes_of(answers)
 
 

@@ -48,6 +48,28 @@ async def test_a_killed_daemon_takes_its_prompts_up_again_and_renders_none_twice
     assert len(set(server.posts)) == len(server.posts) == FRAMES
 
 
+async def test_a_job_that_is_called_off_leaves_nothing_of_its_own_in_the_queue_and_all_of_others(
+    tmp_path: Path,
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, seconds=5.0)
+        async with daemon(jobs):
+            await until(lambda: len(server.posts) >= 3, WITHIN_S)
+            server.queue.append((1000.0, "somebody-else", {}, {}, []))
+            assert (await jobs.caf("cancel", "cat-0001")).code in (0, 5)
+            await until(
+                lambda: (
+                    [item[1] for item in server.queue] in (["somebody-else"], [])
+                    and not [item for item in server.running.values() if item[1] in server.posts]
+                ),
+                WITHIN_S,
+            )
+        left = {item[1] for item in (*server.queue, *server.running.values())} | server.history.keys()
+        server.queue.clear()
+    assert "somebody-else" in left
+    assert not server.renders
+
+
 async def test_two_servers_render_two_jobs_and_no_frame_twice(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "a") as one, FakeComfy(tmp_path / "b") as other:
 
