@@ -1,5 +1,6 @@
 """Recorded events over HTTP: pages with payloads, and a live stream without gap or repeat."""
 
+import sys
 from pathlib import Path
 from random import Random
 
@@ -103,6 +104,16 @@ async def test_a_listener_to_one_job_hears_of_no_other_but_moves_on_with_the_log
             await api.post(f"/api/v1/jobs/{SILENT}/cancel")
             told = await listener.next()
             assert (told.id, told.event, told.data["stream"]) == (head + 5, "JobCancelled", f"job-{SILENT}")
+
+
+async def test_what_another_process_records_is_told_too(api: Api, workspace: Path) -> None:
+    head = await api.service.app.store.head()
+    command = [sys.executable, "-m", "caf.cli", "cancel", SILENT, "--workspace", str(workspace)]
+    async with listening(api) as listener:
+        done = await anyio.run_process(command, check=False)
+        assert done.returncode == 0, done.stderr
+        told = await listener.next()
+    assert (told.id, told.event, told.data["stream"]) == (head + 1, "JobCancelled", f"job-{SILENT}")
 
 
 async def test_signs_of_life_come_while_nothing_is_recorded(workspace: Path) -> None:
