@@ -17,6 +17,6 @@ def png(seed: str, width: int = 24, height: int = 16) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", header)
-        + _chunk(b"IDAT", zlib.compress(rows, 1))
+        + _chunk(b"IDAT", zlib.compress(rows, 0))
         + _chunk(b"IEND", b"")
     )
