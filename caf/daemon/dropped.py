@@ -48,12 +48,12 @@ class Dropped:
         self._submit = submit
         self._root = app.workspace.root
 
-    def files(self) -> Iterator[Path]:
-        """All that may be something, in order of their names."""
-        sandbox = self.app.workspace.sandbox
-        yield from _named(sandbox / "jobs", ".job.json")
-        yield from _named(sandbox / "inbox", ".json")
-        for folder in _named(sandbox / "dist_artifacts", ""):
+    def files(self) -> Iterator[str]:
+        """All that may be something, in order of their names; text, for there may be very many."""
+        sandbox = str(self.app.workspace.sandbox)
+        yield from _named(f"{sandbox}/jobs", ".job.json")
+        yield from _named(f"{sandbox}/inbox", ".json")
+        for folder in _named(f"{sandbox}/dist_artifacts", ""):
             yield from _named(folder, ".state.json")
 
     def asset(self, path: Path) -> Path | None:
@@ -174,11 +174,9 @@ def dropped_bytes(path: Path) -> bytes:
     return data
 
 
-def _named(folder: Path, ending: str) -> list[Path]:
+def _named(folder: str, ending: str) -> list[str]:
     """What lies in a folder under such names; nothing where it cannot be read."""
     with suppress(OSError):
-        names = [name for name in os.listdir(folder) if name.endswith(ending)]  # noqa: PTH208 - names are enough
-        return [
-            folder / name for name in sorted(names) if not (name.startswith(".") or name.endswith(REJECTED))
-        ]
+        names = sorted(name for name in os.listdir(folder) if name.endswith(ending))  # noqa: PTH208 - text, as above
+        return [f"{folder}/{name}" for name in names if not (name.startswith(".") or name.endswith(REJECTED))]
     return []

@@ -1,11 +1,13 @@
 """Takes in what is dropped into the workspace's folders, each once; a file that cannot be used is told why."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 import watchfiles
@@ -29,7 +31,11 @@ LOOK_EVERY_S: Final = 5.0
 """Also without a word from the system: folders on some filesystems change unheard."""
 QUIET_S: Final = 2.0
 """What cannot be read yet is given so long without a change before it is called broken."""
+IDLE_SHARE, BUSY_SHARE = 50, 2
+"""How much longer than a look the pause after it is, so that very many files keep nobody busy."""
 AT_ONCE: Final = 4
+SLICE: Final = 500
+"""Files that are handed on without a pause."""
 TRIES: Final = 3
 """How often a file may end the child that looks at it before the file is to blame."""
 
@@ -71,24 +77,26 @@ class Intake:
         self._dropped = Dropped(app, submit)
         self._failed = failed
         self._quiet_ms = round(quiet_s * 1000)
-        self._known: dict[Path, _Known] = {}
-        self._busy: set[Path] = set()
+        self._known: dict[str, _Known] = {}
+        self._busy: set[str] = set()
         self._news = anyio.Event()
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Take in what is there, then what comes, for ever."""
-        give, takes = anyio.create_memory_object_stream[tuple[Path, _Known]](float("inf"))
+        give, takes = anyio.create_memory_object_stream[tuple[str, _Known]](float("inf"))
         async with give, takes, anyio.create_task_group() as group:
             group.start_soon(self._watch)
             for _ in range(AT_ONCE):
                 group.start_soon(self._take_all, takes)
             task_status.started()
             while True:
-                news = self._news
+                news, begun_s = self._news, anyio.current_time()
                 waiting = await self._look(give)
+                took_s = anyio.current_time() - begun_s
                 soon_s = min(LOOK_EVERY_S, self._quiet_ms / 1000)
-                with anyio.move_on_after(soon_s if waiting else LOOK_EVERY_S):
+                with anyio.move_on_after(max(soon_s if waiting else LOOK_EVERY_S, took_s * IDLE_SHARE)):
                     await news.wait()
+                    await anyio.sleep(took_s * BUSY_SHARE)
 
     async def _watch(self) -> None:
         sandbox = self.app.workspace.sandbox
@@ -108,39 +116,41 @@ class Intake:
                     self._wake()
                     await anyio.sleep(LOOK_EVERY_S)
 
-    async def _look(self, give: MemoryObjectSendStream[tuple[Path, _Known]]) -> bool:
+    async def _look(self, give: MemoryObjectSendStream[tuple[str, _Known]]) -> bool:
         """Hand on every file that is new or changed; True when one has to be looked at again soon."""
         found = await anyio.to_thread.run_sync(self._found)
         self._known = found
-        for path, known in found.items():
+        for number, (path, known) in enumerate(found.items()):
+            if number % SLICE == 0:
+                await anyio.lowlevel.checkpoint()
             if not known.done and path not in self._busy:
                 self._busy.add(path)
                 give.send_nowait((path, known))
         return any(not known.done for known in found.values())
 
-    def _found(self) -> dict[Path, _Known]:
+    def _found(self) -> dict[str, _Known]:
         """What is there; what did not change since the last look is the same object."""
         now_ms = self.app.clock.monotonic_ms()
-        found: dict[Path, _Known] = {}
+        found: dict[str, _Known] = {}
         for path in self._dropped.files():
             state, known = _state(path), self._known.get(path)
             if state is None:
                 continue
             if known is None or known.state != state:
-                asset = self._dropped.asset(path)
+                asset = self._dropped.asset(Path(path))
                 known = _Known(state=state, asset=asset, asset_state=_state(asset), since_ms=now_ms)
             elif not known.taken and (asset_state := _state(known.asset)) != known.asset_state:
                 known = _Known(state=state, asset=known.asset, asset_state=asset_state, since_ms=now_ms)
             found[path] = known
         for path in self._known.keys() - found.keys():
-            _unlink(rejection_of(path))
+            _unlink(rejection_of(Path(path)))
         return found
 
-    async def _take_all(self, takes: MemoryObjectReceiveStream[tuple[Path, _Known]]) -> None:
+    async def _take_all(self, takes: MemoryObjectReceiveStream[tuple[str, _Known]]) -> None:
         while True:
             path, known = await takes.receive()
             try:
-                await self._take(path, known)
+                await self._take(Path(path), known)
             finally:
                 self._busy.discard(path)
 
@@ -230,9 +240,9 @@ async def _set_when_cancelled(stop: anyio.Event) -> None:
         stop.set()
 
 
-def _state(path: Path | None) -> State | None:
+def _state(path: str | Path | None) -> State | None:
     try:
-        found = path.stat() if path is not None else None
+        found = os.stat(path) if path is not None else None  # noqa: PTH116 - of very many
     except (OSError, ValueError):
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns) if found else None

@@ -114,13 +114,12 @@ def test_a_running_stage_ends_within_the_grace_and_the_next_start_goes_on(worksp
         ] == "pose"
     with serving(workspace) as second:
         assert second.until_over("drained") == "JobCompleted"
-        assert second.types("drained").count("StageStarted") >= 3
+        begun = [e["data"]["stage"] for e in second.of("drained") if e["type"] == "StageStarted"]
+        assert begun == ["motion", "video"]  # the frame stage stood begun, and waited for its lane
     assert len([kind for kind, _, _ in completions(workspace, "drained") if kind == "JobCompleted"]) == 1
 
 
 def test_a_stage_that_takes_longer_is_interrupted_and_comes_to_the_same_result(workspace: Path) -> None:
-    undisturbed = workspace.with_name("undisturbed")
-    shutil.copytree(workspace, undisturbed)
     with serving(workspace, CAF_GRACE_S="0.2") as first:
         first.drop("interrupted", "long.mp4", fresh=True)
         with first.held("interrupted", "frame"):
@@ -131,6 +130,9 @@ def test_a_stage_that_takes_longer_is_interrupted_and_comes_to_the_same_result(w
         assert first.events[-1]["data"]["interrupted"] == 1
     with serving(workspace) as second:
         assert second.until_over("interrupted") == "JobCompleted"
+    undisturbed = shutil.copytree(
+        workspace, workspace.with_name("undisturbed"), ignore=shutil.ignore_patterns(".caf")
+    )
     assert caf(undisturbed, "run", "--job", str(workspace / "sandbox/jobs/interrupted.job.json")).code == 0
     assert completions(workspace, "interrupted") == completions(undisturbed, "interrupted")
 
