@@ -1,6 +1,6 @@
 """Serves every job that has work due, so many at a time: who comes when, what is held back, and for how long."""
 
-import itertools
+import heapq
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Final, Protocol
@@ -12,6 +12,7 @@ from msgspec import Struct
 from caf.actors.feed import JobFeed
 from caf.actors.stages import Lanes
 from caf.commands import interrupt
+from caf.daemon.backlog import Backlog, Due, Unsettled
 from caf.daemon.state import Daemon, evolve_daemon
 from caf.errors import CafError
 from caf.events import (
@@ -26,7 +27,7 @@ from caf.events import (
 )
 from caf.events.codec import UnreadableEvent, decode, derived_id
 from caf.job import INITIAL, Job, is_over
-from caf.lanes import AGEING_MS, Place
+from caf.lanes import Place
 from caf.log import CATEGORY, DAEMON, fold, fold_daemon, job_of, new_events, read_job, stream_of
 from caf.ports import Clock
 from eventstore import (
@@ -48,23 +49,6 @@ LONGEST_HOLD_MS: Final = 60_000
 QUIET_S: Final = 0.02
 ENDS: Final = frozenset(kind.__name__ for kind in (JobAborted, JobCancelled, JobCompleted))
 """Types of the events after which only documents are left to be written."""
-
-
-class Due(Struct, kw_only=True):
-    """A job that has work to be done and is not under way."""
-
-    job_id: str
-    priority: int
-    over: bool
-    """Nothing but its documents is left to do; it goes first, and also while the queue stands."""
-    position: int
-    """Of an event that may not be answered yet."""
-    late: bool = False
-    """It was over before the first daemon came; it goes last."""
-    ticket: int = 0
-    since_ms: int = 0
-    tries: int = 0
-    """How often it was held back in a row."""
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -103,7 +87,7 @@ class Dispatcher:
         self.store = store
         self.lanes = lanes
         self.jobs_at_once = jobs_at_once
-        self.due: dict[str, Due] = {}
+        self.due = Backlog()
         self.active: dict[str, tuple[Due, JobFeed]] = {}
         self.held: dict[str, Held] = {}
         self.daemon = Daemon()
@@ -115,7 +99,8 @@ class Dispatcher:
         self._clock = clock
         self._seen = seen
         self._failed = failed
-        self._tickets = itertools.count()
+        self._open = Unsettled()
+        self._held_until: list[tuple[int, str]] = []
         self._changed = anyio.Event()
         self._settled = 0
         self._loaded = False
@@ -182,8 +167,7 @@ class Dispatcher:
 
     def line(self) -> list[Due]:
         """The jobs that wait to be begun, in the order in which they will be as things stand."""
-        now_ms = self._clock.monotonic_ms()
-        return sorted(self.due.values(), key=lambda due: _rank(due, now_ms))
+        return self.due.line()
 
     async def _follow(self) -> None:
         while True:
@@ -218,10 +202,8 @@ class Dispatcher:
         if job_id in self.active:
             self.active[job_id][1].deliver(recorded)
         elif job_id in self.due or job_id in self.held:
-            due = self.due[job_id] if job_id in self.due else self.held[job_id].due
             if recorded.type in ENDS:
-                due.over = True
-                self._wake()
+                self._note_over(job_id)
         else:
             event = _decoded(recorded)
             if isinstance(event, JobSubmitted):
@@ -237,10 +219,16 @@ class Dispatcher:
                 priority, over = job.spec.priority, is_over(job)
             self._add(Due(job_id=job_id, priority=priority, over=over, position=recorded.position))
 
+    def _note_over(self, job_id: str) -> None:
+        if job_id in self.due:
+            self.due.note_over(job_id)
+        else:
+            self.held[job_id].due.over = True
+        self._wake()
+
     def _add(self, due: Due) -> None:
-        due.ticket = next(self._tickets)
-        due.since_ms = self._clock.monotonic_ms()
-        self.due[due.job_id] = due
+        self.due.add(due, self._clock.monotonic_ms())
+        self._open.add(due.job_id, due.position)
         self._wake()
 
     async def _admit(self, group: TaskGroup) -> None:
@@ -248,7 +236,6 @@ class Dispatcher:
             changed = self._changed
             self._give_held_back()
             while (first := self._first()) is not None:
-                del self.due[first.job_id]
                 feed = JobFeed(self.store, first.job_id)
                 self.active[first.job_id] = first, feed
                 group.start_soon(self._work, first, feed)
@@ -259,9 +246,7 @@ class Dispatcher:
     def _first(self) -> Due | None:
         if self.draining or len(self.active) >= self.jobs_at_once:
             return None
-        stands, now_ms = self.daemon.paused is not None, self._clock.monotonic_ms()
-        may = (due for due in self.due.values() if due.over or not stands)
-        return min(may, key=lambda due: _rank(due, now_ms), default=None)
+        return self.due.take(stands=self.daemon.paused is not None)
 
     async def _work(self, due: Due, feed: JobFeed) -> None:
         job_id = due.job_id
@@ -274,7 +259,10 @@ class Dispatcher:
         del self.active[job_id]
         if fault is not None:
             self._hold(due, fault)
-        elif job is not None and feed.version > job.version:
+            self._wake()
+            return
+        self._open.settle(job_id)
+        if job is not None and feed.version > job.version:
             position = feed.entries[-1].recorded.position
             self._add(Due(job_id=job_id, priority=due.priority, over=is_over(feed.job), position=position))
         self._wake()
@@ -282,29 +270,26 @@ class Dispatcher:
     def _hold(self, due: Due, fault: Exception) -> None:
         wait_ms = min(FIRST_HOLD_MS * 2**due.tries, LONGEST_HOLD_MS)
         due.tries += 1
-        self.held[due.job_id] = Held(due=due, fault=fault, until_ms=self._clock.monotonic_ms() + wait_ms)
+        until_ms = self._clock.monotonic_ms() + wait_ms
+        self.held[due.job_id] = Held(due=due, fault=fault, until_ms=until_ms)
+        heapq.heappush(self._held_until, (until_ms, due.job_id))
         self._failed(due.job_id, fault)
 
     def _give_held_back(self) -> None:
         now_ms = self._clock.monotonic_ms()
-        for held in [item for item in self.held.values() if item.until_ms <= now_ms]:
-            del self.held[held.due.job_id]
-            self._add(held.due)
+        while self._held_until and self._held_until[0][0] <= now_ms:
+            _, job_id = heapq.heappop(self._held_until)
+            self._add(self.held.pop(job_id).due)
 
     def _next_hold_s(self) -> float | None:
-        if not self.held:
+        if not self._held_until:
             return None
-        first = min(item.until_ms for item in self.held.values())
-        return max(0.001, (first - self._clock.monotonic_ms()) / 1000)
+        return max(0.001, (self._held_until[0][0] - self._clock.monotonic_ms()) / 1000)
 
     async def _note_settled(self) -> None:
         """Remember up to where everything was answered, so that the next start need not look before."""
-        open_ones = [
-            *(due.position for due in self.due.values()),
-            *(due.position for due, _ in self.active.values()),
-            *(item.due.position for item in self.held.values()),
-        ]
-        settled = min(open_ones) - 1 if open_ones else self.position
+        lowest = self._open.lowest()
+        settled = self.position if lowest is None else lowest - 1
         if settled > self._settled:
             with suppress(EventStoreError):  # a full disk, say: the next start looks further back
                 await self.store.save_checkpoint(Checkpoint(consumer=CONSUMER, position=settled))
@@ -329,12 +314,6 @@ class Dispatcher:
     def _wake(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
-
-
-def _rank(due: Due, now_ms: int) -> tuple[int, int, int]:
-    """The smallest goes first: what only wants its documents, then by priority with age, then in order."""
-    aged = due.priority + (now_ms - due.since_ms) // AGEING_MS
-    return (2 if due.late else 0 if due.over else 1), -aged, due.ticket
 
 
 def _decoded(recorded: RecordedEvent) -> Event | DaemonEvent | None:
