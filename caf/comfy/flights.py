@@ -49,6 +49,8 @@ class Flight:
     losses: int = 0
     running_since: float | None = None
     landed_at: float = 0.0
+    ended: bool = False
+    """News said that history has it."""
     told_ok: bool = False
     """News said that it ended well; history has the last word while it has one."""
     node: str = ""
@@ -58,8 +60,10 @@ class Flight:
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is an account, or when it is lost."""
 
-    def leave(self, prompt_id: str, client_id: str | None, now: float) -> None:
-        self.stage, self.prompt_id, self.client_id, self.sent_at = "away", prompt_id, client_id, now
+    def leave(self, prompt_id: str, client_id: str | None, now: float, stage: Stage = "away") -> None:
+        """Begin anew under this id. News may come before the answer to the submission: hence `boarding`."""
+        self.stage, self.prompt_id, self.client_id, self.sent_at = stage, prompt_id, client_id, now
+        self.ended = False
         self.misses, self.news, self.told_ok, self.account = 0, 0, False, None
         self.running_since, self.started_at = None, None
         self.heard, self.node_s, self.node, self.cached = {}, {}, "", ()
@@ -126,7 +130,7 @@ class Board:
                 key=running.prompt.key, node_id=running.node, mime=news.mime, data=news.data
             )
         flight = self.by_id.get(news.prompt_id)
-        if flight is None or news.prompt_id != flight.prompt_id or flight.stage != "away":
+        if flight is None or news.prompt_id != flight.prompt_id or flight.stage not in ("boarding", "away"):
             return None
         self.alive_at = now
         flight.news += 1
@@ -153,7 +157,8 @@ class Board:
             case Ended(settled=settled, ok=ok):
                 flight.close_node(now)
                 flight.told_ok = flight.told_ok or ok
-                return flight if settled else None
+                flight.ended = flight.ended or settled
+                return flight if settled and flight.stage == "away" else None
             case Picture(node=node, mime=mime, data=data):
                 return Preview(key=key, node_id=node, mime=mime, data=data)
         return None

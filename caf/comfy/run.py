@@ -175,6 +175,8 @@ class _Run:
         if self.board.doubt_at > doubt_at:
             self.watch.look_soon()
         self._tend(flight)
+        if flight.ended:
+            self._start(lambda: self.watch.examine(flight))
 
     def _begin_uploads(self) -> None:
         for index in heapq.nsmallest(self.limits.uploads + self.limits.depth, self.to_send):

@@ -88,7 +88,9 @@ class Uploads:
 
     def forget(self) -> None:
         """The server is another one now; see again that the files are there."""
-        self._there = {path: task for path, task in self._there.items() if not task.done()}
+        for path, task in list(self._there.items()):
+            if task.done() and not task.cancelled() and task.exception() is None:
+                del self._there[path]
 
     async def end(self) -> None:
         for task in self._there.values():
@@ -130,12 +132,12 @@ class Submitter:
             await self._record(flight.prompt.key, prompt_id)
             self._board.name(flight, prompt_id)
             through = client_id()
-            sent_at = clock()
+            flight.leave(prompt_id, through, clock(), "boarding")
             answer = await self._post(flight, graph, prompt_id, through)
-            if answer is None and not await self._arrived(prompt_id):
+            if answer is None and not await self._arrived(flight):
                 self._board.doubt_at = clock()
                 continue
-            flight.leave(prompt_id, through, sent_at)
+            flight.stage = "away"
             if answer is not None:
                 await self._check(flight, answer)
             return
@@ -174,13 +176,14 @@ class Submitter:
             await asyncio.sleep(pause)
         raise AssertionError("pauses have no end")
 
-    async def _arrived(self, prompt_id: str) -> bool:
-        """Look for a prompt whose answer was lost, until it is found or the grace is over."""
+    async def _arrived(self, flight: Flight) -> bool:
+        """Look for a prompt whose answer was lost, until it is found or the grace is over; news of it will do."""
+        prompt_id = flight.prompt_id
         clock = asyncio.get_running_loop().time
         end = None
         for pause in pauses():
             found = await patiently(lambda: find(self._comfy, prompt_id), self._limits.unreachable_s)
-            if found.state != "gone":
+            if flight.news or found.state != "gone":
                 return True
             end = end or clock() + self._limits.grace_s
             if clock() + pause > end:
