@@ -1,4 +1,7 @@
-"""Lanes: work that at most so many jobs may do at once, given out by priority, and within one in turn."""
+"""Lanes: work that at most so many jobs may do at once, given out by priority, and within one in turn.
+
+Measuring goes before other work of its priority: the engines wait for what a gate lets through, not for what is begun.
+"""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -46,9 +49,10 @@ class _Waiter:
         self.since_ms = since_ms
         self.granted = anyio.Event()
 
-    def rank(self, now_ms: int) -> tuple[int, int]:
+    def rank(self, now_ms: int) -> tuple[int, bool, int]:
         """The smallest goes first."""
-        return -(self.turn.priority + (now_ms - self.since_ms) // AGEING_MS), self.ticket
+        aged = self.turn.priority + (now_ms - self.since_ms) // AGEING_MS
+        return -aged, not self.turn.gate, self.ticket
 
 
 class Lane:
