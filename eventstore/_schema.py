@@ -158,7 +158,8 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
             "wal_autocheckpoint = 0",
             # 64 MiB: a WAL that a slow reader let grow is cut back to this at the next checkpoint.
             "journal_size_limit = 67108864",
-            "cache_size = -16384",
+            # Small, so that a process is as large after a month as after an hour; the system caches the file too.
+            "cache_size = -4096",
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -196,7 +197,7 @@ def connect_reader(path: Path, busy_s: float, *, frozen: bool = False) -> tuple[
             ready = _check_schema(connection, path)
         if not ready:
             raise StoreNotFound(f"{path} is empty: no log was created there yet.", remedy="Check the path.")
-        connection.execute("PRAGMA cache_size = -8192")
+        connection.execute("PRAGMA cache_size = -2048")
     except sqlite3.Error as error:
         connection.close()
         raise explain(error, path) from error

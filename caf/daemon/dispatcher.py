@@ -233,7 +233,7 @@ class Dispatcher:
 
     async def _admit(self, group: TaskGroup) -> None:
         while True:
-            changed = self._changed
+            changed = self._changed = anyio.Event()
             self._give_held_back()
             while (first := self._first()) is not None:
                 feed = JobFeed(self.store, first.job_id)
@@ -312,8 +312,7 @@ class Dispatcher:
         return not any(lane.running for lane in self.lanes.all) and self.active.keys() <= waiting
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+        self._changed.set()
 
 
 def _decoded(recorded: RecordedEvent) -> Event | DaemonEvent | None:

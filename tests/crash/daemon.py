@@ -119,6 +119,17 @@ class Daemon:
             line.close()
         return Answer(answer.status, msgspec.json.decode(data) if data else None)
 
+    def status_of(self, path: str) -> int:
+        """The status of the answer to a question, whose body may be anything."""
+        line = http.client.HTTPConnection(self._address, timeout=TIMEOUT_S)
+        try:
+            line.request("GET", path)
+            answer = line.getresponse()
+            answer.read()
+            return answer.status
+        finally:
+            line.close()
+
     def children(self) -> list[int]:
         """The process ids of its children."""
         found = []
