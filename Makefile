@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check format schemas lock bench-log clean system
+.PHONY: help demo test lint types check format schemas lock crash soak bench-log bench-lanes bench-long-log clean system
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,18 @@ lock: $(READY) ## Resolve the dependencies anew; needs uv
 
 bench-log: $(BENCH_READY) ## Measure the event log beside its peers, into bench/RESULTS.md (WORDS="--huge")
 	$(BENCH_VENV)/bin/python -m bench.log --write --command "make bench-log$(if $(WORDS), WORDS=$(WORDS))" $(WORDS)
+
+crash: $(READY) ## Kill a daemon under load 500 times at moments of chance, and prove its workspace (WORDS="--kills 50")
+	$(BIN)/python -m tests.crash $(WORDS)
+
+soak: $(READY) ## Serve short jobs for an hour, and judge whether anything grows (WORDS="--minutes 10 --write")
+	$(BIN)/python -m bench.soak $(WORDS)
+
+bench-lanes: $(READY) ## Measure how busy the render lane is, into bench/RESULTS.md
+	$(BIN)/python -m bench.lanes --write $(WORDS)
+
+bench-long-log: $(READY) ## Measure caf jobs and the start-up on a log of a million events, into bench/RESULTS.md
+	$(BIN)/python -m bench.long_log --write $(WORDS)
 
 clean: ## Remove the environments, and what the demo and the benchmark made
 	rm -rf $(VENV) $(BENCH_VENV) build
