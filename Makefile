@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check format schemas lock crash soak bench-log bench-lanes bench-long-log clean system
+.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-lanes bench-long-log clean system
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -21,6 +21,9 @@ demo: $(READY) ## Set up if need be, then run the main job: three scenarios on r
 
 test: $(READY) ## Set up if need be, then pass the tests
 	$(BIN)/pytest -n auto --dist worksteal
+
+sim: $(READY) ## Simulate a million jobs on all processors, through every fault (JOBS=1000000)
+	$(BIN)/python -m tests.simulation --jobs $(or $(JOBS),1000000)
 
 lint: $(READY) ## Style and formatting
 	$(BIN)/ruff check .

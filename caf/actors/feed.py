@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio
 import anyio.abc
 
-from caf.job import INITIAL, Job, is_over
+from caf.job import INITIAL, Job
 from caf.log import Entry, UnreadableLog, entry_of, stream_of
 from eventstore import EventStore, RecordedEvent
 
@@ -27,7 +27,7 @@ class JobFeed:
         self.seen = seen
         self.entries: list[Entry] = []
         self._changed: anyio.Event | None = None
-        self._scopes: list[anyio.CancelScope] = []
+        self._watches: list[tuple[anyio.CancelScope, Callable[[Job], bool]]] = []
         self._early: list[RecordedEvent] | None = []
         """What was delivered before the stream was read; None once it was."""
         self._fault: UnreadableLog | None = None
@@ -82,12 +82,17 @@ class JobFeed:
                 self._changed = anyio.Event()
             await self._changed.wait()
 
-    def cancel_when_over(self, scope: anyio.CancelScope) -> Callable[[], None]:
-        """Cancel `scope` as soon as the job is over; returns what undoes that."""
-        self._scopes.append(scope)
-        if is_over(self.job):
+    def cancel_when(self, scope: anyio.CancelScope, holds: Callable[[Job], bool]) -> Callable[[], None]:
+        """Cancel `scope` as soon as this holds of the job; returns what undoes that."""
+        watch = scope, holds
+        self._watches.append(watch)
+        if holds(self.job):
             scope.cancel()
-        return lambda: self._scopes.remove(scope)
+        return lambda: self._watches.remove(watch)
+
+    def has(self, event_id: str, *, after: int) -> bool:
+        """Whether an entry after this version has that id."""
+        return any(entry.recorded.event_id == event_id for entry in self.entries[after:])
 
     def _add(self, recorded: RecordedEvent) -> None:
         if recorded.version <= self.version or self._fault is not None:
@@ -103,6 +108,6 @@ class JobFeed:
             return
         self.entries.append(entry)
         self.seen(entry)
-        if is_over(entry.job):
-            for scope in self._scopes:
+        for scope, holds in self._watches:
+            if holds(entry.job):
                 scope.cancel()

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from caf.actors import handoff, qc, render, supervisor
 from caf.actors.deadletter import dead_letter, given_up
-from caf.actors.effects import Cause, Effect, MeasureStage, RunStage
+from caf.actors.effects import Cause, Effect, MeasureStage, RunStage, is_current
 from caf.actors.feed import JobFeed
 from caf.contracts.times import timestamp
 from caf.errors import CafError
@@ -158,12 +158,11 @@ async def _handle(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
         except FAULTS_OF_THE_MACHINE:
             raise
         except Exception as fault:  # contained here: one event of one job
-            if attempt == TRIES and is_over(entry.job):
-                # A job that is over asks nothing any more: tell whoever runs it, and try again then.
-                raise given_up(actor.name, entry, fault, TRIES) from fault
             if attempt == TRIES:
                 question = dead_letter(actor.name, entry, fault, TRIES)
-                await _append(actor, consumer, entry, feed, [question])
+                if is_over(entry.job) or not await _append(actor, consumer, entry, feed, [question]):
+                    # A job that is over, or asks already, is asked nothing: tell whoever runs it, and try again then.
+                    raise given_up(actor.name, entry, fault, TRIES) from fault
                 return
             await anyio.sleep(FIRST_PAUSE_S * 4 ** (attempt - 1))
         else:
@@ -177,12 +176,21 @@ async def _answer(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
     effects = [item for item in reaction if isinstance(item, Effect)]
     events: list[Event] = [item for item in reaction if not isinstance(item, Effect)]
     for effect in effects:
-        done = await _perform_unless_over(effect, entry, feed, perform)
+        if isinstance(effect, LONG_WORK):
+            known = _is_answered(actor, entry, feed)
+            done = None if known else await _work_unless_moot(effect, entry, feed, perform)
+        else:
+            done = await perform(effect, entry)
         if done is None:
-            await feed.store.save_checkpoint(Checkpoint(consumer=consumer, position=entry.recorded.position))
+            await feed.store.save_checkpoint(_checkpoint(consumer, entry))
             return
         events += done
-    await _append(actor, consumer, entry, feed, events)
+    if not await _append(actor, consumer, entry, feed, events):
+        await feed.store.save_checkpoint(_checkpoint(consumer, entry))
+
+
+def _checkpoint(consumer: str, entry: Entry) -> Checkpoint:
+    return Checkpoint(consumer=consumer, position=entry.recorded.position)
 
 
 def cause_of(entry: Entry) -> Cause:
@@ -194,17 +202,21 @@ def cause_of(entry: Entry) -> Cause:
     )
 
 
-async def _perform_unless_over(
-    effect: Effect, entry: Entry, feed: JobFeed, perform: Perform
-) -> list[Event] | None:
-    """What came of the effect; None when the job was called off before or meanwhile.
+def _is_answered(actor: Actor, entry: Entry, feed: JobFeed) -> bool:
+    """True when the log has what came of this event: it came again, as to an actor that lost its checkpoint."""
+    first = derived_id(actor.name, entry.recorded.event_id, 0)
+    return feed.has(first, after=entry.recorded.version)
 
-    Only long work is ended: a document tells what was recorded, and the last decision's comes after the end.
+
+async def _work_unless_moot(
+    effect: RunStage | MeasureStage, entry: Entry, feed: JobFeed, perform: Perform
+) -> list[Event] | None:
+    """What came of long work; None when before or meanwhile the job was called off, asked something, or began anew.
+
+    Documents are written all the same: they tell what was recorded, and the last decision's comes after the end.
     """
-    if is_over(entry.job) or not isinstance(effect, LONG_WORK):
-        return await perform(effect, entry)
     with anyio.CancelScope() as scope:
-        undo = feed.cancel_when_over(scope)
+        undo = feed.cancel_when(scope, lambda job: not is_current(job, effect.attempt_id))
         try:
             return await perform(effect, entry)
         finally:
@@ -212,16 +224,12 @@ async def _perform_unless_over(
     return None
 
 
-async def _append(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, events: list[Event]) -> None:
-    """Append with ids derived from the cause, on top of what was seen; never after the job is over."""
-    checkpoint = Checkpoint(consumer=consumer, position=entry.recorded.position)
-    cause = entry.recorded.event_id
+async def _append(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, events: list[Event]) -> bool:
+    """Append with ids derived from the cause, on top of what was seen; False when that has made the answer moot."""
+    checkpoint, cause = _checkpoint(consumer, entry), entry.recorded.event_id
     ids = [derived_id(actor.name, cause, index) for index in range(len(events))]
     records = new_events(events, ids, job_id=feed.job_id, causation_id=cause)
-    while True:
-        if is_over(feed.job) and not is_over(entry.job):
-            await feed.store.save_checkpoint(checkpoint)
-            return
+    while not _is_moot(entry.job, feed.job):
         try:
             await feed.store.append(
                 stream_of(feed.job_id), records, expected_version=feed.version, checkpoint=checkpoint
@@ -231,6 +239,13 @@ async def _append(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, even
         except DuplicateEvent:
             # This cause was answered before, in other words (a duration, say): the first answer stands.
             await feed.store.save_checkpoint(checkpoint)
-            return
+            return True
         else:
-            return
+            return True
+    return False
+
+
+def _is_moot(then: Job, now: Job) -> bool:
+    """True when what came after an event leaves nothing to say to it: the job is over, or has asked a person."""
+    asked = now.escalation is not None and now.escalation is not then.escalation
+    return asked or (is_over(now) and not is_over(then))

@@ -1,107 +1,122 @@
-"""Seeded storms over the pure core; a failing seed is named and can be run by itself."""
+"""Seeded storms over the daemon's dispatcher, lanes and actors; a failing seed is named and can be run by itself."""
 
-import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from caf import policy
-from caf.actors import render, supervisor
+from caf.actors import loop
 from caf.job import is_over
-from tests.simulation import simulator
-from tests.simulation.checkers import check, check_at_rest
-from tests.simulation.simulator import Simulation
+from tests.simulation.many import run_piece, run_seed, tell
 
-SEEDS_A_TEST = 25
-TESTS = 12
+SEEDS = 2000
+SEEDS_A_TEST = 20
+ROOT = Path(__file__).parents[2]
 
-
-def stormy(seed: int) -> Simulation:
-    simulation = Simulation(seed)
-    simulation.run()
-    return simulation
-
-
-@pytest.mark.parametrize("first", range(0, SEEDS_A_TEST * TESTS, SEEDS_A_TEST))
-def test_whatever_happens_every_job_ends_or_waits_with_a_reason_and_its_log_is_sound(first: int) -> None:
-    for seed in range(first, first + SEEDS_A_TEST):
-        simulation = stormy(seed)
-        for job_id in simulation.specs:
-            entries = simulation.entries(job_id)
-            problems = check(entries) + check_at_rest(entries, simulation.edge.files)
-            story = [f"{entry.recorded.version} {entry.recorded.type}" for entry in entries]
-            assert not problems, f"seed {seed}, {job_id}: {problems}\n{story}"
-        assert simulation.log.verify().ok, f"seed {seed}"
-
-
-@pytest.mark.parametrize("seed", range(1000, 1020))
-def test_an_answer_brings_every_waiting_job_on_until_all_are_over(seed: int) -> None:
-    simulation = stormy(seed)
-    for action in ("retry", "proceed", "abort"):
-        for job_id in simulation.specs:
-            if simulation.job(job_id).status == "waiting":
-                simulation.say(job_id, action)
-        simulation.settle()
-    for job_id in simulation.specs:
-        entries = simulation.entries(job_id)
-        assert is_over(entries[-1].job), f"seed {seed}, {job_id} is {entries[-1].job.status}"
-        assert check(entries) + check_at_rest(entries, simulation.edge.files) == [], f"seed {seed}, {job_id}"
-
-
-@pytest.mark.parametrize("seed", range(2000, 2005))
-def test_a_seed_tells_the_same_story_every_time(seed: int) -> None:
-    assert stormy(seed).log.verify().head_digest == stormy(seed).log.verify().head_digest
-
-
-def test_the_storms_contain_what_they_are_meant_to_contain() -> None:
-    """A simulator that never crashes, or never retries, proves nothing."""
-    happened: Counter[str] = Counter()
-    for seed in range(60):
-        simulation = stormy(seed)
-        happened["crash"] += simulation.crashes
-        happened["redelivery"] += simulation.redelivered
-        happened["conflict"] += simulation.conflicts
-        for job_id in simulation.specs:
-            entries = simulation.entries(job_id)
-            happened.update(entry.recorded.type for entry in entries)
-            happened[entries[-1].job.status] += 1
-            happened["several attempts"] += len(entries[-1].job.attempts) > 2
-    expected = [
-        "crash", "redelivery", "conflict", "several attempts", "completed", "cancelled", "aborted", "waiting",
-        "QCFailed", "StageFailed", "Escalated", "EscalationAnswered", "HandoffPrepared",
-    ]  # fmt: skip
-    assert [name for name in expected if happened[name] < 5] == [], happened
-
-
-def planted_problems(seed: int) -> Iterator[str]:
-    simulation = Simulation(seed)
-    simulation.run()
-    for job_id in simulation.specs:
-        entries = simulation.entries(job_id)
-        yield from check(entries) + check_at_rest(entries, simulation.edge.files)
-
-
-@pytest.mark.parametrize(
-    ("place", "name", "fault", "caught_by"),
-    [
-        (policy, "attempts_left", lambda job: 1, "attempts_stay_within_the_budget"),
-        (
-            policy,
-            "outcome_known",
-            lambda *given: False,
-            "a_deterministic_engine_is_never_asked_the_same_again",
-        ),
-        (simulator, "derived_id", lambda *given: str(uuid.uuid4()), "nothing_is_decided_twice"),
-        (simulator, "is_over", lambda job: False, "nothing_after_the_end"),
-        (supervisor, "_question_path", lambda job: "elsewhere.json", "its question is not on disk"),
-        (render, "_next", lambda *given: [], "stands still"),
+FAULTS = [
+    *["crash before effect", "crash in effect", "crash after effect", "crash before append"],
+    *["crash after append", "crash at a step", "redelivery", "news twice", "late news", "reordered wake-ups"],
+    *[
+        "slow append",
+        "slow read",
+        "disk full",
+        "log busy",
+        "machine",
+        "clock jump",
+        "held back",
+        "job in use",
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_planted_fault_is_caught_by_the_checker_for_it(
-    monkeypatch: pytest.MonkeyPatch, place: object, name: str, fault: Callable[..., Any], caught_by: str
+    *["slow work", "hung work", "transient failure", "lasting failure", "defect", "lasting defect"],
+    *["submit twice", "submit again", "submit again refused", "answer twice", "late answer", "retry refused"],
+    *["drain", "interrupted", "pause", "cancel", "resume", "take up again", "approve", "post refused"],
+]
+EVENTS = [
+    *["AttemptStarted", "StageStarted", "StageCompleted", "StageFailed", "StageInterrupted"],
+    *["PoseCoverageMeasured", "QCPassed", "QCFailed", "RepairDecided", "Escalated", "EscalationAnswered"],
+    *["JobSubmitted", "JobCompleted", "JobCancelled", "JobAborted", "HandoffApproved", "HandoffPrepared"],
+    *["Posted", "QueuePaused", "QueueUnpaused"],
+]
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
+def test_whatever_happens_no_promise_is_broken(first: int) -> None:
+    _, wrong = run_piece(first, SEEDS_A_TEST)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("seed", range(2000, 2010, 2))
+def test_once_faults_stop_and_people_answer_every_job_ends(seed: int) -> None:
+    simulation, problems = run_seed(seed)
+    assert problems == []
+    assert all(is_over(entries[-1].job) for entries in simulation.jobs().values())
+
+
+@pytest.mark.parametrize("seed", range(2001, 2011, 2))
+def test_once_faults_stop_every_job_ends_or_waits_for_a_person_with_a_reason(seed: int) -> None:
+    simulation, problems = run_seed(seed)
+    assert problems == []
+    for entries in simulation.jobs().values():
+        job = entries[-1].job
+        assert is_over(job) or (job.status == "waiting" and job.escalation and job.escalation.detail)
+
+
+def test_every_kind_of_fault_really_happens_and_every_kind_of_event_is_recorded() -> None:
+    """A simulator that never crashes, or never retries, proves nothing."""
+    missing = {*FAULTS, *EVENTS}
+    for seed in range(200):
+        simulation, _ = run_seed(seed)
+        missing -= {name for name, times in simulation.happened.items() if times}
+        missing -= {event.type for event in simulation.log.read_all()}
+        if not missing:
+            break
+    assert missing == set()
+
+
+def test_a_seed_tells_the_same_story_in_every_process() -> None:
+    stories = [
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "30"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert stories[0] == stories[1]
+    assert b"JobSubmitted" in stories[0]
+
+
+def test_a_seed_tells_the_same_story_whatever_ran_before() -> None:
+    alone = run_seed(10)[0].log.verify().head_digest
+    run_piece(100, 5)
+    assert run_seed(10)[0].log.verify().head_digest == alone
+
+
+def test_many_seeds_end_with_what_happened_and_their_rate() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--jobs", "20", "--processes", "1"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "seeds/s" in done.stdout
+    assert "0 broken promises" in done.stdout
+
+
+def test_a_broken_promise_is_told_with_its_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(place, name, fault)
-    assert any(caught_by in problem for seed in range(80) for problem in planted_problems(seed))
+    monkeypatch.setattr(loop, "_is_moot", lambda then, now: False)
+    wrong: list[str] = []
+    first = 0
+    while not wrong:
+        _, wrong = run_piece(first, 5)
+        first += 5
+    seed = int(wrong[0].partition(":")[0].removeprefix("seed "))
+    assert tell(seed) == 1
+    assert "BROKEN" in capsys.readouterr().out
