@@ -114,6 +114,7 @@ def doctor(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
 
     Exits with 69 when no server could be used.
     """
+    from caf.comfy.addresses import shown
     from caf.doctor.comfy import examine_server
     from caf.doctor.finding import Finding
 
@@ -121,7 +122,7 @@ def doctor(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
     urls = _urls(workspace, given)
 
     async def look() -> dict[str, list[Finding]]:
-        return {url: await examine_server(url, workflows) for url in urls}
+        return {shown(url): await examine_server(url, workflows) for url in urls}
 
     found = run_async(look)
     if as_json:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import anyio
 from msgspec import Struct
 
+from caf.comfy.addresses import shown
 from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError, NotThereError
 from caf.comfy.http import Timeouts
@@ -42,7 +43,7 @@ class Examined(Struct, frozen=True, kw_only=True):
     @property
     def address(self) -> str:
         """For people and for the log: without user and password."""
-        return self.url if isinstance(self.fault, InputError) else Comfy(self.url).address
+        return shown(self.url)
 
     @property
     def able(self) -> bool:
@@ -54,6 +55,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     """A server that a stage has for itself."""
 
     comfy: Comfy
+    address: str
+    """For people and for the log: without user and password."""
     facts: ServerFacts
 
 
@@ -82,7 +85,7 @@ class Servers:
         try:
             async with Comfy(chosen.url) as comfy:
                 assert chosen.facts is not None
-                yield Standing(comfy=comfy, facts=chosen.facts)
+                yield Standing(comfy=comfy, address=chosen.address, facts=chosen.facts)
         finally:
             self._taken.discard(chosen.url)
             freed, self._freed = self._freed, anyio.Event()

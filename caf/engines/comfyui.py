@@ -144,7 +144,7 @@ class ComfyEngine:
             urls=work.urls,
             prefer=prefer,
         ) as server:
-            comfy, address = server.comfy, server.comfy.address
+            comfy, address = server.comfy, server.address
             placed = {key: _place(handle) for key, handle in handles.items()}
             known = {key: prompt_id for key, (at, prompt_id) in placed.items() if at == address}
             await manage_queue(comfy, _policy(nodes), lambda extra: _is_stale(extra, outside))

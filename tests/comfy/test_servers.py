@@ -1,0 +1,136 @@
+"""Which server a stage goes to, and why none is good enough when none is."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from caf.comfy.addresses import shown, urls_of
+from caf.comfy.servers import Servers
+from caf.errors import CafError, InputError, TryAgainError
+from tests.comfy.given import graph, until
+from tests.comfy.server import FakeComfy
+
+GRAPH = graph(0)
+NOWHERE = "http://127.0.0.1:1"
+
+
+async def refusal(servers: Servers, wanted: dict[str, Any]) -> CafError:
+    with pytest.raises(CafError) as caught:
+        await servers.preflight(wanted, outputs=("9",))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("setting", "urls"),
+    [
+        ("", ()),
+        ("http://a:1", ("http://a:1",)),
+        (" http://a:1/ ,http://b:2  http://a:1,", ("http://a:1", "http://b:2")),
+    ],
+)
+def test_addresses_are_separated_by_commas_or_space_and_each_is_one(
+    setting: str, urls: tuple[str, ...]
+) -> None:
+    assert urls_of(setting) == urls
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://gpu:8188", "http://gpu:8188"),
+        ("http://ada:s@cret@gpu:8188/a@b", "http://gpu:8188/a@b"),
+        ("no address", "no address"),
+    ],
+)
+def test_an_address_is_shown_without_user_and_password(url: str, told: str) -> None:
+    assert shown(url) == told
+
+
+async def test_a_stage_has_a_server_for_itself_and_the_next_one_waits_for_it(tmp_path: Path) -> None:
+    order: list[str] = []
+    async with FakeComfy(tmp_path / "server") as server:
+        servers = Servers([server.url])
+
+        async def second() -> None:
+            async with servers.turn(GRAPH, outputs=("9",)):
+                order.append("second")
+
+        async with anyio.create_task_group() as group, servers.turn(GRAPH, outputs=("9",)) as standing:
+            group.start_soon(second)
+            await until(lambda: server.calls["GET /system_stats"] >= 2)
+            assert standing.address == server.url
+            order.append("first")
+    assert order == ["first", "second"]
+
+
+async def test_two_stages_have_two_servers_at_the_same_time(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "a") as one, FakeComfy(tmp_path / "b") as other:
+        servers = Servers([one.url, other.url])
+        async with (
+            servers.turn(GRAPH, outputs=("9",)) as first,
+            servers.turn(GRAPH, outputs=("9",)) as second,
+        ):
+            assert {first.address, second.address} == {one.url, other.url}
+
+
+async def test_a_server_is_free_again_after_a_stage_that_failed(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        servers = Servers([server.url])
+        with pytest.raises(InputError, match="torn"):
+            async with servers.turn(GRAPH, outputs=("9",)):
+                raise InputError("torn", remedy="")
+        async with servers.turn(GRAPH, outputs=("9",)) as standing:
+            assert standing.facts.version == "0.33.0"
+
+
+async def test_no_server_at_all_is_a_matter_of_settings() -> None:
+    fault = await refusal(Servers([]), GRAPH)
+    assert fault.kind == "no_comfy_server"
+    assert "comfy_urls" in fault.remedy
+
+
+async def test_servers_that_are_away_may_come_back() -> None:
+    fault = await refusal(Servers([NOWHERE]), GRAPH)
+    assert isinstance(fault, TryAgainError)
+    assert fault.kind == "comfy_unreachable"
+
+
+async def test_what_is_no_address_is_told_and_is_not_waited_for() -> None:
+    fault = await refusal(Servers(["localhost:8188"]), GRAPH)
+    assert isinstance(fault, InputError)
+    assert fault.kind == "bad_comfy_url"
+
+
+async def test_what_the_one_that_answers_misses_is_told_and_not_who_is_away(tmp_path: Path) -> None:
+    wanted = graph(0)
+    wanted["2"]["class_type"] = "PaintCat"
+    async with FakeComfy(tmp_path / "server") as server:
+        fault = await refusal(Servers([NOWHERE, server.url]), wanted)
+    assert fault.kind == "comfy_missing_node"
+    assert fault.message.startswith(f"{server.url} would not run this workflow. Node 2 (PaintCat)")
+
+
+async def test_classes_with_odd_names_are_looked_up_too(tmp_path: Path) -> None:
+    wanted = graph(0)
+    wanted["5"] = {"class_type": "Load / Ü (Cat) 100%?#", "inputs": {}}
+    wanted["6"] = {"class_type": "Ü (Cat) 100%?#", "inputs": {}}
+    async with FakeComfy(tmp_path / "server") as server:
+        fault = await refusal(Servers([server.url]), wanted)
+        del wanted["5"]
+        other = await refusal(Servers([server.url]), wanted)
+    assert "Node 5 (Load / Ü (Cat) 100%?#)" in fault.message
+    assert "Node 6 (Ü (Cat) 100%?#)" in other.message
+
+
+async def test_a_password_in_an_address_is_told_to_nobody(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        secret = server.url.replace("http://", "http://ada:secret@")
+        servers = Servers([secret])
+        async with servers.turn(GRAPH, outputs=("9",)) as standing:
+            assert standing.address == server.url
+        wanted = graph(0)
+        wanted["2"]["class_type"] = "PaintCat"
+        fault = await refusal(servers, wanted)
+    assert "secret" not in str(fault)
