@@ -118,6 +118,8 @@ class _Run:
         self.tasks.start_soon(guarded)
 
     async def _main(self, known: Mapping[str, str]) -> None:
+        self.to_send = [flight.index for flight in self.board.flights if flight.prompt.key not in known]
+        self._begin_uploads()
         await self._adopt(known)
         self._start(self.watch.run)
         await self._feed()

@@ -23,6 +23,7 @@ from caf.comfy.http import Timeouts
 from caf.comfy.model import Prompt
 from tests.comfy.given import Render, reading
 from tests.comfy.pixels import png
+from tests.comfy.proxy import Chance, FaultProxy
 
 RUN = uuid.uuid4().hex[:8]
 """Names of this run, so that no server has seen them before."""
@@ -291,6 +292,24 @@ async def failures_of_nodes_have_their_kinds(server: Server) -> None:
         made["2"] = {"class_type": "Raise", "inputs": {"image": ["1", 0], "type": kind, "message": words}}
         error = await _error(server, [Prompt(key=kind, graph=made, outputs=("9",))])
         assert error.kind == expected, error
+
+
+@check("Pause")
+async def a_bad_line_costs_time_and_nothing_else(server: Server) -> None:
+    """A frame that was rendered twice would have a second file beside the first."""
+    for seed in range(3):
+        chance = Chance(seed, share=0.15)
+        async with FaultProxy(server.url, chance.request, chance.socket) as proxy:
+            proxy.late_s = 0.1
+            render = Render(proxy.url, server.folder / f"line{seed}", timeouts=Timeouts(read_s=30.0))
+            done = await render.run(prompts(f"line{seed}x", 6, 0.05), grace_s=2.0)
+            await proxy.settle()
+        for one in done:
+            (there,) = one.outputs
+            assert there.filename.endswith("_00001_.png"), f"seed {seed}: {there}"
+            second = there.filename.replace("_00001_", "_00002_")
+            where = {"filename": second, "subfolder": there.subfolder, "type": there.type}
+            assert (await server.ask("GET", "/view", params=where))[0] == 404, f"seed {seed}: {second}"
 
 
 @check("Pause", "Crash")
