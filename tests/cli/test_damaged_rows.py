@@ -38,7 +38,7 @@ def inner_pages(rows: Path) -> None:
 
 def without_a_table(rows: Path) -> None:
     with sqlite3.connect(rows) as connection:
-        connection.execute("DROP TABLE stages")
+        connection.execute("DROP TABLE IF EXISTS stages")
     connection.close()
 
 
