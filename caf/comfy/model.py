@@ -73,7 +73,8 @@ class Done(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     """Paths of the downloaded outputs, in the order of `outputs`; texts have none."""
     queued_ms: int
-    """From the submission to the start of its execution, by the server's clock; 0 if not known."""
+    """From the submission to the start of its execution: by the server's clock, or by ours where that does not say
+    when the prompt came; 0 if not known."""
     ran_ms: int
     """Of its execution, by the server's clock."""
     node_ms: dict[str, int]
