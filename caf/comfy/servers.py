@@ -16,6 +16,7 @@ from caf.comfy.failures import ComfyError, NotThereError
 from caf.comfy.http import Timeouts
 from caf.comfy.model import ServerFacts
 from caf.comfy.object_info import NodeInfo, Problem, nodes_of, problems
+from caf.comfy.patience import patiently
 from caf.errors import CafError, InputError, TryAgainError
 
 __all__ = ["Examined", "Servers", "Standing", "refusal"]
@@ -63,8 +64,10 @@ class Standing(Struct, frozen=True, kw_only=True):
 class Servers:
     """The servers of one process's configuration, and those that jobs name."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], *, patience_s: float = 0.0) -> None:
+        """`patience_s`: so long a question to the only server is asked again; where there are others, a fifth."""
         self.urls = tuple(urls)
+        self.patience_s = patience_s
         self._taken: set[str] = set()
         self._freed = anyio.Event()
 
@@ -111,8 +114,9 @@ class Servers:
         seen: dict[str, Examined] = {}
 
         async def look(url: str) -> None:
-            seen[url] = await _examined(url, graph, outputs)
+            seen[url] = await _examined(url, graph, outputs, patience_s)
 
+        patience_s = self.patience_s if len(urls) == 1 else self.patience_s / 5
         async with anyio.create_task_group() as group:
             for url in urls:
                 group.start_soon(look, url)
@@ -141,14 +145,17 @@ def _load(server: Examined) -> tuple[int, int]:
     return server.waiting, -max((device.vram_free for device in devices), default=0)
 
 
-async def _examined(url: str, graph: Mapping[str, Any] | None, outputs: tuple[str, ...]) -> Examined:
+async def _examined(
+    url: str, graph: Mapping[str, Any] | None, outputs: tuple[str, ...], patience_s: float
+) -> Examined:
     try:
         async with Comfy(url, timeouts=QUICK) as comfy:
-            facts = await comfy.system_stats()
-            waiting = await comfy.waiting()
+            facts = await patiently(comfy.system_stats, patience_s)
+            waiting = await patiently(comfy.waiting, patience_s)
             found: tuple[Problem, ...] = ()
             if graph is not None:
-                known = await _classes(comfy, {str(node["class_type"]) for node in graph.values()})
+                names = {str(node["class_type"]) for node in graph.values()}
+                known = await patiently(lambda: _classes(comfy, names), patience_s)
                 found = tuple(problems(graph, known, outputs=outputs))
             return Examined(url=url, facts=facts, waiting=waiting, problems=found)
     except (ComfyError, InputError) as fault:

@@ -91,7 +91,8 @@ def _described(path: Path) -> tuple[str, int, bytes]:
 
 
 async def _send(comfy: Comfy, path: Path, name: str, subfolder: str, *, overwrite: bool) -> Uploaded:
-    with await asyncio.to_thread(path.open, "rb") as file:
+    # Opened in a thread, it would stay open when the upload is called off meanwhile.
+    with path.open("rb") as file:
         form = aiohttp.FormData(quote_fields=False)
         form.add_field("image", file, filename=name, content_type="application/octet-stream")
         form.add_field("type", "input")

@@ -46,6 +46,8 @@ COMFY_VERSION: Final = "1"
 """Raised when the same workflow, inputs and parameters would be asked for or put together in another way."""
 AWAY: Final = frozenset({"comfy_unreachable", "comfy_damaged_answer"})
 """Failures that say nothing of the job: it is taken up again when the server is back, with what it has by then."""
+PATIENCE_S: Final = 5.0
+"""So long a server that drops a question is asked again before anything is rendered."""
 ROLES: Final = {"frame": "frames", "motion": "motion"}
 
 
@@ -76,7 +78,7 @@ class ComfyEngine:
         """Made at the first need: it loads the HTTP client."""
         from caf.comfy.servers import Servers
 
-        return Servers(self.urls)
+        return Servers(self.urls, patience_s=min(PATIENCE_S, self.limits.unreachable_s))
 
     async def run(self, request: StageRequest, progress: Progress, outside: Outside) -> StageResult:
         """Raises `CafError`; `TryAgainError` when no server is there now."""

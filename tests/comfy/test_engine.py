@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from caf.clock import SystemClock
@@ -17,6 +18,7 @@ from caf.media.read import read_frames
 from caf.ports import MediaInfo, OutsideWork, Parameter, ProbeRequest, StageRequest, StageResult, VideoTarget
 from caf.worker import Worker
 from tests.clips import make_clip
+from tests.comfy.proxy import Chance, FaultProxy
 from tests.comfy.server import FakeComfy
 
 LIMITS = Limits(stall_s=20.0, unreachable_s=0.3, wedge_s=5.0, grace_s=0.3)
@@ -277,13 +279,15 @@ async def test_a_node_that_fails_is_told_once_and_never_tried_again(
         "class_type": "Raise",
         "inputs": {"image": ["1", 0], "type": "torch.OutOfMemoryError", "message": "CUDA out of memory"},
     }
+    notes = Notes()
     async with FakeComfy(tmp_path / "server") as server:
         with pytest.raises(CafError) as caught:
-            await Bench(worker, tmp_path, server.url).run(document, clip, Notes())
+            await Bench(worker, tmp_path, server.url).run(document, clip, notes)
     assert caught.value.kind == "comfy_oom"
     assert not caught.value.transient
     assert server.freed == 1
-    assert len(server.posts) == len(set(server.posts)) <= LIMITS.depth
+    assert len(server.posts) == len(set(server.posts))
+    assert len(notes.order) == len(notes.handles)
 
 
 async def test_the_picture_of_the_subject_goes_to_its_node(
@@ -328,3 +332,18 @@ async def test_a_job_s_own_server_stands_above_the_configured_ones(
         bench = Bench(worker, tmp_path, one.url)
         await bench.run(frames_workflow(), clip, Notes(), urls=(other.url,))
     assert (len(one.posts), len(other.posts)) == (0, FRAMES)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_line_that_drops_cuts_and_doubles_changes_nothing_about_the_clip(
+    worker: Worker, tmp_path: Path, clip: Path, seed: int
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        good = await Bench(worker, tmp_path / "server", server.url).run(frames_workflow(), clip, Notes())
+        chance = Chance(seed, 0.15)
+        async with FaultProxy(server.url, chance.request, chance.socket) as line:
+            bench = Bench(worker, tmp_path, line.url)
+            bench.engine.limits = msgspec.structs.replace(LIMITS, unreachable_s=20.0)
+            result = await bench.run(frames_workflow(), clip, Notes())
+    assert look(result).frames == look(good).frames == FRAMES
+    assert sha256(result) == sha256(good)
