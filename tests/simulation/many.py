@@ -13,7 +13,7 @@ from tests.simulation.whole import problems_of
 
 __all__ = ["run_many", "run_piece", "run_seed", "tell"]
 
-A_PIECE: Final = 50
+A_PIECE: Final = 20
 THOROUGH_EVERY: Final = 10
 """So many seeds share one whose chain of digests and read models are kept, too: they take longer than all the rest."""
 TO_THE_END_EVERY: Final = 2
@@ -62,6 +62,8 @@ def run_many(jobs: int, first: int, processes: int) -> int:
                 if time.monotonic() - told_s >= TOLD_EVERY_S:
                     told_s = time.monotonic()
                     _tell_progress(happened, len(wrong), told_s - begun_s)
+                if happened["jobs"] >= jobs or len(wrong) >= TOO_MANY:
+                    break
     _tell_progress(happened, len(wrong), time.monotonic() - begun_s)
     sys.stdout.writelines(f"  {times:>9}  {name}\n" for name, times in sorted(happened.items()))
     if wrong:
