@@ -18,8 +18,10 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux tells how long a thread waited for a processor"
 )
 
-LARGE: Final = [{"number": number, "words": "x" * 20} for number in range(20_000)]
-"""Nearly a mebibyte of small parts, which take the longest to read."""
+LARGE: Final = [{"number": number, "words": "x" * 130} for number in range(6_000)]
+"""As large as a document may be, in about as many parts as it may have; they are what takes long to read."""
+MANY: Final = [{"number": number, "words": "x" * 20} for number in range(20_000)]
+"""Too many."""
 ROUNDS: Final = 12
 LIMIT_S: Final = 0.050
 """What one callback may take."""
@@ -77,6 +79,7 @@ def traffic(daemon: Daemon, url: str) -> None:
         hostile(url)
         read_everything(url, f"posted-{number:02}")
         (daemon.workspace / "sandbox" / "inbox" / f"broken-{number}.json").write_text(json.dumps(LARGE)[:-5])
+        daemon.drop(f"too-many-{number:02}", junk=MANY)
 
 
 WITNESSED: Final = """
