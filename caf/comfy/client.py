@@ -43,6 +43,7 @@ class Comfy:
         """Raises `InputError` for what is no address."""
         self.http = Http(base_url, timeouts or Timeouts())
         self._has_jobs = True
+        self._has_cancel = True
 
     async def __aenter__(self) -> "Comfy":
         await self.http.__aenter__()
@@ -127,8 +128,20 @@ class Comfy:
             await self.http.post("/queue", {"delete": ids})
 
     async def interrupt(self, prompt_id: str) -> None:
-        """End this prompt if it is the one that runs. A node that takes long ends first."""
+        """End this prompt if it is the one that runs. A node that takes long ends first.
+
+        Newer servers have a call that cannot hit a prompt which started meanwhile; it is used where it is there.
+        """
         assert prompt_id, "without an id the server ends whatever runs"
+        if self._has_cancel:
+            try:
+                await self.http.post(f"/api/jobs/{prompt_id}/cancel", {})
+            except ComfyRefusedError as no:
+                if no.status not in (404, 405):
+                    raise
+                self._has_cancel = False
+            else:
+                return
         await self.http.post("/interrupt", {"prompt_id": prompt_id})
 
     async def free(self) -> None:

@@ -94,6 +94,7 @@ class FakeComfy:
         app.router.add_get("/internal/logs", self._logs)
         if not self.old:
             app.router.add_get("/api/jobs/{id}", self._job)
+            app.router.add_post("/api/jobs/{id}/cancel", self._cancel)
         # The real one says the same to everything that its code did not foresee.
         self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
         await self.runner.setup()
@@ -365,6 +366,17 @@ class FakeComfy:
             done = self.history[prompt_id]["status"]["completed"]
             return web.json_response({"id": prompt_id, "status": "completed" if done else "failed"})
         return web.json_response({"error": "Job not found"}, status=404)
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        prompt_id = request.match_info["id"]
+        if any(item[1] == prompt_id for item in self.running.values()):
+            self.gpu.interrupt.set()
+            return web.json_response({"cancelled": True})
+        left = [item for item in self.queue if item[1] != prompt_id]
+        cancelled = len(left) < len(self.queue)
+        self.queue = left
+        heapq.heapify(self.queue)
+        return web.json_response({"cancelled": cancelled})
 
     # Files
 

@@ -183,11 +183,12 @@ async def test_the_queue_is_managed_without_touching_others(
         assert len(server.queue) + len(server.running) == left
 
 
-async def test_work_of_others_that_runs_is_never_interrupted(tmp_path: Path) -> None:
-    async with FakeComfy(tmp_path / "server") as server, Comfy(server.url) as comfy:
+@pytest.mark.parametrize("old", [False, True])
+async def test_work_of_others_that_runs_is_never_interrupted(tmp_path: Path, old: bool) -> None:
+    async with FakeComfy(tmp_path / "server", old=old) as server, Comfy(server.url) as comfy:
         await post(server.url, graph(90, seconds=60.0))
         await until(lambda: server.running)
         await manage_queue(comfy, "INTERRUPT_ACTIVE", lambda extra: "caf" in extra)
         await comfy.interrupt(str(uuid.uuid4()))
         assert len(server.running) == 1
-        assert server.calls["POST /interrupt"] == 1
+        assert server.calls["POST /interrupt"] == old

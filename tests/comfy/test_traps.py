@@ -163,8 +163,9 @@ async def test_a_queue_that_somebody_keeps_clearing_is_told(tmp_path: Path) -> N
     assert "vanished from the queue" in error.message
 
 
-async def test_a_cancelled_render_leaves_others_alone(tmp_path: Path) -> None:
-    async with FakeComfy(tmp_path / "server") as server:
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_cancelled_render_leaves_others_alone(tmp_path: Path, old: bool) -> None:
+    async with FakeComfy(tmp_path / "server", old=old) as server:
         await post(server.url, graph(90, seconds=0.8), prompt_id=(theirs := str(uuid.uuid4())))
         await until(lambda: server.running)
         async with anyio.create_task_group() as tasks:
@@ -178,8 +179,9 @@ async def test_a_cancelled_render_leaves_others_alone(tmp_path: Path) -> None:
         assert set(server.renders) == {theirs, later}
 
 
-async def test_a_cancelled_render_ends_its_own_running_prompt(tmp_path: Path) -> None:
-    async with FakeComfy(tmp_path / "server") as server:
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_cancelled_render_ends_its_own_running_prompt(tmp_path: Path, old: bool) -> None:
+    async with FakeComfy(tmp_path / "server", old=old) as server:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(Render(server.url, tmp_path / "out").run, frames(3, seconds=60.0))
             await until(lambda: server.running and len(server.queue) == 2)
