@@ -18,6 +18,7 @@ from caf.config import Config
 from caf.daemon.dispatcher import Dispatcher
 from caf.daemon.intake import Intake
 from caf.daemon.lock import hold_daemon_lock, publish_address
+from caf.daemon.rows import RowsInStep
 from caf.daemon.service import Service
 from caf.daemon.signals import Signals
 from caf.daemon.systemd import Notifier
@@ -180,6 +181,9 @@ class _Life:
             await workers.start(service.dispatcher.serve)
             taking_in = await workers.start(self._take_in)
             workers.start_soon(self._reload_when_asked)
+            rows = RowsInStep(service.app)
+            service.listeners.append(rows)
+            workers.start_soon(rows.serve)
             await anyio.to_thread.run_sync(publish_address, own, url)
             workers.start_soon(self._beat)
             self._say_ready(url)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
@@ -22,6 +23,9 @@ from eventstore import Batch, Column, EventStore, Unreadable
 __all__ = ["Lag", "ReadModels", "is_damage"]
 
 BATCH: Final = 500
+AGAIN_S: Final = 10.0
+"""How soon a file is tried again that was full or held by somebody else."""
+BUSY_S: Final = 30.0
 _REBUILT: Final = 5_000
 """Events between two writes of a rebuild: as many jobs' rows are in memory meanwhile."""
 _JOBS: Final = f"{CATEGORY}-"
@@ -49,19 +53,29 @@ class ReadModels:
     """The rows of all projections. `path` None keeps them in memory, for a workspace that is read-only.
 
     Rows are disposable: a file that is damaged, or was folded from another log, is made again, and where
-    none can be written they are kept in memory.
+    none can be written they are kept in memory, until one can.
     """
 
     def __init__(self, path: Path | None, *, batch: int = BATCH) -> None:
         self.path = path
+        """Where the rows are now; None: in memory."""
+        self._file = path
+        self._again_s = 0.0
         self.batch = batch
         self._memory: sqlite3.Connection | None = None
+        self._turn = anyio.Lock()
 
     async def catch_up(self, store: EventStore, *, until: int | None = None) -> int:
         """Fold what the log has beyond the rows, up to position `until`; the position reached.
 
-        Several processes may do so at once.
+        Several processes may do so at once; in this one, one after another.
         """
+        async with self._turn:
+            return await self._catch_up_somewhere(store, until)
+
+    async def _catch_up_somewhere(self, store: EventStore, until: int | None) -> int:
+        if self.path is None and self._file is not None and time.monotonic() >= self._again_s:
+            self.path = self._file
         for _ in ("the file as it is", "a new file"):
             try:
                 return await self._catch_up(store, until)
@@ -71,7 +85,7 @@ class ReadModels:
                 if _code(fault) in HELD:
                     break
                 await anyio.to_thread.run_sync(self._discard)
-        self.path = None
+        self.path, self._again_s = None, time.monotonic() + AGAIN_S
         return await self._catch_up(store, until)
 
     async def _catch_up(self, store: EventStore, until: int | None) -> int:
@@ -119,7 +133,8 @@ class ReadModels:
 
     async def lag(self, store: EventStore) -> Lag:
         """How far the rows are behind the log."""
-        position, _ = await anyio.to_thread.run_sync(self._prepare)
+        async with self._alone():
+            position, _ = await anyio.to_thread.run_sync(self._prepare)
         behind = [recorded async for recorded in store.read_all(after_position=position, limit=1)]
         head = await store.head()
         return Lag(
@@ -130,15 +145,22 @@ class ReadModels:
 
     async def rows(self, sql: str, values: Sequence[SqlValue] = ()) -> list[dict[str, Any]]:
         """The rows of a query as dictionaries, in the query's order. Raises `sqlite3.Error`."""
-        return await anyio.to_thread.run_sync(self._rows, sql, tuple(values))
+        async with self._alone():
+            return await anyio.to_thread.run_sync(self._rows, sql, tuple(values))
 
     async def select(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query that may only read. Raises `sqlite3.Error`, also for one that would write."""
-        return await anyio.to_thread.run_sync(self._select, sql)
+        async with self._alone():
+            return await anyio.to_thread.run_sync(self._select, sql)
 
     async def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables in a fixed order, as of one moment, to compare two sets of read models."""
-        return await anyio.to_thread.run_sync(self._dump)
+        async with self._alone():
+            return await anyio.to_thread.run_sync(self._dump)
+
+    def _alone(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Rows in memory have one connection, which nobody else may be in the middle of."""
+        return self._turn if self.path is None else contextlib.nullcontext()
 
     def close(self) -> None:
         """Let the rows in memory go."""
@@ -151,7 +173,7 @@ class ReadModels:
             if self._memory is None:
                 self._memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             return self._memory
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_S)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             # Rows can be rebuilt from the log, so they need not survive a power cut.

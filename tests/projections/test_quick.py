@@ -10,6 +10,7 @@ import pytest
 
 from caf.app import open_app
 from caf.config import Config
+from caf.daemon.state import pause
 from caf.events import JobCancelled
 from caf.projections.tables import shape
 from caf.quick import SHAPE, rows_in_step
@@ -49,6 +50,13 @@ async def test_rows_that_lag_behind_the_log_are_not_told(workspace: Path) -> Non
     await cancel_one(workspace)
     assert rows_in_step(workspace, JOBS, ()) is None
     rows = await folded(workspace)
+    assert rows_in_step(workspace, JOBS, ()) == rows
+
+
+async def test_what_the_daemon_alone_did_changes_no_row(workspace: Path) -> None:
+    rows = await folded(workspace)
+    async with open_app(workspace, Config()) as app:
+        await app.daemon_command(lambda daemon: pause(daemon, by="ada", reason="holiday"))
     assert rows_in_step(workspace, JOBS, ()) == rows
 
 
