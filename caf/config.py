@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from caf.errors import DocumentError
 
@@ -72,7 +73,7 @@ class Config(Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8765"
     """Where the daemon's HTTP API listens; another address than loopback needs a token."""
     token_file: str | None = None
-    """A file with the token that the HTTP API asks for; or CAF_TOKEN."""
+    """A file with the token that the HTTP API asks for, relative to the workspace; or CAF_TOKEN."""
     grace_s: float = 30.0
     """Seconds that running stages get to come to an end when the daemon is told to stop."""
     comfy_urls: str = "http://127.0.0.1:8188"
@@ -94,7 +95,13 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 def load_config(root: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration of a workspace. Raises `DocumentError` naming the file or variable at fault."""
-    return Config(**{one.name: one.value for one in settings_of(root, environ)})
+    config = Config(**{one.name: one.value for one in settings_of(root, environ)})
+    # A service's own folder is anywhere; what the workspace's settings name lies where they lie.
+    return (
+        replace(config, token_file=str((root / config.token_file).absolute()))
+        if config.token_file
+        else config
+    )
 
 
 def settings_of(root: Path, environ: Mapping[str, str] = os.environ) -> list[Setting]:

@@ -67,3 +67,11 @@ def test_a_folder_that_is_called_like_the_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "caf.toml").mkdir()
     with pytest.raises(DocumentError, match=r"caf\.toml cannot be read"):
         load_config(tmp_path, {})
+
+
+def test_the_file_with_the_token_lies_relative_to_the_workspace_wherever_the_service_was_started(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "caf.toml").write_text('token_file = "secret/token"')
+    assert load_config(tmp_path, {}).token_file == str(tmp_path / "secret" / "token")
+    assert load_config(tmp_path, {"CAF_TOKEN_FILE": "/run/token"}).token_file == "/run/token"
