@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from caf.clock import SystemClock
+from caf.comfy.client import Comfy
 from caf.comfy.model import Limits
 from caf.engines.comfyui import ComfyEngine
 from caf.engines.embedded import EmbeddedEngine
@@ -18,6 +19,7 @@ from caf.media.read import read_frames
 from caf.ports import MediaInfo, OutsideWork, Parameter, ProbeRequest, StageRequest, StageResult, VideoTarget
 from caf.worker import Worker
 from tests.clips import make_clip
+from tests.comfy.given import graph
 from tests.comfy.proxy import Chance, FaultProxy
 from tests.comfy.server import FakeComfy
 
@@ -347,3 +349,19 @@ async def test_a_line_that_drops_cuts_and_doubles_changes_nothing_about_the_clip
             result = await bench.run(frames_workflow(), clip, Notes())
     assert look(result).frames == look(good).frames == FRAMES
     assert sha256(result) == sha256(good)
+
+
+async def test_what_an_earlier_attempt_left_waiting_is_taken_out_only_when_that_was_decided(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    left = {"job_id": Notes.job_id, "workspace_id": Notes.workspace_id, "attempt_id": "run-0000"}
+    others = {"key": "other", "job_id": "another-job", "workspace_id": "here", "attempt_id": "run-0001"}
+    for decided, rendered in (("NORMAL", 1), ("CLEAR_STALE_ITEMS", 0)):
+        async with FakeComfy(tmp_path / decided) as server, Comfy(server.url) as comfy:
+            for index, mark in enumerate((others, {**left, "key": "left"})):
+                made = graph(index, seconds=1.0)
+                prompt_id = f"00000000-0000-4000-8000-{index:012}"
+                await comfy.submit(made, prompt_id=prompt_id, extra_data={"caf": mark})
+            bench = Bench(worker, tmp_path / decided, server.url)
+            await bench.run(frames_workflow(), clip, Notes(), caf__queue_management=decided)
+            assert (server.renders["other"], server.renders["left"]) == (1, rendered)
