@@ -1,6 +1,6 @@
 """How busy the render lane is while many jobs are served: with an engine that sleeps, and with the real one.
 
-    python -m bench.lanes [--jobs 12] [--render-s 3] [--only sleeping|real] [--write]
+    python -m bench.lanes [--jobs 24] [--render-s 3] [--only sleeping|real] [--write]
 
 The daemon's own dispatcher, lanes, log, poses and measuring; all but one of the engines is real. Busy is the time that
 the engine ran, over the time between its first start and its last finish.
@@ -210,7 +210,7 @@ def _told(gaps_s: list[float]) -> str:
 def main() -> int:
     """Measure, print, and with --write put it into bench/RESULTS.md."""
     parser = argparse.ArgumentParser(prog="python -m bench.lanes", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=12)
+    parser.add_argument("--jobs", type=int, default=24)
     parser.add_argument(
         "--render-s", type=float, default=3.0, help="what a stage of the sleeping engine takes"
     )

@@ -32,8 +32,8 @@ PAUSE_S: Final = 0.1
 DEPTH: Final = 6
 """Jobs that wait or run at any time."""
 CLI_EVERY_S: Final = 60.0
-WARM_UP: Final = 0.25
-"""Share of the run before which nothing counts: children start, caches fill."""
+WARM_UP_S: Final = 600.0
+"""Before that nothing counts, or in a short run its first half: children start, and caches fill, all of them bounded."""
 MOST_GROWTH: Final = 0.05
 MOST_WAL_MB: Final = 64.0
 POLICIES: Final = ("lenient", "lenient", "lenient", "lenient", "repairing", "asking")
@@ -204,7 +204,7 @@ def slope_of(points: Sequence[tuple[float, float]]) -> Slope:
 
 def judge(samples: Sequence[Sample]) -> list[Judged]:
     """What grew after the warm-up and what did not."""
-    counted = [sample for sample in samples if sample.at_s >= WARM_UP * samples[-1].at_s]
+    counted = [sample for sample in samples if sample.at_s >= min(WARM_UP_S, samples[-1].at_s / 2)]
     return [
         _flat("daemon, resident", counted, lambda sample: sample.daemon_mb, "MB"),
         _flat("children, resident", counted, lambda sample: sample.children_mb, "MB"),
@@ -265,7 +265,7 @@ def section(samples: Sequence[Sample], judged: Sequence[Judged], command: str) -
             circumstances(command, WORK.parent),
             f"{samples[-1].at_s / 60:.0f} minutes, {samples[-1].ended} jobs that came to an end, {DEPTH} at any time, "
             f"by HTTP, dropped files and `caf submit`; {len(samples)} samples. Medians of the first and the last "
-            f"quarter after a warm-up of {WARM_UP:.0%}.",
+            f"quarter after a warm-up of {min(WARM_UP_S, samples[-1].at_s / 2) / 60:.0f} minutes.",
             "",
             "| | first | last | change | good |",
             "|---|---|---|---|---|",

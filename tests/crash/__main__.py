@@ -1,6 +1,6 @@
 """`python -m tests.crash`: kills a daemon under load hundreds of times, and then proves its workspace.
 
-    python -m tests.crash [--kills 500] [--per-workspace 50] [--seed N]
+    python -m tests.crash [--kills 500] [--per-workspace 50] [--seed N] [--write]
 
 Every workspace has a seed of its own, which a failure names. Exits with 1 when anything is wrong.
 """
@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.section import circumstances, write
 from tests.crash.ordeal import Ordeal
 from tests.crash.place import clips, prepare
 from tests.crash.proof import entries_of
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--per-workspace", type=int, default=50)
     parser.add_argument("--seed", type=int, default=None, help="of the first workspace")
+    parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
     given = parser.parse_args()
     first = random.SystemRandom().randrange(2**31) if given.seed is None else given.seed
     begun_s = time.monotonic()
@@ -52,10 +54,15 @@ def main() -> int:
                 f"{minutes:.1f} min\n"
             )
             sys.stdout.flush()
-    sys.stdout.write(
-        f"{kills} kills of the daemon and {child_kills} of a child alone; {jobs} jobs, {events} events; "
-        f"{said} acknowledged, {cut_off} requests cut off; {violations} violations. First seed {first}.\n"
+    told = (
+        f"{kills} kills of the daemon and {child_kills} of a child alone in {(time.monotonic() - begun_s) / 60:.0f} "
+        f"minutes; {jobs} jobs, {events} events; {said} acknowledged, {cut_off} requests cut off; "
+        f"**{violations} violations**. First seed {first}.\n"
     )
+    sys.stdout.write(told)
+    if given.write:
+        line = circumstances(f'make crash WORDS="--kills {given.kills}"', Path(__file__).parent)
+        write("crash", f"## Kills of a daemon under load\n\n{line}\n{told}")
     return 1 if violations else 0
 
 
