@@ -14,7 +14,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-lanes bench-long-log clean system
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: $(READY) ## Set up if need be, then run the main job: three scenarios on real pictures
 	$(BIN)/caf demo --workspace build/demo

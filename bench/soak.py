@@ -33,7 +33,7 @@ DEPTH: Final = 6
 """Jobs that wait or run at any time."""
 CLI_EVERY_S: Final = 60.0
 WARM_UP_S: Final = 600.0
-"""Before that nothing counts, or in a short run its first half: children start, and caches fill, all of them bounded."""
+"""Before that nothing counts, or in a short run its first half: children start, and caches fill up to their bounds."""
 MOST_GROWTH: Final = 0.05
 MOST_WAL_MB: Final = 64.0
 POLICIES: Final = ("lenient", "lenient", "lenient", "lenient", "repairing", "asking")
