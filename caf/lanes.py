@@ -6,7 +6,7 @@ Measuring goes before other work of its priority: the engines wait for what a ga
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import anyio
 from msgspec import Struct
@@ -14,7 +14,9 @@ from msgspec import Struct
 from caf.events import AttemptId, Stage
 from caf.ports import Clock
 
-__all__ = ["AGEING_MS", "Lane", "Place", "Turn"]
+T = TypeVar("T")
+
+__all__ = ["AGEING_MS", "Lane", "Place", "Same", "Turn", "Twins"]
 
 AGEING_MS: Final = 600_000
 """Ten minutes of waiting count as much as one step of priority, so that no job waits for ever."""
@@ -128,3 +130,40 @@ class Lane:
         if self._busy_since_ms is not None:
             self.busy_ms += now_ms - self._busy_since_ms
         self._busy_since_ms = now_ms if self._running else None
+
+
+class Same(Generic[T]):
+    """One piece of work, and what came of it for whoever wants the same."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.result: T | None = None
+
+
+class Twins(Generic[T]):
+    """Lets one job at a time do a piece of work; who comes meanwhile waits, and finds what came of it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._works: dict[str, Same[T]] = {}
+
+    @asynccontextmanager
+    async def alone(self, key: str, turn: Turn) -> AsyncIterator[Same[T]]:
+        """Hold the work of this key; its `result` is what the one before left, None if there was none or it failed."""
+        same = self._works.setdefault(key, Same(Lane("same work", 1, self._clock)))
+        try:
+            async with same.lane.turn(turn):
+                yield same
+        finally:
+            if not same.lane.running and not same.lane.waiting:
+                self._works.pop(key, None)
+
+    @property
+    def waiting(self) -> list[tuple[Place, str]]:
+        """Who waits for the same work of another job, and that job."""
+        return [
+            (place, holder.turn.job_id)
+            for same in self._works.values()
+            for holder in same.lane.running
+            for place in same.lane.waiting
+        ]

@@ -26,7 +26,7 @@ from caf.errors import CafError
 from caf.events import Artifact, JobCompleted, JobId
 from caf.events.codec import digest
 from caf.job import Job
-from caf.lanes import Lane
+from caf.lanes import Lane, Twins
 from caf.log import Entry, fold, read_job
 from caf.ports import MediaInfo, Parameter, ProbeRequest, Progress
 from caf.pose.source import FetchedModel, ModelSource
@@ -257,7 +257,9 @@ async def open_runner(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Run
     Raises `UnavailableError` when a system library is missing.
     """
     require_system_libraries()
-    lanes = Lanes(render=Lane("render", 1, app.clock), native=Lane("native", 1, app.clock))
+    lanes = Lanes(
+        render=Lane("render", 1, app.clock), native=Lane("native", 1, app.clock), twins=Twins(app.clock)
+    )
     async with Worker(memory_bytes=_memory_bytes(app)) as worker:
         yield Runner(app, render=worker, native=worker, taking_in=worker, lanes=lanes, ticker=ticker)
 
@@ -273,6 +275,7 @@ async def open_runner_of_many(app: App, ticker: Ticker = _no_ticks) -> AsyncIter
     lanes = Lanes(
         render=Lane("render", config.render_lanes, app.clock),
         native=Lane("native", config.workers, app.clock),
+        twins=Twins(app.clock),
         # While one stage renders, the next one's frames are got ready.
         outside=Lane("comfyui", 2 * max(1, len(urls_of(config.comfy_urls))), app.clock),
     )

@@ -16,7 +16,7 @@ from caf.artifacts import ArtifactStore
 from caf.errors import CafError, InputError
 from caf.events import Artifact, Event, PoseCoverageMeasured, StageCompleted
 from caf.job import Job
-from caf.lanes import Lane, Turn
+from caf.lanes import Lane, Turn, Twins
 from caf.outside import OUTSIDE_ENGINE, outside_work
 from caf.ports import (
     Called,
@@ -56,6 +56,8 @@ class Lanes(Struct, frozen=True, kw_only=True):
     """The engines: one turn a GPU."""
     native: Lane
     """Taking in, poses and measuring: one turn a worker of the pool."""
+    twins: "Twins[Computed]"
+    """Stages of two jobs that would give the same."""
     outside: Lane | None = None
     """The servers outside: one turn a server; None: they take the render lane's."""
 
@@ -131,15 +133,16 @@ class Stages:
         else:
             version = self._engine(effect.engine).version
         key = _key(effect, version, inputs, job, work)
-        done = None if effect.fresh else await self.find(key)
-        reused = True
-        if done is None or await self.inputs.spoilt(done.artifacts):
-            reused = False
-            done = (
-                await self._find_poses(effect, job, inputs, progress)
-                if effect.stage == "pose"
-                else await self._run_engine(effect, job, inputs, progress, work, outside)
-            )
+        async with self.lanes.twins.alone(key, _turn(effect, job)) as same:
+            done = None if effect.fresh else same.result or await self.find(key)
+            reused = done is not None and not await self.inputs.spoilt(done.artifacts)
+            if done is None or not reused:
+                done = (
+                    await self._find_poses(effect, job, inputs, progress)
+                    if effect.stage == "pose"
+                    else await self._run_engine(effect, job, inputs, progress, work, outside)
+                )
+            same.result = done
         completed = StageCompleted(
             stage=effect.stage,
             attempt_id=effect.attempt_id,

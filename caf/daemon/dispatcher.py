@@ -309,6 +309,7 @@ class Dispatcher:
     def _quiet(self) -> bool:
         """Nothing runs in a lane, and every job that is under way waits for one."""
         waiting = {place.turn.job_id for lane in self.lanes.all for place in lane.waiting}
+        waiting |= {place.turn.job_id for place, _ in self.lanes.twins.waiting}
         return not any(lane.running for lane in self.lanes.all) and self.active.keys() <= waiting
 
     def _wake(self) -> None:

@@ -92,6 +92,15 @@ def _under_way(job_id: str, dispatcher: Dispatcher, now_ms: int) -> Standing:
                     lane=lane.name,
                     stage=place.turn.stage,
                 )
+    for place, other in dispatcher.lanes.twins.waiting:
+        if place.turn.job_id == job_id:
+            return Standing(
+                kind="lane",
+                why=f"its {_work(place)} would give the same as that of {other}, which is under way: it waits for that",
+                for_ms=now_ms - place.since_ms,
+                before=(other, *place.before),
+                stage=place.turn.stage,
+            )
     return Standing(kind="working", why="it is under way, between two stages")
 
 

@@ -55,6 +55,36 @@ def test_a_job_that_runs_is_cancelled_at_once_and_its_worker_with_it(daemon: Dae
     assert daemon.types("cancel-me")[-1] == "JobCancelled"
 
 
+def test_the_same_stage_of_two_jobs_is_computed_once_and_the_other_says_whom_it_waits_for(
+    daemon: Daemon,
+) -> None:
+    clip = fresh_clip(daemon.workspace, "short.mp4")
+    daemon.drop("first-twin", clip)
+    with daemon.held("first-twin", "pose"):
+        daemon.drop("second-twin", clip)
+        waits = daemon.until_stands("second-twin", "lane")
+        assert "would give the same as that of first-twin" in waits["why"]
+        assert waits["before"] == ["first-twin"]
+    assert daemon.until_over("first-twin") == daemon.until_over("second-twin") == "JobCompleted"
+    for stage in ("pose", "frame", "motion", "video"):
+        done = [
+            daemon.until_recorded(job_id, "StageCompleted", stage=stage)
+            for job_id in ("first-twin", "second-twin")
+        ]
+        assert sorted(event["data"]["reused"] for event in done) == [False, True], stage
+
+
+def test_a_job_goes_on_with_the_work_that_its_twin_was_called_off_at(daemon: Daemon) -> None:
+    clip = fresh_clip(daemon.workspace, "short.mp4")
+    daemon.drop("ended-twin", clip)
+    with daemon.held("ended-twin", "pose"):
+        daemon.drop("other-twin", clip)
+        daemon.until_stands("other-twin", "lane")
+        assert daemon.caf("cancel", "ended-twin").code == 0
+    assert daemon.until_over("other-twin") == "JobCompleted"
+    assert daemon.until_recorded("other-twin", "StageCompleted", stage="pose")["data"]["reused"] is False
+
+
 def test_a_job_that_waits_for_a_lane_says_so_and_can_be_cancelled(daemon: Daemon) -> None:
     daemon.drop("has-the-lane", "long.mp4", fresh=True)
     with daemon.held("has-the-lane", "frame"):

@@ -22,7 +22,7 @@ from caf.decide import decide_daemon
 from caf.errors import CafError, TryAgainError
 from caf.events import Failure, JobSubmitted
 from caf.job import INITIAL, Job, is_over
-from caf.lanes import Lane, Place
+from caf.lanes import Lane, Place, Twins
 from caf.log import CATEGORY, Entry, entry_of, job_of, stream_of
 from eventstore import Checkpoint, EventStoreError, MemoryLog, RecordedEvent
 from tests.simulation.checkers import check_at_rest
@@ -335,6 +335,7 @@ class Simulation:
         return Lanes(
             render=Lane("render", self.chance.randint(1, 2), self),
             native=Lane("native", self.chance.randint(1, 2), self),
+            twins=Twins(self),
         )
 
     async def _unfinished(self, position: int) -> Iterable[Due]:
