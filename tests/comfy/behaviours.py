@@ -330,7 +330,8 @@ async def a_crash_in_the_middle_costs_only_the_unfinished(server: Server) -> Non
         crash["2"] = {"class_type": "Crash", "inputs": {"image": ["1", 0]}}
         await server.submit(crash, front=True)
     assert len(done) == 12
-    assert all(one.outputs[0].filename.endswith("_00001_.png") for one in done), "a finished one ran again"
+    again = [one.key for one in done if not one.outputs[0].filename.endswith("_00001_.png")]
+    assert len(again) <= 1, f"only one whose end died with the server may have run again: {again}"
     assert 12 <= len(render.recorded) <= 12 + 3
 
 
