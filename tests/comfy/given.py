@@ -1,6 +1,7 @@
 """What tests of the ComfyUI client begin with: graphs, prompts, and a render of them that keeps what it was told."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ OWNER = Owner(job_id="job-1", attempt_id="attempt-1", stage="frame", workspace_i
 QUICK = Timeouts(connect_s=1.0, read_s=2.0, heartbeat_s=0.4)
 """A silent peer is noticed before the reader of a test loses patience."""
 LIMITS = Limits(stall_s=20.0, deadline_s=60.0, unreachable_s=10.0, wedge_s=5.0, grace_s=0.3)
+
+
+def seeds(count: int) -> range:
+    """So many of them; `COMFY_SEEDS=200:400` tries others."""
+    first, _, last = os.environ.get("COMFY_SEEDS", f"0:{count}").partition(":")
+    return range(int(first), int(last))
 
 
 def graph(index: int, *, seconds: float = 0.005, save: str = "SaveImage", **pause: Any) -> dict[str, Any]:

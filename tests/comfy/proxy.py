@@ -82,6 +82,7 @@ class FaultProxy:
                 await self._forward(request, body)
             status, headers, answer = await self._forward(request, body)
         except aiohttp.ClientError:
+            self.did["nobody there"] += 1
             return self._abort(request)
         before = self._before.get(request.path_qs, answer)
         self._before[request.path_qs] = answer

@@ -48,9 +48,9 @@ class FakeComfy:
         self.history_lag_s = 0.0
         self.busy_s = 0.0
         self.free_bytes = 6 * 2**30
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self.queue: list[tuple[Any, ...]] = []
         self.running: dict[int, tuple[Any, ...]] = {}
         self.history: dict[str, Any] = {}
@@ -119,7 +119,7 @@ class FakeComfy:
 
     async def restart(self) -> None:
         await self.stop()
-        self._forget()
+        self.forget()
         shutil.rmtree(self.root / "temp", ignore_errors=True)
         await self.start()
 

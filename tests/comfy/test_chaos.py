@@ -1,11 +1,10 @@
 """Everything at once, by seed: a lying line, restarts, other people's prompts, people who clear and interrupt.
 
 Whatever happens, a render ends with all frames or with a typed error, leaves nothing of ours behind, and touches
-nothing of anybody else's. `CHAOS_SEEDS=200:400` tries others.
+nothing of anybody else's. `COMFY_SEEDS=200:400` tries others.
 """
 
 import asyncio
-import os
 import random
 import uuid
 from pathlib import Path
@@ -16,11 +15,10 @@ import pytest
 
 from caf.comfy.failures import ComfyError
 from caf.comfy.model import Done
-from tests.comfy.given import Render, frames, graph, until
+from tests.comfy.given import Render, frames, graph, seeds, until
 from tests.comfy.proxy import Chance, FaultProxy
 from tests.comfy.server import FakeComfy
 
-FIRST, LAST = (int(end) for end in os.environ.get("CHAOS_SEEDS", "0:6").split(":"))
 ENDS = {
     "comfy_busy", "comfy_cancelled", "comfy_interrupted", "comfy_lost", "comfy_output_damaged", "comfy_unreachable",
     "comfy_damaged_answer",
@@ -56,7 +54,7 @@ class World:
                 self.server.history.clear()
 
 
-@pytest.mark.parametrize("seed", range(FIRST, LAST))
+@pytest.mark.parametrize("seed", seeds(6))
 async def test_a_render_ends_well_or_says_why_and_touches_nothing_of_others(
     tmp_path: Path, seed: int
 ) -> None:

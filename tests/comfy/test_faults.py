@@ -9,7 +9,7 @@ import anyio
 import pytest
 from aiohttp import web
 
-from tests.comfy.given import Render, frames, graph, post, reading, refused, until
+from tests.comfy.given import Render, frames, graph, post, reading, refused, seeds, until
 from tests.comfy.pixels import png
 from tests.comfy.proxy import LIES, LINE_FAULTS, Chance, FaultProxy, Plan
 from tests.comfy.server import FakeComfy
@@ -148,6 +148,30 @@ async def test_a_restart_in_the_middle_repeats_only_what_is_unfinished(tmp_path:
     assert len(server.posts) <= 20 + 3
 
 
+async def test_a_server_that_comes_back_is_gone_on_with(tmp_path: Path) -> None:
+    async with between(tmp_path) as (server, proxy, render), anyio.create_task_group() as tasks:
+        tasks.start_soon(render.run, frames(12, seconds=0.05))
+        await until(lambda: server.renders.total() == 4)
+        await server.stop()
+        await until(lambda: proxy.did["nobody there"] >= 8)
+        server.forget()
+        await server.start()
+    assert set(server.renders) == {f"frame-{index:06}" for index in range(12)}
+    assert server.renders.total() <= 13
+
+
+async def test_a_history_that_is_cleared_at_once_is_replaced_by_the_news(tmp_path: Path) -> None:
+    class Forgetful(dict[str, object]):
+        def __setitem__(self, key: str, value: object) -> None:
+            pass
+
+    async with FakeComfy(tmp_path / "server") as server:
+        server.history = Forgetful()
+        done = await Render(server.url, tmp_path / "out").run(frames(3))
+    assert [len(one.files) for one in done] == [1, 1, 1]
+    assert server.renders.total() == 3
+
+
 async def test_previews_that_a_restart_wiped_are_rendered_again(tmp_path: Path) -> None:
     gone = False
 
@@ -218,7 +242,7 @@ async def test_a_render_that_takes_too_long_in_all_is_ended(tmp_path: Path) -> N
         await until(lambda: not server.running and not server.queue)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12))
 async def test_whatever_the_line_does_each_frame_is_rendered_once_and_comes_whole(
     tmp_path: Path, seed: int
 ) -> None:
@@ -237,7 +261,7 @@ async def test_whatever_the_line_does_each_frame_is_rendered_once_and_comes_whol
     assert server.renders == ONCE, f"seed {seed}: {proxy.did}"
 
 
-@pytest.mark.parametrize("seed", range(100, 108))
+@pytest.mark.parametrize("seed", seeds(8))
 async def test_lies_of_the_line_lose_nothing(tmp_path: Path, seed: int) -> None:
     chance = Chance(seed, share=0.2, extra=LIES)
     async with between(tmp_path, chance.request, chance.socket) as (server, _, render):
