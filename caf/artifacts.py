@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from caf.errors import InputError, TryAgainError
 from caf.events import Artifact
 
-__all__ = ["ArtifactStore", "disk_errors", "sha256_of", "write_atomically"]
+__all__ = ["ArtifactStore", "disk_errors", "sha256_of", "sync_folder", "write_atomically"]
 
 CHUNK: Final = 1 << 20
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -98,7 +98,7 @@ class ArtifactStore:
         place.parent.mkdir(parents=True, exist_ok=True)
         # Also over a file that is there: should it be damaged, this is what mends it.
         os.replace(file, place)  # noqa: PTH105 - the atomic rename itself is the point
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
 
 
 def _lost(path: Path, what: str) -> InputError:
@@ -140,12 +140,13 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(out.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)  # noqa: PTH105
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the folder's names on the disk, so that a power cut takes back no rename. Raises `OSError`."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anyio.to_thread
 import msgspec
@@ -13,6 +13,7 @@ from caf.actors.effects import MeasureStage, RunStage
 from caf.actors.inputs import Inputs
 from caf.actors.scratch import log_path, scratch
 from caf.artifacts import ArtifactStore
+from caf.engines.embedded import Caller
 from caf.errors import CafError, InputError
 from caf.events import Artifact, Event, PoseCoverageMeasured, StageCompleted
 from caf.job import Job
@@ -33,7 +34,7 @@ from caf.ports import (
     StageRequest,
 )
 
-__all__ = ["ROLE_OF", "Caller", "Computed", "Lanes", "Limits", "Stages"]
+__all__ = ["ROLE_OF", "Computed", "Lanes", "Limits", "Stages"]
 
 ROLE_OF: Final = {"frame": "frames", "motion": "motion", "video": "final"}
 """The artifact that a gated stage is judged by."""
@@ -64,22 +65,6 @@ class Lanes(Struct, frozen=True, kw_only=True):
     @property
     def all(self) -> tuple[Lane, ...]:
         return (self.render, self.native, *([self.outside] if self.outside else []))
-
-
-class Caller(Protocol):
-    """A worker process, or a pool of them."""
-
-    async def measured(
-        self,
-        task: str,
-        request: msgspec.Struct,
-        *,
-        progress: Progress,
-        stall_s: float,
-        deadline_s: float,
-        log: Path | None = None,
-    ) -> Called:
-        """See `caf.worker.Worker.measured`."""
 
 
 class Computed(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from caf.artifacts import ArtifactStore, sha256_of
+from caf.artifacts import ArtifactStore, sha256_of, sync_folder
 from caf.events import Artifact
 
 __all__ = ["CannotKeep", "copy_artifact", "copy_document", "documents", "sweep"]
@@ -47,7 +47,7 @@ def copy_artifact(source: ArtifactStore, target: ArtifactStore, artifact: Artifa
             if fault.errno not in _NO_LINKS:
                 raise
         else:
-            _sync(place.parent)
+            sync_folder(place.parent)
             return artifact.bytes
     digest = hashlib.sha256()
     try:
@@ -126,17 +126,9 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, path)  # noqa: PTH105 - the atomic rename itself is the point
-        _sync(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _is_file(path: Path) -> bool:
