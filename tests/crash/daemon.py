@@ -175,17 +175,21 @@ class Daemon:
 
     def rest(self) -> None:
         """Wait until it has taken in every file and has nothing more to do."""
-        until(self._rests, "the daemon to come to rest")
+        until(self.is_at_rest, "the daemon to come to rest")
 
-    def _rests(self) -> bool:
+    def is_at_rest(self) -> bool:
+        """It has taken in every file and has nothing to do."""
         assert self.lives, f"the daemon ended: {self.last_words()}"
+        if not all(map(self._taken, (self.workspace / "sandbox" / "jobs").glob("*.job.json"))):
+            return False
+        recorded = head(self.workspace)
         answer = self.ask("GET", "/api/v1/status")
         assert answer.status == 200, f"{answer}; {self.last_words()}"
         status = answer.body
-        if status["under_way"] or status["queue"] or status["held"]:
-            return False
-        jobs = self.workspace / "sandbox" / "jobs"
-        return all(self._taken(path) for path in jobs.glob("*.job.json"))
+        # What was recorded and not looked at yet may be a job that nobody has begun.
+        return status["position"] >= recorded and not (
+            status["under_way"] or status["queue"] or status["held"]
+        )
 
     def _taken(self, path: Path) -> bool:
         if path.with_name(f"{path.name}.rejected.json").exists():

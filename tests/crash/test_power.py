@@ -47,7 +47,7 @@ def test_what_was_acknowledged_survives_a_power_cut_of_the_disk(
                     assert daemon.ask("POST", "/api/v1/jobs", body, key=name).status == 201
                     said.submitted.append(name)
                 due = head(place) + chance.randint(0, 12)
-                until(lambda due=due: head(place) >= due or _rests(daemon), "the moment")  # type: ignore[misc]
+                until(lambda due=due: head(place) >= due or daemon.is_at_rest(), "the moment")  # type: ignore[misc]
                 with stopped(daemon):
                     copy = tmp_path / f"cut-{number}.img"
                     shutil.copyfile(image, copy)
@@ -60,8 +60,3 @@ def test_what_was_acknowledged_survives_a_power_cut_of_the_disk(
             assert daemon.stop() == 0, daemon.last_words()
             assert problems_of(disk / "place", Acknowledged(submitted=submitted)) == []
         copy.unlink()
-
-
-def _rests(daemon: Daemon) -> bool:
-    status = daemon.ask("GET", "/api/v1/status").body
-    return not status["under_way"] and not status["queue"]
