@@ -197,6 +197,7 @@ class Board:
         One that runs is let run: it is over soon, for the server has it in its cache.
         """
         surplus: list[str] = []
+        resolved: set[int] = set()
         counts = Counter(pending)
         for prompt_id in dict.fromkeys((*running, *pending)):
             flight = self.by_id.get(prompt_id)
@@ -210,8 +211,11 @@ class Board:
                 flight.leave(prompt_id, None, flight.sent_at)
             if flight.stage != "away":
                 surplus += [prompt_id] * counts[prompt_id]
-            elif prompt_id != flight.prompt_id:
+            elif prompt_id != flight.prompt_id and flight.index not in resolved:
                 surplus += self._resolve(flight, prompt_id, running, counts)
+                resolved.add(flight.index)  # another of its ids, if there is one, is for the next look
+            elif flight.index in resolved:
+                continue
             else:
                 surplus += [prompt_id] * (counts[prompt_id] - (prompt_id not in running))
         return tuple(surplus)

@@ -68,6 +68,22 @@ async def test_a_damaged_look_at_the_server_is_repeated(tmp_path: Path, path: st
     assert server.renders == ONCE
 
 
+async def test_a_line_that_denies_a_prompt_twice_does_not_have_it_rendered_twice(tmp_path: Path) -> None:
+    denied = {"/queue": 3, "/history": 3}  # the first look at the queue is that for an earlier life
+
+    def deny(request: web.Request) -> str | None:
+        name = f"/{request.path.split('/')[1]}"
+        if request.method == "GET" and denied.get(name, 0):
+            denied[name] -= 1
+            return "empty"
+        return None
+
+    async with FakeComfy(tmp_path / "server", old=True) as server, FaultProxy(server.url, deny) as proxy:
+        await Render(proxy.url, tmp_path / "out").run(frames(1, seconds=3.0))
+        assert len(server.posts) == 1
+    assert server.renders.total() == 1
+
+
 @pytest.mark.parametrize("fault", ["drop", "lost", "half", "shrunk", "slow", "busy", "gateway"])
 async def test_a_damaged_download_is_brought_again(tmp_path: Path, fault: str) -> None:
     async with between(tmp_path, at("GET", "/view", fault, 2)) as (server, _, render):

@@ -120,10 +120,12 @@ async def test_a_second_copy_of_a_prompt_is_taken_out(tmp_path: Path) -> None:
 async def test_a_server_whose_worker_died_is_told(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "server") as server:
         twice = {"prompt_id": str(uuid.uuid4()), "number": -1}
-        assert await post(server.url, graph(90, seconds=0.5)) == 200
+        assert await post(server.url, graph(90, seconds=60.0)) == 200
+        await until(lambda: server.running)
         assert await post(server.url, graph(91), **twice) == 200
         assert await post(server.url, graph(91), **twice) == 500
         assert await post(server.url, graph(92), number=-2) == 200
+        server.gpu.interrupt.set()
         await until(lambda: server.wedged)
         error = await refused(Render(server.url, tmp_path / "out"), frames(2), wedge_s=0.5)
         assert error.kind == "comfy_wedged"
