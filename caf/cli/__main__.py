@@ -37,6 +37,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "sql": ("caf.cli.read:sql", "Query the read models with SQL."),
     "handoff": ("caf.cli.handoff:handoff", "Register posts, scan for them, print the registry."),
     "qc": ("caf.cli.qc:qc", "Judge given scores by a policy; measure a clip."),
+    "stabilize": ("caf.cli.stabilize:stabilize", "Write a steady copy of a clip."),
     "models": ("caf.cli.models:models", "Fetch the pose model, or say where it is."),
     "comfy": ("caf.cli.comfy:comfy", "Look at the ComfyUI servers: status, doctor, queue."),
     "workflow": ("caf.cli.workflow:workflow", "Check a ComfyUI workflow before it is rendered."),

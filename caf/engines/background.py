@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.camera import CELLS, GRID, Step
-from caf.engines.similarity import refit
+from caf.engines.similarity import agreed_similarity, agreement, refit
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
 __all__ = ["Motion", "camera_motion", "cell_tremor"]
@@ -21,7 +21,11 @@ _MIN_CELLS = 6  # below, it may be a watermark, which never trembles
 _CLEARLY = 0.9
 _AROUND = 7
 _MOST = 0.6
+_SECOND_THOUGHTS = 2
 _REFIT_PX = 1.5
+_MIN_POINTS = 12
+_MOST_AGREE = 0.7
+_FEW_AGREE = 0.3
 _SPREAD = 0.2
 _AGREEMENT = 0.5
 _CORNERS = 3
@@ -47,32 +51,62 @@ def camera_motion(steps: Sequence[Step], sigma: float) -> Motion:
         if best is None or (choice.cells >= _MIN_CELLS and choice.tremor < _CLEARLY * best.tremor):
             best = choice
     assert best is not None
+    for _ in range(_SECOND_THOUGHTS):
+        best = _chosen_again(steps, best, _usual_share(best.held, cuts))
     motion, confidence = best.motion, np.zeros(len(steps))
-    nearby = _usual_cells(best.held, cuts)
+    nearby = _usual_share(best.held, cuts) >= _MOST
     for index, (step, held) in enumerate(zip(steps, best.held, strict=True)):
-        if not len(held):
-            continue
         # Where a subject happens to move like the camera the two blend; where it usually is, is left out.
         usable = nearby[index][step.cells]
         points = step.points[usable].astype(np.float64)
-        motion[index] = refit(motion[index], points[:, :2], points[:, 2:], _REFIT_PX)
-        both = held[nearby[index][held]]
-        confidence[index] = _confidence(both, np.unique(step.cells), best.weight)
+        motion[index], agree = _fitted(motion[index], points)
+        if agree < _FEW_AGREE:
+            both = np.empty(0, np.intp)
+        elif len(held):
+            both = held[nearby[index][held]]
+        else:
+            both = np.unique(step.cells[usable])
+        if len(both):
+            confidence[index] = _confidence(both, np.unique(step.cells), best.weight)
     return Motion(motion, confidence, nearby)
 
 
-def _usual_cells(held: Sequence[NDArray[np.intp]], cuts: Sequence[int]) -> NDArray[np.bool_]:
-    """(T, CELLS) whether a cell belonged to the background in most of the frames around."""
+def _fitted(motion: NDArray[np.float64], points: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The motion fitted to what is usually background, (n, 4), and the share of it that agrees."""
+    if len(points) < _MIN_POINTS:
+        return motion, 0.0
+    old, new = np.ascontiguousarray(points[:, :2]), np.ascontiguousarray(points[:, 2:])
+    fitted = refit(motion, old, new, _REFIT_PX)
+    agree = agreement(fitted, old, new, _REFIT_PX)
+    if agree >= _MOST_AGREE:
+        return fitted, agree
+    again, held = agreed_similarity(old, new, 1.0)
+    return (again, float(held.mean())) if held.mean() > agree else (fitted, agree)
+
+
+def _usual_share(held: Sequence[NDArray[np.intp]], cuts: Sequence[int]) -> NDArray[np.float64]:
+    """(T, CELLS) in how much of the frames around a cell belonged to the background, 0..1."""
     belongs, known = np.zeros((len(held), CELLS)), np.zeros((len(held), 1))
     for index, cells in enumerate(held):
         belongs[index, cells] = 1.0
         known[index] = len(cells) > 0
-    out = np.zeros((len(held), CELLS), bool)
+    out = np.zeros((len(held), CELLS))
     for shot in shots(len(held), cuts):
         for index in range(shot.start, shot.stop):
             near = slice(max(shot.start, index - _AROUND), min(shot.stop, index + _AROUND + 1))
-            out[index] = belongs[near].sum(axis=0) >= _MOST * max(1.0, float(known[near].sum()))
+            out[index] = belongs[near].sum(axis=0) / max(1.0, float(known[near].sum()))
     return out
+
+
+def _chosen_again(steps: Sequence[Step], choice: "_Choice", share: NDArray[np.float64]) -> "_Choice":
+    """The choice made again by where the background is in the frames around: a single frame can deceive."""
+    motion, held = choice.motion.copy(), list(choice.held)
+    for index, step in enumerate(steps):
+        if step.candidates:
+            scores = [float((share[index, c.cells] - 0.5).sum()) for c in step.candidates]
+            chosen = step.candidates[int(np.argmax(scores))]
+            motion[index], held[index] = chosen.motion, chosen.cells
+    return choice._replace(motion=motion, held=held)
 
 
 class _Choice(NamedTuple):

@@ -10,23 +10,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.keyframe import Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
 from caf.engines.similarity import Points, agreed_similarity
 
-__all__ = ["CELLS", "GRID", "Camera", "Candidate", "Step"]
+__all__ = ["CELLS", "GRID", "Camera", "Candidate", "Step", "cells_of"]
 
 GRID = (8, 6)
 """Columns and rows of the cells in which motion is summarised."""
 CELLS = GRID[0] * GRID[1]
 _ANALYSIS_SIDE_PX = 960
 _PER_CELL = 12
-_BACK_PX = 0.5
+_BACK_PX = 0.2
 _INLIER_PX = 1.0
 _CANDIDATES = 3
 _MIN_POINTS = 12
-_WINDOW_PX = (21, 21)
-_LEVELS = 4
-_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 0.005)
+_WINDOW_PX = (17, 17)
+_WINDOW_BACK_PX = (17, 17)
+_LEVELS = 3
+_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
+_NO_POINTS = np.empty((0, 4), np.float32)
+_NO_CELLS = np.empty(0, np.uint8)
 
 
 class Candidate(NamedTuple):
@@ -50,6 +54,12 @@ class Step(NamedTuple):
     cut: bool
     flow: NDArray[np.float64]
     """(CELLS, 2) median feature motion per cell, px; NaN where nothing could be followed."""
+    key_frames: int = 0
+    """How many frames before this one its key frame was; 0 where there is none."""
+    key_points: NDArray[np.float32] = _NO_POINTS
+    """(n, 4) as `points`, from the key frame to now."""
+    key_cells: NDArray[np.uint8] = _NO_CELLS
+    """(n,) the cell each of them was in, in the key frame."""
 
 
 class Camera:
@@ -60,6 +70,7 @@ class Camera:
         self._scale = min(1.0, _ANALYSIS_SIDE_PX / max(size))
         self._before: NDArray[np.uint8] | None = None
         self._small: NDArray[np.float32] | None = None
+        self._key = Keyframe()
 
     def follow(self, image: NDArray[np.uint8], subject: NDArray[np.float64] | None = None) -> Step:
         """The step to `image` (H, W, 3) uint8; `subject` is a box x0, y0, x1, y1 in px to look away from."""
@@ -70,27 +81,40 @@ class Camera:
         if before is None or small_before is None:
             return _nothing(cut=False)
         if is_cut(small_before, small):
+            self._key.forget()
             return _nothing(cut=True)
         old, new = _followed(before, gray)
         if subject is not None and len(old):
-            beside = np.asarray(((old < subject[:2]) | (old > subject[2:])).any(axis=1))
+            box = subject * self._scale
+            beside = np.asarray(((old < box[:2]) | (old > box[2:])).any(axis=1))
             if beside.sum() >= _MIN_POINTS:
                 old, new = old[beside], new[beside]
         if len(old) < _MIN_POINTS:
+            self._key.forget()
             return _nothing(cut=False)
-        old, new = old / self._scale, new / self._scale
-        cells = self._cells(old)
-        centre = (np.array(self._size) - 1) / 2
-        candidates = self._candidates(old - centre, new - centre, cells)
-        points = np.hstack((old - centre, new - centre)).astype(np.float32)
-        return Step(candidates, points, cells.astype(np.uint8), False, _cell_medians(new - old, cells))
+        since = self._key.follow(before, gray, old, new)
+        cells, points = self._placed(old, new)
+        key_cells, key_points = self._placed(since.start, since.now)
+        moves = (new - old) / self._scale
+        return Step(
+            candidates=self._candidates(points[:, :2], points[:, 2:], cells),
+            points=points.astype(np.float32),
+            cells=cells.astype(np.uint8),
+            cut=False,
+            flow=_cell_medians(moves, cells),
+            key_frames=since.frames,
+            key_points=key_points.astype(np.float32),
+            key_cells=key_cells.astype(np.uint8),
+        )
 
-    def _cells(self, points: Points) -> NDArray[np.intp]:
-        column = np.clip(points[:, 0] / self._size[0] * GRID[0], 0, GRID[0] - 1).astype(np.intp)
-        row = np.clip(points[:, 1] / self._size[1] * GRID[1], 0, GRID[1] - 1).astype(np.intp)
-        return row * GRID[0] + column
+    def _placed(self, old: Points, new: Points) -> tuple[NDArray[np.intp], Points]:
+        """(n,) cells and (n, 4) full-size px from the frame's centre, of two places in analysis px."""
+        old, new = old / self._scale, new / self._scale
+        centre = (np.array(self._size) - 1) / 2
+        return cells_of(old - centre, self._size), np.hstack((old - centre, new - centre))
 
     def _candidates(self, old: Points, new: Points, cells: NDArray[np.intp]) -> tuple[Candidate, ...]:
+        old, new = np.ascontiguousarray(old), np.ascontiguousarray(new)
         found: list[Candidate] = []
         left: NDArray[np.bool_] = np.ones(len(old), bool)
         for _ in range(_CANDIDATES):
@@ -107,8 +131,15 @@ class Camera:
         return tuple(sorted(found, key=lambda c: -len(c.cells)))
 
 
+def cells_of(points: Points, size: tuple[int, int]) -> NDArray[np.intp]:
+    """(n,) the cell that each point, px from the frame's centre, lies in."""
+    column = np.clip((points[:, 0] / size[0] + 0.5) * GRID[0], 0, GRID[0] - 1).astype(np.intp)
+    row = np.clip((points[:, 1] / size[1] + 0.5) * GRID[1], 0, GRID[1] - 1).astype(np.intp)
+    return row * GRID[0] + column
+
+
 def _nothing(*, cut: bool) -> Step:
-    return Step((), np.empty((0, 4), np.float32), np.empty(0, np.uint8), cut, np.full((CELLS, 2), np.nan))
+    return Step((), _NO_POINTS, _NO_CELLS, cut, np.full((CELLS, 2), np.nan))
 
 
 def _shared(all_cells: NDArray[np.intp], held_cells: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -134,25 +165,27 @@ def _followed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Poin
     none = np.empty((0, 2)), np.empty((0, 2))
     if min(height, width) < 24:
         return none
-    distance = max(4.0, width / 96)
-    found = cv2.goodFeaturesToTrack(before, 1600, 0.002, distance, blockSize=5)
+    found = cv2.goodFeaturesToTrack(before, 1600, 0.002, max(4.0, width / 96), blockSize=5)
     if found is None:
         return none
     start = _balanced(found.reshape(-1, 2), width, height)
-    there, ok = _tracked(before, after, start)
-    back, ok_back = _tracked(after, before, there)
-    good = ok & ok_back
+    there, ok, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, start, np.empty(0, np.float32), winSize=_WINDOW_PX, maxLevel=_LEVELS, criteria=_STOP
+    )
+    # Back from there, beginning where it came from: what is right stays, and that takes few steps.
+    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(
+        after,
+        before,
+        there,
+        start.copy(),
+        winSize=_WINDOW_BACK_PX,
+        maxLevel=0,
+        criteria=_STOP,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    good = np.asarray((ok.ravel() > 0) & (ok_back.ravel() > 0))
     good &= np.linalg.norm(back - start, axis=1) < _BACK_PX
     return start[good].astype(np.float64), there[good].astype(np.float64)
-
-
-def _tracked(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, points, np.empty(0, np.float32), winSize=_WINDOW_PX, maxLevel=_LEVELS, criteria=_STOP
-    )
-    return np.asarray(there, np.float32), np.asarray(ok).ravel() > 0
 
 
 def _balanced(points: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
@@ -171,6 +204,12 @@ def _balanced(points: NDArray[np.float32], width: int, height: int) -> NDArray[n
 
 def _cell_medians(moves: Points, cells: NDArray[np.intp]) -> NDArray[np.float64]:
     out = np.full((CELLS, 2), np.nan)
-    for cell in np.unique(cells):
-        out[cell] = np.median(moves[cells == cell], axis=0)
+    count = np.bincount(cells, minlength=CELLS)
+    first = np.cumsum(count) - count
+    known = np.flatnonzero(count)
+    for column in range(2):
+        ordered = moves[np.lexsort((moves[:, column], cells)), column]
+        low = first[known] + (count[known] - 1) // 2
+        high = first[known] + count[known] // 2
+        out[known, column] = (ordered[low] + ordered[high]) / 2
     return out

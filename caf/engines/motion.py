@@ -100,7 +100,11 @@ def _steady_facts(steady: Plan) -> dict[str, Parameter]:
 
 
 def _light_facts(light: LightPlan) -> dict[str, Parameter]:
-    return {"flicker_before_pct": light.flicker_before_pct, "flicker_after_pct": light.flicker_after_pct}
+    return {
+        "light_evened": bool(np.abs(light.gains - 1.0).max(initial=0.0) > 1e-4),
+        "flicker_before_pct": light.flicker_before_pct,
+        "flicker_after_pct": light.flicker_after_pct,
+    }
 
 
 def _close_loop(out: Path, meter: SeamMeter, settings: Settings, passes: Passes) -> dict[str, Parameter]:

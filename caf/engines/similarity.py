@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Points", "agreed_similarity", "refit"]
+__all__ = ["Points", "agreed_similarity", "agreement", "refit"]
 
 Points = NDArray[np.float64]
 """(n, 2) x, y in px."""
@@ -34,10 +34,14 @@ def agreed_similarity(
     return _as_motion(solution), np.linalg.norm(_moved(solution, old) - new, axis=1) < within_px
 
 
+def agreement(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> float:
+    """The share of the points that `motion` takes to within so many px of where they went."""
+    return float((np.linalg.norm(_moved(_as_solution(motion), old) - new, axis=1) < within_px).mean())
+
+
 def refit(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.float64]:
     """The motion fitted again to these points, starting from `motion`; unchanged where too few are near it."""
-    zoom = np.exp(motion[3])
-    start = np.array([zoom * np.cos(motion[2]), zoom * np.sin(motion[2]), motion[0], motion[1]])
+    start = _as_solution(motion)
     near = np.linalg.norm(_moved(start, old) - new, axis=1) < within_px
     return motion if near.sum() < _MIN_POINTS else _as_motion(_refined(start, old, new, near))
 
@@ -55,6 +59,11 @@ def _refined(
             break
         solution = _least_squares(old, new, weight)
     return solution
+
+
+def _as_solution(motion: NDArray[np.float64]) -> NDArray[np.float64]:
+    x, y, roll, log_zoom = motion
+    return np.array([np.exp(log_zoom) * np.cos(roll), np.exp(log_zoom) * np.sin(roll), x, y])
 
 
 def _as_motion(solution: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """From camera steps to corrections: the shaken path, its smooth course, and a crop that hides the edges."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from caf.engines.background import camera_motion, cell_tremor
 from caf.engines.camera import GRID, Step
-from caf.engines.smooth import shots, smooth
+from caf.engines.course import Path, as_matrices, course_within, zoom_needed
+from caf.engines.path import NOTHING, background_path
+from caf.engines.smooth import smooth
 
 __all__ = ["Plan", "plan", "shake_px", "warped"]
 
@@ -22,16 +25,14 @@ SIGMA_LOCKED_S = 60.0
 TREMOR_S = 0.3
 """Motion per frame that changes faster than this is counted as tremor."""
 _SURE = 0.6
-_NOTHING = 0.15
-_TIGHTENINGS = 12
-_HANDS_ZOOM = 1.3  # a swing wider than a hand makes: a subject that fills the frame, or a whip pan
+_HANDS_ZOOM = 1.2  # a swing wider than a hand makes: a subject that fills the frame, or a whip pan
 _LOOP_STEPS = 3.0
 _LOOP_PX = 2.0
 """A clip is a loop when its last frame is as near to its first as a few common steps, or two pixels."""
 _BETTER = 0.9
+_TIGHT = 0.995
+_LOOSER = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _STEADY_PX = 0.03
-
-Path = NDArray[np.float64]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -69,8 +70,7 @@ def plan(
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
     camera = camera_motion(steps, TREMOR_S * fps)
     inner = np.array([i for i, step in enumerate(steps) if i > 0 and not step.cut], dtype=np.intp)
-    parts = camera.background.mean(axis=0) >= 0.5
-    before = shake_px(steps, None, size, fps, cuts, parts)
+    before = shake_px(steps, None, size, fps, cuts, camera.background)
     untouched = Plan(
         matrices=np.tile(np.eye(2, 3), (max(1, len(steps)), 1, 1)),
         active=False,
@@ -88,45 +88,52 @@ def plan(
     if len(steps) < 3:
         return replace(untouched, reason="too few frames")
     typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
-    if typical < _NOTHING:
+    if typical < NOTHING:
         return replace(untouched, reason="too little background to follow the camera by")
     if before < _STEADY_PX:
         return replace(untouched, reason="already steady")
     sure = typical >= _SURE
     sigma = (SIGMA_LOCKED_S if intensity == "low" else SIGMA_S) if sure else SIGMA_UNSURE_S
-    path = _path(camera.steps, camera.confidence, cuts)
+    path = background_path(steps, camera, cuts, size)
     turn = _turn(steps, closing, path, TREMOR_S * fps) if not cuts else None
     if sure and intensity != "low":
-        swing = _course(path, sigma * fps, cuts, turn) - path
-        if np.quantile([_zoom_needed(c, size) for c in swing], 0.95) > _HANDS_ZOOM:
+        swing = smooth(path, sigma * fps, cuts=cuts) - path
+        if np.quantile(zoom_needed(swing, size), 0.95) > _HANDS_ZOOM:
             sure, sigma = False, SIGMA_UNSURE_S
-    corrections, zoom = _within_crop(path, sigma * fps, gain, size, max_crop, cuts, turn)
-    matrices = np.stack([_matrix(c, zoom, size) for c in corrections])
-    after = shake_px(steps, matrices, size, fps, cuts, parts)
-    if not after < _BETTER * before:
+
+    def held(by: float) -> _Held:
+        course = course_within(path, sigma * fps, by, size, max_crop, cuts, turn)
+        moved = as_matrices(course, size)
+        return _Held(moved, course.zoom, shake_px(steps, moved, size, fps, cuts, camera.background))
+
+    best = _steadiest(held, gain, max_crop)
+    if not best.shake_px < _BETTER * before:
         return replace(untouched, reason="the picture would not become steadier")
     return replace(
         untouched,
-        matrices=matrices,
+        matrices=best.matrices,
         active=True,
         reason="steadied" if sure else "only the fastest tremor removed: it may have been the subject's",
-        zoom=zoom,
-        crop_share=1.0 - 1.0 / zoom,
-        shake_after_px=after,
+        zoom=best.zoom,
+        crop_share=1.0 - 1.0 / best.zoom,
+        shake_after_px=best.shake_px,
     )
 
 
-def _path(motion: Path, confidence: NDArray[np.float64], cuts: Sequence[int]) -> Path:
-    """Where the background's picture has moved since its shot began, (T, 4); doubtful steps are bridged."""
-    path = np.zeros_like(motion)
-    for shot in shots(len(motion), cuts):
-        index = np.arange(shot.start, shot.stop)[1:]
-        known = index[confidence[index] >= _NOTHING]
-        if len(known):
-            for column in range(4):
-                path[index, column] = np.interp(index, known, motion[known, column])
-        path[shot] = np.cumsum(path[shot], axis=0)
-    return path
+class _Held(NamedTuple):
+    """One way to hold the camera, and the shake that it leaves."""
+
+    matrices: NDArray[np.float64]
+    zoom: float
+    shake_px: float
+
+
+def _steadiest(held: Callable[[float], _Held], gain: float, max_crop: float) -> _Held:
+    """Held with `gain`, or more loosely where the crop is too tight for that and a looser hold leaves less."""
+    best = held(gain)
+    if best.zoom * (1.0 - max_crop) > _TIGHT:
+        best = min([best, *(held(g) for g in _LOOSER if g < gain)], key=lambda way: way.shake_px)
+    return best
 
 
 def _turn(steps: Sequence[Step], closing: Step | None, path: Path, sigma: float) -> Path | None:
@@ -140,66 +147,6 @@ def _turn(steps: Sequence[Step], closing: Step | None, path: Path, sigma: float)
     return np.asarray(path[-1] + around.steps[-1], dtype=np.float64)
 
 
-def _course(path: Path, sigma: float, cuts: Sequence[int], turn: Path | None, *, robust: bool = True) -> Path:
-    """The smooth course of a path; around the seam where the clip is a loop."""
-    if turn is None:
-        return smooth(path, sigma, cuts=cuts, robust=robust)
-    rounds = np.concatenate([path - turn, path, path + turn])
-    return smooth(rounds, sigma, robust=robust)[len(path) : 2 * len(path)]
-
-
-def _within_crop(
-    path: Path,
-    sigma: float,
-    gain: float,
-    size: tuple[int, int],
-    max_crop: float,
-    cuts: Sequence[int],
-    turn: Path | None,
-) -> tuple[Path, float]:
-    """Corrections (T, 4) and the zoom that hides their edges; the course gives way where it would not fit."""
-    limit = 1.0 / (1.0 - max_crop)
-    course = _course(path, sigma, cuts, turn)
-    corrections = gain * (course - path)
-    for _ in range(_TIGHTENINGS):
-        zooms = np.array([_zoom_needed(c, size) for c in corrections])
-        if zooms.max() <= limit:
-            break
-        # Pull the course back where it would leave the crop, and smooth again what that bent.
-        room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
-        course = _course(path + room * (course - path), sigma / 4, cuts, turn, robust=False)
-        corrections = gain * (course - path)
-    zooms = np.array([_zoom_needed(c, size) for c in corrections])
-    room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
-    corrections = corrections * room
-    return corrections, max(1.0, *(_zoom_needed(c, size) for c in corrections))
-
-
-def _zoom_needed(correction: NDArray[np.float64], size: tuple[int, int]) -> float:
-    """The smallest zoom about the centre at which the moved frame still covers the picture."""
-    x, y, roll, log_zoom = correction
-    half = np.array(size) / 2.0
-    cos, sin, scale = np.cos(roll), np.sin(roll), np.exp(log_zoom)
-    worst = 0.0
-    for corner in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-        # A picture corner, zoomed by z, lies at corner / z before the zoom; it must fall inside the frame.
-        p = np.array(corner) * half
-        back = np.array([cos * p[0] + sin * p[1], -sin * p[0] + cos * p[1]]) / scale
-        shift = np.array([cos * x + sin * y, -sin * x + cos * y]) / scale
-        room = half - np.abs(shift)
-        worst = max(worst, *(abs(back) / np.maximum(room, 1e-6)))
-    return float(worst)
-
-
-def _matrix(correction: NDArray[np.float64], zoom: float, size: tuple[int, int]) -> NDArray[np.float64]:
-    x, y, roll, log_zoom = correction
-    # Pixel centres: the middle of a w-wide picture is (w - 1) / 2.
-    cx, cy = (size[0] - 1) / 2.0, (size[1] - 1) / 2.0
-    a = zoom * np.exp(log_zoom) * np.cos(roll)
-    b = zoom * np.exp(log_zoom) * np.sin(roll)
-    return np.array([[a, -b, cx + zoom * x - a * cx + b * cy], [b, a, cy + zoom * y - b * cx - a * cy]])
-
-
 def shake_px(
     steps: Sequence[Step],
     matrices: NDArray[np.float64] | None,
@@ -208,7 +155,8 @@ def shake_px(
     cuts: Sequence[int],
     parts: NDArray[np.bool_] | None = None,
 ) -> float:
-    """Tremor of the picture's parts in px RMS per frame: the median over the cells in `parts`, or over all.
+    """Tremor of the picture's parts in px RMS per frame: the median over the cells, where `parts` (T, CELLS) says
+    so, or over all.
 
     With `matrices`, of the corrected picture. Each cell's motion is taken from its own features, not from the
     fitted camera, so a camera that was confused with a subject shows.
@@ -228,8 +176,10 @@ def shake_px(
             old = _apply(matrices[t - 1], centres)
             flow[t] = new - old
     tremor = cell_tremor(flow, cuts, TREMOR_S * fps)
-    chosen = tremor if parts is None or np.isnan(tremor[parts]).all() else tremor[parts]
-    return float(np.nanmedian(chosen)) if not np.isnan(chosen).all() else 0.0
+    if parts is not None:
+        beside = cell_tremor(np.where(parts[:, :, None], flow, np.nan), cuts, TREMOR_S * fps)
+        tremor = tremor if np.isnan(beside).all() else beside
+    return float(np.nanmedian(tremor)) if not np.isnan(tremor).all() else 0.0
 
 
 def _apply(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:

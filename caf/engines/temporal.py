@@ -11,6 +11,8 @@ from caf.media.read import Frame
 __all__ = ["averaged"]
 
 _SOFTEST_LEVELS = 10.0
+_MOST = 0.8
+"""With more of the neighbours the steps between averages of three become larger again."""
 
 
 def averaged(frames: Iterable[Frame], strength: float, cuts: Sequence[int] = ()) -> Iterator[Frame]:
@@ -49,7 +51,7 @@ def _mix(
 ) -> None:
     blue, green, red = cv2.split(cv2.blur(cv2.absdiff(now, other), (3, 3)))
     difference = cv2.max(cv2.max(blue, green), red)
-    table = strength * np.exp(-((np.arange(256.0) / (_SOFTEST_LEVELS * strength)) ** 2))
+    table = min(strength, _MOST) * np.exp(-((np.arange(256.0) / (_SOFTEST_LEVELS * strength)) ** 2))
     weight = np.asarray(cv2.LUT(difference, table.astype(np.float32)), np.float32)
     image += weight[:, :, None] * other
     total += weight

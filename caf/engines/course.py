@@ -1,0 +1,151 @@
+"""The camera's path, the smooth course that it is held to, and the crop that hides what the correction opens.
+
+A path is (T, 4): x, y px, roll rad, log zoom about the frame's centre, from the shot's first frame to each.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.engines.smooth import shots, smooth
+
+__all__ = ["Course", "Path", "after", "as_matrices", "between", "course_within", "zoom_needed"]
+
+_TIGHTENINGS = 12
+_CALMER = (4.0, 2.8, 2.0, 1.4)
+_NO_DEARER = 1.05
+"""A calmer course is taken if it needs at most this much of the crop that the ordinary one needs."""
+
+Path = NDArray[np.float64]
+
+
+class Course(NamedTuple):
+    """`corrections` (T, 4) that take each frame to where the course wants it, and the one zoom that hides them."""
+
+    corrections: Path
+    zoom: float
+
+
+def after(first: Path, then: Path) -> Path:
+    """One similarity after another."""
+    x, y, roll, log_zoom = then
+    a, b = np.exp(log_zoom) * np.cos(roll), np.exp(log_zoom) * np.sin(roll)
+    return np.array(
+        [
+            a * first[0] - b * first[1] + x,
+            b * first[0] + a * first[1] + y,
+            first[2] + roll,
+            first[3] + log_zoom,
+        ]
+    )
+
+
+def between(first: Path, last: Path) -> Path:
+    """The similarity that leads from one place on a path to another."""
+    roll, log_zoom = last[2] - first[2], last[3] - first[3]
+    a, b = np.exp(log_zoom) * np.cos(roll), np.exp(log_zoom) * np.sin(roll)
+    return np.array(
+        [last[0] - (a * first[0] - b * first[1]), last[1] - (b * first[0] + a * first[1]), roll, log_zoom]
+    )
+
+
+def _corrections(path: Path, aim: Path) -> Path:
+    """(T, 4) what takes a frame that lies where `path` is to where `aim` is."""
+    out = aim - path
+    a, b = np.exp(out[:, 3]) * np.cos(out[:, 2]), np.exp(out[:, 3]) * np.sin(out[:, 2])
+    out[:, 0] = aim[:, 0] - (a * path[:, 0] - b * path[:, 1])
+    out[:, 1] = aim[:, 1] - (b * path[:, 0] + a * path[:, 1])
+    return out
+
+
+def course_within(
+    path: Path,
+    sigma: float,
+    gain: float,
+    size: tuple[int, int],
+    max_crop: float,
+    cuts: Sequence[int] = (),
+    turn: Path | None = None,
+) -> Course:
+    """Hold `path` to its smooth course with `gain` 0..1, cutting off at most `max_crop` of width and height.
+
+    The course is as smooth as `sigma` (frames) says, and smoother where that costs no picture; where it does
+    not fit into the crop it gives way. `turn` is where one round of a loop leads.
+    """
+    limit = 1.0 / (1.0 - max_crop)
+    course = _calm(path, sigma, size, cuts, turn)
+    for _ in range(_TIGHTENINGS):
+        corrections = _corrections(path, path + gain * (course - path))
+        zooms = zoom_needed(corrections, size)
+        if zooms.max() <= limit:
+            break
+        # Pull the course back where it would leave the crop, and smooth again what that bent.
+        room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
+        course = _smoothed(path + room * (course - path), sigma / 4, cuts, turn, robust=False)
+    corrections = _corrections(path, path + gain * (course - path))
+    zooms = zoom_needed(corrections, size)
+    corrections = corrections * np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
+    return Course(corrections, max(1.0, float(zoom_needed(corrections, size).max())))
+
+
+def _calm(path: Path, sigma: float, size: tuple[int, int], cuts: Sequence[int], turn: Path | None) -> Path:
+    """The calmest course that needs no more crop than that of `sigma`, laid through the middle of the shake."""
+
+    def crop(course: Path) -> float:
+        return float(zoom_needed(_corrections(path, course), size).max()) - 1.0
+
+    ordinary = _centred(path, _smoothed(path, sigma, cuts, turn), cuts)
+    allowed = _NO_DEARER * crop(ordinary)
+    for calmer in _CALMER:
+        course = _centred(path, _smoothed(path, calmer * sigma, cuts, turn), cuts)
+        if crop(course) <= allowed:
+            return course
+    return ordinary
+
+
+def _smoothed(
+    path: Path, sigma: float, cuts: Sequence[int], turn: Path | None, *, robust: bool = True
+) -> Path:
+    """The smooth course of a path; around the seam where the clip is a loop."""
+    if turn is None:
+        return smooth(path, sigma, cuts=cuts, robust=robust)
+    rounds = np.concatenate([path - turn, path, path + turn])
+    return smooth(rounds, sigma, robust=robust)[len(path) : 2 * len(path)]
+
+
+def _centred(path: Path, course: Path, cuts: Sequence[int]) -> Path:
+    """The course moved, whole shots at a time, so that it has as much shake on one side as on the other."""
+    out = course.copy()
+    for shot in shots(len(path), cuts):
+        rest = path[shot, :3] - course[shot, :3]
+        out[shot, :3] += (rest.max(axis=0) + rest.min(axis=0)) / 2
+    return out
+
+
+def zoom_needed(corrections: Path, size: tuple[int, int]) -> NDArray[np.float64]:
+    """(T,) the smallest zoom about the centre at which each moved frame still covers the picture."""
+    x, y, roll, log_zoom = corrections.T
+    half = np.array(size) / 2.0
+    cos, sin, scale = np.cos(roll), np.sin(roll), np.exp(log_zoom)
+    # A picture corner, zoomed by z, lies at corner / z before the zoom; it must fall inside the frame.
+    room_x = np.maximum(half[0] - np.abs(cos * x + sin * y) / scale, 1e-6)
+    room_y = np.maximum(half[1] - np.abs(cos * y - sin * x) / scale, 1e-6)
+    reach_x = (np.abs(cos) * half[0] + np.abs(sin) * half[1]) / scale
+    reach_y = (np.abs(cos) * half[1] + np.abs(sin) * half[0]) / scale
+    return np.asarray(np.maximum(reach_x / room_x, reach_y / room_y))
+
+
+def as_matrices(course: Course, size: tuple[int, int]) -> NDArray[np.float64]:
+    """(T, 2, 3) from shot to shown pixels, the crop included."""
+    x, y, roll, log_zoom = course.corrections.T
+    # Pixel centres: the middle of a w-wide picture is (w - 1) / 2.
+    cx, cy = (size[0] - 1) / 2.0, (size[1] - 1) / 2.0
+    a = course.zoom * np.exp(log_zoom) * np.cos(roll)
+    b = course.zoom * np.exp(log_zoom) * np.sin(roll)
+    rows = (
+        (a, -b, cx + course.zoom * x - a * cx + b * cy),
+        (b, a, cy + course.zoom * y - b * cx - a * cy),
+    )
+    return np.stack([np.stack(row, axis=1) for row in rows], axis=1)
