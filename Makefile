@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-lanes bench-long-log clean system
+.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-steady bench-light bench-repairs bench-lanes bench-long-log clean system
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -61,6 +61,15 @@ bench-lanes: $(READY) ## Measure how busy the render lane is, into bench/RESULTS
 
 bench-long-log: $(READY) ## Measure caf jobs and the start-up on a log of a million events, into bench/RESULTS.md
 	$(BIN)/python -m bench.long_log --write $(WORDS)
+
+bench-steady: $(READY) ## Measure the stabiliser beside vid.stab, into bench/RESULTS.md (WORDS="--footage FOLDER")
+	$(BIN)/python -m bench.steady --write $(WORDS)
+
+bench-light: $(READY) ## Measure the evening of light beside ffmpeg's deflicker (WORDS="--footage FOLDER")
+	$(BIN)/python -m bench.light --write $(WORDS)
+
+bench-repairs: $(READY) ## Measure whether one retry repairs (WORDS="FOLDER")
+	$(BIN)/python -m bench.repairs --write $(WORDS)
 
 clean: ## Remove the environments, and what the demo and the benchmark made
 	rm -rf $(VENV) $(BENCH_VENV) build

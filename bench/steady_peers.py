@@ -57,8 +57,8 @@ def vidstab(shaken: Path, out: Path, smoothing: int) -> None:
 
 
 def deshake(shaken: Path, out: Path) -> None:
-    """One pass with the widest search that it has."""
-    _ffmpeg(shaken, "deshake=rx=64:ry=64:edge=mirror:blocksize=8:contrast=60", *LOSSLESS, str(out))
+    """One pass, looking as far as the shake reaches."""
+    _ffmpeg(shaken, "deshake=rx=32:ry=32:edge=mirror:blocksize=16:search=less", *LOSSLESS, str(out))
 
 
 def _ffmpeg(source: Path, filters: str, *rest: str) -> None:
