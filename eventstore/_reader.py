@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Names, to_event
+from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Known, Names, to_event
 from eventstore._schema import connect_reader, explain, wal_path
 from eventstore.checks import MAX_INTEGER
 from eventstore.errors import StoreClosed, StoreCorrupt
@@ -58,10 +58,10 @@ class Slice:
 class Reader:
     """One read-only connection; used by one thread at a time."""
 
-    def __init__(self, path: Path, busy_s: float) -> None:
+    def __init__(self, path: Path, busy_s: float, known: Known | None = None) -> None:
         self.connection, self.frozen = connect_reader(path, busy_s)
         self.path = path
-        self.names = Names(self.connection)
+        self.names = Names(self.connection, known)
 
     def close(self) -> None:
         """Close it, and the archives that it opened."""
@@ -279,10 +279,11 @@ class Readers:
     def __init__(self, path: Path, busy_s: float) -> None:
         self._path = path
         self._busy_s = busy_s
+        self._known = Known()
         self._idle: list[Reader] = []
         self._lock = threading.Lock()
         self._closed = False
-        self._give_back(Reader(path, busy_s))
+        self._give_back(Reader(path, busy_s, self._known))
 
     def run(self, work: Callable[[Reader], _T]) -> _T:
         """`work` done with a reader of its own; in the calling thread."""
@@ -314,7 +315,7 @@ class Readers:
             if self._closed:
                 raise StoreClosed
             reader = self._idle.pop() if self._idle else None
-        return reader or Reader(self._path, self._busy_s)
+        return reader or Reader(self._path, self._busy_s, self._known)
 
     def _give_back(self, reader: Reader) -> None:
         with self._lock:

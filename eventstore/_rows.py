@@ -10,7 +10,7 @@ from eventstore.checks import id_text
 from eventstore.errors import StoreCorrupt
 from eventstore.model import RecordedEvent
 
-__all__ = ["CHUNK_BITS", "COLUMNS", "DATA", "MARK", "Firsts", "Names", "to_event"]
+__all__ = ["CHUNK_BITS", "COLUMNS", "DATA", "MARK", "Firsts", "Known", "Names", "to_event"]
 
 COLUMNS: Final = (
     "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation, metadata,"
@@ -23,19 +23,31 @@ MARK: Final = 10
 """The place of `mark` in `COLUMNS`."""
 CHUNK_BITS: Final = 12
 """A chunk is 4096 positions: those with the same `position >> 12`."""
-_CACHED: Final = 100_000
+_CACHED: Final = 8192
+"""Names of a kind that are remembered: a process that lives for months meets them all."""
 
 
-class Names:
-    """What the keys of streams, types, correlations and causes stand for; none ever changes its meaning."""
+class Known:
+    """Names that were read before; several connections may share them, also in several threads."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    __slots__ = ("correlations", "ids", "streams", "types")
+
+    def __init__(self) -> None:
         self.streams: dict[int, str] = {}
         self.types: dict[int, tuple[str, int]] = {}
         self.correlations: dict[int, str] = {}
         self.ids: dict[int, str] = {}
         """The ids of some positions."""
+
+
+class Names:
+    """What the keys of streams, types, correlations and causes stand for; none ever changes its meaning."""
+
+    def __init__(self, connection: sqlite3.Connection, known: Known | None = None) -> None:
+        self._db = connection
+        known = known or Known()
+        self.streams, self.types = known.streams, known.types
+        self.correlations, self.ids = known.correlations, known.ids
         self.archives = Archives(connection)
 
     def close(self) -> None:

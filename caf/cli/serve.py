@@ -37,9 +37,8 @@ def serve(
     start. SIGHUP reads the settings again, for new jobs. --json prints every event that is recorded as one JSON
     object a line on stdout.
     """
-    signal.signal(
-        signal.SIGHUP, signal.SIG_IGN
-    )  # until it can be followed; by default it would end the process
+    # Until it can be followed; by default it would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def configuration() -> Config:
         config = configured(workspace)
@@ -53,6 +52,9 @@ def serve(
         options += ["--no-http"] if no_http else []
         click.echo(unit(workspace, grace_s=config.grace_s, options=options), nl=False)
         return
+    from caf.daemon.memory import share_arenas
+
+    share_arenas()
     from caf.daemon.serve import Talk
     from caf.daemon.serve import serve as run
     from caf.web.server import face
