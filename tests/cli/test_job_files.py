@@ -125,7 +125,7 @@ def test_a_field_that_cannot_be_is_told_and_nothing_is_recorded(
         (b'{"job_id": "\\ud800"}', "line 1"),
         (b'{"video": {"fps": NaN}}', "line 1, column 19"),
         (b'{"video": {"fps": 1e999}}', "Number out of range"),
-        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
+        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "nested too deeply"),
     ],
 )
 def test_what_is_no_job_is_told_with_its_place(caf: Caf, sandbox: Path, content: bytes, words: str) -> None:

@@ -57,8 +57,10 @@ async def folded(log: MemoryLog, path: Path | None = None, *, batch: int = follo
 
 @pytest.fixture(scope="module")
 def storm() -> Simulation:
-    """A log with retries, escalations, answers and ends in it."""
-    return max((stormy_log(seed) for seed in range(20)), key=lambda simulation: simulation.log.head())
+    """A log with retries, escalations, answers, failed stages and ends in it."""
+    storms = (stormy_log(seed) for seed in range(20))
+    failed = [storm for storm in storms if "StageFailed" in {event.type for event in storm.log.read_all()}]
+    return max(failed, key=lambda simulation: simulation.log.head())
 
 
 @pytest.fixture
