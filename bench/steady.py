@@ -141,6 +141,8 @@ def main() -> None:
                 rows += measured(clip(kind, name, frames, seed), told.weights, not why_not)
                 print(f"{name}, {kind}, seed {seed}", flush=True)
     words = " --held-back" if told.held_back else ""
+    words += f" --every {told.every}" if told.every > 1 else ""
+    words += f" --seconds {told.seconds:g}" if told.seconds != parser.get_default("seconds") else ""
     footage = " --footage FOLDER" if told.footage else ""
     text = report(rows, f"python -m bench.steady{footage}{words}", why_not)
     print(text)
