@@ -37,7 +37,7 @@ HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-_NOT_FOUND_KINDS: Final = frozenset({"unknown_job", "no_such_version", "artifact_missing"})
+_NOT_FOUND_KINDS: Final = frozenset({"unknown_job", "no_such_version", "artifact_missing", "no_preview"})
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+)(?::[0-9]{1,5})?")
 _WORDS: Final = {
     404: ("not_found", "There is nothing under this path.", "See what there is: /api/v1/openapi.json"),

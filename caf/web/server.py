@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from caf.config import Config
 from caf.daemon.service import Service
 from caf.errors import InputError, TryAgainError
-from caf.web import artifacts, daemon, events, jobs, submit
+from caf.web import artifacts, daemon, events, jobs, previews, submit
 from caf.web.connection import Connection, at_work
 from caf.web.crowd import CROWD, Crowd
 from caf.web.guard import guards, is_loopback
@@ -60,7 +60,8 @@ def face(
 
 def all_routes(service: Service, metrics: Metrics) -> tuple[Route, ...]:
     """Everything that is answered, the description itself included."""
-    routes = (*jobs.routes(service), *artifacts.routes(service), *submit.routes(service))
+    routes = (*jobs.routes(service), *artifacts.routes(service), *previews.routes(service))
+    routes = (*routes, *submit.routes(service))
     return with_description((*routes, *events.routes(service), *daemon.routes(service, metrics)))
 
 
