@@ -16,6 +16,8 @@ from caf.events import Artifact
 __all__ = ["ArtifactStore", "disk_errors", "sha256_of", "sync_folder", "write_atomically"]
 
 CHUNK: Final = 1 << 20
+MOST_PROVED: Final = 2048
+"""Files that are remembered as proved; then all are forgotten, and read once more when they are wanted."""
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
@@ -53,6 +55,8 @@ class ArtifactStore:
             return None
         problem = self.verify(artifact)
         if problem is None:
+            if len(self._proved) >= MOST_PROVED:
+                self._proved.clear()
             self._proved[artifact.sha256] = state
         return problem
 
