@@ -87,13 +87,16 @@ def answer(
         # What a changed input or parameter acts on must run again, or the record would not be true.
         touched = touched_stages(job, parameters or {})
         first: Stage = "artifact" if source or reference else from_stage or stage
+        # Nothing starts on a stage that was not reached: a question may come while an attempt is at its beginning.
+        done = job.attempt.stages if job.attempts else {}
+        missing = [name for name in STAGES if name not in done][:1]
         return [
             EscalationAnswered(
                 action="retry",
                 stage=stage,
                 by=by,
                 note=note,
-                from_stage=min((*touched, first), key=STAGES.index),
+                from_stage=min((*touched, *missing, first), key=STAGES.index),
                 parameters=parameters or {},
                 source=source,
                 reference=reference,

@@ -50,6 +50,15 @@ def test_an_answer_says_where_the_job_stood() -> None:
         assert (event.action, event.stage, event.by, event.note) == (action, "motion", "ada", "so")
 
 
+def test_a_retry_starts_at_nothing_that_the_attempt_has_not_reached() -> None:
+    """An old event's question may come when a new attempt has only just begun, with another clip."""
+    job = fold(*up_to("frame"), attempt(number=2, from_stage="artifact"), escalated("frame"))
+    assert "frame" not in job.attempt.stages
+    [event] = answer(job, action="retry", by="ada", from_stage="frame")
+    assert isinstance(event, EscalationAnswered)
+    assert event.from_stage == "artifact"
+
+
 def test_an_answer_that_is_none_is_refused_with_the_three_there_are() -> None:
     with pytest.raises(RefusedError, match="'maybe' is no answer") as refusal:
         answer(fold(*up_to("frame"), escalated("frame")), action="maybe", by="ada")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import anyio
 import anyio.abc
 
+from caf.events import Escalated
 from caf.job import INITIAL, Job
 from caf.log import Entry, UnreadableLog, entry_of, stream_of
 from eventstore import EventStore, RecordedEvent
@@ -28,6 +29,8 @@ class JobFeed:
         self.entries: list[Entry] = []
         self._changed: anyio.Event | None = None
         self._watches: list[tuple[anyio.CancelScope, Callable[[Job], bool]]] = []
+        self.last_question = 0
+        """The version of the last event that asked a person; 0: none did."""
         self._early: list[RecordedEvent] | None = []
         """What was delivered before the stream was read; None once it was."""
         self._fault: UnreadableLog | None = None
@@ -107,6 +110,8 @@ class JobFeed:
             self._fault = fault
             return
         self.entries.append(entry)
+        if isinstance(entry.event, Escalated):
+            self.last_question = entry.recorded.version
         self.seen(entry)
         for scope, holds in self._watches:
             if holds(entry.job):

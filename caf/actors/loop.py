@@ -160,7 +160,9 @@ async def _handle(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
         except Exception as fault:  # contained here: one event of one job
             if attempt == TRIES:
                 question = dead_letter(actor.name, entry, fault, TRIES)
-                if is_over(entry.job) or not await _append(actor, consumer, entry, feed, [question]):
+                if is_over(entry.job) or not await _append(
+                    actor, consumer, entry, feed, [question], moot=_asks_already
+                ):
                     # A job that is over, or asks already, is asked nothing: tell whoever runs it, and try again then.
                     raise given_up(actor.name, entry, fault, TRIES) from fault
                 return
@@ -216,7 +218,9 @@ async def _work_unless_moot(
     Documents are written all the same: they tell what was recorded, and the last decision's comes after the end.
     """
     with anyio.CancelScope() as scope:
-        undo = feed.cancel_when(scope, lambda job: not is_current(job, effect.attempt_id))
+        undo = feed.cancel_when(
+            scope, lambda job: not is_current(job, effect.attempt_id) or _is_superseded(entry, feed)
+        )
         try:
             return await perform(effect, entry)
         finally:
@@ -224,12 +228,21 @@ async def _work_unless_moot(
     return None
 
 
-async def _append(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, events: list[Event]) -> bool:
+async def _append(
+    actor: Actor,
+    consumer: str,
+    entry: Entry,
+    feed: JobFeed,
+    events: list[Event],
+    *,
+    moot: Callable[[Entry, JobFeed], bool] | None = None,
+) -> bool:
     """Append with ids derived from the cause, on top of what was seen; False when that has made the answer moot."""
+    is_moot = moot or _is_superseded
     checkpoint, cause = _checkpoint(consumer, entry), entry.recorded.event_id
     ids = [derived_id(actor.name, cause, index) for index in range(len(events))]
     records = new_events(events, ids, job_id=feed.job_id, causation_id=cause)
-    while not _is_moot(entry.job, feed.job):
+    while not is_moot(entry, feed):
         try:
             await feed.store.append(
                 stream_of(feed.job_id), records, expected_version=feed.version, checkpoint=checkpoint
@@ -245,7 +258,17 @@ async def _append(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, even
     return False
 
 
-def _is_moot(then: Job, now: Job) -> bool:
-    """True when what came after an event leaves nothing to say to it: the job is over, or has asked a person."""
-    asked = now.escalation is not None and now.escalation is not then.escalation
-    return asked or (is_over(now) and not is_over(then))
+def _is_superseded(entry: Entry, feed: JobFeed) -> bool:
+    """True when what came after an event leaves nothing to say to it.
+
+    The job is over; or it has asked a person: from there on it goes by the answer alone, also once it has that.
+    """
+    over = is_over(feed.job) and not is_over(entry.job)
+    return over or feed.last_question > entry.recorded.version
+
+
+def _asks_already(entry: Entry, feed: JobFeed) -> bool:
+    """True when a job cannot be asked one more question."""
+    now, then = feed.job, entry.job
+    asks = now.escalation is not None and now.escalation is not then.escalation
+    return asks or (is_over(now) and not is_over(then))

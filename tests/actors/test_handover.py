@@ -1,4 +1,4 @@
-"""Work is noted in the job's stream before a server has it: once, on top of whatever came, never of a job that is over."""
+"""Work is noted in the job's stream before a server has it: once, on top of what came, never of a job that is over."""
 
 from typing import Final
 

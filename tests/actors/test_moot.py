@@ -100,6 +100,31 @@ async def test_a_job_that_asks_because_an_actor_failed_is_not_worked_on_meanwhil
         assert (await run_job(store, JOB_ID, InventedEdge(score=always(1.0)).perform)).status == "completed"
 
 
+async def test_what_a_question_interrupted_stays_ended_when_it_is_answered_before_its_event_comes_again() -> (
+    None
+):
+    """The answer's own decision starts the stage; the old start of it is not a second one."""
+
+    class Slow(Failing):
+        async def perform(self, effect: Effect, entry: Entry) -> list[Event]:
+            if isinstance(effect, RunStage) and effect.stage == "motion":
+                await anyio.sleep_forever()
+            return await super().perform(effect, entry)
+
+    async with MemoryStore() as store:
+        await append(store, submitted())
+        with anyio.fail_after(20):
+            await run_job(store, JOB_ID, Slow("qc_report").perform)
+        await append(store, *commands.answer(await load(store, JOB_ID), action="proceed", by="ada"))
+        for actor in ACTORS:
+            await store.save_checkpoint(Checkpoint(consumer=f"{actor.name}/{JOB_ID}", position=0))
+        edge = Failing()
+        assert (await run_job(store, JOB_ID, edge.perform)).status == "completed"
+        assert edge.ran() == ["motion", "video"]
+        after = (await types(store)).index("EscalationAnswered")
+        assert (await types(store))[after:].count("StageCompleted") == 2
+
+
 async def test_a_job_asks_one_question_at_a_time_and_what_cannot_be_done_meanwhile_is_tried_again() -> None:
     """The gate fails and asks a person; that its report cannot be written, too, is for whoever runs the job."""
     async with MemoryStore() as store:

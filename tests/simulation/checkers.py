@@ -27,6 +27,7 @@ from caf.events import (
     QCFailed,
     QCPassed,
     RepairDecided,
+    Stage,
     StageCompleted,
     StageFailed,
     StageStarted,
@@ -128,9 +129,21 @@ def stages_run_in_order_and_gates_are_not_skipped(entries: list[Entry]) -> Probl
         earlier = STAGES[: STAGES.index(event.stage)]
         if missing := [stage for stage in earlier if stage not in attempt.stages]:
             yield f"{event.stage} was started at version {entry.recorded.version} without {missing}"
-        judged = {gate.stage for gate in attempt.gates}
+        judged = {gate.stage for gate in attempt.gates} | _let_through(entries[: before.recorded.version])
         if unjudged := [stage for stage in earlier if stage in GATED and stage not in judged]:
             yield f"{event.stage} was started at version {entry.recorded.version} with {unjudged} not judged"
+
+
+def _let_through(entries: list[Entry]) -> set[Stage]:
+    """The stages whose last result a person took as it is, also where QC had given up on it."""
+    found: set[Stage] = set()
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, StageCompleted):
+            found.discard(event.stage)
+        elif isinstance(event, RepairDecided) and event.reasoned_by == "person":
+            found |= {event.stage} if event.decision.decision.action == "PROCEED" else set()
+    return found
 
 
 def a_failed_gate_is_passed_only_by_decision(entries: list[Entry]) -> Problems:
@@ -191,7 +204,7 @@ def a_completed_job_has_what_its_last_gate_judged(entries: list[Entry]) -> Probl
         final = job.artifact("final")
         if final is None or final.sha256 != job.final_sha256:
             yield "the finished clip is not the one that was judged"
-        if {gate.stage for gate in job.attempt.gates} != GATED:
+        if {gate.stage for gate in job.attempt.gates} | _let_through(entries) < GATED:
             yield "the job was completed without all gates judged"
 
 
