@@ -23,7 +23,7 @@ MARK: Final = 10
 """The place of `mark` in `COLUMNS`."""
 CHUNK_BITS: Final = 12
 """A chunk is 4096 positions: those with the same `position >> 12`."""
-_CACHED: Final = 8192
+_CACHED: Final = 2048
 """Names of a kind that are remembered: a process that lives for months meets them all."""
 
 

@@ -166,6 +166,7 @@ class Intake:
                 known.done = await self._reject(path, known, self._told(path, fault))
         else:
             known.done = known.taken = True
+            known.asset = known.asset_state = None  # no news any more, and there may be very many
             await anyio.to_thread.run_sync(_unlink, rejection_of(path))
 
     def _may_still_grow(self, known: _Known) -> bool:
