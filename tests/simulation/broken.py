@@ -230,7 +230,7 @@ BUILDS: Final = (
     ),
     Broken(
         "what was told before the end is recorded after it",
-        _set(loop, "_is_moot", lambda then, now: False),
+        _set(loop, "_is_superseded", lambda entry, feed: False),
         ("nothing_after_the_end",),
     ),
     Broken(
