@@ -204,21 +204,22 @@ def test_while_one_is_being_made_the_backup_before_it_stands(
 
 def killed_when(moment: str, workspace: Path, folder: Path) -> None:
     """SIGKILL a backup as soon as there is such a file, unless it ended before."""
-    before = {path: path.stat().st_mtime_ns for path in folder.glob(moment)}
+    before = there(folder, moment)
     process = begin(workspace, "backup", str(folder))
     while process.poll() is None:
-        if any(before.get(path) != path.lstat().st_mtime_ns for path in there(folder, moment)):
+        if any(before.get(path) != changed for path, changed in there(folder, moment).items()):
             break
         os.sched_yield()
     process.send_signal(signal.SIGKILL)
     process.wait(TIMEOUT_S)
 
 
-def there(folder: Path, moment: str) -> list[Path]:
+def there(folder: Path, moment: str) -> dict[Path, int]:
+    """Such files, and when each was changed; none where one is renamed away at this very moment."""
     try:
-        return [path for path in folder.glob(moment) if path.exists()]
+        return {path: path.stat().st_mtime_ns for path in folder.glob(moment)}
     except OSError:
-        return []
+        return {}
 
 
 def foreign_files(caf: Caf, folder: Path) -> None:
