@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from caf.errors import InputError, TryAgainError
 from caf.events import Artifact
 
-__all__ = ["ArtifactStore", "disk_errors", "sha256_of", "sync_folder", "write_atomically"]
+__all__ = ["ArtifactStore", "disk_errors", "replacing", "sha256_of", "sync_folder", "write_atomically"]
 
 CHUNK: Final = 1 << 20
 MOST_PROVED: Final = 2048
@@ -90,7 +90,7 @@ class ArtifactStore:
                 source = self.path(sha256).open("rb")
             except FileNotFoundError as fault:
                 raise _lost(self.path(sha256), "is missing") from fault
-            with source, _replacing(to) as out:
+            with source, replacing(to) as out:
                 while piece := source.read(CHUNK):
                     digest.update(piece)
                     out.write(piece)
@@ -129,20 +129,24 @@ def write_atomically(path: Path, content: bytes) -> None:
     """The whole content or the old file, never a part. Raises `TryAgainError`, `InputError`."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as out:
+        with replacing(path) as out:
             out.write(content)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def replacing(path: Path, *, prefix: str | None = None, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `path` once it is whole and on the disk. Raises `OSError`.
+
+    `prefix`: how its name begins until then.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix or f".{path.name}-")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         os.replace(temporary, path)  # noqa: PTH105
         sync_folder(path.parent)
     finally:

@@ -263,12 +263,15 @@ def _is_superseded(entry: Entry, feed: JobFeed) -> bool:
 
     The job is over; or it has asked a person: from there on it goes by the answer alone, also once it has that.
     """
-    over = is_over(feed.job) and not is_over(entry.job)
-    return over or feed.last_question > entry.recorded.version
+    return _ended_since(entry, feed) or feed.last_question > entry.recorded.version
 
 
 def _asks_already(entry: Entry, feed: JobFeed) -> bool:
     """True when a job cannot be asked one more question."""
     now, then = feed.job, entry.job
     asks = now.escalation is not None and now.escalation is not then.escalation
-    return asks or (is_over(now) and not is_over(then))
+    return asks or _ended_since(entry, feed)
+
+
+def _ended_since(entry: Entry, feed: JobFeed) -> bool:
+    return is_over(feed.job) and not is_over(entry.job)

@@ -4,13 +4,12 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from caf.artifacts import ArtifactStore, sha256_of, sync_folder
+from caf.artifacts import ArtifactStore, replacing, sha256_of, sync_folder
 from caf.events import Artifact
 
 __all__ = ["CannotKeep", "copy_artifact", "copy_document", "documents", "sweep"]
@@ -51,7 +50,7 @@ def copy_artifact(source: ArtifactStore, target: ArtifactStore, artifact: Artifa
             return artifact.bytes
     digest = hashlib.sha256()
     try:
-        with origin.open("rb") as content, _replacing(place) as out:
+        with origin.open("rb") as content, replacing(place, prefix=_ASIDE, mode=0o600) as out:
             while piece := content.read(_CHUNK):
                 digest.update(piece)
                 out.write(piece)
@@ -103,7 +102,7 @@ def copy_document(origin: Path, place: Path) -> bool:
             if (known.st_size, known.st_mtime_ns) == (seen.st_size, seen.st_mtime_ns):
                 return False
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(place) as out:
+        with replacing(place, prefix=_ASIDE, mode=0o600) as out:
             while piece := content.read(_CHUNK):
                 out.write(piece)
         os.utime(place, ns=(seen.st_atime_ns, seen.st_mtime_ns))
@@ -114,21 +113,6 @@ def sweep(folder: Path) -> None:
     """Remove what an interrupted backup left half done."""
     for left in folder.rglob(f"{_ASIDE}*"):
         left.unlink(missing_ok=True)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_ASIDE)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the atomic rename itself is the point
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _is_file(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from caf.artifacts import disk_errors, write_atomically
+from caf.artifacts import disk_errors, sync_folder, write_atomically
 from caf.errors import InputError, TryAgainError
 
 __all__ = ["MARKER", "Marker", "announce", "announced", "hold", "mark", "marker_of"]
@@ -57,11 +57,7 @@ def mark(folder: Path) -> None:
     """What was announced is so: the backup is finished."""
     with disk_errors(folder):
         os.replace(folder / NEXT, folder / MARKER)  # noqa: PTH105 - the atomic rename itself is the point
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)
 
 
 @contextmanager

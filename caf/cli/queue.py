@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from caf.cli.common import JOB, JSON, WORKSPACE, configured, job_ids, parse_parameters, print_json, run_async
+from caf.cli.common import JOB, JSON, WORKSPACE, configured, job_ids, print_json, run_async
 from caf.cli.people import who
 from caf.cli.progress import View
-from caf.cli.run import end_of, given_job
+from caf.cli.run import drafted, end_of, given_job
 from caf.events import STAGES, DaemonEvent, JobId
 from caf.job import Job
 
@@ -37,22 +37,13 @@ def submit(
     if clip is None and job_file is None:
         raise click.UsageError("Give a clip or image, or a job: caf submit CLIP, or caf submit --job FILE.")
     from caf.app import open_app
-    from caf.clock import RandomIds
     from caf.daemon.following import follow
     from caf.daemon.lock import daemon_address
     from caf.runner import open_runner
-    from caf.submission import Wish, draft, load_defaults
     from caf.workspace import Workspace
 
     config = configured(workspace)
-    wish = Wish(
-        clip=clip,
-        job_file=job_file,
-        parameters=parse_parameters(settings),
-        pose_coverage_threshold=config.pose_coverage_threshold,
-        **given,
-    )
-    found = draft(wish, workspace, RandomIds().new(), load_defaults(workspace, config))
+    found = drafted(workspace, config, clip=clip, job_file=job_file, settings=settings, **given)
     own = Workspace(workspace).own
 
     async def work() -> tuple[JobId, Job | None]:

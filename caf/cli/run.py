@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -19,10 +19,14 @@ from caf.cli.common import (
 )
 from caf.cli.people import who
 from caf.cli.progress import View
+from caf.config import Config
 from caf.job import Job
 from caf.places import final_path
 
-__all__ = ["end_of", "given_job", "resume", "run", "summary"]
+if TYPE_CHECKING:
+    from caf.submission import Draft
+
+__all__ = ["drafted", "end_of", "given_job", "resume", "run", "summary"]
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,6 +69,19 @@ def given_job(command: F) -> F:
     return command
 
 
+def drafted(workspace: Path, config: Config, *, settings: tuple[str, ...], **given: Any) -> "Draft":
+    """What `GIVEN` says, with its documents read. Raises `CafError`."""
+    from caf.clock import RandomIds
+    from caf.submission import Wish, draft, load_defaults
+
+    wish = Wish(
+        parameters=parse_parameters(settings),
+        pose_coverage_threshold=config.pose_coverage_threshold,
+        **given,
+    )
+    return draft(wish, workspace, RandomIds().new(), load_defaults(workspace, config))
+
+
 @click.command(short_help="Take a clip, an image or a job through all stages and gates.")
 @given_job
 @WORKSPACE
@@ -86,19 +103,10 @@ def run(
     if clip is None and job_file is None:
         raise click.UsageError("Give a clip or image, or a job: caf run CLIP, or caf run --job FILE.")
     from caf.app import open_app
-    from caf.clock import RandomIds
     from caf.runner import open_runner
-    from caf.submission import Wish, draft, load_defaults
 
     config = configured(workspace)
-    wish = Wish(
-        clip=clip,
-        job_file=job_file,
-        parameters=parse_parameters(settings),
-        pose_coverage_threshold=config.pose_coverage_threshold,
-        **given,
-    )
-    found = draft(wish, workspace, RandomIds().new(), load_defaults(workspace, config))
+    found = drafted(workspace, config, clip=clip, job_file=job_file, settings=settings, **given)
 
     async def work() -> Job:
         with View(quiet=as_json) as view:
