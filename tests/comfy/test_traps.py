@@ -123,8 +123,8 @@ async def test_a_server_whose_worker_died_is_told(tmp_path: Path) -> None:
         assert await post(server.url, graph(90, seconds=60.0)) == 200
         await until(lambda: server.running)
         assert await post(server.url, graph(91), **twice) == 200
-        assert await post(server.url, graph(91), **twice) == 500
-        assert await post(server.url, graph(92), number=-2) == 200
+        assert await post(server.url, graph(92), **twice) == 500
+        assert await post(server.url, graph(93), number=-2) == 200
         server.gpu.interrupt.set()
         await until(lambda: server.wedged)
         error = await refused(Render(server.url, tmp_path / "out"), frames(2), wedge_s=0.5)
