@@ -1,10 +1,12 @@
 """A workspace's folders: the documents people see under `sandbox/`, caf's own files under `.caf/`."""
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from caf.artifacts import disk_errors
 from caf.errors import InputError, TryAgainError
@@ -48,27 +50,41 @@ class Workspace:
     @contextmanager
     def working_on(self, job_id: str) -> Iterator[None]:
         """Hold a job for this process, as long as it lives. Raises `TryAgainError` when another does."""
-        folder = self.own / "locks"
-        with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = (folder / job_id).open("a")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as fault:
-                raise TryAgainError(
-                    f"Another process is working on job {job_id}.",
-                    remedy=f"Watch it with: caf events {job_id} --follow",
-                    kind="job_busy",
-                ) from fault
+        path = self.own / "locks" / job_id
+        with self._locked(path, job_id):
             self._sweep(job_id)
-            yield
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what processes that are gone left half done, of whatever job."""
-        for job_id in {folder.name.partition(".")[0] for folder in (self.own / "tmp").glob("*.*")}:
+        left = [*(self.own / "tmp").glob("*.*"), *(self.own / "locks").glob("*")]
+        for job_id in {path.name.partition(".")[0] for path in left}:
             with suppress(TryAgainError), self.working_on(job_id):
                 pass
+
+    @contextmanager
+    def _locked(self, path: Path, job_id: str) -> Iterator[None]:
+        with disk_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            with disk_errors(path.parent):
+                file = path.open("a")
+            with file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as fault:
+                    raise TryAgainError(
+                        f"Another process is working on job {job_id}.",
+                        remedy=f"Watch it with: caf events {job_id} --follow",
+                        kind="job_busy",
+                    ) from fault
+                if _is(path, file):
+                    yield
+                    return
+                # Whoever held it removed the file between our opening and locking it: that lock keeps nobody out.
 
     def _sweep(self, job_id: str) -> None:
         """Remove what an interrupted run of this job left half done; the lock makes it ours."""
@@ -76,3 +92,11 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.sandbox / "output" / job_id).glob(".*-*"):
             file.unlink(missing_ok=True)
+
+
+def _is(path: Path, file: IO[str]) -> bool:
+    """Whether this is the file that others find under the path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

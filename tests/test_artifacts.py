@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -180,6 +182,30 @@ def test_a_job_is_worked_on_by_one_at_a_time_and_its_leavings_are_swept(tmp_path
             assert not other.exists()
     with workspace.working_on("cat-01"):
         pass
+
+
+def test_who_works_on_a_job_leaves_no_lock_behind_and_nobody_gets_in_beside_him(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "ws")
+    workspace.prepare()
+    inside: list[int] = []
+    turns: list[int] = []
+
+    def worker(me: int) -> None:
+        while turns.count(me) < 60:
+            with suppress(TryAgainError), workspace.working_on("cat-01"):
+                inside.append(me)
+                assert inside == [me]
+                os.sched_yield()
+                assert inside == [me]
+                turns.append(inside.pop())
+
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(worker, range(4)))
+    assert len(turns) == 240
+    killed = file_of(workspace.own / "locks" / "cat-02", b"")
+    workspace.sweep()
+    assert not killed.exists()
+    assert list((workspace.own / "locks").iterdir()) == []
 
 
 def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
