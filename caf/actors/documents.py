@@ -183,6 +183,7 @@ def _engine_metrics(job: Job) -> EngineMetrics:
         vram_peak_mb=_number(outside, "vram_peak_mb"),
         workflow_sha256=_text(outside, "workflow_sha256"),
         models=tuple(models.split(", ")) if (models := _text(outside, "models")) else None,
+        model_versions=_model_versions(outside) or None,
     )
 
 
@@ -201,6 +202,10 @@ def _render_durations(facts: dict[str, Parameter]) -> dict[str, float]:
         if key.startswith("node_ms.")
     }
     return {name: round(value / 1000, 4) for name, value in found.items() if value is not None}
+
+
+def _model_versions(facts: dict[str, Parameter]) -> dict[str, str]:
+    return {key.removeprefix("model."): str(facts[key]) for key in facts if key.startswith("model.")}
 
 
 def _text(facts: dict[str, Parameter], name: str) -> str | None:

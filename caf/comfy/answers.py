@@ -3,13 +3,13 @@
 Servers of other versions answer more, or leave fields out; what is not used here is passed over.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, ValidationError
+from msgspec import Meta, Raw, Struct, ValidationError
 
 from caf.comfy.failures import DamagedAnswerError
-from caf.comfy.model import DeviceFacts, Output, ServerFacts
+from caf.comfy.model import DeviceFacts, ModelFile, Output, ServerFacts
 
 __all__ = [
     "Account",
@@ -20,6 +20,8 @@ __all__ = [
     "outputs_of",
     "read_history",
     "read_json",
+    "read_model_files",
+    "read_model_folders",
     "read_queue",
     "read_stats",
     "read_submitted",
@@ -100,6 +102,16 @@ class _Stats(Struct):
     devices: list[dict[str, Any]] = []
 
 
+class _ModelFolder(Struct):
+    name: str
+
+
+class _ModelEntry(Struct):
+    name: str
+    size: Annotated[int, Meta(ge=0)]
+    modified: Annotated[float, Meta(ge=0, lt=253_402_300_800)]  # up to the year 9999
+
+
 def read_json(body: bytes, shape: type[T], where: str) -> T:
     """Raises `DamagedAnswerError`."""
     try:
@@ -108,6 +120,20 @@ def read_json(body: bytes, shape: type[T], where: str) -> T:
         raise DamagedAnswerError(
             f"{where} answered what cannot be read ({len(body)} bytes): {damage}."
         ) from damage
+
+
+def read_model_folders(body: bytes, where: str) -> tuple[str, ...]:
+    """The kinds of model files that there are folders for."""
+    return tuple(folder.name for folder in read_json(body, list[_ModelFolder], where))
+
+
+def read_model_files(body: bytes, folder: str, where: str) -> dict[str, ModelFile]:
+    """By name; of equal names in several places the first is the one that nodes load."""
+    found = read_json(body, list[_ModelEntry], where)
+    return {
+        entry.name: ModelFile(folder=folder, size=entry.size, modified_s=entry.modified)
+        for entry in reversed(found)
+    }
 
 
 def read_submitted(body: bytes, where: str) -> Submitted:

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from caf.comfy.answers import (
     Account,
@@ -13,6 +14,8 @@ from caf.comfy.answers import (
     Submitted,
     read_history,
     read_json,
+    read_model_files,
+    read_model_folders,
     read_queue,
     read_stats,
     read_submitted,
@@ -24,7 +27,7 @@ from caf.comfy.failures import (
     invalid_prompt,
 )
 from caf.comfy.http import Http, Timeouts
-from caf.comfy.model import ServerFacts
+from caf.comfy.model import ModelFile, ServerFacts
 
 __all__ = ["Comfy", "JobState"]
 
@@ -162,6 +165,31 @@ class Comfy:
         """The node classes with their inputs; of one class only, {} if the server does not have it."""
         path = f"/object_info/{node_class}" if node_class else "/object_info"
         return read_json(await self.http.get(path), dict[str, Any], self._where(path))
+
+    async def model_folders(self) -> tuple[str, ...]:
+        """The kinds of model files that it has folders for; empty where the server does not know the question."""
+        path = "/experiment/models"
+        try:
+            return read_model_folders(await self.http.get(path), self._where(path))
+        except NotThereError:
+            return ()
+
+    async def models_in(self, folder: str) -> dict[str, ModelFile]:
+        """The files of one kind by the names that nodes give them."""
+        path = f"/experiment/models/{quote(folder, safe='')}"
+        try:
+            return read_model_files(await self.http.get(path), folder, self._where(path))
+        except NotThereError:
+            return {}
+
+    async def model_metadata(self, folder: str, name: str) -> dict[str, Any]:
+        """What the header of a safetensors file says of it; empty where it has none, and for every other file."""
+        path = f"/view_metadata/{quote(folder, safe='')}"
+        try:
+            answer = await self.http.get(path, {"filename": name})
+        except NotThereError:
+            return {}
+        return read_json(answer, dict[str, Any], self._where(path))
 
     async def log_tail(self) -> str:
         """The end of the server's log, where it shows it; else nothing."""

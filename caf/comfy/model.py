@@ -1,6 +1,7 @@
 """What crosses between a render on a ComfyUI server and whoever asked for it; plain data."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ __all__ = [
     "Done",
     "InputFile",
     "Limits",
+    "ModelFile",
     "Output",
     "OwnKey",
     "Owner",
@@ -120,6 +122,25 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     ram_free: int
     argv: tuple[str, ...]
     devices: tuple[DeviceFacts, ...]
+
+
+class ModelFile(Struct, frozen=True, kw_only=True):
+    """A file of weights on a server."""
+
+    folder: str
+    size: int
+    """Bytes."""
+    modified_s: float
+    """Seconds since 1970, by the server's clock."""
+    digest: str = ""
+    """What the file says of itself; empty for most."""
+
+    def __str__(self) -> str:
+        when = (
+            datetime.fromtimestamp(self.modified_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        )
+        digest = f", says sha256 {self.digest.removeprefix('0x')}" if self.digest else ""
+        return f"{self.folder}: {self.size} bytes of {when}{digest}"
 
 
 class Owner(Struct, frozen=True, kw_only=True):

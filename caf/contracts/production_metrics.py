@@ -57,6 +57,8 @@ class EngineMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
     workflow_sha256: str | None = None
     models: tuple[str, ...] | None = None
     """The model files that the workflow names."""
+    model_versions: dict[str, str] | None = None
+    """By name: folder, bytes, time of change and the digest that the file tells of itself, if the server says."""
 
 
 class ProductionMetrics(

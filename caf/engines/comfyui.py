@@ -132,6 +132,7 @@ class ComfyEngine:
         outside: Outside,
     ) -> tuple[list[Done], dict[str, Parameter]]:
         """What the server gave for each prompt, in their order, and what it was measured to take."""
+        from caf.comfy.model_files import model_files
         from caf.comfy.queueing import manage_queue
         from caf.comfy.run import run_prompts
         from caf.engines.rendering import watched
@@ -175,8 +176,9 @@ class ComfyEngine:
                     limits=limits,
                 )
             wall_ms = self.clock.monotonic_ms() - started
+            files = await model_files(comfy, models_of(prompts[0].graph))
         facts = facts_of(prompts, done, wall_ms=wall_ms, server=address, before=server.facts, memory=memory)
-        return done, facts
+        return done, facts | {f"model.{name}": str(file) for name, file in files.items()}
 
     async def _put_together(
         self, request: StageRequest, mode: Mode, exploded: Exploded, done: Sequence[Done], progress: Progress

@@ -88,6 +88,18 @@ def test_durations_are_those_of_the_stages_and_peaks_the_highest_of_them() -> No
     assert told.memory_peak_mb == 900.0
 
 
+def test_the_weights_of_a_render_on_a_server_are_told_with_their_versions() -> None:
+    facts = {
+        "workflow_sha256": "ab",
+        "models": "cat.ckpt, dog.ckpt",
+        "model.cat.ckpt": "checkpoints: 9 bytes",
+    }
+    told = metrics(SPEC, attempt(), completed("artifact"), completed("frame", facts=facts)).engine_metrics
+    assert told is not None
+    assert told.models == ("cat.ckpt", "dog.ckpt")
+    assert told.model_versions == {"cat.ckpt": "checkpoints: 9 bytes"}
+
+
 def test_failure_flags_name_every_cause_of_every_attempt_once() -> None:
     told = metrics(
         *up_to("motion"),

@@ -91,6 +91,9 @@ class FakeComfy:
             app.router.add_get(prefix + "/features", self._features)
             app.router.add_get(prefix + "/object_info", self._object_info)
             app.router.add_get(prefix + "/object_info/{name}", self._object_info)
+            app.router.add_get(prefix + "/experiment/models", self._model_folders)
+            app.router.add_get(prefix + "/experiment/models/{folder}", self._models)
+            app.router.add_get(prefix + "/view_metadata/{folder}", self._metadata)
         app.router.add_get("/internal/logs", self._logs)
         if not self.old:
             app.router.add_get("/api/jobs/{id}", self._job)
@@ -231,10 +234,9 @@ class FakeComfy:
                     "Custom validation failed for node",
                     f"image - Invalid image file: {inputs['image']}",
                 )
-            case "CheckpointLoaderSimple":
-                return _reason(
-                    "value_not_in_list", "Value not in list", f"ckpt_name: '{inputs['ckpt_name']}' not in []"
-                )
+            case "CheckpointLoaderSimple" if inputs["ckpt_name"] not in (there := self._checkpoints()):
+                told = f"ckpt_name: '{inputs['ckpt_name']}' not in {there}"
+                return _reason("value_not_in_list", "Value not in list", told)
         return None
 
     async def _worker(self) -> None:
@@ -462,7 +464,48 @@ class FakeComfy:
             for node, inputs in NODES.items()
             if name in (None, node)
         }
+        if "CheckpointLoaderSimple" in found:
+            found["CheckpointLoaderSimple"]["input"] = {"required": {"ckpt_name": [self._checkpoints()]}}
         return web.json_response(found)
+
+    def _checkpoints(self) -> list[str]:
+        folder = self.root / "models" / "checkpoints"
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+    async def _model_folders(self, _: web.Request) -> web.Response:
+        folders = ("checkpoints", "loras", "vae")
+        return web.json_response([{"name": name, "folders": [f"/models/{name}"]} for name in folders])
+
+    async def _models(self, request: web.Request) -> web.Response:
+        folder = request.match_info["folder"]
+        if folder not in ("checkpoints", "loras", "vae"):
+            return web.Response(status=404)
+        names = self._checkpoints() if folder == "checkpoints" else []
+        about = {name: (self.root / "models" / folder / name).stat() for name in names}
+        return web.json_response(
+            [
+                {
+                    "name": name,
+                    "pathIndex": 0,
+                    "modified": told.st_mtime,
+                    "created": told.st_ctime,
+                    "size": told.st_size,
+                }
+                for name, told in about.items()
+            ]
+        )
+
+    async def _metadata(self, request: web.Request) -> web.Response:
+        path = self.root / "models" / request.match_info["folder"] / request.query["filename"]
+        if path.suffix != ".safetensors" or not path.is_file():
+            return web.Response(status=404)
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return (
+            web.json_response(header["__metadata__"])
+            if "__metadata__" in header
+            else web.Response(status=404)
+        )
 
     async def _logs(self, _: web.Request) -> web.Response:
         return web.json_response("\n".join(self.logs))

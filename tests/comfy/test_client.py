@@ -13,11 +13,21 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caf.comfy.answers import outputs_of, read_history, read_queue, read_stats, read_submitted, read_uploaded
+from caf.comfy.answers import (
+    outputs_of,
+    read_history,
+    read_model_files,
+    read_model_folders,
+    read_queue,
+    read_stats,
+    read_submitted,
+    read_uploaded,
+)
 from caf.comfy.client import Comfy
 from caf.comfy.events import read_binary, read_text
 from caf.comfy.failures import ComfyError, ComfyRefusedError, DamagedAnswerError, UnreachableError
 from caf.comfy.http import Timeouts
+from caf.comfy.model_files import model_files
 from caf.comfy.whole import damage_of
 from caf.errors import InputError
 from tests.comfy.given import graph
@@ -53,13 +63,21 @@ def near(names: tuple[str, ...]) -> st.SearchStrategy[bytes]:
             "name",
             "system",
             "devices",
+            "size",
+            "modified",
         )
     )
 )
 def test_any_answer_is_read_or_refused_with_a_typed_error(body: bytes) -> None:
     for read in (
-        read_submitted, read_queue, read_uploaded, read_stats, lambda body, where: read_history(body, "id", where)
-    ):  # fmt: skip
+        read_submitted,
+        read_queue,
+        read_uploaded,
+        read_stats,
+        read_model_folders,
+        lambda body, where: read_history(body, "id", where),
+        lambda body, where: str(read_model_files(b"[" + body + b"]", "vae", where)),
+    ):
         with suppress(DamagedAnswerError):
             read(body, "here")
 
@@ -208,3 +226,13 @@ def test_damage_is_seen_in_a_file_s_own_structure(tmp_path: Path, data: bytes, w
 def test_a_whole_file_is_whole(tmp_path: Path, data: bytes, certain: Any) -> None:
     (tmp_path / "file").write_bytes(data)
     assert damage_of(tmp_path / "file") == (None, certain)
+
+
+async def test_a_server_that_cannot_say_which_weights_it_has_has_said_nothing(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server, Comfy(server.url) as comfy:
+        assert await model_files(comfy, []) == {}
+        assert await model_files(comfy, ["cat.safetensors"]) == {}
+        assert await comfy.models_in("no such folder") == {}
+        await server.stop()
+        assert await model_files(comfy, ["cat.safetensors"]) == {}
+        await server.start()

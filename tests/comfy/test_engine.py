@@ -1,6 +1,9 @@
 """The engine on a played server, with real clips and a real child process: one stage in, one stage out."""
 
 import hashlib
+import json
+import os
+import struct
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -236,6 +239,27 @@ async def test_a_stage_without_work_outside_asks_no_server(
     bench = Bench(worker, tmp_path, "http://127.0.0.1:1")
     result = await bench.run(None, clip, Notes(), stage="frame")
     assert look(result).frames == FRAMES
+
+
+async def test_the_weights_that_rendered_are_told_by_their_size_time_and_own_digest(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    document = frames_workflow()
+    for node, name in (("4", "xl/cat.safetensors"), ("5", "old.ckpt")):
+        document["nodes"][node] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}
+    header = json.dumps({"__metadata__": {"modelspec.hash_sha256": "0xabc1"}}).encode()
+    checkpoints = tmp_path / "server" / "models" / "checkpoints"
+    (checkpoints / "xl").mkdir(parents=True)
+    (checkpoints / "xl" / "cat.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    (checkpoints / "old.ckpt").write_bytes(bytes(1000))
+    for file in checkpoints.rglob("*.*"):
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+    async with FakeComfy(tmp_path / "server") as server:
+        result = await Bench(worker, tmp_path, server.url).run(document, clip, Notes())
+    assert {name: told for name, told in result.facts.items() if name.startswith("model.")} == {
+        "model.old.ckpt": "checkpoints: 1000 bytes of 2023-11-14T22:13:20Z",
+        "model.xl/cat.safetensors": f"checkpoints: {8 + len(header)} bytes of 2023-11-14T22:13:20Z, says sha256 abc1",
+    }
 
 
 async def test_a_missing_model_is_found_before_anything_is_uploaded_or_rendered(
