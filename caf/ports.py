@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 __all__ = [
+    "MOST_POSE_WORKERS",
+    "PARTIAL_LANDMARKS",
     "AssembleRequest",
     "Assembled",
     "Called",
@@ -24,6 +26,7 @@ __all__ = [
     "Outside",
     "OutsideWork",
     "Parameter",
+    "PoseGap",
     "PoseRequest",
     "PoseResult",
     "ProbeRequest",
@@ -39,6 +42,13 @@ Parameter = float | int | str | bool
 
 Progress = Callable[[int, int | None], None]
 """Called with (units done, units in all or None). Ephemeral: also the heartbeat of a worker."""
+
+
+MOST_POSE_WORKERS = 4
+"""Processes that share a clip unless more are asked for: each takes some 0.3 GB."""
+
+PARTIAL_LANDMARKS = "landmarks.partial.npz"
+"""In a pose task's folder: what it had found when it did not come to its end."""
 
 
 class Clock(Protocol):
@@ -98,18 +108,55 @@ class ProbeRequest(Struct, frozen=True, kw_only=True):
 
 
 class PoseRequest(Struct, frozen=True, kw_only=True):
+    """Find the poses of every frame of `video`."""
+
     video: str
     model: str
     out_dir: str
+    workers: int | None = None
+    """Processes that share the clip; None: as many as there are processors, at most `MOST_POSE_WORKERS`."""
+    max_subjects: int = 1
+    """How many poses are told apart in one frame, at most."""
+    subject: str = "largest"
+    """Whose pose counts where there are several: largest | central | x0,y0,x1,y1 (a box in pixels)."""
+    stall_s: float = 60.0
+    """After so many seconds without a word one of the processes counts as hung."""
+
+
+class PoseGap(Struct, frozen=True, kw_only=True):
+    """A span of frames without a pose; `first_frame` counts from 0."""
+
+    first_frame: int
+    frames: int
+    start_s: float
+    duration_s: float
 
 
 class PoseResult(Struct, frozen=True, kw_only=True):
     """`landmarks` is an .npz: `points` (T, 33, 4) float32 x, y in pixels, z, visibility (NaN where no
-    pose was found) and `detected` (T,) bool."""
+    pose was found) and `detected` (T,) bool, both of the chosen subject; `times_s` (T,) float64; and, where
+    several were looked for, `everyone` (S, T, 33, 4) float32 with the chosen one's row in `subject`."""
 
     frames: int
     detected: int
     landmarks: str
+    coverage: float
+    """Share of the frames in which the chosen subject has a pose."""
+    visibility: float | None
+    """Mean visibility of the landmarks found, 0..1; None without any."""
+    jitter: float | None
+    """How restless the landmarks are, as a share of the body a frame squared; see `caf.pose.summary`."""
+    gaps: tuple[PoseGap, ...]
+    workers: int
+    """Processes that shared the clip."""
+    frames_computed: int
+    """Frames that were looked at, those twice that two of them had to agree on."""
+    worker_peak_bytes: int
+    """Highest resident memory of any process beside the first."""
+    subjects: int
+    """How many were told apart in the clip."""
+    subject: int
+    """Which of them, from 0, in the order in which they appear."""
 
 
 class OutsideWork(Struct, frozen=True, kw_only=True):

@@ -53,6 +53,12 @@ RANKS: Final[dict[str, int]] = {
     "caf.qc.measure": 4,
     "caf.qc.metrics": 4,
     "caf.system": 4,
+    # what became of a child, for those below the shell that have children of their own
+    "caf.worker.autopsy": 4,
+    "caf.worker.errors": 4,
+    "caf.worker.fault": 4,
+    "caf.worker.memory": 4,
+    "caf.worker.protocol": 4,
     # 5: the shell
     "caf.actors.deadletter": 5,
     "caf.actors.feed": 5,

@@ -1,106 +1,150 @@
-"""Finds the pose in every frame of a clip with MediaPipe's landmarker. Runs in a worker."""
+"""Finds the pose in every frame of a clip, shared by several processes. Runs in a worker."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import mediapipe as mp
-import numpy as np
-from numpy.typing import NDArray
-
-from caf.errors import CafError, UnavailableError
+from caf.errors import InputError
 from caf.media.probe import probe
-from caf.media.read import Frame, read_frames
-from caf.ports import PoseRequest, PoseResult, ProbeRequest, Progress
-from caf.pose.landmarks import LANDMARK_COUNT, Landmarks, save_landmarks
+from caf.ports import (
+    MOST_POSE_WORKERS,
+    MediaInfo,
+    PoseRequest,
+    PoseResult,
+    ProbeRequest,
+    Progress,
+)
+from caf.pose.kin import Helpers
+from caf.pose.landmarker import follow
+from caf.pose.landmarks import Landmarks, save_landmarks
+from caf.pose.partial import Partial
+from caf.pose.protocol import SpanRequest
+from caf.pose.stitch import Stitching
+from caf.pose.subjects import landmarks_of, parse_subject
+from caf.pose.summary import summary_of
 
-__all__ = ["MIN_DETECTION", "MIN_PRESENCE", "MIN_TRACKING", "detect"]
+__all__ = ["LEAST_FRAMES_EACH", "MOST_SUBJECTS", "MOST_WORKERS", "detect", "starts_of"]
 
-MIN_DETECTION: Final = 0.5
-"""Confidence from which a person is found. Source: the default of MediaPipe's PoseLandmarkerOptions."""
+LEAST_FRAMES_EACH: Final = 90
+"""A process more is worth its start only from so many frames: it loads for as long as some 40 take."""
 
-MIN_PRESENCE: Final = 0.5
-"""Confidence from which a pose is in the found region. Source: as above."""
+MOST_SUBJECTS: Final = 16
+MOST_WORKERS: Final = 64
 
-MIN_TRACKING: Final = 0.5
-"""Confidence from which the next frame trusts the last region. Source: as above."""
+_WAIT_S: Final = 0.5
 
 
 def detect(request: PoseRequest, progress: Progress) -> PoseResult:
-    """Writes `landmarks.npz` into the request's folder; the same clip and model give the same bytes.
+    """Writes `landmarks.npz` into the request's folder; the same request gives the same bytes.
 
-    A clip is tracked from frame to frame (VIDEO mode); a still image is one frame by itself.
+    A clip is tracked from frame to frame; a still image is one frame by itself. With several workers each
+    follows a part of the clip, and goes on into the next part until it finds what its successor found
+    (`caf.pose.stitch`), so that the outcome is that of one. Call it from a thread that stays: its helpers
+    end with it. What was found so far is kept beside, as `PARTIAL_LANDMARKS`, until there is all of it.
+
     Raises MediaError for a clip that cannot be decoded, UnavailableError for a model that cannot be
-    loaded, CafError with the kind `pose_failed` when the landmarker gives up on a frame.
+    loaded or a helper that died or fell silent, InputError for a request out of bounds, CafError with the
+    kind `pose_failed` when the landmarker gives up on a frame.
     """
+    subject = parse_subject(request.subject)
+    _check(request)
     info = probe(ProbeRequest(path=request.video), _no_progress)
-    landmarks = _follow(request, info.kind == "image", info.frames, progress)
+    starts_s = starts_of(info, request.workers)
+    stitching = Stitching(starts_s, smoothed=request.max_subjects == 1)
+    partial = Partial(Path(request.out_dir))
+    spans = [_span(request, start_s) for start_s in starts_s[1:]]
+    with Helpers(spans, found=stitching.add, ended=stitching.end, stall_s=request.stall_s) as helpers:
+        for _ in _steps(request, info.kind == "image", stitching, helpers):
+            if partial.due:
+                partial.save(landmarks_of(stitching.result(), request.max_subjects, subject))
+            progress(stitching.covered, max(info.frames, stitching.covered))
+    landmarks = landmarks_of(stitching.result(), request.max_subjects, subject)
     path = Path(request.out_dir) / "landmarks.npz"
     save_landmarks(path, landmarks)
+    partial.discard()
+    return _result(str(path), landmarks, len(starts_s), stitching, helpers)
+
+
+def starts_of(info: MediaInfo, workers: int | None) -> list[float]:
+    """Where each of so many processes begins, in seconds; fewer where the clip is too short for them.
+
+    None stands for one a processor, at most `MOST_POSE_WORKERS`.
+    """
+    wanted = workers or min(MOST_POSE_WORKERS, _processors())
+    count = max(1, min(wanted, info.frames // LEAST_FRAMES_EACH)) if info.fps > 0 else 1
+    return [number * info.frames / count / info.fps if number else 0.0 for number in range(count)]
+
+
+def _steps(request: PoseRequest, still: bool, stitching: Stitching, helpers: Helpers) -> Iterator[None]:
+    """Follows the clip from its start while the helpers do their parts; yields whenever something was found."""
+    own = follow(request.video, request.model, still=still, most=request.max_subjects)
+    with closing(own):
+        for found in own:
+            stitching.add(0, found)
+            helpers.pump()
+            _dismiss(stitching, helpers)
+            yield
+            if not stitching.needed(0):
+                break
+        else:
+            stitching.end(0)
+    while not stitching.complete:
+        if helpers.pump(_WAIT_S):
+            _dismiss(stitching, helpers)
+            yield
+
+
+def _dismiss(stitching: Stitching, helpers: Helpers) -> None:
+    for number in helpers.numbers:
+        if not stitching.needed(number):
+            helpers.dismiss(number)
+
+
+def _span(request: PoseRequest, start_s: float) -> SpanRequest:
+    return SpanRequest(video=request.video, model=request.model, start_s=start_s, most=request.max_subjects)
+
+
+def _result(
+    path: str, landmarks: Landmarks, workers: int, stitching: Stitching, helpers: Helpers
+) -> PoseResult:
+    assert landmarks.times_s is not None
+    summary = summary_of(landmarks, landmarks.times_s)
+    detected = int(landmarks.detected.sum())
+    told_apart = len(landmarks.everyone) if landmarks.everyone is not None else 1
     return PoseResult(
-        frames=len(landmarks.detected), detected=int(landmarks.detected.sum()), landmarks=str(path)
+        frames=len(landmarks.detected),
+        detected=detected,
+        landmarks=path,
+        coverage=summary.coverage,
+        visibility=summary.visibility,
+        jitter=summary.jitter,
+        gaps=summary.gaps,
+        workers=workers,
+        frames_computed=stitching.computed,
+        worker_peak_bytes=helpers.peak_bytes,
+        subjects=told_apart if detected else 0,
+        subject=landmarks.subject,
     )
 
 
-def _follow(request: PoseRequest, still: bool, expected: int, progress: Progress) -> Landmarks:
-    points: list[NDArray[np.float32]] = []
-    with _landmarker(request.model, still) as landmarker:
-        stamp_ms = -1
-        for frame in read_frames(request.video, pixel="rgb24"):
-            # Timestamps must grow by whole milliseconds, however close the frames of the clip are.
-            stamp_ms = max(stamp_ms + 1, round(frame.time_s * 1000))
-            points.append(_points(landmarker, frame, None if still else stamp_ms))
-            progress(len(points), max(expected, len(points)))
-    stacked = np.stack(points) if points else np.empty((0, LANDMARK_COUNT, 4), np.float32)
-    return Landmarks(stacked, np.isfinite(stacked[:, 0, 0]))
+def _check(request: PoseRequest) -> None:
+    for what, value, most in (
+        ("max_subjects", request.max_subjects, MOST_SUBJECTS),
+        ("workers", request.workers or 1, MOST_WORKERS),
+    ):
+        if not 1 <= value <= most:
+            raise InputError(
+                f"{what} is {value}.",
+                remedy=f"Give a whole number from 1 to {most}.",
+                kind="bad_parameter",
+            )
 
 
-@contextmanager
-def _landmarker(model: str, still: bool) -> Iterator[Any]:
-    modes = mp.tasks.vision.RunningMode
-    options = mp.tasks.vision.PoseLandmarkerOptions(
-        base_options=mp.tasks.BaseOptions(model_asset_path=model, delegate=mp.tasks.BaseOptions.Delegate.CPU),
-        running_mode=modes.IMAGE if still else modes.VIDEO,
-        num_poses=1,
-        min_pose_detection_confidence=MIN_DETECTION,
-        min_pose_presence_confidence=MIN_PRESENCE,
-        min_tracking_confidence=MIN_TRACKING,
-        output_segmentation_masks=False,
-    )
-    try:
-        landmarker = mp.tasks.vision.PoseLandmarker.create_from_options(options)
-    except (RuntimeError, ValueError, FileNotFoundError) as error:
-        raise UnavailableError(
-            f"The pose model {model} cannot be loaded: {error}.",
-            remedy="Remove that file and run 'caf models fetch', or configure another model.",
-            kind="model_unavailable",
-        ) from error
-    with landmarker:
-        yield landmarker
-
-
-def _points(landmarker: Any, frame: Frame, stamp_ms: int | None) -> NDArray[np.float32]:
-    """(33, 4) float32, all NaN when no pose was found."""
-    picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame.image))
-    try:
-        found = (
-            landmarker.detect(picture) if stamp_ms is None else landmarker.detect_for_video(picture, stamp_ms)
-        )
-    except (RuntimeError, ValueError) as error:
-        raise CafError(
-            f"The pose landmarker failed on the frame at {frame.time_s:.3f} s: {error}.",
-            remedy="Try again; if it fails at the same frame, cut that frame out.",
-            kind="pose_failed",
-            transient=True,
-        ) from error
-    if not found.pose_landmarks:
-        return np.full((LANDMARK_COUNT, 4), np.nan, np.float32)
-    height, width = frame.image.shape[:2]
-    return np.array(
-        [(p.x * width, p.y * height, p.z * width, p.visibility) for p in found.pose_landmarks[0]],
-        np.float32,
-    )
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _no_progress(done: int, total: int | None) -> None:

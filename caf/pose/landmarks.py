@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from caf.errors import InputError
 
-__all__ = ["LANDMARK_COUNT", "VISIBLE", "Landmarks", "load_landmarks", "save_landmarks", "subject_boxes"]
+__all__ = [
+    "LANDMARK_COUNT",
+    "VISIBLE",
+    "Found",
+    "Landmarks",
+    "load_landmarks",
+    "save_landmarks",
+    "subject_boxes",
+]
 
 LANDMARK_COUNT: Final = 33
 """Source: the BlazePose topology."""
@@ -24,18 +32,40 @@ _BOX_SCALE: Final = 1.25
 
 class Landmarks(NamedTuple):
     """`points` (T, 33, 4) float32: x, y in pixels, z in pixels (smaller is nearer to the camera),
-    visibility 0..1; NaN where no pose was found. `detected` (T,) bool."""
+    visibility 0..1; NaN where no pose was found. `detected` (T,) bool.
+
+    Of files written before these were kept, `times_s` is None.
+    """
 
     points: NDArray[np.float32]
     detected: NDArray[np.bool_]
+    times_s: NDArray[np.float64] | None = None
+    """(T,) when each frame is shown, seconds since the first."""
+    everyone: NDArray[np.float32] | None = None
+    """(S, T, 33, 4) float32, a row for each subject that was told apart; None where only one was looked for."""
+    subject: int = 0
+    """Which row of `everyone` is `points`."""
+    complete: bool = True
+    """False: the work ended before the clip did, and these are its first T frames."""
+
+
+class Found(NamedTuple):
+    """The poses of one frame: `poses` (P, 33, 4) float32 as in `Landmarks`, P = 0 when there are none."""
+
+    time_s: float
+    width: int
+    height: int
+    poses: NDArray[np.float32]
 
 
 def save_landmarks(path: Path, landmarks: Landmarks) -> None:
     """Writes an .npz whose bytes depend on the landmarks alone: no dates, no compression."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in landmarks._asdict().items():
+        for name, value in landmarks._asdict().items():
+            if value is None:
+                continue
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+            np.lib.format.write_array(buffer, np.require(value, requirements="C"), allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             info.create_system = 3
             info.external_attr = 0o644 << 16
@@ -43,10 +73,17 @@ def save_landmarks(path: Path, landmarks: Landmarks) -> None:
 
 
 def load_landmarks(path: Path) -> Landmarks:
-    """What `save_landmarks` wrote. Raises InputError for any other file."""
+    """What `save_landmarks` wrote, now or before it wrote more. Raises InputError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            landmarks = Landmarks(archive["points"], archive["detected"])
+            landmarks = Landmarks(
+                archive["points"],
+                archive["detected"],
+                archive.get("times_s", None),
+                archive.get("everyone", None),
+                int(archive["subject"]) if "subject" in archive else 0,
+                bool(archive["complete"]) if "complete" in archive else True,
+            )
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _not_landmarks(path, str(error)) from error
     shape = landmarks.points.shape

@@ -37,9 +37,10 @@ def person() -> Picture:
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
     def make(name: str, frames: Iterable[tuple[Picture, float]]) -> str:
-        path = tmp_path / name
-        with ClipWriter(path, width=256, height=256, fps=25, variable_fps=True) as writer:
-            for picture, time_s in frames:
+        path, told = tmp_path / name, list(frames)
+        height, width = told[0][0].shape[:2]
+        with ClipWriter(path, width=width, height=height, fps=25, variable_fps=True) as writer:
+            for picture, time_s in told:
                 writer.write(picture, time_s)
         return str(path)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from caf.errors import InputError, MediaError, UnavailableError
 from caf.ports import PoseRequest, PoseResult
@@ -88,6 +89,35 @@ def test_the_same_clip_gives_the_same_bytes(
     assert both[0] == both[1]
 
 
+def test_a_person_and_her_mirror_image_are_told_apart_and_the_choice_is_kept(
+    person: Picture, model: str, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    both = np.hstack([person[:, ::-1], person])
+    clip = make_clip("both.mkv", ((both, n / 25) for n in range(4)))
+    chosen = {}
+    for subject in ("0,0,256,256", "256,0,512,256"):
+        out = tmp_path / subject
+        out.mkdir()
+        request = PoseRequest(video=clip, model=model, out_dir=str(out), max_subjects=3, subject=subject)
+        result = detect(request, ignore)
+        landmarks = load_landmarks(Path(result.landmarks))
+        assert result.subjects >= 2
+        assert landmarks.everyone is not None
+        assert landmarks.everyone.shape == (result.subjects, 4, 33, 4)
+        assert landmarks.subject == result.subject
+        chosen[subject] = float(np.nanmedian(landmarks.points[:, NOSE, 0]))
+    assert chosen["0,0,256,256"] < 256 < chosen["256,0,512,256"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"max_subjects": 0}, "max_subjects is 0"), ({"workers": 65}, "workers is 65")]
+)
+def test_a_request_out_of_bounds_is_a_sentence(wrong: dict[str, int], said: str, tmp_path: Path) -> None:
+    request = PoseRequest(video="clip.mp4", model="model.task", out_dir=str(tmp_path))
+    with pytest.raises(InputError, match=said):
+        detect(replace(request, **wrong), ignore)
+
+
 def test_a_model_that_is_none_is_a_sentence(person: Picture, tmp_path: Path) -> None:
     still, model = tmp_path / "still.png", tmp_path / "not.task"
     cv2.imwrite(str(still), person)
@@ -121,6 +151,7 @@ async def test_in_a_worker_the_noise_of_the_model_goes_to_the_log(
             deadline_s=240,
             log=log,
         )
-    assert result == PoseResult(frames=1, detected=1, landmarks=str(tmp_path / "landmarks.npz"))
+    assert (result.frames, result.detected) == (1, 1)
+    assert result.landmarks == str(tmp_path / "landmarks.npz")
     assert "inference_feedback_manager" in log.read_text(encoding="utf-8")
     assert capfd.readouterr() == ("", "")

@@ -1,0 +1,239 @@
+"""Puts together what several trackers found, each started at another place of one clip. Pure.
+
+The landmarker follows a pose from frame to frame, so what it finds depends on where it began: begun in the
+middle it may stay some percent of the picture beside the whole clip's run for as long as a pose is tracked.
+Two runs are in the same state again after a frame in which neither had a pose, as the tracker then starts
+anew, or once their landmarks have come together. So each run goes on into its successor's part until that
+can be seen, and only from there on is the successor believed: the outcome is that of one run over the whole
+clip, whatever the places; only how much is done twice depends on them.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.pose.landmarks import Found
+
+__all__ = ["SETTLED_S", "TOLERANCE", "VISIBILITY_SHARE", "Stitching", "same_poses"]
+
+TOLERANCE: Final = 1e-4
+"""How far landmarks may be apart that are the same, as a share of the picture's longer side.
+
+A tenth of what two runs over one clip may differ by at most.
+"""
+
+SETTLED_S: Final = 1.0
+"""For how long poses that are tracked must be the same before it is believed that they stay so.
+
+A choice, as long as the warm-up that is usual for such seams. On footage of cats and of a person no two runs came
+together while a body was followed; this is for models and bodies that behave better.
+"""
+
+VISIBILITY_SHARE: Final = 0.1
+"""What a frame's own visibility counts in the smoothed one that is told; a frame without a pose changes nothing.
+
+Source: MediaPipe's pose graph, the low-pass filter's alpha. It is the only state that a frame without a pose
+leaves, so it is put right when a later chain is believed.
+"""
+
+_FORGOTTEN: Final = 1e-7
+"""A difference that a visibility in single precision does not show any more."""
+
+_NEVER: Final = -1
+_NOT_YET: Final = -2
+
+
+class _Link(NamedTuple):
+    """Up to this frame's key, that included, the chain itself is taken; after it the other one."""
+
+    key: int
+    other: int
+
+
+class _Chain:
+    """What one tracker has found so far, in order."""
+
+    def __init__(self, start_s: float) -> None:
+        self.start_key = _key(start_s)
+        self.frames: list[Found] = []
+        self.keys: list[int] = []
+        self.at: dict[int, int] = {}
+        self.ended = False
+        self.link: _Link | None = None
+        self.compared = 0
+        """How many of its frames have been held against the later chains."""
+        self.same_since_s: dict[int, float] = {}
+
+    def index(self, key: int) -> int:
+        """Of the frame with that key, `_NEVER` if the chain has none, `_NOT_YET` if that is not known."""
+        if key < self.start_key or (self.link is not None and key > self.link.key):
+            return _NEVER
+        found = self.at.get(key)
+        if found is not None and (found < self.compared or self.link is not None):
+            return found
+        if found is None and self.compared and self.keys[self.compared - 1] > key:
+            return _NEVER
+        return _NEVER if self.done else _NOT_YET
+
+    @property
+    def done(self) -> bool:
+        return self.ended and self.compared == len(self.frames)
+
+
+class Stitching:
+    """The chains of one clip; `starts_s` are their places, the first 0, each later than the one before.
+
+    `smoothed` says that visibilities come smoothed over time, as they do where only one pose is looked for.
+    """
+
+    def __init__(self, starts_s: Sequence[float], *, smoothed: bool = True) -> None:
+        self._smoothed = smoothed
+        self._chains = [_Chain(start_s) for start_s in starts_s]
+        self._seen: set[int] = set()
+
+    def add(self, chain: int, found: Found) -> None:
+        """The chain's next frame."""
+        own = self._chains[chain]
+        if own.link is not None:
+            return
+        key = _key(found.time_s)
+        self._seen.add(key)
+        own.at.setdefault(key, len(own.frames))
+        own.keys.append(key)
+        own.frames.append(found)
+        self._compare()
+
+    def end(self, chain: int) -> None:
+        """The chain has come to the end of the clip."""
+        self._chains[chain].ended = True
+        self._compare()
+
+    def needed(self, chain: int) -> bool:
+        """Whether what the chain finds next can still count."""
+        return self._chains[chain].link is None and not self._chains[chain].ended
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole clip is known."""
+        last = self._chains[self._path()[-1]]
+        return last.link is None and last.done
+
+    @property
+    def computed(self) -> int:
+        """How many frames were looked at, those looked at twice counted twice."""
+        return sum(len(chain.frames) for chain in self._chains)
+
+    @property
+    def covered(self) -> int:
+        """How many different frames were looked at."""
+        return len(self._seen)
+
+    def result(self) -> list[Found]:
+        """The frames of the whole clip once it is complete; before, those that are certain, from the start."""
+        frames: list[Found] = []
+        after = _NEVER
+        for number in self._path():
+            chain = self._chains[number]
+            begin = bisect_right(chain.keys, after)
+            until = bisect_right(chain.keys, chain.link.key) if chain.link else len(chain.frames)
+            part = chain.frames[begin:until]
+            if number and self._smoothed:
+                part = _as_if_whole(part, _visibility(frames), _visibility(chain.frames[:begin]))
+            frames += part
+            after = chain.link.key if chain.link else after
+        return frames
+
+    def seams_s(self) -> list[float]:
+        """From which times on a later chain was believed."""
+        links = (self._chains[number].link for number in self._path())
+        return [link.key / 1e6 for link in links if link is not None]
+
+    def _path(self) -> list[int]:
+        path = [0]
+        while (link := self._chains[path[-1]].link) is not None:
+            path.append(link.other)
+        return path
+
+    def _compare(self) -> None:
+        """Hold chains against later ones as far as both are known; the last first, as others wait for it."""
+        for number in reversed(range(len(self._chains))):
+            chain = self._chains[number]
+            while chain.link is None and chain.compared < len(chain.frames):
+                if not self._held(number, chain.frames[chain.compared]):
+                    break
+
+    def _held(self, number: int, found: Found) -> bool:
+        """Whether one frame could be held against every later chain."""
+        chain, key = self._chains[number], _key(found.time_s)
+        met = {later: self._chains[later].index(key) for later in range(number + 1, len(self._chains))}
+        if _NOT_YET in met.values():
+            return False
+        for later, index in met.items():
+            if index == _NEVER or not same_poses(found, self._chains[later].frames[index]):
+                chain.same_since_s.pop(later, None)
+                continue
+            since_s = chain.same_since_s.setdefault(later, found.time_s)
+            if chain.link is None and (len(found.poses) == 0 or found.time_s - since_s >= SETTLED_S):
+                chain.link = _Link(key, later)
+        chain.compared += 1
+        return True
+
+
+def same_poses(one: Found, other: Found) -> bool:
+    """Whether two runs found the same in one frame, in whatever order, to within `TOLERANCE`."""
+    if len(one.poses) != len(other.poses):
+        return False
+    left = list(range(len(other.poses)))
+    for pose in one.poses:
+        gaps = [_gap(pose, other.poses[index], max(one.width, one.height)) for index in left]
+        nearest = int(np.argmin(gaps))
+        if gaps[nearest] > TOLERANCE:
+            return False
+        del left[nearest]
+    return True
+
+
+def _gap(one: NDArray[np.float32], other: NDArray[np.float32], size: int) -> float:
+    """The largest difference of a landmark's place in the picture, as a share of it."""
+    return float(np.abs(one[:, :2] - other[:, :2]).max() / size)
+
+
+def _visibility(frames: Sequence[Found]) -> NDArray[np.float32] | None:
+    """(33,) of the last pose there is."""
+    return next((found.poses[0, :, 3] for found in reversed(frames) if len(found.poses)), None)
+
+
+def _as_if_whole(
+    frames: Sequence[Found], seen: NDArray[np.float32] | None, told: NDArray[np.float32] | None
+) -> list[Found]:
+    """Frames of a later chain, their visibilities smoothed as in one run over the whole clip.
+
+    `seen` is the smoothed visibility in that run before these frames and `told` the chain's own; None: there
+    was no pose yet.
+    """
+    changed = list(frames)
+    apart = None if seen is None or told is None else seen - told
+    for index, found in enumerate(frames):
+        if len(found.poses) != 1:
+            continue
+        smoothed = found.poses[0, :, 3]
+        if apart is not None:
+            apart = apart * (1 - VISIBILITY_SHARE)
+        elif seen is not None:  # the chain's first pose, which it smoothed with nothing
+            apart = (seen - smoothed) * (1 - VISIBILITY_SHARE)
+        elif told is not None:  # the whole clip's first
+            apart = (smoothed - told) * (1 / VISIBILITY_SHARE - 1)
+        if apart is None or np.abs(apart).max() < _FORGOTTEN:
+            break
+        poses = found.poses.copy()
+        poses[0, :, 3] += apart
+        changed[index] = found._replace(poses=poses)
+    return changed
+
+
+def _key(time_s: float) -> int:
+    """Microseconds: the same frame has the same key, read from the start or from the middle."""
+    return round(time_s * 1e6)
