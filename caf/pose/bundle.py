@@ -10,7 +10,7 @@ import numpy as np
 from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_fb
 from mediapipe.tasks.metadata import schema_py_generated as model_fb
 
-__all__ = ["DETECTOR_NAME", "LANDMARKS_NAME", "build_bundle"]
+__all__ = ["DETECTOR_NAME", "LANDMARKS_NAME", "build_bundle", "without_mask"]
 
 DETECTOR_NAME: Final = "pose_detector.tflite"
 LANDMARKS_NAME: Final = "pose_landmarks_detector.tflite"
@@ -33,6 +33,8 @@ _MASK_OUTPUT: Final = 2
 Source: MediaPipe's pose_landmark graph, the split of the tensors.
 """
 
+_OUTPUTS: Final = 5
+
 _ALIGNMENT_EXTRA: Final = 0xD935
 """The zip extra field that pads a stored file to an alignment. Source: Android's zipalign."""
 
@@ -51,14 +53,55 @@ def build_bundle(detector: bytes, landmarks: bytes) -> bytes:
     """
     finder, follower = _parsed(detector), _parsed(landmarks)
     _leave_out(follower.subgraphs[0], follower.buffers, _MASK_OUTPUT)
+    return _zipped(
+        {
+            DETECTOR_NAME: _with_metadata(finder, *_DETECTOR_MEAN_STD),
+            LANDMARKS_NAME: _with_metadata(follower, *_LANDMARKS_MEAN_STD),
+        }
+    )
+
+
+def without_mask(bundle: bytes) -> bytes | None:
+    """A ready `.task` file without the branch that computes the mask, all else as it was.
+
+    None where that is not sure to change no landmark: for a bundle of other parts than a detector and a
+    landmark network, or a network that is not laid out like BlazePose's, has files appended to it, or
+    computes no mask as it is.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        if set(parts) != {DETECTOR_NAME, LANDMARKS_NAME} or zipfile.is_zipfile(
+            io.BytesIO(parts[LANDMARKS_NAME])
+        ):
+            return None
+        network = _parsed(parts[LANDMARKS_NAME])
+    except (zipfile.BadZipFile, ValueError, struct.error):
+        return None
+    if not _computes_a_mask(network):
+        return None
+    _leave_out(network.subgraphs[0], network.buffers, _MASK_OUTPUT)
+    return _zipped({**parts, LANDMARKS_NAME: _aligned(network)})
+
+
+def _computes_a_mask(network: Any) -> bool:
+    """Whether the third of five outputs is made by an operator and is a picture as large as the one input."""
+    if len(network.subgraphs) != 1:
+        return False
+    graph = network.subgraphs[0]
+    if len(graph.inputs) != 1 or len(graph.outputs) != _OUTPUTS:
+        return False
+    mask = int(graph.outputs[_MASK_OUTPUT])
+    _, height, width, _ = (*graph.tensors[int(graph.inputs[0])].shape, 0, 0, 0, 0)[:4]
+    made = any(mask in map(int, operator.outputs) for operator in graph.operators)
+    return made and list(graph.tensors[mask].shape) == [1, height, width, 1]
+
+
+def _zipped(parts: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
-        for name, model, (mean, std) in (
-            (DETECTOR_NAME, finder, _DETECTOR_MEAN_STD),
-            (LANDMARKS_NAME, follower, _LANDMARKS_MEAN_STD),
-        ):
-            info = _entry(name, at=buffer.tell())
-            bundle.writestr(info, _with_metadata(model, mean, std))
+        for name, payload in parts.items():
+            bundle.writestr(_entry(name, at=buffer.tell()), payload)
     return buffer.getvalue()
 
 
@@ -107,6 +150,10 @@ def _with_metadata(tree: Any, mean: float, std: float) -> bytes:
     entry.buffer = len(tree.buffers)
     tree.metadata = [*(tree.metadata or []), entry]
     tree.buffers.append(model_fb.BufferT(data=np.frombuffer(description, np.uint8)))
+    return _aligned(tree)
+
+
+def _aligned(tree: Any) -> bytes:
     tree.buffers = [_AlignedBuffer(data=b.data, offset=b.offset, size=b.size) for b in tree.buffers]
     return _packed(tree, _MODEL_ID)
 

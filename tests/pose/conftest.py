@@ -1,5 +1,7 @@
 """Fixtures: the real model (fetched once per machine), and clips of a person made from a picture."""
 
+import hashlib
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import skimage.data
 from numpy.typing import NDArray
 
 from caf.media.write import ClipWriter
-from caf.pose.model import ensure_model
+from caf.pose.model import cache_folder, ensure_model
 from caf.pose.source import ModelSource
+from caf.pose.wheel import BLAZEPOSE, PinnedFile, fetch_networks
 
 Picture = NDArray[np.uint8]
 MakeClip = Callable[[str, Iterable[tuple[Picture, float]]], str]
@@ -25,6 +28,29 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def model() -> str:
     return str(ensure_model(ModelSource(), lambda done, total: None))
+
+
+@pytest.fixture(scope="session")
+def networks() -> tuple[bytes, bytes]:
+    """The two networks of the pinned wheel as they are; fetched once per machine, like the model itself."""
+    kept = cache_folder() / "test-networks"
+    files = kept / "detector.tflite", kept / "landmarks.tflite"
+    if not all(
+        _is_pinned(*pair) for pair in zip(files, (BLAZEPOSE.detector, BLAZEPOSE.landmarks), strict=True)
+    ):
+        kept.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept) as scratch:
+            for path, payload in zip(
+                files, fetch_networks(Path(scratch), lambda done, total: None), strict=True
+            ):
+                aside = Path(scratch, path.name)
+                aside.write_bytes(payload)
+                aside.replace(path)
+    return files[0].read_bytes(), files[1].read_bytes()
+
+
+def _is_pinned(path: Path, pinned: PinnedFile) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == pinned.sha256
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from mediapipe.tasks.metadata import schema_py_generated as model_fb
 
 from caf.pose.wheel import PinnedFile, PinnedWheel
 
-__all__ = ["DETECTOR_PATH", "LANDMARKS_PATH", "a_network", "a_wheel"]
+__all__ = ["DETECTOR_PATH", "LANDMARKS_PATH", "a_network", "a_picture_network", "a_wheel"]
 
 DETECTOR_PATH = "mediapipe/modules/pose_detection/pose_detection.tflite"
 LANDMARKS_PATH = "mediapipe/modules/pose_landmark/pose_landmark_full.tflite"
@@ -39,9 +39,16 @@ def a_network(outputs: int, salt: int = 0) -> bytes:
     graph.inputs, graph.outputs = [0], ends
     tree = model_fb.ModelT(version=3, operatorCodes=[model_fb.OperatorCodeT()], subgraphs=[graph])
     tree.buffers = buffers
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return _packed(tree)
+
+
+def a_picture_network(outputs: int = 5) -> bytes:
+    """As `a_network`; it takes a picture, and its third output is a mask of that size."""
+    tree = model_fb.ModelT.InitFromPackedBuf(a_network(outputs))
+    graph = tree.subgraphs[0]
+    graph.tensors[0].shape = [1, 8, 8, 3]
+    graph.tensors[int(graph.outputs[2])].shape = [1, 8, 8, 1]
+    return _packed(tree)
 
 
 def a_wheel(folder: Path, detector: bytes, landmarks: bytes) -> PinnedWheel:
@@ -65,6 +72,12 @@ def a_wheel(folder: Path, detector: bytes, landmarks: bytes) -> PinnedWheel:
         detector=PinnedFile(DETECTOR_PATH, hashlib.sha256(detector).hexdigest()),
         landmarks=PinnedFile(LANDMARKS_PATH, hashlib.sha256(landmarks).hexdigest()),
     )
+
+
+def _packed(tree: model_fb.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _tensor(name: str, buffer: int) -> model_fb.TensorT:

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_fb
 from mediapipe.tasks.metadata import schema_py_generated as model_fb
 
-from caf.pose.bundle import DETECTOR_NAME, LANDMARKS_NAME, build_bundle
-from tests.pose.networks import a_network
+from caf.pose import bundle as bundle_module
+from caf.pose.bundle import DETECTOR_NAME, LANDMARKS_NAME, build_bundle, without_mask
+from caf.pose.landmarker import follow
+from tests.pose.conftest import MakeClip, Picture
+from tests.pose.networks import a_network, a_picture_network
 
 BUNDLE = build_bundle(a_network(2), a_network(5, salt=40))
 
@@ -93,3 +97,59 @@ def test_what_is_no_network_is_refused() -> None:
         build_bundle(b"<html>not found</html>", a_network(5))
     with pytest.raises(ValueError, match="it has 2 outputs"):
         build_bundle(a_network(2), a_network(2))
+
+
+def whole(detector: bytes, landmarks: bytes, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A ready bundle as others make it, which computes the mask."""
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle_module, "_leave_out", lambda *_: None)
+        return build_bundle(detector, landmarks)
+
+
+def test_a_ready_bundle_loses_its_mask_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = whole(a_network(2), a_picture_network(), monkeypatch)
+    slim = without_mask(ready)
+    assert slim is not None
+    with zipfile.ZipFile(io.BytesIO(ready)) as before, zipfile.ZipFile(io.BytesIO(slim)) as after:
+        assert before.read(DETECTOR_NAME) == after.read(DETECTOR_NAME)
+        trees = [model_fb.ModelT.InitFromPackedBuf(a.read(LANDMARKS_NAME)) for a in (before, after)]
+    graphs = [tree.subgraphs[0] for tree in trees]
+    mask = int(graphs[0].outputs[2])
+    assert list(graphs[0].outputs) == list(graphs[1].outputs)
+    made = [{int(op.outputs[0]) for op in graph.operators} for graph in graphs]
+    assert made[0] - made[1] == {mask, mask - 1}
+    assert without_mask(slim) is None, "there is nothing to leave out any more"
+
+
+def test_a_bundle_that_is_laid_out_otherwise_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert without_mask(b"no bundle") is None
+    assert without_mask(whole(a_network(2), a_network(5), monkeypatch)) is None, (
+        "its third output is no picture"
+    )
+    assert without_mask(whole(a_network(2), a_picture_network(outputs=6), monkeypatch)) is None
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr(LANDMARKS_NAME, a_picture_network())
+    assert without_mask(other.getvalue()) is None
+
+
+def test_without_the_mask_the_real_networks_find_the_same_to_the_bit(
+    networks: tuple[bytes, bytes],
+    person: Picture,
+    make_clip: MakeClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ready = whole(*networks, monkeypatch)
+    slim = without_mask(ready)
+    assert slim is not None
+    turned = (np.roll(person, 4 * n, axis=1) if n % 9 else np.full_like(person, 127) for n in range(20))
+    clip = make_clip("clip.mkv", ((picture, n / 25) for n, picture in enumerate(turned)))
+    found = []
+    for name, payload in (("ready", ready), ("slim", slim), ("built", build_bundle(*networks))):
+        (tmp_path / name).write_bytes(payload)
+        found.append([f.poses for f in follow(clip, str(tmp_path / name))])
+    assert sum(len(poses) for poses in found[0]) > 10
+    for ready_poses, *others in zip(*found, strict=True):
+        for poses in others:
+            np.testing.assert_array_equal(ready_poses, poses)

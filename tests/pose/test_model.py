@@ -16,12 +16,13 @@ import pytest
 
 from caf.errors import InputError, UnavailableError
 from caf.ports import Progress
+from caf.pose import bundle as bundle_module
 from caf.pose import model as model_module
-from caf.pose.bundle import build_bundle
+from caf.pose.bundle import build_bundle, without_mask
 from caf.pose.model import cache_folder, ensure_model, fetch_model
 from caf.pose.source import ModelSource
 from caf.pose.wheel import PinnedWheel, _bytes_of_wheels, fetch_networks
-from tests.pose.networks import a_network, a_wheel
+from tests.pose.networks import a_network, a_picture_network, a_wheel
 
 DETECTOR, LANDMARKS = a_network(2), a_network(5)
 
@@ -169,6 +170,23 @@ def test_a_path_of_the_users_own_comes_first(tmp_path: Path, source: ModelSource
     fetched = fetch_model(both, ignore)
     assert fetched.path == str(own)
     assert fetched.sha256 == hashlib.sha256(own.read_bytes()).hexdigest()
+
+
+def test_a_model_of_the_users_own_is_used_without_its_mask_as_a_copy_in_the_cache(
+    tmp_path: Path, source: ModelSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.task"
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle_module, "_leave_out", lambda *_: None)
+        own.write_bytes(build_bundle(DETECTOR, a_picture_network()))
+    mine = ModelSource(path=str(own), cache_dir=source.cache_dir)
+    used = ensure_model(mine, ignore)
+    assert used.parent == Path(source.cache_dir or "") / "models"
+    assert used.read_bytes() == without_mask(own.read_bytes())
+    assert ensure_model(mine, ignore) == used
+    (tmp_path / "file").touch()
+    nowhere = ModelSource(path=str(own), cache_dir=str(tmp_path / "file"))
+    assert ensure_model(nowhere, ignore) == own, "where there is no cache it is used as it is"
 
 
 def test_a_path_that_leads_nowhere_is_a_sentence(tmp_path: Path) -> None:
