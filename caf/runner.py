@@ -30,17 +30,26 @@ from caf.lanes import Lane, Twins
 from caf.log import Entry, fold, read_job
 from caf.ports import MediaInfo, Parameter, ProbeRequest, Progress
 from caf.pose.source import FetchedModel, ModelSource
+from caf.pose.workers import workers_for
 from caf.submission import Draft, submission
 from caf.system import require_system_libraries
 from caf.worker import Worker, WorkerPool
 
-__all__ = ["Runner", "Ticker", "open_runner", "open_runner_of_many"]
+__all__ = ["Runner", "Ticker", "Warn", "open_runner", "open_runner_of_many"]
 
 Ticker = Callable[[str, str, int, int | None], None]
 """Called with job id, what is being done, units done, units in all: telemetry, never recorded."""
 
 
+Warn = Callable[[str, str], None]
+"""Called with job id and a sentence that a person should read: of things that no error and no event tells."""
+
+
 def _no_ticks(job_id: str, doing: str, done: int, total: int | None) -> None:
+    return None
+
+
+def _no_warning(job_id: str, told: str) -> None:
     return None
 
 
@@ -59,6 +68,7 @@ class Runner:
         taking_in: Worker,
         lanes: Lanes,
         ticker: Ticker,
+        warn: Warn,
     ) -> None:
         self.app = app
         self.worker = native
@@ -77,6 +87,7 @@ class Runner:
             urls=urls_of(app.config.comfy_urls),
             clock=app.clock,
             limits=PromptLimits(stall_s=app.config.comfy_stall_s, depth=app.config.comfy_depth),
+            warn=warn,
         )
         self.stages = Stages(
             workspace=app.workspace.root,
@@ -85,6 +96,7 @@ class Runner:
             clock=app.clock,
             model=self._model,
             pose_version=metadata.version("mediapipe"),
+            pose_workers=workers_for(app.config.pose_workers, lanes.native.capacity),
             engines={engine.id: engine, comfy.id: comfy},
             find=self._find,
             limits=limits,
@@ -251,7 +263,9 @@ class Runner:
 
 
 @asynccontextmanager
-async def open_runner(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Runner]:
+async def open_runner(
+    app: App, ticker: Ticker = _no_ticks, warn: Warn = _no_warning
+) -> AsyncIterator[Runner]:
     """A runner for one job after another; its one worker is started at the first need and is gone afterwards.
 
     Raises `UnavailableError` when a system library is missing.
@@ -261,11 +275,15 @@ async def open_runner(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Run
         render=Lane("render", 1, app.clock), native=Lane("native", 1, app.clock), twins=Twins(app.clock)
     )
     async with Worker(memory_bytes=_memory_bytes(app)) as worker:
-        yield Runner(app, render=worker, native=worker, taking_in=worker, lanes=lanes, ticker=ticker)
+        yield Runner(
+            app, render=worker, native=worker, taking_in=worker, lanes=lanes, ticker=ticker, warn=warn
+        )
 
 
 @asynccontextmanager
-async def open_runner_of_many(app: App, ticker: Ticker = _no_ticks) -> AsyncIterator[Runner]:
+async def open_runner_of_many(
+    app: App, ticker: Ticker = _no_ticks, warn: Warn = _no_warning
+) -> AsyncIterator[Runner]:
     """A runner for many jobs at once: as many render lanes and workers as the configuration says.
 
     Raises `UnavailableError` when a system library is missing.
@@ -284,7 +302,9 @@ async def open_runner_of_many(app: App, ticker: Ticker = _no_ticks) -> AsyncIter
         WorkerPool(config.workers, memory_bytes=_memory_bytes(app)) as native,
         Worker(memory_bytes=_memory_bytes(app)) as taking_in,
     ):
-        yield Runner(app, render=render_pool, native=native, taking_in=taking_in, lanes=lanes, ticker=ticker)
+        yield Runner(
+            app, render=render_pool, native=native, taking_in=taking_in, lanes=lanes, ticker=ticker, warn=warn
+        )
 
 
 def _memory_bytes(app: App) -> int | None:

@@ -103,6 +103,10 @@ class View:
         else:
             self._progress.console.print(line, markup=False)
 
+    def warn(self, job_id: str, told: str) -> None:
+        """What people should know of a job that no event tells."""
+        self.say(f"caf: {job_id}: {told}")
+
     def _echo(self, line: str) -> None:
         """Talk; work does not stop because nobody listens (`2>&1 | head`)."""
         if self._heard:

@@ -112,7 +112,7 @@ def run(
         with View(quiet=as_json) as view:
             for warning in found.warnings:
                 view.say(f"caf: {warning}")
-            async with open_app(workspace, config) as app, open_runner(app, view.tick) as runner:
+            async with open_app(workspace, config) as app, open_runner(app, view.tick, view.warn) as runner:
                 return await runner.submit_and_run(found, by=who(), seen=view.seen)
 
     return end_of(run_async(work), as_json)
@@ -133,7 +133,7 @@ def resume(job_id: str, workspace: Path, as_json: bool) -> int:
         with View(quiet=as_json) as view:
             async with open_app(workspace, config) as app:
                 view.shown_after = (await app.job(job_id)).version
-                async with open_runner(app, view.tick) as runner:
+                async with open_runner(app, view.tick, view.warn) as runner:
                     return await runner.run(job_id, view.seen)
 
     return end_of(run_async(work), as_json)

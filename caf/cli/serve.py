@@ -64,6 +64,7 @@ def serve(
             say=talking.say if not quiet else lambda line: None,
             seen=_shown(events if as_json else talking, as_json=as_json, quiet=quiet),
             failed=lambda what, fault: talking.say(f"caf: {what} is held back: {_told(fault)}"),
+            warn=lambda job_id, told: talking.say(f"caf: {job_id}: {told}"),
         )
 
         async def work() -> None:

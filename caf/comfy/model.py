@@ -22,6 +22,7 @@ __all__ = [
     "PromptProgress",
     "QueuePolicy",
     "ServerFacts",
+    "Warn",
 ]
 
 QueuePolicy = Literal["NORMAL", "CLEAR_STALE_ITEMS", "INTERRUPT_ACTIVE"]
@@ -178,3 +179,5 @@ OwnKey = Callable[[dict[str, Any]], bool]
 
 ProgressSink = Callable[[PromptProgress], None]
 PreviewSink = Callable[[Preview], None]
+Warn = Callable[[str], None]
+"""Told a sentence that a person should read."""

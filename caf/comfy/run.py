@@ -17,7 +17,17 @@ from caf.comfy.collecting import collect, failure_of
 from caf.comfy.events import Follower, News
 from caf.comfy.failures import ComfyError, NotThereError, PromptFailedError
 from caf.comfy.flights import Board, Flight
-from caf.comfy.model import Done, Limits, Owner, Preview, PreviewSink, ProgressSink, Prompt, PromptProgress
+from caf.comfy.model import (
+    Done,
+    Limits,
+    Owner,
+    Preview,
+    PreviewSink,
+    ProgressSink,
+    Prompt,
+    PromptProgress,
+    Warn,
+)
 from caf.comfy.patience import patiently
 from caf.comfy.queueing import Found, Withdrawn, manage_queue, reconcile, withdraw
 from caf.comfy.submitting import Record, Submitter, Uploads, key_of
@@ -43,12 +53,14 @@ async def run_prompts(
     out_dir: Path,
     progress: ProgressSink,
     preview: PreviewSink,
+    warn: Warn = lambda told: None,
     limits: Limits,
 ) -> list[Done]:
     """Run each prompt once, and bring what it declares to `out_dir`; in the order of `prompts`.
 
     `known` are the prompt ids that an earlier life recorded, by key: those are looked for and not sent again.
-    `record` has written down key and prompt id when it returns; only then the prompt is sent.
+    `record` has written down key and prompt id when it returns; only then the prompt is sent. `warn` is told what
+    the run left behind, where no error tells it.
 
     Raises:
         ComfyError: the first thing that went wrong; the others are then taken out of the queue. It retries no
@@ -59,13 +71,14 @@ async def run_prompts(
     if twice:
         raise InputError("Two prompts have one key.", remedy="Give each its own.", kind="duplicate_key")
     run = _Run(comfy, tuple(prompts), owner, record, out_dir, limits)
-    run.progress, run.preview = progress, preview
+    run.progress, run.preview, run.warn = progress, preview, warn
     return await run.through(known)
 
 
 class _Run:
     progress: ProgressSink
     preview: PreviewSink
+    warn: Warn
 
     def __init__(
         self,
@@ -259,12 +272,13 @@ class _Run:
                 return
             ids = [prompt_id for flight in self.board.flights for prompt_id in flight.ids]
             gone = await withdraw(self.comfy, ids, wait_s=self.limits.withdraw_s, doubt=not clean)
+            told = f"{', '.join(gone.ignored)} runs on: its node does not heed the interruption."
             if not isinstance(self.failure, ComfyError):
+                if gone.ignored:
+                    self.warn(f"At {self.comfy.address} {told}")
                 return
             if gone.ignored:
-                self.failure.message += (
-                    f" {', '.join(gone.ignored)} runs on: its node does not heed the interruption."
-                )
+                self.failure.message += f" {told}"
             if self.failure.kind == "comfy_oom":
                 await _free(self.comfy)
 

@@ -43,6 +43,8 @@ class Talk(Struct, frozen=True, kw_only=True):
     """Every event that comes."""
     failed: Callable[[str, Exception], None] = lambda what, fault: None
     """What held a job back, or a file."""
+    warn: Callable[[str, str], None] = lambda job_id, told: None
+    """What people should know of a job that no event tells."""
 
 
 class Face(Protocol):
@@ -125,7 +127,7 @@ async def _service(root: Path, config: Config, talk: Talk) -> AsyncIterator[Serv
         defaults = await anyio.to_thread.run_sync(load_defaults, app.workspace.root, config)
         service = Service(app, defaults)
         app.store = timed(app.store, service.appended)
-        service.runner = await stack.enter_async_context(open_runner_of_many(app, service.tick))
+        service.runner = await stack.enter_async_context(open_runner_of_many(app, service.tick, talk.warn))
 
         def seen(recorded: RecordedEvent) -> None:
             talk.seen(recorded)

@@ -5,7 +5,7 @@ exactly the graph that the job was submitted with, with the stage's parameters i
 a result was bad, and no parameter is ever lowered: what failed is told, and the Supervisor decides.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -65,13 +65,15 @@ class ComfyEngine:
         urls: Sequence[str],
         clock: Clock,
         limits: Limits,
+        warn: Callable[[str, str], None] = lambda job_id, told: None,
     ) -> None:
-        """`urls`: the servers for jobs that name none."""
+        """`urls`: the servers for jobs that name none. `warn` is told what people should know that no error tells."""
         self.local = local
         self.worker = worker
         self.urls = tuple(urls)
         self.clock = clock
         self.limits = limits
+        self.warn = warn
 
     @cached_property
     def servers(self) -> "Servers":
@@ -173,6 +175,7 @@ class ComfyEngine:
                     out_dir=folder,
                     progress=watch.progress,
                     preview=watch.preview,
+                    warn=lambda told: self.warn(outside.job_id, told),
                     limits=limits,
                 )
             wall_ms = self.clock.monotonic_ms() - started

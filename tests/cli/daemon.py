@@ -18,12 +18,17 @@ SERVE = (sys.executable, "-m", "caf.cli", "serve", "--quiet", "--listen", "127.0
 
 
 @contextmanager
-def serving(workspace: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A daemon that says, as systemd would hear it, that it is ready; killed at the end if it lives then."""
+def serving(
+    workspace: Path, *arguments: str, stderr: Path | None = None, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon that says, as systemd would hear it, that it is ready; killed at the end if it lives then.
+
+    `stderr`: a file that is to have what it says.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="caf-") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
-        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() if stderr is None else stderr.open("wb+") as said,
     ):
         place = f"{folder}/notify"
         ready.bind(place)

@@ -69,6 +69,7 @@ class Render:
         self.recorded: list[tuple[str, str]] = []
         self.progress: list[PromptProgress] = []
         self.previews: list[Preview] = []
+        self.warnings: list[str] = []
 
     async def run(
         self, prompts: Sequence[Prompt], *, known: Mapping[str, str] | None = None, **limits: Any
@@ -84,6 +85,7 @@ class Render:
                 out_dir=self.out_dir,
                 progress=self.progress.append,
                 preview=self.previews.append,
+                warn=self.warnings.append,
                 limits=msgspec.structs.replace(LIMITS, **limits),
             )
 

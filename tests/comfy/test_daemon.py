@@ -18,11 +18,13 @@ WITHIN_S = 240.0
 
 @asynccontextmanager
 async def daemon(jobs: Jobs, **environment: str) -> AsyncIterator[None]:
-    """Killed at the end, as by SIGKILL."""
+    """Killed at the end, as by SIGKILL; what it said is in the file `said` of the workspace."""
     with ExitStack() as stack:
 
         def start() -> None:
-            stack.enter_context(serving(jobs.root, CAF_POLICY="policy.json", **environment))
+            stack.enter_context(
+                serving(jobs.root, stderr=jobs.root / "said", CAF_POLICY="policy.json", **environment)
+            )
 
         await anyio.to_thread.run_sync(start)
         try:
@@ -68,6 +70,21 @@ async def test_a_job_that_is_called_off_leaves_nothing_of_its_own_in_the_queue_a
         server.queue.clear()
     assert "somebody-else" in left
     assert not server.renders
+
+
+async def test_a_node_that_does_not_heed_that_its_job_was_called_off_is_told(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url)
+        workflow = json.loads((jobs.root / "workflows" / "pause.json").read_text("utf-8"))
+        workflow["2"]["inputs"] |= {"seconds": 120.0, "deaf": 1}
+        jobs.write("workflows/pause.json", workflow)
+        async with daemon(jobs):
+            await until(lambda: server.running, WITHIN_S)
+            [(_, prompt_id, *_)] = server.running.values()
+            assert (await jobs.caf("cancel", "cat-0001")).code in (0, 5)
+            told = f"caf: cat-0001: At {server.url} {prompt_id} runs on: its node does not heed the interruption."
+            await until(lambda: told in (jobs.root / "said").read_text("utf-8"), WITHIN_S)
+        assert not server.queue
 
 
 async def test_two_servers_render_two_jobs_and_no_frame_twice(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@
 """
 
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,18 @@ async def test_a_node_that_ignores_the_interruption_is_reported(tmp_path: Path) 
         assert "frame-000000 in node 2" in error.message
         assert f"{server.posts[0]} runs on" in error.message
         assert not server.queue
+
+
+async def test_a_node_that_ignores_that_its_render_was_called_off_is_reported(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        render = Render(server.url, tmp_path / "out")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(render.run, frames(2, seconds=60.0, deaf=1), withdraw_s=0.3))
+            await until(lambda: server.running and len(server.queue) == 1)
+            tasks.cancel_scope.cancel()
+        assert not server.queue
+        [told] = render.warnings
+        assert told.startswith(f"At {server.url} {server.posts[0]} runs on")
 
 
 async def test_history_that_lags_behind_the_news_is_waited_for(tmp_path: Path) -> None:
