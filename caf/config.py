@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from caf.errors import DocumentError
+from caf.pose.workers import MOST_WORKERS
 
 __all__ = ["NO_SETTINGS", "Config", "Setting", "load_config", "settings_of", "unknown_variables"]
 
@@ -30,6 +31,7 @@ RANGES: Final[dict[str, tuple[Callable[[float], bool], str]]] = {
     "deadline_s": (lambda value: value > 0, "a number of seconds above 0"),
     "render_lanes": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "workers": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
+    "pose_workers": (lambda value: 0 <= value <= MOST_WORKERS, f"a whole number from 0 to {MOST_WORKERS}"),
     "jobs_at_once": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "comfy_stall_s": (lambda value: value > 0, "a number of seconds above 0"),
     "comfy_depth": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
@@ -68,6 +70,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """How many stages the daemon's engines run at once: one a GPU."""
     workers: int = 2
     """Child processes of the daemon for poses and measuring."""
+    pose_workers: int = 0
+    """Processes that share the poses of one clip; 0: a fair share of the processors, at most 4. 0.33 GB each."""
     jobs_at_once: int = 4
     """Jobs that the daemon has under way; the others wait their turn."""
     listen: str = "127.0.0.1:8765"

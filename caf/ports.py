@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 __all__ = [
-    "MOST_POSE_WORKERS",
     "PARTIAL_LANDMARKS",
     "AssembleRequest",
     "Assembled",
@@ -43,9 +42,6 @@ Parameter = float | int | str | bool
 Progress = Callable[[int, int | None], None]
 """Called with (units done, units in all or None). Ephemeral: also the heartbeat of a worker."""
 
-
-MOST_POSE_WORKERS = 4
-"""Processes that share a clip unless more are asked for: each takes some 0.3 GB."""
 
 PARTIAL_LANDMARKS = "landmarks.partial.npz"
 """In a pose task's folder: what it had found when it did not come to its end."""
@@ -114,7 +110,7 @@ class PoseRequest(Struct, frozen=True, kw_only=True):
     model: str
     out_dir: str
     workers: int | None = None
-    """Processes that share the clip; None: as many as there are processors, at most `MOST_POSE_WORKERS`."""
+    """Processes that share the clip; None: as many as there are processors, at most 4."""
     max_subjects: int = 1
     """How many poses are told apart in one frame, at most."""
     subject: str = "largest"

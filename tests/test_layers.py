@@ -67,6 +67,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.actors.loop": 5,
     "caf.actors.perform": 5,
     "caf.actors.scratch": 5,
+    "caf.actors.poses": 5,
     "caf.actors.stages": 5,
     "caf.artifacts": 5,
     "caf.clock": 5,

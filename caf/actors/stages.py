@@ -9,13 +9,14 @@ import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
+from caf.actors import poses
 from caf.actors.effects import MeasureStage, RunStage
 from caf.actors.inputs import Inputs
 from caf.actors.scratch import log_path, scratch
 from caf.artifacts import ArtifactStore
 from caf.engines.embedded import Caller
 from caf.errors import CafError, InputError
-from caf.events import Artifact, Event, PoseCoverageMeasured, StageCompleted
+from caf.events import Artifact, Event, StageCompleted
 from caf.job import Job
 from caf.lanes import Lane, Turn, Twins
 from caf.outside import OUTSIDE_ENGINE, outside_work
@@ -28,7 +29,6 @@ from caf.ports import (
     Outside,
     OutsideWork,
     Parameter,
-    PoseRequest,
     PoseResult,
     Progress,
     StageRequest,
@@ -89,6 +89,7 @@ class Stages:
         clock: Clock,
         model: Callable[[], Awaitable[tuple[str, str]]],
         pose_version: str,
+        pose_workers: int,
         engines: Mapping[str, Engine],
         find: Callable[[str], Awaitable[Computed | None]],
         limits: Limits,
@@ -100,6 +101,7 @@ class Stages:
         self.clock = clock
         self.model = model
         self.pose_version = pose_version
+        self.pose_workers = pose_workers
         self.engines = engines
         self.find = find
         self.limits = limits
@@ -141,7 +143,9 @@ class Stages:
             memory_peak_mb=done.memory_peak_mb,
             facts=done.facts,
         )
-        return [_coverage(effect, job, done.facts), completed] if effect.stage == "pose" else [completed]
+        if effect.stage != "pose":
+            return [completed]
+        return [poses.coverage_of(effect.attempt_id, job.spec.pose_coverage_threshold, done.facts), completed]
 
     async def measure(
         self, effect: MeasureStage, metrics: tuple[str, ...], job: Job, progress: Progress
@@ -197,14 +201,28 @@ class Stages:
             self.lanes.native.turn(_turn(effect, job)) as queue_ms,
         ):
             started = self.clock.monotonic_ms()
-            request = PoseRequest(video=inputs["source"][1], model=model, out_dir=str(out))
-            called = await self._call("pose", request, job, progress)
+            request = poses.request_of(
+                effect.parameters,
+                video=inputs["source"][1],
+                model=model,
+                out=out,
+                workers=self.pose_workers,
+                stall_s=self.limits.stall_s,
+            )
+            try:
+                called = await self._call("pose", request, job, progress)
+            except CafError as fault:
+                kept = log_path(self.workspace, job.spec.job_id, job.attempt.id, "pose").with_suffix(
+                    ".partial.npz"
+                )
+                await anyio.to_thread.run_sync(poses.keep_partial, out, kept, fault)
+                raise
             found: PoseResult = called.result
             artifact = await anyio.to_thread.run_sync(self.artifacts.adopt, Path(found.landmarks), "pose")
             duration_ms = self.clock.monotonic_ms() - started
         return Computed(
             artifacts=(artifact,),
-            facts={"frames": found.frames, "detected": found.detected},
+            facts=poses.facts_of(request, found),
             duration_ms=duration_ms,
             memory_peak_mb=_megabytes(called.peak_bytes),
             queue_ms=queue_ms,
@@ -297,22 +315,6 @@ def _turn(effect: RunStage | MeasureStage, job: Job, *, gate: bool = False) -> T
         attempt_id=effect.attempt_id,
         gate=gate,
         priority=job.spec.priority,
-    )
-
-
-def _coverage(effect: RunStage, job: Job, facts: dict[str, Parameter]) -> PoseCoverageMeasured:
-    frames, detected = facts["frames"], facts["detected"]
-    assert isinstance(frames, int)
-    assert isinstance(detected, int)
-    ratio = detected / frames if frames else 0.0
-    threshold = job.spec.pose_coverage_threshold
-    return PoseCoverageMeasured(
-        attempt_id=effect.attempt_id,
-        frames=frames,
-        detected=detected,
-        ratio=ratio,
-        threshold=threshold,
-        fallback_active=ratio < threshold,
     )
 
 

@@ -1,6 +1,5 @@
 """Finds the pose in every frame of a clip, shared by several processes. Runs in a worker."""
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Final
 from caf.errors import InputError
 from caf.media.probe import probe
 from caf.ports import (
-    MOST_POSE_WORKERS,
     MediaInfo,
     PoseRequest,
     PoseResult,
@@ -24,14 +22,14 @@ from caf.pose.protocol import SpanRequest
 from caf.pose.stitch import Stitching
 from caf.pose.subjects import landmarks_of, parse_subject
 from caf.pose.summary import summary_of
+from caf.pose.workers import MOST_WORKERS, workers_for
 
-__all__ = ["LEAST_FRAMES_EACH", "MOST_SUBJECTS", "MOST_WORKERS", "detect", "starts_of"]
+__all__ = ["LEAST_FRAMES_EACH", "MOST_SUBJECTS", "detect", "starts_of"]
 
 LEAST_FRAMES_EACH: Final = 90
 """A process more is worth its start only from so many frames: it loads for as long as some 40 take."""
 
 MOST_SUBJECTS: Final = 16
-MOST_WORKERS: Final = 64
 
 _WAIT_S: Final = 0.5
 
@@ -70,9 +68,9 @@ def detect(request: PoseRequest, progress: Progress) -> PoseResult:
 def starts_of(info: MediaInfo, workers: int | None) -> list[float]:
     """Where each of so many processes begins, in seconds; fewer where the clip is too short for them.
 
-    None stands for one a processor, at most `MOST_POSE_WORKERS`.
+    None stands for one a processor, at most `caf.pose.workers.MOST_BY_ITSELF`.
     """
-    wanted = workers or min(MOST_POSE_WORKERS, _processors())
+    wanted = workers_for(workers or 0, 1)
     count = max(1, min(wanted, info.frames // LEAST_FRAMES_EACH)) if info.fps > 0 else 1
     return [number * info.frames / count / info.fps if number else 0.0 for number in range(count)]
 
@@ -140,11 +138,6 @@ def _check(request: PoseRequest) -> None:
                 remedy=f"Give a whole number from 1 to {most}.",
                 kind="bad_parameter",
             )
-
-
-def _processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _no_progress(done: int, total: int | None) -> None:
