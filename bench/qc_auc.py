@@ -1,9 +1,13 @@
 """How well each metric tells clean segments from spoiled ones: ROC AUC per defect and severity.
 
-    python -m bench.qc_auc FOLDER [--segments 6] [--reference IMG] [--only DEFECT ...] [--json OUT]
+    python -m bench.qc_auc FOLDER --tuned-on NAME ... [--segments 4] [--scenes 4] [--only DEFECT ...]
+        [--keep FOLDER] [--json OUT] [--reference IMG]
 
-FOLDER holds clean clips; segments of 96 frames are cut from them. Prints a Markdown table: the AUC over the
-segments, and how many spoiled segments fall below the default gate's threshold.
+FOLDER holds clean clips; segments of 96 frames are cut from them, and as many scenes are made by code. Clips named
+`--tuned-on` and the first half of the scenes are the set that thresholds were chosen on; the others are held back.
+For each set: the false alarms on clean segments, the AUC over the segments, how many spoiled ones fall below the
+threshold, how well the blamed frames overlap the spoiled ones (intersection over union, median), and how often the
+stage that is blamed is the right one. `--keep` keeps the spoiled clips for the next run.
 """
 
 import argparse
@@ -11,15 +15,28 @@ import json
 import multiprocessing
 import os
 import tempfile
-from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.qc_inject import PICTURE, SOUND, inject, inject_sound, read_clip, write_clip
+from bench.qc_inject import (
+    PICTURE,
+    PLAIN,
+    SOUND,
+    Frames,
+    inject_sound,
+    misformed,
+    read_clip,
+    spoil,
+    write_clip,
+)
+from bench.qc_scenes import FPS, ODDITIES, scene
+from bench.qc_table import Row, report
 from caf.ports import MeasureRequest
-from caf.qc.measure import measure
+from caf.qc.measure import find
+from caf.qc.metrics import METRICS
 
 JUDGES = {
     "shake": "temporal_stability",
@@ -38,6 +55,23 @@ JUDGES = {
     "warp": "background_stability",
     "blockiness": "blockiness",
 } | dict.fromkeys(SOUND, "audio_video")
+"""Defect to the policy's metric, or the technical one where no gate is about it."""
+EYES = JUDGES | {
+    "shake": "jitter",
+    "flicker": "flicker",
+    "freeze": "freeze",
+    "cadence": "cadence",
+    "dropped": "cadence",
+    "blank": "blank",
+    "glitch": "glitch",
+    "torn": "glitch",
+    "tint": "glitch",
+    "pop": "glitch",
+    "upscaled": "resolution",
+    "exposure": "exposure",
+    "format": "format",
+}
+"""Defect to the metric that is about it and nothing else."""
 THRESHOLDS = {
     "identity_consistency": 0.70,
     "mask_edge_bleed": 0.60,
@@ -46,105 +80,154 @@ THRESHOLDS = {
     "audio_video": 0.95,
     "background_stability": 0.80,
     "identity_drift": 0.80,
-    "sharpness": 0.70,
-    "blockiness": 0.70,
-}
+} | {name: metric.threshold for name, metric in METRICS.items() if metric.threshold is not None}
 LENGTH = 96
+SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed"})
 
 
-def auc(clean: list[float], spoiled: list[float]) -> float:
-    """Probability that a clean segment scores above a spoiled one; ties count half."""
-    above = [(a > b) + 0.5 * (a == b) for a in clean for b in spoiled]
-    return float(np.mean(above))
+class Job(NamedTuple):
+    """One clean segment: of a clip, or a scene made by code."""
+
+    path: Path | None
+    start: int
+    """First frame; of a scene its seed."""
+    group: str
+    defects: tuple[str, ...]
+    reference: str | None
+    keep: Path | None
+    severities: tuple[int, ...]
+    odd: bool
+    """Whether the odd but clean variants are measured too."""
 
 
-def segment(
-    job: tuple[Path, int, tuple[str, ...], str | None],
-) -> list[tuple[str, int, str, float | None, str]]:
-    """Rows (defect or "clean", severity, metric, score, reason) of one segment."""
-    path, start, defects, reference = job
-    frames, fps, wave = read_clip(path, start, LENGTH)
-    loop = [*frames[: LENGTH // 2], *frames[LENGTH // 2 - 2 : 0 : -1]]
-    rows: list[tuple[str, int, str, float | None, str]] = []
+def segment(job: Job) -> list[Row]:
+    """The clean segment and every spoiled copy of it, measured."""
+    if job.keep is not None:
+        return _Segment(job, job.keep).rows()
     with tempfile.TemporaryDirectory() as folder:
-        source = write_clip(Path(folder, "source.mp4"), frames, fps, wave)
+        return _Segment(job, Path(folder)).rows()
 
-        def judge(defect: str, severity: int, clip: Path, metrics: tuple[str, ...]) -> None:
-            request = MeasureRequest(
-                metrics=metrics, video=str(clip), source=str(source), reference=reference
+
+class _Segment:
+    """One segment's clips, written where they are not there yet, and what was measured on them."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self._job, self._folder = job, folder
+        self._name = f"{job.path.stem if job.path else 'scene'}-{job.start}"
+        if job.path:
+            self._frames, self._fps, self._wave = read_clip(job.path, job.start, LENGTH)
+        else:
+            self._frames, self._fps, self._wave = scene(job.start), FPS, None
+        half = LENGTH // 2
+        self._loop = [*self._frames[:half], *self._frames[half - 2 : 0 : -1]]
+        self._wanted = tuple(dict.fromkeys(EYES[defect] for defect in job.defects))
+        self._pictures = tuple(
+            one for one in self._wanted if one not in SUBJECT | {"audio_video", "loop_seam"}
+        )
+        self._source = self._clip("clean", self._frames, crf=18)
+        self._rows: list[Row] = []
+
+    def rows(self) -> list[Row]:
+        # The clean segment is coded once more, as the spoiled ones are, so that it is not its own source.
+        again = self._clip("again", self._frames, crf=19)
+        self._judge("clean", 0, again, tuple(one for one in self._wanted if one != "loop_seam"), None)
+        for oddity, make in ODDITIES.items() if self._job.odd else ():
+            self._judge(f"clean: {oddity}", 0, self._clip(oddity, make(self._frames)), self._pictures, None)
+        if "loop_seam" in self._wanted:
+            self._judge("clean", 0, self._clip("loop", self._loop), ("loop_seam",), None)
+        for defect in self._job.defects:
+            for severity in self._job.severities:
+                if defect not in SOUND or self._wave is not None:
+                    self._spoil_and_judge(defect, severity)
+        return self._rows
+
+    def _clip(self, what: str, frames: Frames, crf: int = 18) -> Path:
+        path = self._folder / f"{self._name}-{what}.mp4"
+        return path if path.exists() else write_clip(path, frames, self._fps, self._wave, crf=crf)
+
+    def _spoil_and_judge(self, defect: str, severity: int) -> None:
+        clip, truth_file = (
+            self._folder / f"{self._name}-{defect}-{severity}.{end}" for end in ("mp4", "json")
+        )
+        start, wave = self._job.start, self._wave
+        if not truth_file.exists():
+            frames, blamed, form = self._frames, None, PLAIN
+            if defect in PICTURE:
+                base = self._loop if defect == "seam" else frames
+                frames, blamed = spoil(base, defect, severity, start)
+            elif defect == "format":
+                form = misformed(severity, start)
+            elif wave is not None:
+                wave = inject_sound(wave, defect, severity)
+            write_clip(clip, frames, self._fps, wave, form=form)
+            truth_file.write_text(json.dumps(None if blamed is None else sorted(blamed)))
+        others = self._pictures if EYES[defect] in self._pictures else ()
+        truth = json.loads(truth_file.read_text())
+        self._judge(defect, severity, clip, (EYES[defect], *others), truth)
+
+    def _judge(
+        self, defect: str, severity: int, clip: Path, metrics: tuple[str, ...], truth: list[int] | None
+    ) -> None:
+        request = MeasureRequest(
+            metrics=tuple(dict.fromkeys(metrics)),
+            video=str(clip),
+            source=str(self._source),
+            reference=self._job.reference,
+        )
+        for found in find(request, lambda done, of: None).findings:
+            one = found.measurement
+            said = f"{one.reason} {one.raw}"
+            self._rows.append(
+                Row(
+                    self._job.group,
+                    self._name,
+                    defect,
+                    severity,
+                    one.metric,
+                    one.score,
+                    list(found.blamed),
+                    truth,
+                    said,
+                )
             )
-            found = measure(request, lambda done, of: None)
-            rows.extend((defect, severity, one.metric, one.score, f"{one.reason} {one.raw}") for one in found)
-
-        wanted = tuple(dict.fromkeys(JUDGES[defect] for defect in defects))
-        judge("clean", 0, source, tuple(metric for metric in wanted if metric != "loop_seam"))
-        if "loop_seam" in wanted:
-            judge("clean", 0, write_clip(Path(folder, "loop.mp4"), loop, fps), ("loop_seam",))
-        for defect in defects:
-            for severity in (1, 2, 3):
-                clip = Path(folder, "spoiled.mp4")
-                if defect in PICTURE:
-                    base = loop if defect == "seam" else frames
-                    write_clip(clip, inject(base, defect, severity, start), fps, wave)
-                elif wave is not None:
-                    write_clip(clip, frames, fps, inject_sound(wave, defect, severity))
-                else:
-                    continue
-                judge(defect, severity, clip, (JUDGES[defect],))
-    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--segments", type=int, default=6, help="per clip")
+    parser.add_argument(
+        "--tuned-on", nargs="*", default=[], help="stems of clips that thresholds were chosen on"
+    )
+    parser.add_argument("--segments", type=int, default=4, help="per clip")
+    parser.add_argument("--scenes", type=int, default=4, help="made by code, in each of the two sets")
+    parser.add_argument("--set", choices=["tuned", "held back", "both"], default="both")
+    parser.add_argument("--severities", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--reference")
-    parser.add_argument("--only", nargs="*", default=list(JUDGES))
+    parser.add_argument("--only", nargs="*", default=[name for name in EYES if EYES[name] not in SUBJECT])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     told = parser.parse_args()
+    if told.keep:
+        told.keep.mkdir(parents=True, exist_ok=True)
+    defects = tuple(told.only)
+    common = (defects, told.reference, told.keep, tuple(told.severities))
     jobs = []
     for path in sorted(told.folder.glob("*.mp4")):
+        group = "tuned" if path.stem in told.tuned_on else "held back"
         total = len(read_clip(path)[0])
         starts = np.linspace(0, total - LENGTH, told.segments).astype(int)
-        jobs += [(path, int(start), tuple(told.only), told.reference) for start in starts]
+        jobs += [Job(path, int(start), group, *common, odd=False) for start in starts]
+    for group, first in (("tuned", 1), ("held back", 101)):
+        jobs += [Job(None, first + one, group, *common, odd=one == 0) for one in range(told.scenes)]
+    jobs = [job for job in jobs if told.set in ("both", job.group)]
     # A forked child would inherit the decoder's threads half way.
     with ProcessPoolExecutor(told.jobs, multiprocessing.get_context("spawn")) as pool:
         rows = [row for found in pool.map(segment, jobs) for row in found]
     if told.json:
         told.json.write_text(json.dumps(rows))
-    report(rows, told.only, len(jobs))
-
-
-def report(rows: list[tuple[str, int, str, float | None, str]], defects: list[str], segments: int) -> None:
-    scores: dict[tuple[str, int, str], list[float]] = defaultdict(list)
-    unknown: dict[tuple[str, int, str], int] = defaultdict(int)
-    for defect, severity, metric, score, _ in rows:
-        if score is None:
-            unknown[defect, severity, metric] += 1
-        else:
-            scores[defect, severity, metric].append(score)
-    print(f"{segments} clean segments of {LENGTH} frames.\n")
-    print(
-        "| metric | threshold | clean: lowest | median | false alarms | unmeasured |\n|---|---|---|---|---|---|"
-    )
-    for metric in dict.fromkeys(JUDGES[defect] for defect in defects):
-        clean, limit = scores["clean", 0, metric], THRESHOLDS[metric]
-        alarms = sum(score < limit for score in clean)
-        missing = unknown["clean", 0, metric]
-        print(
-            f"| {metric} | {limit:.2f} | {min(clean, default=np.nan):.2f} | {np.median(clean):.2f}"
-            f" | {alarms} of {len(clean)} | {missing} |"
-        )
-    print("\n| defect | metric | AUC mild | medium | severe | below the gate: mild | medium | severe |")
-    print("|---|---|---|---|---|---|---|---|")
-    for defect in defects:
-        metric = JUDGES[defect]
-        clean, limit = scores["clean", 0, metric], THRESHOLDS[metric]
-        spoiled = [scores[defect, severity, metric] for severity in (1, 2, 3)]
-        areas = " | ".join(f"{auc(clean, one):.2f}" for one in spoiled)
-        caught = " | ".join(f"{np.mean([score < limit for score in one]):.2f}" for one in spoiled)
-        print(f"| {defect} | {metric} | {areas} | {caught} |")
+    for group in dict.fromkeys(job.group for job in jobs):
+        report(group, [row for row in rows if row.group == group], list(defects), EYES, THRESHOLDS)
 
 
 if __name__ == "__main__":

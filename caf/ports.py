@@ -22,6 +22,7 @@ __all__ = [
     "MeasureRequest",
     "Measurement",
     "MediaInfo",
+    "OpenPoseRequest",
     "Outside",
     "OutsideWork",
     "Parameter",
@@ -206,6 +207,8 @@ class MeasureRequest(Struct, frozen=True, kw_only=True):
     reference: str | None = None
     pose: str | None = None
     costume_required: bool = False
+    target: VideoTarget | None = None
+    """What the finished clip must look like; None: as the source."""
 
 
 class Measurement(Struct, frozen=True, kw_only=True):
@@ -256,6 +259,18 @@ class ExplodeRequest(Struct, frozen=True, kw_only=True):
     out_dir: str
     frames_each: int
     """1: a picture of every frame; more: a clip of so many frames and a picture of its first; 0: only the first."""
+
+
+class OpenPoseRequest(Struct, frozen=True, kw_only=True):
+    """Draw a clip's poses as pose-conditioned models want them, in the pieces of an `ExplodeRequest`."""
+
+    video: str
+    """The clip that has the frames: its size, its times."""
+    landmarks: str
+    """An .npz of the pose stage."""
+    out_dir: str
+    frames_each: int
+    """1: a picture of every frame; more: a clip of so many frames and a picture of its first; 0: both, of all."""
 
 
 class Exploded(Struct, frozen=True, kw_only=True):

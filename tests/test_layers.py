@@ -50,6 +50,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.engines": 4,
     "caf.media": 4,
     "caf.pose": 4,
+    "caf.qc.examine": 4,
     "caf.qc.measure": 4,
     "caf.qc.metrics": 4,
     "caf.system": 4,

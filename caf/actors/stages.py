@@ -166,6 +166,7 @@ class Stages:
             reference=inputs["reference"][1] if "reference" in inputs else None,
             pose=inputs["pose"][1] if "pose" in inputs else None,
             costume_required=job.spec.costume_required,
+            target=job.target if effect.stage == "video" else None,
         )
         async with self.lanes.native.turn(_turn(effect, job, gate=True)):
             measured: tuple[Measurement, ...] = (await self._call("measure", request, job, progress)).result

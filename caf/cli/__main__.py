@@ -36,7 +36,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "replay": ("caf.cli.events:replay", "Show a job's state as of a version, from the log alone."),
     "sql": ("caf.cli.read:sql", "Query the read models with SQL."),
     "handoff": ("caf.cli.handoff:handoff", "Register posts, scan for them, print the registry."),
-    "qc": ("caf.cli.qc:qc", "Judge given scores by a policy; measure a clip."),
+    "qc": ("caf.cli.qc:qc", "Examine a clip, frame by frame; judge given scores."),
     "stabilize": ("caf.cli.stabilize:stabilize", "Write a steady copy of a clip."),
     "models": ("caf.cli.models:models", "Fetch the pose model, or say where it is."),
     "comfy": ("caf.cli.comfy:comfy", "Look at the ComfyUI servers: status, doctor, queue."),

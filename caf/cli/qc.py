@@ -1,19 +1,100 @@
-"""`caf qc`: judge given scores by a policy; measure a clip."""
+"""`caf qc`: examine a clip; judge given scores by a policy; measure a clip."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table, run_async
 from caf.errors import DocumentError
 
+if TYPE_CHECKING:
+    from caf.config import Config
+    from caf.ports import MeasureRequest
+    from caf.qc.examination import Examination, Examined
+
 __all__ = ["qc"]
 
+_SHOWN_SPANS: Final = 4
 
-@click.group(short_help="Judge given scores by a policy; measure a clip.")
+
+class _QcGroup(click.Group):
+    """A group whose first word may also be a clip: `caf qc CLIP` is `caf qc examine CLIP`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["examine", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_QcGroup, short_help="Examine a clip, frame by frame; judge given scores.")
 def qc() -> None:
-    """Quality control without a job."""
+    """Quality control without a job. `caf qc CLIP` is `caf qc examine CLIP`."""
+
+
+@qc.command()
+@click.argument("clip", type=FILE)
+@click.option("--reference", type=FILE, metavar="IMAGE", help="Picture of the cat.")
+@click.option("--against", type=FILE, metavar="CLIP", help="What the clip was made from.")
+@click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
+@click.option("--series", type=FILE, metavar="NPZ", help="Also write the per-frame series and the spans.")
+@click.option("--plot", type=FILE, metavar="PNG", help="Also draw the series with the blamed spans.")
+@click.option("--sheet", type=FILE, metavar="PNG", help="Also draw a contact sheet of the worst frames.")
+@WORKSPACE
+@JSON
+def examine(
+    clip: Path,
+    reference: Path | None,
+    against: Path | None,
+    require_costume: bool,
+    metrics: tuple[str, ...],
+    series: Path | None,
+    plot: Path | None,
+    sheet: Path | None,
+    workspace: Path,
+    as_json: bool,
+) -> int:
+    """Examine a clip: every metric, its blamed frames and the worst of them; records nothing.
+
+    Exits with 3 when a technical metric is poor. The gates of jobs have the thresholds of their policy.
+    """
+    from caf.qc.examination import ExamineRequest
+
+    request = ExamineRequest(
+        measure=_measure_request(clip, reference, against, require_costume, metrics),
+        series=str(series.absolute()) if series else None,
+        plot=str(plot.absolute()) if plot else None,
+        sheet=str(sheet.absolute()) if sheet else None,
+    )
+    found: Examination = _in_worker("examine", request, request.measure, configured(workspace), as_json)
+    if as_json:
+        print_json({"clip": str(clip), "examination": found})
+    else:
+        _show(found)
+    return 3 if any(item.verdict == "poor" for item in found.metrics) else 0
+
+
+def _show(found: "Examination") -> None:
+    columns = ["metric", "score", "verdict", "frames", "worst", "seen"]
+    rows = [
+        [
+            item.metric,
+            "--" if item.score is None else f"{item.score:.3f}",
+            item.verdict,
+            _spans(item),
+            " ".join(str(frame) for frame in item.worst_frames[:4]),
+            item.reason,
+        ]
+        for item in found.metrics
+    ]
+    print_table(columns, rows, empty="Nothing was measured.")
+
+
+def _spans(item: "Examined") -> str:
+    shown = [str(a) if a == b else f"{a}-{b}" for a, b in item.spans[:_SHOWN_SPANS]]
+    more = len(item.spans) - _SHOWN_SPANS
+    return " ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 @qc.command()
@@ -82,49 +163,12 @@ def measure(
     as_json: bool,
 ) -> None:
     """Measure a clip and print every score with its reason; records nothing."""
-    from caf.cli.progress import View
-    from caf.ports import Measurement, MeasureRequest, ProbeRequest
-    from caf.qc.metrics.catalogue import METRICS
-    from caf.system import require_system_libraries
-    from caf.worker import Worker
+    from caf.ports import Measurement
 
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise DocumentError(
-            f"There is no metric {unknown[0]!r}.",
-            remedy=f"The metrics are: {', '.join(METRICS)}.",
-            kind="unknown_metric",
-        )
-    config = configured(workspace)
-    request = MeasureRequest(
-        metrics=metrics or tuple(METRICS),
-        video=str(clip.absolute()),
-        source=str((against or clip).absolute()),
-        reference=str(reference.absolute()) if reference else None,
-        costume_required=require_costume,
+    request = _measure_request(clip, reference, against, require_costume, metrics)
+    measured: tuple[Measurement, ...] = _in_worker(
+        "measure", request, request, configured(workspace), as_json
     )
-
-    async def work() -> tuple[Measurement, ...]:
-        require_system_libraries()
-        with View(quiet=as_json) as view:
-            async with Worker() as worker:
-
-                async def call(task: str, asked: Any) -> Any:
-                    return await worker.call(
-                        task,
-                        asked,
-                        progress=lambda done, total: view.tick("", "measuring", done, total),
-                        stall_s=config.stall_s,
-                        deadline_s=config.deadline_s,
-                    )
-
-                for path in dict.fromkeys((request.video, request.source, request.reference)):
-                    if path is not None:
-                        await call("probe", ProbeRequest(path=path))
-                found: tuple[Measurement, ...] = await call("measure", request)
-                return found
-
-    measured = run_async(work)
     if as_json:
         print_json({"clip": str(clip), "measurements": measured})
         return
@@ -141,3 +185,61 @@ def measure(
         ],
         empty="Nothing was measured.",
     )
+
+
+def _measure_request(
+    clip: Path,
+    reference: Path | None,
+    against: Path | None,
+    require_costume: bool,
+    metrics: tuple[str, ...],
+) -> "MeasureRequest":
+    """What is to be measured, with absolute paths. Raises `DocumentError` for an unknown metric."""
+    from caf.ports import MeasureRequest
+    from caf.qc.metrics.catalogue import METRICS
+
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown:
+        raise DocumentError(
+            f"There is no metric {unknown[0]!r}.",
+            remedy=f"The metrics are: {', '.join(METRICS)}.",
+            kind="unknown_metric",
+        )
+    return MeasureRequest(
+        metrics=metrics or tuple(METRICS),
+        video=str(clip.absolute()),
+        source=str((against or clip).absolute()),
+        reference=str(reference.absolute()) if reference else None,
+        costume_required=require_costume,
+    )
+
+
+def _in_worker(task: str, request: Any, files: "MeasureRequest", config: "Config", quiet: bool) -> Any:
+    """Look at the files first, then do the task in a child; progress is shown meanwhile."""
+    from caf.cli.progress import View
+    from caf.ports import MediaInfo, ProbeRequest
+    from caf.system import require_system_libraries
+    from caf.worker import Worker
+
+    async def work() -> Any:
+        require_system_libraries()
+        frames: int | None = None
+        with View(quiet=quiet) as view:
+            async with Worker() as worker:
+
+                async def call(name: str, asked: Any) -> Any:
+                    return await worker.call(
+                        name,
+                        asked,
+                        progress=lambda done, total: view.tick("", "measuring", done, total or frames),
+                        stall_s=config.stall_s,
+                        deadline_s=config.deadline_s,
+                    )
+
+                for path in dict.fromkeys((files.source, files.reference, files.video)):
+                    if path is not None:
+                        media: MediaInfo = await call("probe", ProbeRequest(path=path))
+                frames = media.frames
+                return await call(task, request)
+
+    return run_async(work)

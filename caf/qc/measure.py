@@ -1,36 +1,50 @@
 """Measure a stage's output: one decode of the clip, every metric that was asked for."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from caf.errors import InputError
+from caf.media.probe import probe
 from caf.media.read import read_frames
-from caf.ports import Measurement, MeasureRequest, Progress
+from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import METRICS
 from caf.qc.metrics.costume import costume_fidelity
+from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import mask_edge_bleed
+from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
+from caf.qc.metrics.findings import Finding
+from caf.qc.metrics.form import file_format
 from caf.qc.metrics.frames import deterministic_cv2, see
+from caf.qc.metrics.glitch import glitch
 from caf.qc.metrics.identity import Anchor, identity_consistency, identity_drift
+from caf.qc.metrics.light import blank, flicker
+from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.poses import load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
+from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Scene, scan
 from caf.qc.metrics.seam import loop_seam
-from caf.qc.metrics.sharpness import CrispnessCollector, blockiness, sharpness
+from caf.qc.metrics.shake import jitter
+from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
 from caf.qc.metrics.temporal import temporal_stability
+from caf.qc.metrics.timing import cadence, freeze
 from caf.qc.metrics.tracks import TrackCollector
 
-__all__ = ["measure"]
+__all__ = ["Found", "find", "measure"]
 
 _SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed", "costume_fidelity"})
 _SCENE = _SUBJECT | {"feline_presence", "human_presence"}
-_TRACKS = frozenset({"temporal_stability", "background_stability"})
-_STEPS = frozenset({"temporal_stability", "loop_seam"})
-_CRISP = frozenset({"sharpness", "blockiness"})
+_COURSE = frozenset({"temporal_stability", "freeze", "cadence", "blank", "flicker", "glitch"})
+_MOTION = _COURSE | {"jitter", "background_stability"}
+_STEPS = _MOTION | {"loop_seam"}
+_CRISP = frozenset({"sharpness", "blockiness", "resolution"})
+_COMPARED = frozenset({"resolution", "exposure"})
 _ANCHOR_FRAMES = 61
 _ANCHOR_SCANS = 6
 _FEWEST_SCANS, _MOST_SCANS, _FRAMES_PER_SCAN = 8, 20, 36
@@ -46,6 +60,21 @@ def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, .
         InputError: an unknown metric, or a file that is not there.
         MediaError: a file that cannot be decoded.
     """
+    return tuple(one.measurement for one in find(request, progress).findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one pass over a clip found."""
+
+    findings: tuple[Finding, ...]
+    """In the order that was asked for."""
+    time_s: tuple[float, ...]
+    """When each decoded frame is shown; empty where no metric looked at the pictures."""
+
+
+def find(request: MeasureRequest, progress: Progress) -> Found:
+    """As `measure`, and with every blamed frame and the series behind the scores. Raises as `measure` does."""
     unknown = [name for name in request.metrics if name not in METRICS]
     if unknown:
         raise InputError(
@@ -64,40 +93,41 @@ class _Measuring:
         wanted = frozenset(request.metrics)
         self._request, self._progress, self._wanted = request, progress, wanted
         self._samples = SampleCollector() if wanted & _SCENE else None
-        self._tracks = TrackCollector() if wanted & _TRACKS else None
+        self._tracks = TrackCollector() if wanted & _MOTION else None
         self._still = StillCollector() if "background_stability" in wanted else None
         self._steps = StepCollector() if wanted & _STEPS else None
+        self._outliers = OutlierCollector() if wanted & _MOTION else None
         self._crisp = CrispnessCollector() if wanted & _CRISP else None
-        self._frames = 0
+        self._exposure = ExposureCollector() if "exposure" in wanted else None
+        self._time_s: list[float] = []
 
-    def run(self) -> tuple[Measurement, ...]:
+    def run(self) -> Found:
         self._decode()
-        found = self._of_subject() | self._of_motion() | self._of_picture() | self._of_sound()
-        return tuple(found[name] for name in self._request.metrics)
+        found = self._of_motion() | self._of_picture() | self._of_file()
+        alone = self._of_subject() | self._of_sound()
+        found |= {name: Finding(one, one.worst_frames) for name, one in alone.items()}
+        return Found(tuple(found[name] for name in self._request.metrics), tuple(self._time_s))
 
     def _decode(self) -> None:
-        collectors = [
-            one
-            for one in (self._samples, self._tracks, self._still, self._steps, self._crisp)
-            if one is not None
-        ]
+        motion = (self._tracks, self._still, self._steps, self._outliers)
+        collectors = [one for one in (self._samples, *motion, self._crisp, self._exposure) if one is not None]
         if not collectors:
             return
         for frame in see(self._request.video):
             for collector in collectors:
                 collector.add(frame)
-            self._frames += 1
+            self._time_s.append(frame.time_s)
             self._beat()
 
     def _beat(self) -> None:
-        self._progress(self._frames, None)
+        self._progress(len(self._time_s), None)
 
     def _of_subject(self) -> dict[str, Measurement]:
         if self._samples is None:
             return {}
         request = self._request
         pose = load_pose(request.pose) if request.pose is not None else None
-        scans = min(_MOST_SCANS, max(_FEWEST_SCANS, self._frames // _FRAMES_PER_SCAN))
+        scans = min(_MOST_SCANS, max(_FEWEST_SCANS, len(self._time_s) // _FRAMES_PER_SCAN))
         scene = scan(spread(self._samples.result(), scans), pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
@@ -127,23 +157,65 @@ class _Measuring:
         subject = follow(scene, None)
         return Anchor(subject.look, subject.kind, from_reference=False) if subject is not None else None
 
-    def _of_motion(self) -> dict[str, Measurement]:
-        found: dict[str, Measurement] = {}
+    def _of_motion(self) -> dict[str, Finding]:
+        found: dict[str, Finding] = {}
         steps = self._steps.result() if self._steps is not None else None
         path = self._tracks.result() if self._tracks is not None else None
-        if steps is not None and path is not None:
-            found["temporal_stability"] = temporal_stability(steps, path)
+        apart = None
+        if steps is not None and path is not None and self._outliers is not None:
+            seen = course(steps, path, self._outliers.result())
+            apart = seen.broken
+            makers = {
+                "temporal_stability": temporal_stability,
+                "freeze": freeze,
+                "cadence": cadence,
+                "blank": blank,
+                "flicker": flicker,
+                "glitch": glitch,
+            }
+            found |= {name: make(seen) for name, make in makers.items() if name in self._wanted}
+        if path is not None and "jitter" in self._wanted:
+            found["jitter"] = jitter(path, apart)
         if path is not None and self._still is not None:
-            found["background_stability"] = background_stability(path, self._still.result(path))
+            stable = background_stability(path, self._still.result(path), apart)
+            found["background_stability"] = Finding(stable, stable.worst_frames)
         if steps is not None:
-            found["loop_seam"] = loop_seam(steps)
+            seam = loop_seam(steps)
+            found["loop_seam"] = Finding(seam, seam.worst_frames)
         return found
 
-    def _of_picture(self) -> dict[str, Measurement]:
-        if self._crisp is None:
+    def _of_picture(self) -> dict[str, Finding]:
+        found: dict[str, Finding] = {}
+        crisp_before, light_before = self._source() if self._wanted & _COMPARED else (None, None)
+        if self._crisp is not None:
+            crisp = self._crisp.result()
+            found |= {"sharpness": sharpness(crisp), "blockiness": blockiness(crisp)}
+            found["resolution"] = resolution(crisp, crisp_before)
+        if self._exposure is not None:
+            found["exposure"] = exposure(self._exposure.result(), light_before)
+        return found
+
+    def _source(self) -> tuple[Crispness | None, Exposure | None]:
+        """What the source's first two seconds look like, where it is another clip."""
+        if self._request.source == self._request.video:
+            return None, None
+        crisp, light = CrispnessCollector(), ExposureCollector()
+        for frame in see(self._request.source):
+            if frame.time_s > COMPARED_S:
+                break
+            crisp.add(frame)
+            light.add(frame)
+            self._beat()
+        return crisp.result(), light.result()
+
+    def _of_file(self) -> dict[str, Finding]:
+        if "format" not in self._wanted:
             return {}
-        crisp = self._crisp.result()
-        return {"sharpness": sharpness(crisp), "blockiness": blockiness(crisp)}
+        request = self._request
+        media = probe(ProbeRequest(path=request.video), self._progress)
+        other = request.source != request.video
+        source = probe(ProbeRequest(path=request.source), self._progress) if other else None
+        return {"format": file_format(media, request.target, source)}
 
     def _of_sound(self) -> dict[str, Measurement]:
         if "audio_video" not in self._wanted:

@@ -16,6 +16,7 @@ from caf.ports import (
     Measurement,
     MeasureRequest,
     MediaInfo,
+    OpenPoseRequest,
     PoseRequest,
     PoseResult,
     ProbeRequest,
@@ -26,6 +27,7 @@ from caf.ports import (
 )
 from caf.pose.overlay import SkeletonClip, SkeletonRequest
 from caf.pose.source import FetchedModel, ModelSource
+from caf.qc.examination import Examination, ExamineRequest
 
 __all__ = ["TASKS", "TASKS_MODULE", "Task", "load_tasks"]
 
@@ -46,10 +48,12 @@ TASKS: Final[dict[str, Task]] = {
     "pose": Task("caf.pose.detect:detect", PoseRequest, PoseResult),
     "skeleton": Task("caf.pose.skeleton:draw_skeleton", SkeletonRequest, SkeletonClip),
     "stage": Task("caf.engines.local:run_stage", StageRequest, StageResult),
+    "openpose": Task("caf.pose.openpose:openpose_pictures", OpenPoseRequest, Exploded),
     "explode": Task("caf.media.sequence:explode", ExplodeRequest, Exploded),
     "assemble": Task("caf.media.sequence:assemble", AssembleRequest, Assembled),
     "demo": Task("caf.demo_clips:make", DemoRequest, Produced),
     "sheet": Task("caf.demo_clips:sheet", SheetRequest, Produced),
+    "examine": Task("caf.qc.examine:examine", ExamineRequest, Examination),
     "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),
 }
 

@@ -21,16 +21,21 @@ def picture(name: str) -> Image:
     return np.asarray(cv2.cvtColor(getattr(data, name)(), cv2.COLOR_RGB2BGR), dtype=np.uint8)
 
 
-def pan(source: Image, frames: int = FRAMES, shift: NDArray[np.float64] | None = None) -> list[Image]:
-    """A camera that drifts on a closed ellipse over `source`; `shift` (frames, 2) px is added to its path."""
+def pan(
+    source: Image, frames: int = FRAMES, shift: NDArray[np.float64] | None = None, scale: float = 1.0
+) -> list[Image]:
+    """A camera that drifts on a closed ellipse over `source`; `shift` (frames, 2) px is added to its path.
+
+    `scale` makes the ellipse larger, and so the camera faster.
+    """
     width, height = SIZE
     shift = np.zeros((frames, 2)) if shift is None else shift
-    scale = 1.08 * max(width / source.shape[1], height / source.shape[0])
+    reach, scale = scale, 1.08 * max(width / source.shape[1], height / source.shape[0])
     out = []
     for index in range(frames):
         turn = 2 * np.pi * index / frames
-        x = source.shape[1] / 2 + 7 * np.cos(turn)
-        y = source.shape[0] / 2 + 5 * np.sin(turn)
+        x = source.shape[1] / 2 + 7 * reach * np.cos(turn)
+        y = source.shape[0] / 2 + 5 * reach * np.sin(turn)
         matrix = np.array(
             [
                 [scale, 0, width / 2 - scale * x + shift[index, 0]],

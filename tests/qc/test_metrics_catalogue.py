@@ -19,11 +19,23 @@ STAGES = {
         "costume_fidelity",
         "sharpness",
         "blockiness",
+        "resolution",
+        "exposure",
         "feline_presence",
         "human_presence",
     },
-    "motion": {"temporal_stability", "background_stability", "loop_seam"},
-    "video": {"audio_video"},
+    "motion": {
+        "temporal_stability",
+        "background_stability",
+        "loop_seam",
+        "freeze",
+        "cadence",
+        "blank",
+        "flicker",
+        "jitter",
+        "glitch",
+    },
+    "video": {"audio_video", "format"},
 }
 
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from caf.ports import Measurement
 from caf.qc.metrics.background import background_stability
+from caf.qc.metrics.course import Course, course
+from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
@@ -24,12 +26,16 @@ def path_of(frames: list[Image]) -> CameraPath:
     return collector.result()
 
 
-def steadiness(frames: list[Image]) -> Measurement:
-    steps, tracks = StepCollector(), TrackCollector()
+def course_of(frames: list[Image]) -> Course:
+    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
     for frame in seen(frames):
-        steps.add(frame)
-        tracks.add(frame)
-    return temporal_stability(steps.result(), tracks.result())
+        for collector in (steps, tracks, outliers):
+            collector.add(frame)
+    return course(steps.result(), tracks.result(), outliers.result())
+
+
+def steadiness(frames: list[Image]) -> Measurement:
+    return temporal_stability(course_of(frames)).measurement
 
 
 def background(frames: list[Image]) -> Measurement:

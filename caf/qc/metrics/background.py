@@ -5,9 +5,10 @@ from collections import defaultdict
 import numpy as np
 
 from caf.ports import Measurement
+from caf.qc.metrics.findings import LEAST_FRAMES, Flags
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
+from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.still import BackgroundMap
-from caf.qc.metrics.temporal import LEAST_FRAMES, shake_permille
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["background_stability"]
@@ -23,18 +24,21 @@ _SUBJECT_PX = 4.0
 """Sway that no background shows and remains recognisable; pixels of the small frame."""
 
 
-def background_stability(path: CameraPath, background: BackgroundMap) -> Measurement:
+def background_stability(
+    path: CameraPath, background: BackgroundMap, apart: Flags | None = None
+) -> Measurement:
     """The lower of two calibrations: trembling of the whole picture, and swaying of single background cells.
 
     Background is what `still` recognises throughout the clip. Corners there are followed over blocks of 12
-    frames; what is left of their motion without the camera's and without its straight line is their sway.
+    frames; what is left of their motion without the camera's and without its straight line is their sway. Frames
+    `apart` show nothing to follow.
     raw: `tremble_permille`, `warp_permille` (of the diagonal, RMS; the latter of the worst tenth of the
     cells), `background_cells`.
     """
     name = "background_stability"
     if len(path.known) < LEAST_FRAMES:
         return unmeasured(name, f"{len(path.known)} frames are too few to tell trembling from motion.")
-    tremble, worst = shake_permille(path)
+    tremble, worst = shake_permille(path, apart)
     if tremble is None:
         return unmeasured(name, "The picture has too little texture to follow the background.")
     cells = _sway_by_cell(path, background)

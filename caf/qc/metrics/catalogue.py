@@ -6,10 +6,11 @@ __all__ = ["METRICS", "MetricInfo"]
 
 
 class MetricInfo(Struct, frozen=True, kw_only=True):
-    """One metric as documents and gates know it."""
+    """One metric as documents and gates know it. Every score runs from 0 to 1."""
 
     name: str
     description: str
+    """What a good score means."""
     unit: str
     """Of the score; the physical units are in the names of `raw`."""
     version: int
@@ -17,6 +18,12 @@ class MetricInfo(Struct, frozen=True, kw_only=True):
     stage: str
     """frame | motion | video: whose output it judges."""
     higher_is_better: bool = True
+    technical: bool = False
+    """About the frames as such, whatever they show."""
+    threshold: float | None = None
+    """Where `caf qc` calls a technical metric poor; the gates of jobs have their policy's."""
+    viewer: str = ""
+    """What a viewer of a poor clip sees."""
 
 
 _SHARE = "share of sampled frames, 0..1"
@@ -30,18 +37,89 @@ def _table(*rows: tuple[str, str, int, str, str]) -> dict[str, MetricInfo]:
     }
 
 
-METRICS: dict[str, MetricInfo] = _table(
-    ("identity_consistency", "frame", 1, _SCORE, "the subject looks like the reference picture"),
-    ("identity_drift", "frame", 1, _SCORE, "the subject looks the same from the first second to the last"),
-    ("mask_edge_bleed", "frame", 1, _SCORE, "no halo and no bleeding colour along the subject's outline"),
-    ("costume_fidelity", "frame", 1, _SCORE, "the subject wears the costume of the reference picture"),
-    ("sharpness", "frame", 1, _SCORE, "the picture is crisp and no stretch of it is suddenly blurred"),
-    ("blockiness", "frame", 1, _SCORE, "no visible grid of coding blocks"),
-    ("feline_presence", "frame", 1, _SHARE, "a cat's face is seen"),
-    ("human_presence", "frame", 1, _SHARE, "a person's face is seen"),
-    ("temporal_stability", "motion", 1, _SCORE, "no shake, flicker, stutter, freeze, glitch or blank frame"),
-    ("background_stability", "motion", 1, _SCORE, "the background neither trembles nor warps"),
-    ("loop_seam", "motion", 1, _SCORE, "the step from the last frame to the first is like any other step"),
-    ("audio_video", "video", 1, _SCORE, "the sound is there, in time and as long as the picture"),
-)
+def _technical(*rows: tuple[str, str, int, str, str]) -> dict[str, MetricInfo]:
+    return {
+        name: MetricInfo(
+            name=name,
+            stage=stage,
+            version=version,
+            unit=_SCORE,
+            description=description,
+            technical=True,
+            threshold=0.70,
+            viewer=viewer,
+        )
+        for name, stage, version, description, viewer in rows
+    }
+
+
+METRICS: dict[str, MetricInfo] = {
+    **_table(
+        ("identity_consistency", "frame", 1, _SCORE, "the subject looks like the reference picture"),
+        (
+            "identity_drift",
+            "frame",
+            1,
+            _SCORE,
+            "the subject looks the same from the first second to the last",
+        ),
+        ("mask_edge_bleed", "frame", 1, _SCORE, "no halo and no bleeding colour along the subject's outline"),
+        ("costume_fidelity", "frame", 1, _SCORE, "the subject wears the costume of the reference picture"),
+        ("feline_presence", "frame", 1, _SHARE, "a cat's face is seen"),
+        ("human_presence", "frame", 1, _SHARE, "a person's face is seen"),
+        (
+            "temporal_stability",
+            "motion",
+            2,
+            _SCORE,
+            "no shake, flicker, stutter, freeze, glitch or blank frame",
+        ),
+        ("background_stability", "motion", 2, _SCORE, "the background neither trembles nor warps"),
+        (
+            "loop_seam",
+            "motion",
+            1,
+            _SCORE,
+            "the step from the last frame to the first is like any other step",
+        ),
+        ("audio_video", "video", 1, _SCORE, "the sound is there, in time and as long as the picture"),
+    ),
+    **_technical(
+        (
+            "freeze",
+            "motion",
+            1,
+            "the picture never stands still while the clip moves",
+            "it hangs, then goes on",
+        ),
+        ("cadence", "motion", 1, "no frame is shown twice and none is missing", "motion stutters"),
+        ("blank", "motion", 1, "every frame has a picture", "it flashes black, white or grey"),
+        ("flicker", "motion", 1, "the light is steady", "brightness pulses"),
+        ("jitter", "motion", 1, "the camera stands or moves steadily", "the picture trembles"),
+        (
+            "glitch",
+            "motion",
+            1,
+            "no frame shows what its neighbours do not",
+            "blocks, tears or colours flash up",
+        ),
+        (
+            "sharpness",
+            "frame",
+            2,
+            "the picture is crisp and no stretch of it is suddenly blurred",
+            "it goes soft",
+        ),
+        ("blockiness", "frame", 2, "no visible grid of coding blocks", "squares show in smooth places"),
+        ("resolution", "frame", 1, "the detail of the source is still there", "it looks enlarged and mushy"),
+        ("exposure", "frame", 1, "light and dark are where they belong", "it is washed out or too dark"),
+        (
+            "format",
+            "video",
+            1,
+            "size, rate and pixels of the file are as asked",
+            "it plays wrong, or not at all",
+        ),
+    ),
+}
 """Every metric that `caf.qc.measure` knows, in the order it reports them."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.ports import Measurement
+from caf.qc.metrics.findings import Finding, runs, worst_of
 from caf.qc.metrics.frames import Gray, SeenFrame
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 
@@ -16,38 +16,54 @@ Floats = NDArray[np.float64]
 
 _CELLS = 6
 _BAND_PX = 640 * 360
+_FLAT_LEVELS = 0.15
+"""Mean step below which nothing is drawn there, such as in a bar."""
 # Crete's blur: crisp clips 0.25-0.45, soft 0.5, clearly blurred from 0.6 on.
-_BLUR = ((0.35, 1.0), (0.5, 0.8), (0.6, 0.5), (0.75, 0.15), (0.9, 0.0))
-# Factor by which fine detail of the median cell drops below the clip's own level in its softest frames; clean
-# clips 1.08-1.15.
-_DIP = ((1.2, 1.0), (1.5, 0.75), (2.0, 0.5), (4.0, 0.2), (12.0, 0.0))
+_BLUR = ((0.25, 1.0), (0.45, 0.93), (0.55, 0.75), (0.6, 0.5), (0.75, 0.15), (0.9, 0.0))
+# Factor by which fine detail drops below the clip's own level in its softest two frames; clean clips 1.01-1.09.
+_DIP = ((1.0, 1.0), (1.1, 0.92), (1.2, 0.76), (1.35, 0.6), (1.7, 0.45), (3.0, 0.2), (8.0, 0.0))
+_SOFT, _SURELY_SOFT = 1.15, 1.22
+"""Factors from which a frame is blamed: every frame of a stretch that reaches the second somewhere."""
 # Excess of steps on the 8-pixel grid over steps beside it. H.264 with deblocking: 0.9-1.1.
-_GRID_EXCESS = ((1.12, 1.0), (1.3, 0.75), (1.7, 0.4), (3.0, 0.1), (6.0, 0.0))
+_GRID_EXCESS = ((1.0, 1.0), (1.12, 0.94), (1.3, 0.72), (1.7, 0.4), (3.0, 0.1), (6.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Crispness:
-    """`detail` (T, 36) logarithm of the mean absolute Laplacian per cell; `blur` and `grid` of sampled frames."""
+    """`fine` and `coarse` (T, 36) logarithms of the mean absolute Laplacian per cell, in full size and at a quarter.
 
-    detail: Floats
+    `blur` and `grid` are of sampled frames, `time_s` (T,) of all.
+    """
+
+    fine: Floats
+    coarse: Floats
     blur: Floats
     grid: Floats
+    time_s: Floats
+
+    def detail(self) -> Floats:
+        """(T, 36) fine detail relative to coarse: neither light nor contrast changes it, only blur does."""
+        return self.fine - self.coarse
 
 
 class CrispnessCollector:
-    """A few numbers per frame; blur and grid are measured on every n-th, n doubling from 8 as the clip goes on."""
+    """Numbers per frame; blur and grid are measured on every n-th, n doubling from 8 as the clip goes on."""
 
     def __init__(self) -> None:
-        self._detail: list[NDArray[np.float32]] = []
+        self._fine: list[NDArray[np.float32]] = []
+        self._coarse: list[NDArray[np.float32]] = []
+        self._time_s: list[float] = []
         self._blur: list[float] = []
         self._grid: list[float] = []
         self._every = 8
 
     def add(self, frame: SeenFrame) -> None:
         band = _bands(frame.gray)
-        laplacian = np.abs(np.asarray(cv2.Laplacian(band, cv2.CV_16S, ksize=1))).astype(np.float32)
-        cells = cv2.resize(laplacian, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-        self._detail.append(np.log(np.asarray(cells, dtype=np.float32) + np.float32(0.5)).ravel())
+        half = cv2.resize(band, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        quarter = cv2.resize(half, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        self._fine.append(_cells(band))
+        self._coarse.append(_cells(np.asarray(quarter, dtype=np.uint8)))
+        self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
             self._blur.append(_crete_blur(band))
             self._grid.append(_grid_excess(frame.gray))
@@ -55,8 +71,19 @@ class CrispnessCollector:
                 self._blur, self._grid, self._every = self._blur[::2], self._grid[::2], self._every * 2
 
     def result(self) -> Crispness:
-        detail = np.array(self._detail, dtype=np.float64).reshape(-1, _CELLS**2)
-        return Crispness(detail, np.array(self._blur), np.array(self._grid))
+        return Crispness(
+            np.array(self._fine, dtype=np.float64).reshape(-1, _CELLS**2),
+            np.array(self._coarse, dtype=np.float64).reshape(-1, _CELLS**2),
+            np.array(self._blur),
+            np.array(self._grid),
+            np.array(self._time_s),
+        )
+
+
+def _cells(gray: Gray) -> NDArray[np.float32]:
+    laplacian = np.abs(np.asarray(cv2.Laplacian(gray, cv2.CV_16S, ksize=1))).astype(np.float32)
+    cells = cv2.resize(laplacian, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.log(np.asarray(cells) + np.float32(0.5)).ravel(), dtype=np.float32)
 
 
 def _bands(gray: Gray) -> Gray:
@@ -86,7 +113,10 @@ def _crete_blur(gray: Gray) -> float:
 
 
 def _grid_excess(gray: Gray) -> float:
-    """Mean step over the 8-pixel grid's lines divided by the mean step elsewhere; the stronger phase counts."""
+    """Mean step over the 8-pixel grid's lines relative to the lines beside them; the stronger phase counts.
+
+    The median over the lines of a phase: a single edge right across the picture, such as a bar's, is no grid.
+    """
     worst = 0.0
     for axis in (0, 1):
         steps = np.asarray(
@@ -97,25 +127,26 @@ def _grid_excess(gray: Gray) -> float:
         usable = len(profile) // 8 * 8
         if usable < 32:
             continue
-        phases = profile[:usable].reshape(-1, 8).mean(axis=0)
-        strongest = int(np.argmax(phases))
-        rest = float(np.mean(np.delete(phases, strongest)))
-        worst = max(worst, (float(phases[strongest]) + 0.05) / (rest + 0.05))
+        beside = (np.convolve(profile, np.ones(9), mode="same") - profile) / 8
+        ratio = ((profile + 0.05) / (beside + 0.05))[:usable].reshape(-1, 8)
+        drawn = beside[:usable].reshape(-1, 8).max(axis=1) > _FLAT_LEVELS
+        if drawn.sum() >= 4:
+            worst = max(worst, float(np.median(ratio[drawn], axis=0).max()))
     return worst
 
 
-def sharpness(crisp: Crispness) -> Measurement:
+def sharpness(crisp: Crispness) -> Finding:
     """The lower of two calibrations: Crete's blur of the clip, and its deepest dip below its own detail.
 
-    A dip counts where the median of 36 cells loses detail, so motion blur of the subject alone does not.
-    raw: `blur` (0..1), `detail_dip_factor` (1 = none), `soft_frames`.
+    A dip counts where the median of the 18 richest of 36 cells loses detail, so motion blur of the subject alone
+    does not. raw: `blur` (0..1), `detail_dip_factor` (1 = none), `soft_frames`.
     """
     if len(crisp.blur) == 0:
-        return unmeasured("sharpness", "The clip has no frame to look at.")
+        return Finding(unmeasured("sharpness", "The clip has no frame to look at."))
     blur = float(np.median(crisp.blur))
-    dips = _dips(crisp.detail)
-    soft = np.flatnonzero(dips > np.log(1.4))
-    dip = float(np.exp(np.max(dips))) if len(dips) else 1.0
+    dips = _dips(crisp)
+    soft = _soft(dips)
+    dip = float(np.exp(np.max(_lasting(dips), initial=0.0)))
     score = min(calibrate(blur, _BLUR), calibrate(dip, _DIP))
     if score >= 0.7:
         reason = "The picture is crisp."
@@ -124,32 +155,48 @@ def sharpness(crisp: Crispness) -> Measurement:
     else:
         reason = f"The whole clip is soft: blur {blur:.2f} of 1."
     raw = {"blur": blur, "detail_dip_factor": dip, "soft_frames": len(soft)}
-    return measured("sharpness", score, reason, raw, tuple(int(place) for place in soft[:12]))
+    found = measured("sharpness", score, reason, raw, worst_of(soft, dips))
+    return Finding(found, soft, {"detail_dip_factor": np.exp(dips)})
 
 
-def _dips(detail: Floats) -> Floats:
-    """(T,) logarithm of how far each frame's median cell lies below the clip's own level, two frames long at least.
+def _dips(crisp: Crispness) -> Floats:
+    """(T,) logarithm of how far each frame's median cell lies below the clip's own level.
 
     The level is each cell's median over a second and a half to both sides.
     """
+    detail = crisp.detail()
     length = len(detail)
     if length < 5:
-        return np.zeros(0)
+        return np.zeros(length)
+    richest = np.argsort(-np.median(crisp.coarse, axis=0), kind="stable")[: _CELLS**2 // 2]
     reach = min(45, length // 2)
     centres = np.unique(np.linspace(0, length - 1, max(2, length // 8)).astype(int))
     medians = np.array([np.median(detail[max(0, at - reach) : at + reach + 1], axis=0) for at in centres])
     level = np.array(
         [np.interp(np.arange(length), centres, medians[:, cell]) for cell in range(detail.shape[1])]
     ).T
-    dips = np.median(level - detail, axis=1)
-    # A single soft frame is a coder's bidirectional frame; a burst lasts.
+    return np.asarray(np.median((level - detail)[:, richest], axis=1), dtype=np.float64)
+
+
+def _lasting(dips: Floats) -> Floats:
+    """A single soft frame is a coder's bidirectional frame; a burst lasts."""
     return np.minimum(dips[:-1], dips[1:])
 
 
-def blockiness(crisp: Crispness) -> Measurement:
+def _soft(dips: Floats) -> tuple[int, ...]:
+    """Frames in stretches of two or more that lose detail."""
+    return tuple(
+        index
+        for start, stop in runs(dips > np.log(_SOFT))
+        if stop - start > 1 and np.sort(dips[start:stop])[-2] > np.log(_SURELY_SOFT)
+        for index in range(start, stop)
+    )
+
+
+def blockiness(crisp: Crispness) -> Finding:
     """Calibrated strength of the 8-pixel grid. raw: `grid_ratio` (1 = no grid)."""
     if len(crisp.grid) == 0:
-        return unmeasured("blockiness", "The clip has no frame to look at.")
+        return Finding(unmeasured("blockiness", "The clip has no frame to look at."))
     ratio = float(np.percentile(crisp.grid, 75))
     score = calibrate(ratio, _GRID_EXCESS)
     reason = (
@@ -157,4 +204,4 @@ def blockiness(crisp: Crispness) -> Measurement:
         if score >= 0.7
         else f"Coding blocks show: grid lines stand out {ratio:.2f} times."
     )
-    return measured("blockiness", score, reason, {"grid_ratio": ratio})
+    return Finding(measured("blockiness", score, reason, {"grid_ratio": ratio}))

@@ -1,4 +1,4 @@
-"""How much each frame differs from the one before: the series behind stutter, freeze, glitch and seam."""
+"""How much each frame differs from the one before: the series behind stutter, freeze, flicker and seam."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,7 @@ __all__ = ["StepCollector", "Steps"]
 
 Series = NDArray[np.float64]
 _CELLS = 8
-_SPOILED_LEVELS = 8.0
-"""Mean grey levels over a cell; the noise of coding moves a cell by 1-2."""
+_TOP_CELLS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +21,16 @@ class Steps:
 
     step: Series
     """(T,) mean absolute difference to the frame before; [0] is 0."""
-    spoiled_cells: Series
-    """(T,) how many of 8x8 cells differ from both neighbouring frames although these two agree there."""
+    peak: Series
+    """(T,) the same, of the four of 8x8 cells in which it is largest: a small thing that moves is seen here."""
     luma: Series
     """(T,) mean."""
     contrast: Series
     """(T,) standard deviation within the frame."""
     gain: Series
     """(T,) natural logarithm of the brightness relative to frame 0, as the median cell sees it."""
+    time_s: Series
+    """(T,) when each frame is shown, from the first on."""
     seam: float
     """Mean absolute difference of the last frame to the first."""
     seam_gain: float
@@ -38,6 +39,11 @@ class Steps:
     @property
     def frames(self) -> int:
         return len(self.step)
+
+    @property
+    def interval_s(self) -> float:
+        """Median time from frame to frame; 0 for a single one."""
+        return float(np.median(np.diff(self.time_s))) if self.frames > 1 else 0.0
 
 
 def _cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,22 +56,22 @@ def _log_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class StepCollector:
-    """Holds two frames and a few numbers per frame, whatever the clip's length."""
+    """Holds the first and the last frame and a few numbers per frame, whatever the clip's length."""
 
     def __init__(self) -> None:
         self._step: list[float] = []
-        self._spoiled: list[int] = []
+        self._peak: list[float] = []
         self._luma: list[float] = []
         self._contrast: list[float] = []
         self._gain_step: list[float] = []
+        self._time_s: list[float] = []
         self._first: NDArray[np.float32] | None = None
-        self._before: NDArray[np.float32] | None = None
         self._last: NDArray[np.float32] | None = None
-        self._last_cells: NDArray[np.float32] | None = None
         self._last_log: NDArray[np.float32] | None = None
 
     def add(self, frame: SeenFrame) -> None:
         tiny = frame.tiny
+        self._time_s.append(frame.time_s)
         mean, deviation = cv2.meanStdDev(tiny)
         self._luma.append(float(mean[0, 0]))
         self._contrast.append(float(deviation[0, 0]))
@@ -74,26 +80,14 @@ class StepCollector:
             self._first = tiny
             self._step.append(0.0)
             self._gain_step.append(0.0)
-            self._spoiled.append(0)
+            self._peak.append(0.0)
         else:
             difference = cv2.absdiff(tiny, self._last)
             cells = _cells(np.asarray(difference, dtype=np.float32))
             self._step.append(float(cv2.mean(difference)[0]))
             self._gain_step.append(float(np.median(logs - self._last_log)))
-            self._note_spoiled(tiny, cells)
-            self._last_cells = cells
-        self._before, self._last, self._last_log = self._last, tiny, logs
-
-    def _note_spoiled(self, tiny: NDArray[np.float32], cells: NDArray[np.float32]) -> None:
-        """The frame before this one sticks out where it differs from both neighbours and they agree."""
-        if self._before is not None and self._last_cells is not None:
-            across = _cells(np.asarray(cv2.absdiff(tiny, self._before), dtype=np.float32))
-            both = np.minimum(cells, self._last_cells)
-            # Limbs that swing back leave a trace of their way; a spoiled region leaves none.
-            self._spoiled[-1] = int(
-                np.count_nonzero((across < 0.45 * both) & (both - across > _SPOILED_LEVELS))
-            )
-        self._spoiled.append(0)
+            self._peak.append(float(np.mean(np.sort(cells, axis=None)[-_TOP_CELLS:])))
+        self._last, self._last_log = tiny, logs
 
     def result(self) -> Steps:
         seam, seam_gain = 0.0, 0.0
@@ -102,10 +96,11 @@ class StepCollector:
             seam_gain = float(np.median(_log_cells(self._first) - self._last_log))
         return Steps(
             step=np.array(self._step),
-            spoiled_cells=np.array(self._spoiled, dtype=np.float64),
+            peak=np.array(self._peak),
             luma=np.array(self._luma),
             contrast=np.array(self._contrast),
             gain=np.cumsum(np.array(self._gain_step)),
+            time_s=np.array(self._time_s),
             seam=seam,
             seam_gain=seam_gain,
         )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import Gray, SeenFrame
+from caf.qc.metrics.pace import pace_of
 
 __all__ = ["BLOCK", "BlockSway", "CameraPath", "TrackCollector", "smoothing_residual"]
 
@@ -44,6 +45,9 @@ class CameraPath:
     """(T, 4) cumulated x, y, and turn and zoom as the motion they cause half way to the corners."""
     known: NDArray[np.bool_]
     """(T,) False where too few points could be followed from the frame before."""
+    pace: Floats
+    """(T,) how far what moves went in this step, in multiples of its steps just before and after, as the median
+    moving point has it: 1 even motion, 2 a frame is missing, 0 a frame is repeated. NaN where nothing moves."""
     blocks: list[BlockSway]
     size: tuple[int, int]
     """Width and height of the small frame."""
@@ -68,6 +72,7 @@ class TrackCollector:
         self._block: _Block | None = None
         self._shift: list[Floats] = [np.zeros(4)]
         self._known: list[bool] = [True]
+        self._pace: list[float] = [np.nan]
         self._blocks: list[BlockSway] = []
         self._size = (1, 1)
         self._diagonal = 1.0
@@ -93,6 +98,7 @@ class TrackCollector:
         return CameraPath(
             shift=np.array(self._shift),
             known=np.array(self._known, dtype=bool),
+            pace=np.array(self._pace),
             blocks=self._blocks,
             size=self._size,
         )
@@ -100,6 +106,7 @@ class TrackCollector:
     def _lose(self) -> None:
         self._shift.append(self._shift[-1])
         self._known.append(False)
+        self._pace.append(np.nan)
 
     def _start_block(self, small: Gray) -> None:
         corners = cv2.goodFeaturesToTrack(small, 220, 0.01, max(6.0, self._diagonal / 40))
@@ -132,11 +139,13 @@ class TrackCollector:
             return
         positions = np.ascontiguousarray(np.stack(block.at)[:, block.alive], dtype=np.float64)
         motion, residual, support = _camera(positions)
+        pace = pace_of(positions)
         base, height, width = self._shift[-1], *self._last.shape
-        for matrix, agreed in zip(motion[1:], support[1:], strict=True):
+        for matrix, agreed, of_usual in zip(motion[1:], support[1:], pace, strict=True):
             if agreed:
                 self._shift.append(base + _at_corners(matrix, width, height, self._diagonal))
                 self._known.append(True)
+                self._pace.append(of_usual)
             else:
                 self._lose()
         if len(positions) >= BLOCK // 2:

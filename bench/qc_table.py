@@ -1,0 +1,119 @@
+"""The tables of `bench.qc_auc`: what the measured rows come to."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from caf.qc.metrics import METRICS
+
+__all__ = ["Row", "auc", "overlap", "report"]
+
+
+class Row(NamedTuple):
+    """One metric of one clip."""
+
+    group: str
+    segment: str
+    defect: str
+    """`clean`, `clean: ODDITY`, or what was injected."""
+    severity: int
+    metric: str
+    score: float | None
+    blamed: list[int]
+    spoiled: list[int] | None
+    """The frames that were spoiled; None: all of them, or none."""
+    said: str
+
+
+def auc(clean: list[float], spoiled: list[float]) -> float:
+    """Probability that a clean segment scores above a spoiled one; ties count half."""
+    above = [(a > b) + 0.5 * (a == b) for a in clean for b in spoiled]
+    return float(np.mean(above)) if above else float("nan")
+
+
+def overlap(blamed: Iterable[int], spoiled: Iterable[int]) -> float:
+    """Intersection over union of two sets of frames; 1 for two empty ones."""
+    one, other = set(blamed), set(spoiled)
+    return len(one & other) / len(one | other) if one | other else 1.0
+
+
+def report(
+    group: str,
+    rows: list[Row],
+    defects: list[str],
+    judges: Mapping[str, str],
+    thresholds: Mapping[str, float],
+) -> None:
+    """Print the Markdown tables of one set of segments."""
+    segments = len({row.segment for row in rows})
+    print(f"\n## {group.capitalize()}: {segments} clean segments\n")
+    _alarms(rows, list(dict.fromkeys(judges[defect] for defect in defects)), thresholds)
+    print(
+        "\n| defect | metric | AUC mild | medium | severe | below the gate: mild | medium | severe |", end=""
+    )
+    print(" IoU mild | medium | severe | stage right |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for defect in defects:
+        metric = judges[defect]
+        clean = _scores(rows, "clean", 0, metric)
+        spoiled = [_scores(rows, defect, severity, metric) for severity in (1, 2, 3)]
+        if not any(spoiled):
+            continue
+        areas = " | ".join(f"{auc(clean, one):.2f}" for one in spoiled)
+        caught = " | ".join(
+            f"{np.mean([score < thresholds[metric] for score in one]):.2f}" for one in spoiled
+        )
+        where = " | ".join(_where(rows, defect, severity, metric) for severity in (1, 2, 3))
+        print(
+            f"| {defect} | {metric} | {areas} | {caught} | {where} | {_stage(rows, defect, metric, thresholds)} |"
+        )
+
+
+def _scores(rows: list[Row], defect: str, severity: int, metric: str) -> list[float]:
+    return [
+        row.score
+        for row in rows
+        if (row.defect, row.severity, row.metric) == (defect, severity, metric) and row.score is not None
+    ]
+
+
+def _alarms(rows: list[Row], metrics: list[str], thresholds: Mapping[str, float]) -> None:
+    print(
+        "| metric | threshold | clean: lowest | median | false alarms | unmeasured | odd but clean: false alarms |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for metric in metrics:
+        clean = [row for row in rows if row.defect == "clean" and row.metric == metric]
+        odd = [row for row in rows if row.defect.startswith("clean:") and row.metric == metric]
+        scores = [row.score for row in clean if row.score is not None]
+        alarms = sum(score < thresholds[metric] for score in scores)
+        oddly = [row.defect[7:] for row in odd if row.score is not None and row.score < thresholds[metric]]
+        print(
+            f"| {metric} | {thresholds[metric]:.2f} | {min(scores, default=np.nan):.2f}"
+            f" | {np.median(scores) if scores else np.nan:.2f} | {alarms} of {len(scores)}"
+            f" | {len(clean) - len(scores)} | {len(oddly)} of {len(odd)} {' '.join(sorted(set(oddly)))} |"
+        )
+
+
+def _where(rows: list[Row], defect: str, severity: int, metric: str) -> str:
+    found = [
+        overlap(row.blamed, row.spoiled)
+        for row in rows
+        if (row.defect, row.severity, row.metric) == (defect, severity, metric) and row.spoiled is not None
+    ]
+    return f"{np.median(found):.2f}" if found else ""
+
+
+def _stage(rows: list[Row], defect: str, metric: str, thresholds: Mapping[str, float]) -> str:
+    """Share of the spoiled clips that fail somewhere whose worst failure is blamed on the defect's stage."""
+    by_clip: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        if row.defect == defect and row.score is not None:
+            by_clip.setdefault((row.segment, row.severity), []).append(row)
+    right = []
+    for clip in by_clip.values():
+        failed = [row for row in clip if row.score is not None and row.score < thresholds[row.metric]]
+        if failed:
+            worst = min(failed, key=lambda row: (row.score or 0.0) / thresholds[row.metric])
+            right.append(METRICS[worst.metric].stage == METRICS[metric].stage)
+    return f"{np.mean(right):.2f} of {len(right)}" if right else ""

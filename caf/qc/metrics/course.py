@@ -1,0 +1,189 @@
+"""How the clip runs: which frames are blank, repeated, spoiled, or come after missing ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caf.qc.metrics.findings import Flags, Floats, runs
+from caf.qc.metrics.flickering import deviation_percent, flicker_percent
+from caf.qc.metrics.outliers import Outliers
+from caf.qc.metrics.shake import shake_permille
+from caf.qc.metrics.steps import Steps
+from caf.qc.metrics.tracks import CameraPath
+
+__all__ = ["Course", "course"]
+
+_SPOILED, _SPOILED_LONGER = 0.55, 0.6
+"""Excess from which one frame, or two or three together, are taken to be spoiled. Untouched clips and scenes reach
+0.35; the turning point of a clip that runs to and fro stays below 0.5; faint false colours in a part give 0.6."""
+_SPOILED_AREA = 0.03
+"""Share of the picture from which a frame is spoiled as such, and not only a part of it popped."""
+_RESTLESS_PERMILLE, _RESTLESS_PERCENT = 1.2, 1.2
+_RESTLESS_FACTOR = 2.5
+_FEW_SPOILED = 0.04
+"""A clip that shakes or flickers has frames that stick out for that reason: these are that other metric's fault."""
+_FADING = 0.02
+"""Change of the logarithm of brightness in one step from which points are led astray."""
+_CUT_LEVELS = 10.0
+_QUIET_LEVELS = 0.25
+_DAMPING_LEVELS = 1.2
+_JUMP = 1.26
+"""Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
+clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Flags (T,) and the series that they were decided by."""
+
+    steps: Steps
+    path: CameraPath
+    blank: Flags
+    repeated: Flags
+    jump: Flags
+    cut: Flags
+    fading: Flags
+    """The light goes one way here, and fast."""
+    spoiled: Flags
+    """One to three frames that show something else."""
+    popped: Flags
+    """One to three frames in which a small part shows something else."""
+    hurry: Floats
+    """(T,) what `_JUMP` is a limit of; 1 where the motion is even or nothing moves."""
+    excess: Floats
+    """(T,) of `Outliers`, the strongest of the lengths."""
+
+    @property
+    def broken(self) -> Flags:
+        """(T,) where the camera cannot be followed from the frame before: other pictures, or another light."""
+        return np.asarray(self.blank | self.spoiled | self.cut | self.fading, dtype=bool)
+
+
+def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
+    """Everything that goes wrong from frame to frame, each frame blamed for one thing."""
+    blank = _blank(steps)
+    cut = _cuts(steps)
+    repeated = _repeated(steps, cut) & ~blank
+    restless = _is_restless(steps, path, blank)
+    spoiled, popped, excess = _spoiled(outliers, blank, restless)
+    touched = blank | spoiled
+    touched |= np.concatenate([[False], touched[:-1]])
+    fading = _fading(steps, blank | spoiled)
+    hurry = _hurry(steps, path, touched | repeated | cut | fading)
+    after = np.concatenate([[False], repeated[:-1]])
+    jump = (hurry > _JUMP) & ~touched & ~repeated & ~after & ~cut & ~fading
+    return Course(steps, path, blank, repeated, jump, cut, fading, spoiled, popped, hurry, excess)
+
+
+def _neighbourhood(step: Floats, usable: Flags, reach: int) -> Floats:
+    """Median of the usable steps around each frame, the frame itself left out; NaN where there are not three."""
+    padded = np.full(len(step) + 2 * reach, np.nan)
+    padded[reach : reach + len(step)] = np.where(usable, step, np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+    others = np.delete(windows, reach, axis=1)
+    result = np.full(len(step), np.nan)
+    enough = np.isfinite(others).sum(axis=1) >= 3
+    result[enough] = np.nanmedian(others[enough], axis=1)
+    return result
+
+
+def _cuts(steps: Steps) -> Flags:
+    """Steps that replace the picture: many times any motion of the clip."""
+    step = steps.step
+    usable = np.ones(steps.frames, dtype=bool)
+    usable[0] = False
+    around = np.nan_to_num(_neighbourhood(step, usable, 4), nan=0.0)
+    return np.asarray(usable & (step > np.maximum(6 * around, _CUT_LEVELS)), dtype=bool)
+
+
+def _fading(steps: Steps, apart: Flags) -> Flags:
+    lightened = np.abs(np.diff(steps.gain, prepend=steps.gain[:1]))
+    steady = np.abs(deviation_percent(steps, apart)) < 1.0
+    return np.asarray((lightened > _FADING) & steady, dtype=bool)
+
+
+def _repeated(steps: Steps, cut: Flags) -> Flags:
+    """Frames (nearly) equal to the one before although the clip moves around them.
+
+    Motion that slows to a stop is no repeat: a run counts only where it begins and ends abruptly. A clip of
+    still pictures has no motion to interrupt.
+    """
+    peak, length = steps.peak, steps.frames
+    quiet = peak < _QUIET_LEVELS
+    quiet[0] = True
+    moves = ~quiet & ~cut
+    if moves.sum() < max(3, 0.1 * length):
+        return np.zeros(length, dtype=bool)
+    around = _neighbourhood(peak, moves, reach=12)
+    level = np.where(np.isfinite(around), around, float(np.median(peak[moves])))
+    low = np.zeros(length, dtype=bool)
+    low[1:] = (peak[1:] < 0.3 * level[1:]) & (level[1:] > 2 * _QUIET_LEVELS)
+    # A key frame in the middle of a freeze redraws the same picture a little differently.
+    between = ~low[1:-1] & low[:-2] & low[2:] & (peak[1:-1] < 0.6 * level[1:-1])
+    low[1:-1] |= between
+    for start, stop in runs(low):
+        inside = float(np.median(peak[start:stop])) + 0.05
+        before = peak[start - 1] if start >= 2 else np.inf
+        after = peak[stop] if stop < length else np.inf
+        if min(before, after) < 2.5 * inside:
+            low[start:stop] = False
+    return low
+
+
+def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
+    """How much further the picture went in each step than in those around it.
+
+    What a change of brightness adds to a step is taken off first. Steps below the noise of coding tell nothing.
+    """
+    lightened = np.concatenate([[0.0], np.abs(np.diff(steps.gain))]) * steps.luma
+    step = np.maximum(0, steps.step - lightened)
+    usable = ~unusable
+    usable[0] = False
+    around = _neighbourhood(step, usable, reach=4)
+    ratio = np.where(np.isfinite(around), (step + _DAMPING_LEVELS) / (around + _DAMPING_LEVELS), 1.0)
+    pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
+    # Where nothing could be followed the differences alone must be far off.
+    pace = np.where(np.isfinite(pace), np.clip(pace, 0.2, 4.0), 1.1)
+    hurry = np.sqrt(np.clip(ratio, 0.2, 4.0) * pace)
+    hurry[~usable] = 1.0
+    # What trembles comes back in the next step; what is missing never does.
+    back = np.minimum(hurry, 1.0) - 1.0
+    hurry = hurry + 0.5 * (np.concatenate([[0.0], back[:-1]]) + np.concatenate([back[1:], [0.0]]))
+    return np.asarray(np.where(usable, hurry, 1.0), dtype=np.float64)
+
+
+def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:
+    """Whether the picture shakes or its light flickers so that single frames stick out for that alone."""
+    shake, _ = shake_permille(path, blank)
+    flicker, _ = flicker_percent(steps, blank)
+    return (shake is not None and shake > _RESTLESS_PERMILLE) or flicker > _RESTLESS_PERCENT
+
+
+def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, Flags, Floats]:
+    """(spoiled frames, frames in which a part popped, excess)."""
+    limits = np.array([_SPOILED] + [_SPOILED_LONGER] * (len(outliers.excess) - 1))[:, None]
+    limits *= _RESTLESS_FACTOR if restless else 1.0
+    over = outliers.excess > limits
+    large = (over & (outliers.area >= _SPOILED_AREA)).any(axis=0) & ~blank
+    small = over.any(axis=0) & ~large & ~blank
+    excess = np.where(blank, 0.0, outliers.excess.max(axis=0, initial=0.0))
+    if restless and large.sum() > _FEW_SPOILED * len(blank):
+        large, small = np.zeros_like(large), np.zeros_like(small)
+    if restless:
+        excess = excess / _RESTLESS_FACTOR
+    return np.asarray(large), np.asarray(small), np.asarray(excess, dtype=np.float64)
+
+
+def _blank(steps: Steps) -> Flags:
+    """Frames without content that begin or end abruptly; a fade is not a blank."""
+    contrast = steps.contrast
+    result = np.zeros(steps.frames, dtype=bool)
+    typical = float(np.median(contrast))
+    if typical < 8:
+        return result
+    for start, stop in runs(contrast < max(2.5, 0.15 * typical)):
+        entry = contrast[start - 1] if start > 0 else 0.0
+        leave = contrast[stop] if stop < steps.frames else 0.0
+        if max(entry, leave) > 0.5 * typical:
+            result[start:stop] = True
+    return result

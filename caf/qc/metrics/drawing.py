@@ -1,0 +1,130 @@
+"""Pictures of what was found: the series with the blamed spans, and a sheet of the worst frames."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.errors import MediaError
+from caf.media.read import read_frames
+from caf.ports import Progress
+from caf.qc.metrics.catalogue import METRICS
+from caf.qc.metrics.findings import Finding, Floats, spans
+
+__all__ = ["contact_sheet", "plot"]
+
+Image = NDArray[np.uint8]
+
+_WIDTH, _ROW, _LEFT = 1240, 64, 290
+_PAPER, _INK, _PALE, _GOOD, _POOR = (
+    (255, 255, 255),
+    (40, 40, 40),
+    (225, 225, 225),
+    (120, 140, 60),
+    (60, 60, 210),
+)
+_BLAMED = (205, 205, 255)
+_CELL, _CAPTION = 240, 22
+_A_METRIC, _COLUMNS = 5, 5
+
+
+def plot(findings: Sequence[Finding], frames: int) -> bytes:
+    """A PNG with one row for each metric: its series over the frames, blamed spans shaded, its score at the left."""
+    rows = [_row(one, frames) for one in findings]
+    axis = np.full((28, _WIDTH, 3), _PAPER, np.uint8)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = _LEFT + round(share * (_WIDTH - _LEFT - 20))
+        _text(axis, str(round(share * max(0, frames - 1))), (x - 8, 18))
+    return _png(np.vstack([*rows, axis]))
+
+
+def _row(finding: Finding, frames: int) -> Image:
+    seen = finding.measurement
+    row = np.full((_ROW, _WIDTH, 3), _PAPER, np.uint8)
+    cv2.line(row, (0, _ROW - 1), (_WIDTH, _ROW - 1), _PALE, 1)
+    threshold = METRICS[seen.metric].threshold
+    poor = seen.score is not None and threshold is not None and seen.score < threshold
+    _text(row, seen.metric, (8, 24))
+    score = "unknown" if seen.score is None else f"{seen.score:.2f}"
+    _text(row, score, (8, 48), _POOR if poor else _GOOD if seen.score is not None else _INK)
+    place = (_WIDTH - _LEFT - 20) / max(1, frames - 1)
+    for first, last in spans(finding.blamed):
+        left, right = (round(_LEFT + (at + half) * place) for at, half in ((first, -0.5), (last, 0.5)))
+        cv2.rectangle(row, (left, 3), (max(right, left + 1), _ROW - 4), _BLAMED, -1)
+    if finding.series:
+        name, series = next(iter(finding.series.items()))
+        _curve(row, series, place)
+        _text(row, f"{name}, up to {float(np.max(series)):.3g}", (72, 48), scale=0.36)
+    return row
+
+
+def _curve(row: Image, series: Floats, place: float) -> None:
+    low, high = float(np.min(series, initial=0.0)), float(np.max(series, initial=0.0))
+    share = (series - low) / (high - low) if high > low else np.zeros(len(series))
+    x = _LEFT + np.arange(len(series)) * place
+    y = _ROW - 7 - share * (_ROW - 14)
+    points = np.stack([x, y], axis=1).round().astype(np.int32).reshape(-1, 1, 2)
+    cv2.polylines(row, [points], False, _INK, 1, cv2.LINE_AA)
+
+
+def contact_sheet(
+    video: str, shown: Mapping[str, Sequence[int]], time_s: Sequence[float], progress: Progress
+) -> bytes:
+    """A PNG of the worst frames of each metric, at most five each, in a second pass over the clip.
+
+    A clip with no fault gives a sheet that says so.
+
+    Raises:
+        MediaError: the clip cannot be decoded again.
+    """
+    wanted = {index for frames in shown.values() for index in frames[:_A_METRIC] if index < len(time_s)}
+    pictures: dict[int, Image] = {}
+    if wanted:
+        for index, frame in enumerate(read_frames(video)):
+            if index in wanted:
+                pictures[index] = _thumbnail(frame.image)
+            progress(index + 1, None)
+            if index >= max(wanted):
+                break
+    rows = [
+        _strip(metric, [(at, time_s[at], pictures[at]) for at in frames[:_A_METRIC] if at in pictures])
+        for metric, frames in shown.items()
+        if any(at in pictures for at in frames[:_A_METRIC])
+    ]
+    if not rows:
+        empty = np.full((2 * _CAPTION, _COLUMNS * _CELL, 3), _PAPER, np.uint8)
+        _text(empty, "No frame is to blame.", (8, 28))
+        rows = [empty]
+    return _png(np.vstack(rows))
+
+
+def _thumbnail(image: Image) -> Image:
+    height, width = image.shape[:2]
+    scale = (_CELL - 8) / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _strip(metric: str, cells: Sequence[tuple[int, float, Image]]) -> Image:
+    tall = max(picture.shape[0] for _, _, picture in cells)
+    strip = np.full((tall + 2 * _CAPTION + 8, _COLUMNS * _CELL, 3), _PAPER, np.uint8)
+    _text(strip, metric, (6, 16))
+    for column, (index, at_s, picture) in enumerate(cells):
+        left, top = column * _CELL + 4, _CAPTION
+        strip[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        _text(strip, f"frame {index}, {at_s:.2f} s", (left, top + tall + 16), scale=0.4)
+    return strip
+
+
+def _text(
+    image: Image, words: str, place: tuple[int, int], colour: tuple[int, int, int] = _INK, scale: float = 0.5
+) -> None:
+    cv2.putText(image, words, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
+
+
+def _png(image: Image) -> bytes:
+    ok, content = cv2.imencode(".png", image)
+    if not ok:
+        raise MediaError("The picture could not be coded.", remedy="Give fewer metrics.", kind="not_coded")
+    return content.tobytes()

@@ -1,0 +1,57 @@
+"""A measurement together with where in the clip it comes from: the blamed frames and the series behind them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.ports import Measurement
+
+__all__ = ["LEAST_FRAMES", "Finding", "Flags", "Floats", "places", "runs", "spans", "worst_of"]
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+LEAST_FRAMES = 12
+"""Half a second: less does not tell shake from motion."""
+_MOST_WORST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One metric of one clip, with every frame that it blames."""
+
+    measurement: Measurement
+    blamed: tuple[int, ...] = ()
+    """Rising indices; empty where the clip as a whole is meant, or nothing is wrong."""
+    series: Mapping[str, Floats] = field(default_factory=dict)
+    """Name to (T,) values, units in the names; the first is the one that a plot shows."""
+
+
+def runs(flags: Flags) -> list[tuple[int, int]]:
+    """Stretches of True as (first, one past the last)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def places(flags: Flags) -> tuple[int, ...]:
+    """The indices of True."""
+    return tuple(int(place) for place in np.flatnonzero(flags))
+
+
+def spans(blamed: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Rising indices as stretches, (first, last)."""
+    found: list[tuple[int, int]] = []
+    for index in blamed:
+        if found and index == found[-1][1] + 1:
+            found[-1] = (found[-1][0], index)
+        else:
+            found.append((index, index))
+    return tuple(found)
+
+
+def worst_of(blamed: Sequence[int], badness: Floats) -> tuple[int, ...]:
+    """At most twelve of the blamed frames, the worst first."""
+    ranked = sorted(blamed, key=lambda index: (-float(badness[index]), index))
+    return tuple(ranked[:_MOST_WORST])

@@ -1,0 +1,48 @@
+"""glitch: does a frame, or a part of one, show something that neither its neighbours nor the motion explain?"""
+
+from caf.qc.metrics.course import Course
+from caf.qc.metrics.findings import LEAST_FRAMES, Finding, places, worst_of
+from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
+
+__all__ = ["GLITCHES", "POPS", "glitch"]
+
+# Excess of the worst frame over what moves there. Untouched clips: up to 0.35; what a turning point can reach: 0.5.
+_EXCESS: Calibration = (
+    (0.0, 1.0),
+    (0.35, 0.93),
+    (0.55, 0.72),
+    (0.8, 0.6),
+    (2.0, 0.5),
+    (6.0, 0.35),
+    (12.0, 0.25),
+)
+# Counted: a single spoiled frame is seen by most.
+GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
+# Shares of frames in which a small part, such as a limb, is elsewhere for one to three frames. A body-swap clip with
+# a cat that visibly twitches nine times in 24 s has 0.015.
+POPS: Calibration = ((0.0, 1.0), (0.008, 0.9), (0.03, 0.75), (0.1, 0.4), (0.3, 0.1))
+
+
+def glitch(seen: Course) -> Finding:
+    """The lowest of three calibrations: the worst frame's excess, the count of spoiled frames, the share of pops.
+
+    raw: `largest_excess` (difference to both sides beyond what moves there, in multiples of that), `glitch_frames`,
+    `pop_share`.
+    """
+    name, steps = "glitch", seen.steps
+    if steps.frames < LEAST_FRAMES:
+        return Finding(unmeasured(name, f"{steps.frames} frames are too few to tell a glitch from motion."))
+    spoiled, popped = places(seen.spoiled), places(seen.popped)
+    largest = float(seen.excess.max())
+    share = len(popped) / steps.frames
+    raw = {"largest_excess": largest, "glitch_frames": len(spoiled), "pop_share": share}
+    score = min(calibrate(largest, _EXCESS), calibrate(len(spoiled), GLITCHES), calibrate(share, POPS))
+    if spoiled:
+        reason = f"Frames are spoiled: {len(spoiled)}."
+    elif popped:
+        reason = f"Parts of the picture show something else in {len(popped)} frames."
+    else:
+        reason = "No frame sticks out of its neighbours."
+    blamed = tuple(sorted((*spoiled, *popped)))
+    found = measured(name, score, reason, raw, worst_of(blamed, seen.excess))
+    return Finding(found, blamed, {"excess": seen.excess})

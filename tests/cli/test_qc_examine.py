@@ -1,0 +1,129 @@
+"""`caf qc CLIP`: every metric of a clip, its blamed frames, and the pictures of them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Caf
+from tests.clips import Image, camera_frames, subject_sway, texture, write_clip
+
+SIZE = (240, 160)
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "clean.mp4", moving())
+
+
+@pytest.fixture(scope="module")
+def glitched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frame 17 is torn, frames 25 to 32 are frame 24."""
+    frames = moving()
+    frames[17] = np.ascontiguousarray(np.roll(frames[17], 50, axis=1))
+    frames[25:33] = [frames[24]] * 8
+    return write_clip(tmp_path_factory.mktemp("clips") / "glitched.mp4", frames)
+
+
+def moving() -> list[Image]:
+    """A disc that sways over a textured scene, seen by a slowly moving camera."""
+    scene = texture(SIZE[0] + 120, SIZE[1] + 120, seed=3)
+    path = np.zeros((FRAMES, 3))
+    path[:, 0] = 12 * np.sin(np.arange(FRAMES) / 14)
+    return camera_frames(scene, path, SIZE, subject_sway(scene, SIZE))
+
+
+TECHNICAL = ("--metric", "freeze", "--metric", "glitch", "--metric", "cadence", "--metric", "format")
+
+
+def test_a_clip_that_is_good_exits_with_zero(caf: Caf, clean: Path) -> None:
+    ran = caf("qc", clean, *TECHNICAL, "--json")
+    assert ran.code == 0, ran.out
+    told = ran.json()["examination"]
+    assert told["frames"] == FRAMES
+    assert {item["metric"]: item["verdict"] for item in told["metrics"]} == {
+        "freeze": "good",
+        "glitch": "good",
+        "cadence": "good",
+        "format": "unknown",
+    }
+
+
+def test_a_poor_clip_exits_with_three_and_names_the_frames(caf: Caf, glitched: Path) -> None:
+    ran = caf("qc", "--json", glitched, *TECHNICAL)
+    assert ran.code == 3
+    found = {item["metric"]: item for item in ran.json()["examination"]["metrics"]}
+    assert found["freeze"]["spans"] == [[25, 32]]
+    assert found["glitch"]["spans"] == [[17, 17]]
+    assert found["glitch"]["verdict"] == "poor"
+
+
+def test_the_table_has_a_row_for_each_metric(caf: Caf, glitched: Path) -> None:
+    ran = caf("qc", "examine", glitched, *TECHNICAL)
+    rows = [line.split("\t") for line in ran.out.splitlines()]
+    assert [row[0] for row in rows] == ["freeze", "glitch", "cadence", "format"]
+    assert rows[0][2:4] == ["poor", "25-32"]
+
+
+def test_series_plot_and_sheet_are_written_and_the_same_bytes_each_time(
+    caf: Caf, glitched: Path, tmp_path: Path
+) -> None:
+    made = []
+    for turn in ("one", "two"):
+        names = [tmp_path / f"{turn}{end}" for end in (".npz", "-plot.png", "-sheet.png")]
+        caf("qc", glitched, *TECHNICAL, "--series", names[0], "--plot", names[1], "--sheet", names[2])
+        made.append(names)
+    assert [name.read_bytes() for name in made[0]] == [name.read_bytes() for name in made[1]]
+    with np.load(made[0][0]) as series:
+        assert series["freeze.spans"].tolist() == [[25, 32]]
+        assert series["glitch.excess"].shape == (FRAMES,)
+        assert series["time_s"][-1] == pytest.approx((FRAMES - 1) / 30, abs=1e-3)
+    for picture in made[0][1:]:
+        image = cv2.imread(str(picture))
+        assert image is not None
+        assert image.shape[1] > 600
+
+
+def test_the_worst_frame_is_on_the_sheet(caf: Caf, glitched: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    caf("qc", glitched, "--metric", "glitch", "--sheet", sheet)
+    reader = cv2.VideoCapture(str(glitched))
+    reader.set(cv2.CAP_PROP_POS_FRAMES, 17)
+    _, worst = reader.read()
+    image = cv2.imread(str(sheet))
+    assert image is not None
+    small = cv2.resize(worst, (232, round(160 * 232 / 240)), interpolation=cv2.INTER_AREA)
+    match = cv2.matchTemplate(image, small, cv2.TM_SQDIFF_NORMED)
+    assert float(match.min()) < 0.01
+
+
+def test_a_sheet_of_a_clip_without_fault_says_so(caf: Caf, clean: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert caf("qc", clean, "--metric", "glitch", "--sheet", sheet).code == 0
+    assert sheet.stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("missing.mp4",), "not_found"),
+        (("CLIP", "--metric", "beauty"), "unknown_metric"),
+        (("CLIP", "--metric", "glitch", "--plot", "no/such/folder/plot.png"), "not_writable"),
+    ],
+)
+def test_what_cannot_be_done_is_a_typed_error(
+    caf: Caf, clean: Path, words: tuple[str, ...], kind: str
+) -> None:
+    ran = caf("qc", *(str(clean) if word == "CLIP" else word for word in words), "--json")
+    assert ran.code == 65
+    assert ran.json()["error"]["kind"] == kind
+    assert "Traceback" not in ran.err
+
+
+def test_a_clip_without_its_reference_is_unknown_in_what_needs_one(caf: Caf, clean: Path) -> None:
+    ran = caf("qc", clean, "--metric", "identity_consistency", "--json")
+    (found,) = ran.json()["examination"]["metrics"]
+    assert (found["score"], found["verdict"]) == (None, "unknown")
+    assert "No picture of the cat" in found["reason"]

@@ -1,0 +1,122 @@
+"""The technical metrics on files of every kind that a clean clip may come as: no false alarm, no crash."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from caf.ports import MeasureRequest, VideoTarget
+from caf.qc.measure import find, measure
+from caf.qc.metrics import METRICS
+from tests.clips import write_clip
+from tests.qc.metric_clips import FPS, Image, pan, picture
+
+TECHNICAL = tuple(name for name, metric in METRICS.items() if metric.technical)
+SIZE = (360, 240)
+
+
+def poor(path: Path, **asked: object) -> dict[str, str]:
+    """The technical metrics of a file below their threshold, and why; without a source it is its own."""
+    request = MeasureRequest(
+        metrics=TECHNICAL, video=str(path), source=str(asked.pop("source", path)), **asked
+    )
+    return {
+        one.metric: one.reason
+        for one in measure(request, lambda done, of: None)
+        if one.score is not None and one.score < (METRICS[one.metric].threshold or 0.0)
+    }
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Image]:
+    return pan(picture("chelsea"), 48)
+
+
+KINDS: dict[str, Callable[[Path, list[Image]], Path]] = {
+    "120 frames a second": lambda path, frames: write_clip(path, frames, fps=120),
+    "variable rate": lambda path, frames: write_clip(
+        path, frames, times_s=(np.arange(len(frames)) / 30 + np.arange(len(frames)) % 3 / 90).tolist()
+    ),
+    "turned by a flag": lambda path, frames: write_clip(path, frames, rotation_deg=90),
+    "10 bits": lambda path, frames: write_clip(path, frames, pixel_format="yuv420p10le"),
+    "4:4:4": lambda path, frames: write_clip(path, frames, pixel_format="yuv444p"),
+    "one frame": lambda path, frames: write_clip(path, frames[:1]),
+    "two frames": lambda path, frames: write_clip(path, frames[:2]),
+    "portrait": lambda path, frames: write_clip(
+        path, [np.ascontiguousarray(np.rot90(frame)) for frame in frames]
+    ),
+    "alpha": lambda path, frames: write_clip(
+        path.with_suffix(".mov"), frames, video_codec="qtrle", pixel_format="argb", options={}
+    ),
+    "a small picture": lambda path, frames: write_clip(
+        path, [np.ascontiguousarray(frame[:64, :64]) for frame in frames]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clean_clip_of_any_kind_is_poor_in_nothing(kind: str, frames: list[Image], tmp_path: Path) -> None:
+    assert poor(KINDS[kind](tmp_path / "clip.mp4", frames)) == {}
+
+
+def test_every_technical_metric_says_what_a_viewer_sees_and_where_it_is_poor() -> None:
+    assert len(TECHNICAL) == 11
+    for name in TECHNICAL:
+        metric = METRICS[name]
+        assert metric.viewer
+        assert metric.threshold is not None
+        assert metric.unit == "score, 0..1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (VideoTarget(width=180, height=320, fps=30.0), "the size is 360x240 and not 180x320"),
+        (VideoTarget(width=360, height=240, fps=25.0), "the frame rate is 30.00 and not 25.00"),
+        (
+            VideoTarget(width=360, height=240, fps=30.0, length_seconds=9.0),
+            "the clip lasts 1.6 s and not 9.0 s",
+        ),
+    ],
+)
+def test_a_file_that_is_not_what_was_asked_for_is_told_in_words(
+    asked: VideoTarget, words: str, frames: list[Image], tmp_path: Path
+) -> None:
+    found = poor(write_clip(tmp_path / "clip.mp4", frames), target=asked)
+    assert list(found) == ["format"]
+    assert words in found["format"].lower()
+
+
+def test_without_a_wish_or_a_source_nothing_is_said_about_the_format(
+    frames: list[Image], tmp_path: Path
+) -> None:
+    path = str(write_clip(tmp_path / "clip.mp4", frames))
+    (found,) = measure(MeasureRequest(metrics=("format",), video=path, source=path), lambda done, of: None)
+    assert found.score is None
+    assert "asked for" in found.reason
+
+
+def test_pixels_that_not_every_player_shows_are_told_against_a_source_that_had_others(
+    frames: list[Image], tmp_path: Path
+) -> None:
+    source = write_clip(tmp_path / "source.mp4", frames)
+    assert poor(write_clip(tmp_path / "same.mp4", frames), source=source) == {}
+    found = poor(write_clip(tmp_path / "odd.mp4", frames, pixel_format="yuv444p"), source=source)
+    assert "yuv444p" in found["format"]
+    turned = poor(write_clip(tmp_path / "turned.mp4", frames, rotation_deg=180), source=source)
+    assert "180 degrees" in turned["format"]
+
+
+def test_blamed_frames_and_series_are_as_long_as_the_clip(frames: list[Image], tmp_path: Path) -> None:
+    spoiled = list(frames)
+    spoiled[20] = np.ascontiguousarray(np.roll(frames[20], 60, axis=1))
+    path = str(write_clip(tmp_path / "clip.mp4", spoiled, fps=FPS))
+    found = find(MeasureRequest(metrics=TECHNICAL, video=path, source=path), lambda done, of: None)
+    assert len(found.time_s) == len(frames)
+    for one in found.findings:
+        assert all(len(series) == len(frames) for series in one.series.values())
+        assert set(one.measurement.worst_frames) <= set(range(len(frames)))
+    by_name = {one.measurement.metric: one for one in found.findings}
+    assert by_name["glitch"].blamed == (20,)
+    assert by_name["glitch"].measurement.worst_frames == (20,)

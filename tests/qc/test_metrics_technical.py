@@ -1,0 +1,262 @@
+"""The technical metrics on frames that are spoiled in a known way: what is seen, and which frames are blamed."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from caf.qc.metrics.course import Course, course
+from caf.qc.metrics.exposure import ExposureCollector, exposure
+from caf.qc.metrics.findings import Finding, spans
+from caf.qc.metrics.glitch import glitch
+from caf.qc.metrics.light import blank, flicker
+from caf.qc.metrics.outliers import OutlierCollector
+from caf.qc.metrics.resolution import resolution
+from caf.qc.metrics.shake import jitter
+from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
+from caf.qc.metrics.steps import StepCollector
+from caf.qc.metrics.timing import cadence, freeze
+from caf.qc.metrics.tracks import TrackCollector
+from tests.qc.metric_clips import FRAMES, Image, lit, pan, picture, seen
+
+MOTION: dict[str, Callable[[Course], Finding]] = {
+    "freeze": freeze,
+    "cadence": cadence,
+    "blank": blank,
+    "flicker": flicker,
+    "glitch": glitch,
+}
+
+
+def course_of(frames: list[Image]) -> Course:
+    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
+    for frame in seen(frames):
+        for collector in (steps, tracks, outliers):
+            collector.add(frame)
+    return course(steps.result(), tracks.result(), outliers.result())
+
+
+def crispness_of(frames: list[Image]) -> Crispness:
+    collector = CrispnessCollector()
+    for frame in seen(frames):
+        collector.add(frame)
+    return collector.result()
+
+
+def looked(frames: list[Image]) -> dict[str, Finding]:
+    """All metrics that need no file and no source."""
+    way, crisp = course_of(frames), crispness_of(frames)
+    found = {name: make(way) for name, make in MOTION.items()}
+    return found | {
+        "jitter": jitter(way.path, way.broken),
+        "sharpness": sharpness(crisp),
+        "blockiness": blockiness(crisp),
+    }
+
+
+def poor(frames: list[Image]) -> dict[str, tuple[tuple[int, int], ...]]:
+    """The metrics that are below 0.7, and what each blames."""
+    return {
+        name: spans(one.blamed)
+        for name, one in looked(frames).items()
+        if one.measurement.score is not None and one.measurement.score < 0.7
+    }
+
+
+def score(found: Finding) -> float:
+    assert found.measurement.score is not None, found.measurement.reason
+    return found.measurement.score
+
+
+@pytest.fixture(scope="module")
+def clean() -> list[Image]:
+    return pan(picture("chelsea"))
+
+
+def test_a_slow_pan_is_poor_in_nothing(clean: list[Image]) -> None:
+    assert poor(clean) == {}
+
+
+def test_a_freeze_is_blamed_from_its_first_repeated_frame_to_its_last(clean: list[Image]) -> None:
+    frozen = [*clean[:30], *[clean[29]] * 10, *clean[40:]]
+    assert poor(frozen) == {"freeze": ((30, 39),)}
+
+
+def test_doubled_frames_are_the_cadences_and_each_is_named(clean: list[Image]) -> None:
+    doubled = range(5, FRAMES, 6)
+    frames = [clean[index - (index in doubled)] for index in range(FRAMES)]
+    assert poor(frames) == {"cadence": tuple((at, at) for at in doubled)}
+
+
+def test_the_frame_after_each_gap_is_blamed_for_missing_frames() -> None:
+    frames = pan(picture("chelsea"), 120, scale=3.0)
+    gone = {20, 21, 40, 41, 60, 61, 80, 81, 100, 101}
+    kept = [index for index in range(120) if index not in gone]
+    after = [place for place in range(1, len(kept)) if kept[place] > kept[place - 1] + 1]
+    found = cadence(course_of([frames[index] for index in kept]))
+    assert score(found) < 0.7
+    assert list(found.blamed) == after
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_blank_frames_are_blank_and_no_glitch(clean: list[Image], level: int) -> None:
+    frames = list(clean)
+    frames[33:35] = [np.full_like(frames[33], level)] * 2
+    assert poor(frames) == {"blank": ((33, 34),)}
+
+
+def test_blocks_from_elsewhere_in_one_frame_are_a_glitch(clean: list[Image]) -> None:
+    frames = list(clean)
+    spoiled = frames[40].copy()
+    spoiled[60:180, 80:300] = np.roll(frames[40], 97, axis=1)[60:180, 80:300]
+    frames[40] = spoiled
+    assert poor(frames) == {"glitch": ((40, 40),)}
+
+
+def test_false_colours_with_the_right_tones_are_a_glitch(clean: list[Image]) -> None:
+    frames = list(clean)
+    lab = cv2.cvtColor(frames[25], cv2.COLOR_BGR2LAB)
+    lab[40:140, 60:220, 1] = np.clip(lab[40:140, 60:220, 1].astype(int) + 25, 0, 255).astype(np.uint8)
+    frames[25] = np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2BGR), dtype=np.uint8)
+    assert poor(frames) == {"glitch": ((25, 25),)}
+
+
+def test_a_part_that_is_gone_for_two_frames_is_blamed_in_both(clean: list[Image]) -> None:
+    frames = list(clean)
+    for at in (50, 51):
+        frames[at] = frames[at].copy()
+        frames[at][80:170, 120:200] = (40, 90, 60)
+    found = glitch(course_of(frames))
+    assert score(found) < 0.7
+    assert found.blamed == (50, 51)
+
+
+def test_a_flash_of_light_is_flicker_and_no_glitch(clean: list[Image]) -> None:
+    gains = np.ones(FRAMES)
+    gains[30:40:3] = 1.12
+    assert set(poor(lit(clean, gains))) == {"flicker"}
+
+
+def test_tremor_is_jitter_and_nothing_else(clean: list[Image]) -> None:
+    shift = np.random.default_rng(11).normal(0, 2.5, (FRAMES, 2))
+    assert set(poor(pan(picture("chelsea"), shift=shift))) == {"jitter"}
+
+
+def test_a_burst_of_blur_is_blamed_frame_by_frame(clean: list[Image]) -> None:
+    frames = list(clean)
+    frames[30:40] = [np.asarray(cv2.GaussianBlur(one, (0, 0), 2.0), np.uint8) for one in frames[30:40]]
+    assert poor(frames) == {"sharpness": ((30, 39),)}
+
+
+def test_the_turning_frame_of_a_clip_that_runs_to_and_fro_is_no_glitch() -> None:
+    forth = pan(picture("chelsea"), 48, scale=6.0)[:25]
+    frames = [*forth, *forth[-2:0:-1]]
+    found = glitch(course_of(frames))
+    assert score(found) > 0.9
+    assert found.blamed == ()
+
+
+def test_a_hard_cut_is_no_fault(clean: list[Image]) -> None:
+    assert poor([*clean[:36], *pan(picture("astronaut"))[:36]]) == {}
+
+
+def test_a_fade_in_and_out_is_no_fault(clean: list[Image]) -> None:
+    ramp = np.clip(np.arange(FRAMES) / 18, 0, 1)
+    assert poor(lit(clean, np.minimum(ramp, ramp[::-1]))) == {}
+
+
+def test_still_pictures_one_after_the_other_are_no_fault(clean: list[Image]) -> None:
+    slides = [clean[0], pan(picture("astronaut"))[0], pan(picture("coffee"))[0]]
+    assert poor([slide for slide in slides for _ in range(24)]) == {}
+
+
+def test_letterbox_bars_are_no_fault(clean: list[Image]) -> None:
+    barred = [frame.copy() for frame in clean]
+    for frame in barred:
+        frame[:32], frame[-32:] = 0, 0
+    assert poor(barred) == {}
+
+
+def test_a_picture_without_colour_is_no_fault(clean: list[Image]) -> None:
+    grey = [cv2.cvtColor(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR) for one in clean]
+    assert poor([np.asarray(one, dtype=np.uint8) for one in grey]) == {}
+
+
+def test_slow_motion_made_of_mixed_frames_is_no_fault(clean: list[Image]) -> None:
+    slow = []
+    for one, other in pairwise(clean[:37]):
+        slow += [one, np.asarray(cv2.addWeighted(one, 0.5, other, 0.5, 0), dtype=np.uint8)]
+    assert poor(slow) == {}
+
+
+def test_words_that_come_and_go_are_no_fault(clean: list[Image]) -> None:
+    frames = [frame.copy() for frame in clean]
+    for index, frame in enumerate(frames):
+        words = ("meow", "again", "purr")[index // 24]
+        cv2.putText(frame, words, (70, 210), cv2.FONT_HERSHEY_DUPLEX, 1.5, (255, 255, 255), 3, cv2.LINE_AA)
+    assert poor(frames) == {}
+
+
+def test_grain_is_no_fault(clean: list[Image]) -> None:
+    rng = np.random.default_rng(4)
+    grainy = [np.clip(frame + rng.normal(0, 5, frame.shape), 0, 255).astype(np.uint8) for frame in clean]
+    assert poor(grainy) == {}
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_a_clip_of_few_frames_has_reasons_in_place_of_scores(clean: list[Image], frames: int) -> None:
+    found = looked(clean[:frames])
+    for name in ("freeze", "cadence", "flicker", "glitch", "jitter"):
+        assert found[name].measurement.score is None
+        assert "too few" in found[name].measurement.reason
+        assert found[name].blamed == ()
+
+
+def exposed(frames: list[Image], source: list[Image] | None = None) -> Finding:
+    def collected(images: list[Image]) -> ExposureCollector:
+        collector = ExposureCollector()
+        for frame in seen(images):
+            collector.add(frame)
+        return collector
+
+    return exposure(collected(frames).result(), collected(source).result() if source else None)
+
+
+def test_burnt_out_and_dark_clips_are_told_apart_from_well_exposed_ones(clean: list[Image]) -> None:
+    assert score(exposed(clean)) > 0.9
+    burnt = exposed(lit(clean, np.full(FRAMES, 2.6)))
+    assert score(burnt) < 0.7
+    assert "burnt out" in burnt.measurement.reason
+    dark = exposed(lit(clean, np.full(FRAMES, 0.2)))
+    assert score(dark) < 0.7
+    assert "lightest" in dark.measurement.reason
+
+
+def test_against_its_source_half_a_stop_is_seen(clean: list[Image]) -> None:
+    darker = lit(clean, np.full(FRAMES, 0.7))
+    assert score(exposed(darker)) > 0.7
+    found = exposed(darker, clean)
+    assert score(found) < 0.7
+    assert found.measurement.raw["stops_off"] == pytest.approx(np.log2(0.7), abs=0.03)
+
+
+def test_a_clip_that_was_made_small_and_large_again_lost_detail(clean: list[Image]) -> None:
+    enlarged = []
+    for frame in clean:
+        small = cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        enlarged.append(
+            np.asarray(cv2.resize(small, frame.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+        )
+    source = crispness_of(clean)
+    assert score(resolution(source, source)) == 1.0
+    found = resolution(crispness_of(enlarged), source)
+    assert score(found) < 0.7
+    assert found.measurement.raw["detail_lost_factor"] > 1.2
+
+
+def test_without_a_source_the_resolution_is_not_known(clean: list[Image]) -> None:
+    found = resolution(crispness_of(clean[:5]), None)
+    assert found.measurement.score is None
+    assert "no source" in found.measurement.reason
