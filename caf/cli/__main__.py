@@ -38,6 +38,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "handoff": ("caf.cli.handoff:handoff", "Register posts, scan for them, print the registry."),
     "qc": ("caf.cli.qc:qc", "Examine a clip, frame by frame; judge given scores."),
     "stabilize": ("caf.cli.stabilize:stabilize", "Write a steady copy of a clip."),
+    "pose": ("caf.cli.pose:pose", "Find the poses of a clip."),
     "models": ("caf.cli.models:models", "Fetch the pose model, or say where it is."),
     "comfy": ("caf.cli.comfy:comfy", "Look at the ComfyUI servers: status, doctor, queue."),
     "workflow": ("caf.cli.workflow:workflow", "Check a ComfyUI workflow before it is rendered."),

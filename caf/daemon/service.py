@@ -30,6 +30,7 @@ __all__ = ["Listener", "Progress", "Service", "settings"]
 AT_THE_START: Final = (
     "render_lanes",
     "workers",
+    "pose_workers",
     "jobs_at_once",
     "listen",
     "token_file",

@@ -22,6 +22,8 @@ _RIGHT: Final = (255, 176, 64)
 _MIDDLE: Final = (235, 235, 235)
 """BGR; the subject's left is orange and its right blue, so that a swap of sides is seen at once."""
 
+_MUTED: Final = (120, 120, 120)
+
 _BONES: Final = (
     *((0, 1), (1, 2), (2, 3), (3, 7), (0, 4), (4, 5), (5, 6), (6, 8), (9, 10)),  # face
     *((11, 12), (11, 23), (12, 24), (23, 24)),  # trunk
@@ -62,6 +64,8 @@ def draw_skeleton(request: SkeletonRequest, progress: Progress) -> SkeletonClip:
             if done >= total:
                 raise _other_clip(request, landmarks)
             picture = np.zeros_like(frame.image) if request.on_black else frame.image.copy()
+            if not request.on_black:
+                _draw_others(picture, landmarks, done)
             draw_pose(picture, landmarks.points[done])
             writer.write(picture, frame.time_s)
             done += 1
@@ -71,10 +75,10 @@ def draw_skeleton(request: SkeletonRequest, progress: Progress) -> SkeletonClip:
     return SkeletonClip(video=request.out, frames=done)
 
 
-def draw_pose(picture: NDArray[np.uint8], points: NDArray[np.float32]) -> None:
+def draw_pose(picture: NDArray[np.uint8], points: NDArray[np.float32], *, muted: bool = False) -> None:
     """Draws one pose, (33, 4) as in `Landmarks`, into the (H, W, 3) uint8 BGR picture.
 
-    Only what is visible is drawn; all NaN draws nothing.
+    Only what is visible is drawn; all NaN draws nothing. `muted` is grey, for those who do not count.
     """
     seen = points[:, 3] >= VISIBLE  # NaN compares as not visible
     width = max(1, round(min(picture.shape[:2]) * _LINE_SHARE))
@@ -82,11 +86,21 @@ def draw_pose(picture: NDArray[np.uint8], points: NDArray[np.float32]) -> None:
     at = [(int(x), int(y)) for x, y in np.rint(fixed)]
     for start, end in _BONES:
         if seen[start] and seen[end]:
-            cv2.line(picture, at[start], at[end], _colour(start, end), width, cv2.LINE_AA, _SUBPIXEL_BITS)
+            colour = _MUTED if muted else _colour(start, end)
+            cv2.line(picture, at[start], at[end], colour, width, cv2.LINE_AA, _SUBPIXEL_BITS)
     for number in np.flatnonzero(seen):
         joint = int(number)
         radius = width << _SUBPIXEL_BITS
-        cv2.circle(picture, at[joint], radius, _colour(joint), cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
+        colour = _MUTED if muted else _colour(joint)
+        cv2.circle(picture, at[joint], radius, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def _draw_others(picture: NDArray[np.uint8], landmarks: Landmarks, frame: int) -> None:
+    if landmarks.everyone is None:
+        return
+    for number, points in enumerate(landmarks.everyone[:, frame]):
+        if number != landmarks.subject:
+            draw_pose(picture, points, muted=True)
 
 
 def _colour(*joints: int) -> tuple[int, int, int]:

@@ -16,14 +16,19 @@ from caf.pose.landmarks import LANDMARK_COUNT, VISIBLE, Found, Landmarks
 
 __all__ = ["Subject", "choose", "identify", "landmarks_of", "parse_subject"]
 
-_REACH: Final = 0.75
-"""A pose continues a body whose centre is at most so many of the body's diagonals away; beyond, it is another's.
+_REACH: Final = 0.5
+"""A pose continues a body whose centre is within the middle of its box: half a width across, half a height down.
 
-A dancer's step between two frames is some hundredths of it, a gap of a few frames some tenths.
+Five cats that dance side by side stand a width apart. With 0.7 one body's places ran through two of theirs, with
+0.35 each fell into twice as many.
 """
 
-_PATIENCE_S: Final = 1.0
-"""A body that was not seen for longer is a new one when it comes back."""
+_PATIENCE_S: Final = 3.0
+"""A body that was not seen for longer is a new one when it comes back.
+
+Of those five cats each is found in a quarter of the frames at best: with 1 s they fell into 26 bodies, with 3 s
+into 11, with 6 s into 8 of which two were mixed.
+"""
 
 _WIDTH: Final = 4
 
@@ -144,10 +149,10 @@ def _box(pose: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Between the centres, in diagonals of the larger box."""
-    diagonal = max(float(np.linalg.norm(box[2:] - box[:2])) for box in (one, other))
-    apart = float(np.linalg.norm((one[:2] + one[2:] - other[:2] - other[2:]) / 2))
-    return apart / diagonal if diagonal > 0 else math.inf
+    """Between the centres, in widths across and heights down of the larger box, whichever is more."""
+    sides = np.maximum(one[2:] - one[:2], other[2:] - other[:2])
+    apart = np.abs(one[:2] + one[2:] - other[:2] - other[2:]) / 2
+    return float((apart / sides).max()) if sides.all() else math.inf
 
 
 def _area(box: NDArray[np.float64]) -> float:

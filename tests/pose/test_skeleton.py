@@ -79,6 +79,29 @@ def test_the_overlay_has_the_frames_and_times_of_its_source(
     assert bright[1] == pytest.approx(0 if on_black else 90, abs=4)
 
 
+def test_those_who_do_not_count_are_grey_over_the_frames_and_not_in_the_skeleton(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    clip = make_clip("clip.mkv", ((np.zeros((256, 256, 3), np.uint8), n / 25) for n in range(3)))
+    one, other = (a_pose(LEFT_SHOULDER=(200, y), RIGHT_SHOULDER=(60, y)) for y in (60, 190))
+    everyone = np.stack([np.stack([pose] * 3) for pose in (other, one)])
+    save_landmarks(tmp_path / "two.npz", Landmarks(everyone[1], np.ones(3, bool), None, everyone, 1))
+    seen = {}
+    for on_black in (False, True):
+        out = tmp_path / f"{on_black}.mp4"
+        draw_skeleton(
+            SkeletonRequest(video=clip, landmarks=str(tmp_path / "two.npz"), out=str(out), on_black=on_black),
+            ignore,
+        )
+        frame = list(read_frames(out))[1].image.astype(int)
+        seen[on_black] = [frame[y - 2 : y + 3, 100:160].max(axis=0).mean(axis=0) for y in (60, 190)]
+    assert seen[False][0].min() > 150
+    assert 60 < seen[False][1].min() <= seen[False][1].max() < 145
+    assert np.ptp(seen[False][1]) < 15, "grey"
+    assert seen[True][0].min() > 150
+    assert seen[True][1].max() < 20
+
+
 def test_landmarks_of_another_clip_are_refused_and_nothing_is_written(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:

@@ -89,8 +89,8 @@ def test_one_that_is_missed_for_a_moment_is_the_same_one_after_it() -> None:
 
 
 def test_one_that_is_away_for_long_or_far_off_is_another() -> None:
-    long = [[] if 5 <= n < 40 else [a_body(300, 180, 80)] for n in range(45)]
-    far = [[a_body(80 if n < 5 else 560, 180, 80)] for n in range(10)]
+    long = [[] if 5 <= n < 85 else [a_body(300, 180, 80)] for n in range(90)]
+    far = [[a_body(300 if n < 5 else 390, 180, 80)] for n in range(10)]
     assert len(identify(frames_of(*long), 3)) == 2
     assert len(identify(frames_of(*far), 3)) == 2
 

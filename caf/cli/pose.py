@@ -1,0 +1,243 @@
+"""`caf pose`: the poses of a clip, as landmarks and as pictures, without a job."""
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+import click
+import msgspec
+from msgspec import Struct
+
+from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table, run_async
+from caf.cli.progress import View
+from caf.errors import CafError, InputError
+from caf.ports import PARTIAL_LANDMARKS, MediaInfo, PoseRequest, PoseResult, ProbeRequest
+from caf.pose.workers import MOST_WORKERS
+
+if TYPE_CHECKING:
+    from caf.config import Config
+    from caf.worker import Worker
+
+__all__ = ["pose"]
+
+LANDMARKS: Final = "landmarks.npz"
+PICTURES: Final = {"overlay": "overlay.mp4", "skeleton": "skeleton.mp4"}
+"""What is drawn over the frames, and what on black."""
+
+
+class _Wish(Struct, frozen=True, kw_only=True):
+    """What was asked for; paths are absolute."""
+
+    clip: Path
+    out: Path
+    workers: int | None
+    max_subjects: int
+    subject: str
+    video: bool
+
+
+@click.command(short_help="Find the poses of a clip.")
+@click.argument("clip", type=FILE)
+@click.option(
+    "--out", type=FILE, metavar="FOLDER", help="Where to write; default: CLIP's name and -pose, here."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, MOST_WORKERS),
+    help="Processes that share the clip; 0: one a processor, at most 4. Default: pose_workers.",
+)
+@click.option(
+    "--max-subjects",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="How many poses to tell apart in a frame, at most.",
+)
+@click.option(
+    "--subject",
+    default="largest",
+    show_default=True,
+    metavar="WHO",
+    help="Whose pose counts where there are several: largest, central, or a box LEFT,TOP,RIGHT,BOTTOM in pixels.",
+)
+@click.option("--no-video", is_flag=True, help="Write the landmarks alone, no overlay and no skeleton.")
+@click.option("--force", is_flag=True, help="Write over what is in FOLDER.")
+@WORKSPACE
+@JSON
+def pose(
+    clip: Path,
+    out: Path | None,
+    workers: int | None,
+    max_subjects: int,
+    subject: str,
+    no_video: bool,
+    force: bool,
+    workspace: Path,
+    as_json: bool,
+) -> None:
+    """Write the landmarks of CLIP, a video of them over its frames and one on black, and say how good they are.
+
+    The numbers are those of a job's pose stage. Records nothing.
+    """
+    from caf.system import require_system_libraries
+    from caf.worker import Worker
+
+    config = configured(workspace)
+    wish = _Wish(
+        clip=clip.absolute(),
+        out=(out or Path(f"{clip.stem}-pose")).absolute(),
+        workers=(config.pose_workers if workers is None else workers) or None,
+        max_subjects=max_subjects,
+        subject=subject,
+        video=not no_video,
+    )
+    _check_place(wish, force)
+
+    async def work() -> PoseResult:
+        require_system_libraries()
+        with View(quiet=as_json) as view:
+            async with Worker(memory_bytes=config.memory_mb * 2**20 or None) as worker:
+                return await _Tool(worker, view, config).run(wish)
+
+    found = run_async(work)
+    files = {"landmarks": LANDMARKS, **(PICTURES if wish.video else {})}
+    written = {name: str(wish.out / file) for name, file in files.items()}
+    if as_json:
+        print_json({"clip": str(clip), **msgspec.to_builtins(found), **written})
+        return
+    for path in written.values():
+        click.echo(path)
+    print_table(["measure", "value"], _rows(found), empty="")
+
+
+def _check_place(wish: _Wish, force: bool) -> None:
+    """Raises `InputError` where nothing could be written, or only over something."""
+    if not wish.out.parent.is_dir():
+        raise InputError(
+            f"There is no folder {wish.out.parent}.", remedy="Make it, or write elsewhere.", kind="bad_output"
+        )
+    if wish.out.exists() and not wish.out.is_dir():
+        raise InputError(
+            f"{wish.out} is not a folder.", remedy="Give another name to --out.", kind="bad_output"
+        )
+    there = [name for name in (LANDMARKS, *PICTURES.values()) if (wish.out / name).exists()]
+    if there and not force:
+        raise InputError(
+            f"{wish.out / there[0]} is there already.",
+            remedy="Choose another folder with --out, or add --force.",
+            kind="bad_output",
+        )
+
+
+class _Tool:
+    """The steps of it, each a task of the worker."""
+
+    def __init__(self, worker: "Worker", view: View, config: "Config") -> None:
+        self._worker, self._view, self._config = worker, view, config
+
+    async def _call(self, task: str, request: Struct, doing: str) -> Any:
+        return await self._worker.call(
+            task,
+            request,
+            progress=lambda done, total: self._view.tick("", doing, done, total),
+            stall_s=self._config.stall_s,
+            deadline_s=self._config.deadline_s,
+        )
+
+    async def run(self, wish: _Wish) -> PoseResult:
+        """Write what is wished for; the landmarks found by then also when it fails."""
+        info: MediaInfo = await self._call("probe", ProbeRequest(path=str(wish.clip)), "reading")
+        if info.kind != "clip":
+            raise InputError(
+                f"{wish.clip} is a picture.", remedy="Only a clip has poses over time.", kind="not_a_clip"
+            )
+        model = await self._model()
+        with tempfile.TemporaryDirectory(dir=wish.out.parent, prefix=".caf-pose-") as name:
+            scratch = Path(name)
+            try:
+                found = await self._found(wish, model, scratch)
+            except CafError as fault:
+                await anyio.to_thread.run_sync(_keep_partial, scratch, wish.out, fault)
+                raise
+            if wish.video:
+                await self._draw(wish, scratch)
+            await anyio.to_thread.run_sync(_put, scratch, wish.out)
+        return msgspec.structs.replace(found, landmarks=str(wish.out / LANDMARKS))
+
+    async def _model(self) -> str:
+        from caf.pose.source import FetchedModel, ModelSource
+
+        config = self._config
+        source = ModelSource(
+            path=config.model_path,
+            url=config.model_url,
+            sha256=config.model_sha256,
+            cache_dir=config.cache_dir,
+        )
+        fetched: FetchedModel = await self._call("model", source, "pose model")
+        return fetched.path
+
+    async def _found(self, wish: _Wish, model: str, scratch: Path) -> PoseResult:
+        request = PoseRequest(
+            video=str(wish.clip),
+            model=model,
+            out_dir=str(scratch),
+            workers=wish.workers,
+            max_subjects=wish.max_subjects,
+            subject=wish.subject,
+            stall_s=self._config.stall_s,
+        )
+        found: PoseResult = await self._call("pose", request, "poses")
+        return found
+
+    async def _draw(self, wish: _Wish, scratch: Path) -> None:
+        from caf.pose.overlay import SkeletonRequest
+
+        for name, file in PICTURES.items():
+            request = SkeletonRequest(
+                video=str(wish.clip),
+                landmarks=str(scratch / LANDMARKS),
+                out=str(scratch / file),
+                on_black=name == "skeleton",
+            )
+            await self._call("skeleton", request, name)
+
+
+def _put(scratch: Path, out: Path) -> None:
+    out.mkdir(exist_ok=True)
+    for file in scratch.iterdir():
+        file.replace(out / file.name)
+    (out / PARTIAL_LANDMARKS).unlink(missing_ok=True)
+
+
+def _keep_partial(scratch: Path, out: Path, fault: CafError) -> None:
+    partial = scratch / PARTIAL_LANDMARKS
+    with contextlib.suppress(OSError):  # the error itself is what counts
+        if partial.exists():
+            out.mkdir(exist_ok=True)
+            kept = Path(shutil.move(partial, out / PARTIAL_LANDMARKS))
+            fault.remedy = f"{fault.remedy} What had been found by then is kept in {kept}.".strip()
+
+
+def _rows(found: PoseResult) -> list[list[str]]:
+    """The measures for a person."""
+    longest = max(found.gaps, key=lambda gap: gap.duration_s, default=None)
+    rows = [["frames with a pose", f"{found.detected} of {found.frames} ({100 * found.coverage:.1f} %)"]]
+    gaps = str(len(found.gaps))
+    if longest is not None:
+        gaps += (
+            f"; the longest {longest.frames} frames, {longest.duration_s:.2f} s, from {longest.start_s:.2f} s"
+        )
+    rows.append(["gaps", gaps])
+    if found.visibility is not None:
+        rows.append(["visibility", f"{found.visibility:.2f}"])
+    if found.jitter is not None:
+        rows.append(["jitter", f"{100 * found.jitter:.2f} % of the body a frame squared"])
+    if found.subjects > 1:
+        rows.append(["subjects", f"{found.subjects}; these numbers are for number {found.subject + 1}"])
+    rows.append(["processes", f"{found.workers}; {found.frames_computed - found.frames} frames done twice"])
+    return rows

@@ -1,0 +1,129 @@
+"""`caf pose`: landmarks and pictures of a clip's poses, their numbers, and nothing written where it is refused."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from caf.media.read import read_frames
+from caf.media.write import ClipWriter
+from caf.pose.landmarks import load_landmarks
+from tests.cli.conftest import Caf
+from tests.clips import make_clip, make_picture
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a second of a woman who drifts to the right; in one frame she is away."""
+    whole = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
+    picture = np.asarray(cv2.resize(whole, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
+    path = tmp_path_factory.mktemp("person") / "person.mp4"
+    with ClipWriter(path, width=256, height=256, fps=25) as writer:
+        for index in range(FRAMES):
+            away = index == 5
+            writer.write(np.full_like(picture, 127) if away else np.roll(picture, index, axis=1), index / 25)
+    return path
+
+
+def test_landmarks_overlay_and_skeleton_are_written_and_measured(
+    tmp_path: Path, caf: Caf, person: Path
+) -> None:
+    out = tmp_path / "found"
+    ran = caf("pose", person, "--out", out, "--json")
+    assert ran.code == 0, ran.err
+    told = ran.json()
+    assert ran.err == "", "what the model prints is for nobody"
+    landmarks = load_landmarks(Path(told["landmarks"]))
+    assert (told["frames"], told["detected"]) == (FRAMES, int(landmarks.detected.sum()))
+    assert not landmarks.detected[5]
+    assert {"first_frame": 5, "frames": 1, "start_s": 0.2, "duration_s": 0.04} in told["gaps"]
+    assert told["coverage"] == told["detected"] / FRAMES
+    assert told["workers"] == 1
+    times_s = [frame.time_s for frame in read_frames(person)]
+    assert landmarks.times_s is not None
+    assert landmarks.times_s.tolist() == times_s
+    for name in ("overlay", "skeleton"):
+        assert [f.time_s for f in read_frames(told[name])] == pytest.approx(times_s, abs=1e-3)
+    assert sorted(path.name for path in out.iterdir()) == ["landmarks.npz", "overlay.mp4", "skeleton.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["found"]
+
+
+def test_a_person_reads_where_it_is_and_how_good(tmp_path: Path, caf: Caf, person: Path) -> None:
+    out = tmp_path / "found"
+    ran = caf("pose", person, "--out", out, "--no-video", "--max-subjects", "3", "--subject", "central")
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[0] == str(out / "landmarks.npz")
+    assert "frames with a pose" in ran.out
+    assert "gaps" in ran.out
+    assert [path.name for path in out.iterdir()] == ["landmarks.npz"]
+
+
+def test_what_is_there_is_replaced_only_when_it_is_asked_for(tmp_path: Path, caf: Caf) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=3), tmp_path / "found"
+    out.mkdir()
+    (out / "landmarks.npz").write_bytes(b"mine")
+    ran = caf("pose", clip, "--out", out, "--no-video")
+    assert ran.code == 65
+    assert "is there already" in ran.err
+    assert (out / "landmarks.npz").read_bytes() == b"mine"
+    assert caf("pose", clip, "--out", out, "--no-video", "--force").code == 0
+    assert len(load_landmarks(out / "landmarks.npz").detected) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("clip.mp4", "--out", "nowhere/found"), "There is no folder"),
+        (("clip.mp4", "--out", "clip.mp4"), "is not a folder"),
+        (("clip.mp4", "--subject", "biggest"), "names no subject"),
+        (("cat.png",), "is a picture"),
+        (("broken.mp4",), "broken.mp4"),
+        (("gone.mp4",), "gone.mp4"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_leaves_nothing(
+    tmp_path: Path, caf: Caf, arguments: tuple[str, ...], said: str
+) -> None:
+    make_clip(tmp_path / "clip.mp4", frames=3)
+    make_picture(tmp_path / "cat.png")
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    given = [arg if arg.startswith("-") or arg == "biggest" else str(tmp_path / arg) for arg in arguments]
+    out = [] if "--out" in given else ["--out", str(tmp_path / "found")]
+    ran = caf("pose", *given, *out)
+    assert ran.code == 65, ran.err
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4", "cat.png", "clip.mp4"]
+
+
+@pytest.mark.parametrize("wrong", [("--max-subjects", "0"), ("--workers", "65")])
+def test_a_number_out_of_its_range_is_a_usage_error(tmp_path: Path, caf: Caf, wrong: tuple[str, str]) -> None:
+    assert caf("pose", tmp_path / "a.mp4", *wrong).code == 2
+
+
+def test_ctrl_c_ends_it_with_nothing_left(tmp_path: Path, person: Path) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "caf.cli", "pose", str(person), "--out", str(tmp_path / "found")],
+        env={**os.environ, "CAF_WORKSPACE": str(tmp_path / "workspace")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    begun = time.monotonic()
+    while not list(tmp_path.glob(".caf-pose-*")):
+        assert running.poll() is None
+        assert time.monotonic() - begun < 120
+        os.sched_yield()
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=120)
+    assert running.returncode == 130, told
+    assert b"Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
