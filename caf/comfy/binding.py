@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from caf.comfy.graph import FILES, link_of, links, outputs_of, placeholders
+from caf.comfy.graph import ANCHOR, FILES, POSE, POSES, link_of, links, outputs_of, placeholders
 from caf.comfy.model import InputFile, Prompt
 from caf.contracts import ComfyBindings, ComfyNode, ComfyUIWorkflow
 from caf.errors import InputError
@@ -30,6 +30,14 @@ CHECKPOINT: Final = "__CAF_CHECKPOINT__"
 POLICIES: Final = ("NORMAL", "CLEAR_STALE_ITEMS", "INTERRUPT_ACTIVE")
 TEXT_INPUTS: Final = ("text", "prompt", "text_g", "text_l", "clip_l", "t5xxl", "value", "string")
 SEED_INPUTS: Final = ("seed", "noise_seed")
+_NO_POSES: Final = (
+    "Take a clip with more poses, a lower pose_coverage_threshold, or a workflow that takes none."
+)
+_REMEDIES: Final = {
+    ANCHOR: "Give a picture of the subject with --reference.",
+    POSE: _NO_POSES,
+    POSES: _NO_POSES,
+}
 MODEL_SUFFIXES: Final = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft", ".onnx")
 
 
@@ -148,9 +156,7 @@ def prompt_of(
         if value not in files:
             raise InputError(
                 f"Node {node_id} of {workflow.workflow_id} takes {value}, and the job has nothing to put there.",
-                remedy="Give a picture of the subject with --reference."
-                if value == "__CAF_ANCHOR_IMAGE__"
-                else "Use another placeholder.",
+                remedy=_REMEDIES.get(value, "Use another placeholder."),
                 kind="missing_input",
             )
         uploads.append(InputFile(node_id=node_id, input=name, path=files[value]))

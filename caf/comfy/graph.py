@@ -56,7 +56,9 @@ FRAME: Final = "__CAF_FRAME_IMAGE__"
 ANCHOR: Final = "__CAF_ANCHOR_IMAGE__"
 SEED: Final = "__CAF_SEED_IMAGE__"
 CLIP: Final = "__CAF_CLIP_VIDEO__"
-FILES: Final = (FRAME, ANCHOR, SEED, CLIP)
+POSE: Final = "__CAF_POSE_IMAGE__"
+POSES: Final = "__CAF_POSE_VIDEO__"
+FILES: Final = (FRAME, ANCHOR, SEED, CLIP, POSE, POSES)
 """Placeholders that a file is uploaded for."""
 TEXTS: Final = ("__CAF_CHECKPOINT__",)
 """Placeholders that a text is put in for."""
@@ -164,19 +166,19 @@ def _check(workflow: ComfyUIWorkflow, where: str) -> None:
 def _check_mode(workflow: ComfyUIWorkflow, where: str) -> None:
     mode = mode_of(workflow)
     used = {value for _, _, value in placeholders(workflow)}
-    if mode.unit == "frame" and FRAME not in used:
+    if mode.unit == "frame" and not used & {FRAME, POSE}:
         raise _bad(
             f"{where} is run once a frame ({mode.name}), and no node takes the frame.",
-            f"Put {FRAME} as the file of the node that loads it.",
+            f"Put {FRAME} as the file of the node that loads it, or {POSE} for its pose.",
         )
     if mode.unit != "frame" and FRAME in used:
         raise _bad(
             f"{where} is run once a {mode.unit} ({mode.name}), so that there is no {FRAME}.",
             f"Use {SEED} for the first frame, {CLIP} for all of them, or another caf_mode.",
         )
-    if mode.unit == "chunk" and (CLIP not in used or workflow.caf_chunk_frames is None):
+    if mode.unit == "chunk" and (not used & {CLIP, POSES} or workflow.caf_chunk_frames is None):
         raise _bad(
-            f"{where} is run once a chunk, which takes {CLIP} in a node and caf_chunk_frames.",
+            f"{where} is run once a chunk, which takes {CLIP} or {POSES} in a node and caf_chunk_frames.",
             "Add what is missing, or choose another caf_mode.",
         )
 
@@ -202,10 +204,10 @@ def mode_of(workflow: ComfyUIWorkflow) -> Mode:
     if workflow.caf_mode in MODES:
         return MODES[workflow.caf_mode]
     used = {value for _, _, value in placeholders(workflow)}
-    if FRAME in used:
-        return MODES["motion_frame_sequence"]
     gives_clip = any(SAVERS.get(node.class_type) == "clip" for node in workflow.nodes.values())
-    return MODES["motion_clip" if CLIP in used or gives_clip else "image"]
+    if FRAME in used or (POSE in used and not gives_clip):
+        return MODES["motion_frame_sequence"]
+    return MODES["motion_clip" if used & {CLIP, POSES} or gives_clip else "image"]
 
 
 def outputs_of(workflow: ComfyUIWorkflow, where: str = "") -> tuple[str, ...]:

@@ -14,7 +14,19 @@ import msgspec
 from msgspec.structs import replace
 
 from caf.comfy.binding import OWN, bound, models_of, prompt_of
-from caf.comfy.graph import ANCHOR, CLIP, FRAME, SEED, Mode, mode_of, outputs_of, workflow_digest
+from caf.comfy.graph import (
+    ANCHOR,
+    CLIP,
+    FRAME,
+    POSE,
+    POSES,
+    SEED,
+    Mode,
+    mode_of,
+    outputs_of,
+    placeholders,
+    workflow_digest,
+)
 from caf.comfy.model import Done, Limits, Owner, Preview, Prompt, PromptProgress, QueuePolicy
 from caf.contracts import ComfyUIWorkflow
 from caf.engines.embedded import Caller, EmbeddedEngine
@@ -28,6 +40,7 @@ from caf.ports import (
     Clock,
     Exploded,
     ExplodeRequest,
+    OpenPoseRequest,
     Outside,
     OutsideWork,
     Parameter,
@@ -48,6 +61,8 @@ AWAY: Final = frozenset({"comfy_unreachable", "comfy_damaged_answer"})
 """Failures that say nothing of the job: it is taken up again when the server is back, with what it has by then."""
 PATIENCE_S: Final = 5.0
 """So long a server that drops a question is asked again before anything is rendered."""
+_SUBJECT: Final = {"frame": "source", "motion": "frames"}
+"""The clip that a stage works on."""
 ROLES: Final = {"frame": "frames", "motion": "motion"}
 
 
@@ -93,7 +108,8 @@ class ComfyEngine:
         graph = bound(workflow, nodes)
         await self.servers.preflight(graph, outputs=outputs_of(workflow), urls=work.urls)
         exploded = await self._taken_apart(request, workflow, mode, progress)
-        prompts = _prompts(workflow, graph, mode, exploded, request, outside)
+        posed = await self._posed(request, workflow, mode, progress)
+        prompts = _prompts(workflow, graph, mode, exploded, posed, request, outside)
         try:
             done, facts = await self._rendered(request, work, prompts, nodes, progress, outside)
         except CafError as fault:
@@ -110,19 +126,36 @@ class ComfyEngine:
     async def _taken_apart(
         self, request: StageRequest, workflow: ComfyUIWorkflow, mode: Mode, progress: Progress
     ) -> Exploded:
-        video = request.inputs.get("frames" if mode.stage == "motion" else "source")
+        video = request.inputs.get(_SUBJECT[mode.stage])
         if video is None:
             raise InputError(
                 f"The {request.stage} stage has no clip to work on.",
                 remedy="Run the stage before it again.",
                 kind="missing_input",
             )
-        each = {"frame": 1, "chunk": workflow.caf_chunk_frames or 1}.get(mode.unit, 0)
         folder = Path(request.out_dir) / "given"
         folder.mkdir()
-        task = ExplodeRequest(video=video, out_dir=str(folder), frames_each=each)
+        task = ExplodeRequest(video=video, out_dir=str(folder), frames_each=_frames_each(workflow, mode))
         exploded: Exploded = (await self._call("explode", task, request, progress)).result
         return exploded
+
+    async def _posed(
+        self, request: StageRequest, workflow: ComfyUIWorkflow, mode: Mode, progress: Progress
+    ) -> Exploded | None:
+        """The poses as the workflow takes them; None where it takes none, or the job has none to give."""
+        wanted = {value for _, _, value in placeholders(workflow)} & {POSE, POSES}
+        if not wanted or "pose" not in request.inputs:
+            return None
+        folder = Path(request.out_dir) / "posed"
+        folder.mkdir()
+        task = OpenPoseRequest(
+            video=request.inputs[_SUBJECT[mode.stage]],
+            landmarks=request.inputs["pose"],
+            out_dir=str(folder),
+            frames_each=_frames_each(workflow, mode),
+        )
+        posed: Exploded = (await self._call("openpose", task, request, progress)).result
+        return posed
 
     async def _rendered(
         self,
@@ -283,11 +316,17 @@ def _split(parameters: Mapping[str, Parameter]) -> tuple[dict[str, Parameter], d
     return {name: value for name, value in parameters.items() if name not in nodes}, nodes
 
 
+def _frames_each(workflow: ComfyUIWorkflow, mode: Mode) -> int:
+    """How many frames a prompt has; 0: all."""
+    return {"frame": 1, "chunk": workflow.caf_chunk_frames or 1}.get(mode.unit, 0)
+
+
 def _prompts(
     workflow: ComfyUIWorkflow,
     graph: Mapping[str, Any],
     mode: Mode,
     exploded: Exploded,
+    posed: Exploded | None,
     request: StageRequest,
     outside: Outside,
 ) -> list[Prompt]:
@@ -299,6 +338,10 @@ def _prompts(
     for index, first in enumerate(range(0, frames, each)):
         files = {**anchor, SEED: exploded.pictures[0 if mode.unit == "frame" else index]}
         files |= {FRAME: exploded.pictures[index]} if mode.unit == "frame" else {CLIP: exploded.clips[index]}
+        if posed is not None:
+            files[POSE] = posed.pictures[index]
+            if mode.unit != "frame":
+                files[POSES] = posed.clips[index]
         prompts.append(
             prompt_of(
                 workflow,

@@ -1,19 +1,20 @@
 """A clip as pictures or pieces of it, and back: what goes to an engine outside, and what comes from there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from caf.errors import MediaError
 from caf.media.probe import probe
 from caf.media.read import Frame, read_frames
 from caf.media.write import ClipWriter, disk_full
-from caf.ports import Assembled, AssembleRequest, Exploded, ExplodeRequest, ProbeRequest, Progress
+from caf.ports import Assembled, AssembleRequest, Exploded, ExplodeRequest, MediaInfo, ProbeRequest, Progress
 
-__all__ = ["assemble", "explode"]
+__all__ = ["assemble", "explode", "take_apart"]
 
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
@@ -25,26 +26,38 @@ def explode(request: ExplodeRequest, progress: Progress) -> Exploded:
         MediaError: the clip cannot be read.
         TryAgainError: `disk_full`.
     """
-    video, out = Path(request.video), Path(request.out_dir)
-    info = probe(ProbeRequest(path=str(video)), lambda done, total: None)
-    pictures, clips, times = [], [], []
+    info = probe(ProbeRequest(path=request.video), lambda done, total: None)
+    out, each = Path(request.out_dir), request.frames_each
+    found = take_apart(read_frames(request.video), info, out, each, progress, clips=each > 1)
+    return found if each else replace(found, clips=(_linked(Path(request.video), out),))
+
+
+def take_apart(
+    frames: Iterable[Frame], info: MediaInfo, out: Path, each: int, progress: Progress, *, clips: bool
+) -> Exploded:
+    """Write the first of every `each` frames as a PNG (0: the first of all), and with `clips` those as lossless clips.
+
+    `info` is that of the clip whose times the frames have. Raises TryAgainError `disk_full`.
+    """
+    pictures, pieces, times = [], [], []
     writer: ClipWriter | None = None
-    each, start_s = request.frames_each, 0.0
+    start_s = 0.0
     try:
-        for index, frame in enumerate(read_frames(video)):
-            if index % each == 0 if each else index == 0:
+        for index, frame in enumerate(frames):
+            begins = index % each == 0 if each else index == 0
+            if begins:
                 pictures.append(_written(frame.image, out / f"frame-{index:06d}.png"))
-            if each > 1:
-                if index % each == 0:
+            if clips:
+                if begins:
                     _closed(writer, frame.time_s - start_s)
                     start_s = frame.time_s
                     piece = out / f"piece-{index:06d}.mp4"
-                    size = frame.image.shape
+                    height, width = frame.image.shape[:2]
                     writer = ClipWriter(
-                        piece, width=size[1], height=size[0], fps=info.fps, variable_fps=info.variable_fps
+                        piece, width=width, height=height, fps=info.fps, variable_fps=info.variable_fps
                     )
                     writer.__enter__()
-                    clips.append(str(piece))
+                    pieces.append(str(piece))
                 assert writer is not None
                 writer.write(frame.image, frame.time_s - start_s)
             times.append(frame.time_s)
@@ -56,7 +69,7 @@ def explode(request: ExplodeRequest, progress: Progress) -> Exploded:
     _closed(writer, info.duration_s - start_s)
     return Exploded(
         pictures=tuple(pictures),
-        clips=tuple(clips) if each else (_linked(video, out),),
+        clips=tuple(pieces),
         times_s=tuple(times),
         duration_s=info.duration_s,
         fps=info.fps,

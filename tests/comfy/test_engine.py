@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 
 from caf.clock import SystemClock
@@ -20,6 +22,8 @@ from caf.errors import CafError, InputError, TryAgainError
 from caf.media.probe import probe
 from caf.media.read import read_frames
 from caf.ports import MediaInfo, OutsideWork, Parameter, ProbeRequest, StageRequest, StageResult, VideoTarget
+from caf.pose.landmarks import LANDMARK_COUNT, Landmarks, save_landmarks
+from caf.pose.openpose import draw_openpose
 from caf.worker import Worker
 from tests.clips import make_clip
 from tests.comfy.given import graph
@@ -103,6 +107,7 @@ class Bench:
         *,
         stage: str = "motion",
         reference: Path | None = None,
+        pose: Path | None = None,
         urls: tuple[str, ...] = (),
         **parameters: Parameter,
     ) -> StageResult:
@@ -110,9 +115,10 @@ class Bench:
         out = self.root / f"out-{self.runs}"
         out.mkdir()
         role = "source" if stage == "frame" else "frames"
+        more = {"reference": reference, "pose": pose}
         request = StageRequest(
             stage=stage,
-            inputs={role: str(clip)} | ({"reference": str(reference)} if reference else {}),
+            inputs={role: str(clip)} | {name: str(path) for name, path in more.items() if path},
             parameters={name.replace("__", "."): value for name, value in parameters.items()},
             target=VideoTarget(width=160, height=120, fps=24.0),
             out_dir=str(out),
@@ -239,6 +245,64 @@ async def test_a_stage_without_work_outside_asks_no_server(
     bench = Bench(worker, tmp_path, "http://127.0.0.1:1")
     result = await bench.run(None, clip, Notes(), stage="frame")
     assert look(result).frames == FRAMES
+
+
+def poses_of(path: Path, *missing: int) -> Landmarks:
+    """A body that walks to the right, in all frames but these; written to the path."""
+    points = np.zeros((FRAMES, LANDMARK_COUNT, 4), np.float32)
+    points[..., 0] = 40 + 10 * np.arange(FRAMES)[:, None] + np.arange(LANDMARK_COUNT)
+    points[..., 1] = 20 + 2 * np.arange(LANDMARK_COUNT)
+    points[..., 3] = 1
+    points[list(missing)] = np.nan
+    found = Landmarks(points, np.isfinite(points[:, 0, 0]))
+    save_landmarks(path, found)
+    return found
+
+
+async def test_a_workflow_that_is_steered_by_poses_gets_each_frame_s_own_as_openpose_draws_it(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    poses = poses_of(tmp_path / "landmarks.npz", 2)
+    async with FakeComfy(tmp_path / "server", picture=(160, 120)) as server:
+        bench = Bench(worker, tmp_path, server.url)
+        result = await bench.run(
+            loading("__CAF_POSE_IMAGE__"), clip, Notes(), pose=tmp_path / "landmarks.npz"
+        )
+        prompts = {entry["prompt"][3]["caf"]["key"]: entry["prompt"][2] for entry in server.history.values()}
+    uploads = tmp_path / "server" / "input"
+    given = [cv2.imread(str(uploads / prompts[key]["1"]["inputs"]["image"])) for key in sorted(prompts)]
+    assert len(given) == look(result).frames == FRAMES
+    for index, picture in enumerate(given):
+        drawn = np.zeros((120, 160, 3), np.uint8)
+        draw_openpose(drawn, poses.points[index])
+        assert picture is not None
+        assert np.array_equal(picture, drawn)
+        assert drawn.any() == (index != 2)
+
+
+async def test_the_poses_of_a_chunk_are_a_clip_of_its_frames(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    poses_of(tmp_path / "landmarks.npz")
+    document = loading("__CAF_POSE_VIDEO__", caf_mode="motion_chunks", caf_chunk_frames=4)
+    async with FakeComfy(tmp_path / "server") as server:
+        await Bench(worker, tmp_path, server.url).run(
+            document, clip, Notes(), pose=tmp_path / "landmarks.npz"
+        )
+    given = sorted(path for path in (server.root / "input").rglob("*") if path.is_file())
+    assert sorted(sum(1 for _ in read_frames(path)) for path in given) == [2, 4]
+
+
+async def test_a_workflow_that_is_steered_by_poses_says_what_it_lacks_when_there_are_none(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        with pytest.raises(InputError) as caught:
+            await Bench(worker, tmp_path, server.url).run(loading("__CAF_POSE_IMAGE__"), clip, Notes())
+    assert caught.value.kind == "missing_input"
+    assert "__CAF_POSE_IMAGE__" in caught.value.message
+    assert "pose" in caught.value.remedy
+    assert not server.posts
 
 
 async def test_the_weights_that_rendered_are_told_by_their_size_time_and_own_digest(

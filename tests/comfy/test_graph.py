@@ -109,6 +109,14 @@ def test_what_would_not_run_is_refused_with_its_place(data: bytes, told: str) ->
         (frame_graph(), {"caf_mode": "frame_sequence"}, "frame_sequence", "frame"),
         (with_node("1", image="__CAF_SEED_IMAGE__"), {}, "image", "frame"),
         (with_node("1", image="__CAF_CLIP_VIDEO__"), {}, "motion_clip", "motion"),
+        (with_node("1", image="__CAF_POSE_IMAGE__"), {}, "motion_frame_sequence", "motion"),
+        (with_node("1", image="__CAF_POSE_VIDEO__"), {}, "motion_clip", "motion"),
+        (
+            with_node("1", image="__CAF_POSE_VIDEO__"),
+            {"caf_mode": "motion_chunks", "caf_chunk_frames": 16},
+            "motion_chunks",
+            "motion",
+        ),
         (
             with_node("1", image="__CAF_CLIP_VIDEO__"),
             {"caf_mode": "motion_chunks", "caf_chunk_frames": 16},
