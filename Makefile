@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-steady bench-light bench-repairs bench-lanes bench-long-log clean system
+.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-steady bench-light bench-repairs bench-lanes bench-long-log bench-qc bench-qc-speed clean system
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -70,6 +70,12 @@ bench-light: $(READY) ## Measure the evening of light beside ffmpeg's deflicker 
 
 bench-repairs: $(READY) ## Measure whether one retry repairs (WORDS="FOLDER")
 	$(BIN)/python -m bench.repairs --write $(WORDS)
+
+bench-qc: $(READY) ## Measure what QC sees of spoiled clips, into bench/RESULTS.md (WORDS="FOLDER --tuned-on NAME")
+	$(BIN)/python -m bench.qc_auc --write $(WORDS)
+
+bench-qc-speed: $(READY) ## Measure how long measuring takes beside decoding (WORDS="CLIP --size 720x1280")
+	$(BIN)/python -m bench.qc_speed $(WORDS)
 
 clean: ## Remove the environments, and what the demo and the benchmark made
 	rm -rf $(VENV) $(BENCH_VENV) build

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench import section
 from bench.qc_inject import (
     PICTURE,
     PLAIN,
@@ -82,6 +83,11 @@ THRESHOLDS = {
     "identity_drift": 0.80,
 } | {name: metric.threshold for name, metric in METRICS.items() if metric.threshold is not None}
 LENGTH = 96
+EXPLAINED = """AUC: the probability that a clean segment scores above a spoiled one, ties counting half. IoU: blamed
+and spoiled frames, intersection over union, median. Stage right: of the spoiled clips that fail anywhere, the share
+whose worst failure is of a metric of the defect's stage. Half of the segments are cut from one clip each, half are
+scenes made by code; what is odd but clean (a turning point, a cut, a fade, bars, captions, …) is made of one scene of
+each set. Thresholds were chosen on the tuned set."""
 SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed"})
 
 
@@ -192,6 +198,16 @@ class _Segment:
             )
 
 
+def _measured(jobs: list[Job], processes: int) -> list[Row]:
+    # A forked child would inherit the decoder's threads half way.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        return [row for found in pool.map(segment, jobs) for row in found]
+
+
+def _read(path: Path) -> list[Row]:
+    return [Row(*row) for row in json.loads(path.read_text())]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -204,7 +220,9 @@ def main() -> None:
     parser.add_argument("--severities", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--reference")
     parser.add_argument("--only", nargs="*", default=[name for name in EYES if EYES[name] not in SUBJECT])
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="also write every row")
+    parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
+    parser.add_argument("--again", type=Path, help="rows that --json wrote: only make the tables")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     told = parser.parse_args()
@@ -221,13 +239,20 @@ def main() -> None:
     for group, first in (("tuned", 1), ("held back", 101)):
         jobs += [Job(None, first + one, group, *common, odd=one == 0) for one in range(told.scenes)]
     jobs = [job for job in jobs if told.set in ("both", job.group)]
-    # A forked child would inherit the decoder's threads half way.
-    with ProcessPoolExecutor(told.jobs, multiprocessing.get_context("spawn")) as pool:
-        rows = [row for found in pool.map(segment, jobs) for row in found]
+    rows = _measured(jobs, told.jobs) if told.again is None else _read(told.again)
     if told.json:
         told.json.write_text(json.dumps(rows))
-    for group in dict.fromkeys(job.group for job in jobs):
+    tables = [
         report(group, [row for row in rows if row.group == group], list(defects), EYES, THRESHOLDS)
+        for group in dict.fromkeys(job.group for job in jobs)
+    ]
+    words = f"python -m bench.qc_auc FOLDER --segments {told.segments} --scenes {told.scenes}"
+    words += f" --severities {' '.join(map(str, told.severities))} --tuned-on {' '.join(told.tuned_on)}"
+    title = f"## What QC sees\n\n{section.circumstances(words.strip(), told.folder)}\n\n{EXPLAINED}\n\n"
+    text = title + "\n\n".join(tables)
+    print(text)
+    if told.write:
+        section.write("qc", text)
 
 
 if __name__ == "__main__":

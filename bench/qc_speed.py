@@ -40,6 +40,7 @@ def main() -> None:
         fitted.append(grown[top : top + height, left : left + width])
     groups = {
         "all metrics": tuple(METRICS),
+        "technical": tuple(name for name, metric in METRICS.items() if metric.technical),
         "motion": tuple(name for name, metric in METRICS.items() if metric.stage == "motion"),
         "frame": tuple(name for name, metric in METRICS.items() if metric.stage == "frame"),
     }

@@ -10,6 +10,9 @@ from caf.qc.metrics import METRICS
 __all__ = ["Row", "auc", "overlap", "report"]
 
 
+_WORDS = {1: "mild", 2: "medium", 3: "severe"}
+
+
 class Row(NamedTuple):
     """One metric of one clip."""
 
@@ -44,29 +47,30 @@ def report(
     defects: list[str],
     judges: Mapping[str, str],
     thresholds: Mapping[str, float],
-) -> None:
-    """Print the Markdown tables of one set of segments."""
+) -> str:
+    """The Markdown tables of one set of segments."""
     segments = len({row.segment for row in rows})
-    print(f"\n## {group.capitalize()}: {segments} clean segments\n")
-    _alarms(rows, list(dict.fromkeys(judges[defect] for defect in defects)), thresholds)
-    print(
-        "\n| defect | metric | AUC mild | medium | severe | below the gate: mild | medium | severe |", end=""
-    )
-    print(" IoU mild | medium | severe | stage right |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
+    severities = sorted({row.severity for row in rows if row.severity})
+    words = [_WORDS[severity] for severity in severities]
+    lines = [f"### {group.capitalize()}: {segments} clean segments", ""]
+    lines += _alarms(rows, list(dict.fromkeys(judges[defect] for defect in defects)), thresholds)
+    columns = [f"{what} {word}" for what in ("AUC", "below the threshold,", "IoU") for word in words]
+    lines += ["", f"| defect | metric | {' | '.join(columns)} | stage right |"]
+    lines.append("|---" * (len(columns) + 3) + "|")
     for defect in defects:
         metric = judges[defect]
         clean = _scores(rows, "clean", 0, metric)
-        spoiled = [_scores(rows, defect, severity, metric) for severity in (1, 2, 3)]
+        spoiled = [_scores(rows, defect, severity, metric) for severity in severities]
         if not any(spoiled):
             continue
-        areas = " | ".join(f"{auc(clean, one):.2f}" for one in spoiled)
-        caught = " | ".join(
-            f"{np.mean([score < thresholds[metric] for score in one]):.2f}" for one in spoiled
-        )
-        where = " | ".join(_where(rows, defect, severity, metric) for severity in (1, 2, 3))
-        print(
-            f"| {defect} | {metric} | {areas} | {caught} | {where} | {_stage(rows, defect, metric, thresholds)} |"
-        )
+        cells = [f"{auc(clean, one):.2f}" for one in spoiled]
+        cells += [
+            f"{np.mean([score < thresholds[metric] for score in one]):.2f}" if one else "" for one in spoiled
+        ]
+        cells += [_where(rows, defect, severity, metric) for severity in severities]
+        cells.append(_stage(rows, defect, metric, thresholds))
+        lines.append(f"| {defect} | `{metric}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _scores(rows: list[Row], defect: str, severity: int, metric: str) -> list[float]:
@@ -77,22 +81,23 @@ def _scores(rows: list[Row], defect: str, severity: int, metric: str) -> list[fl
     ]
 
 
-def _alarms(rows: list[Row], metrics: list[str], thresholds: Mapping[str, float]) -> None:
-    print(
-        "| metric | threshold | clean: lowest | median | false alarms | unmeasured | odd but clean: false alarms |"
-    )
-    print("|---|---|---|---|---|---|---|")
+def _alarms(rows: list[Row], metrics: list[str], thresholds: Mapping[str, float]) -> list[str]:
+    lines = [
+        "| metric | threshold | clean: lowest | median | false alarms | unmeasured | odd but clean: false alarms |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for metric in metrics:
         clean = [row for row in rows if row.defect == "clean" and row.metric == metric]
         odd = [row for row in rows if row.defect.startswith("clean:") and row.metric == metric]
         scores = [row.score for row in clean if row.score is not None]
         alarms = sum(score < thresholds[metric] for score in scores)
         oddly = [row.defect[7:] for row in odd if row.score is not None and row.score < thresholds[metric]]
-        print(
-            f"| {metric} | {thresholds[metric]:.2f} | {min(scores, default=np.nan):.2f}"
+        lines.append(
+            f"| `{metric}` | {thresholds[metric]:.2f} | {min(scores, default=np.nan):.2f}"
             f" | {np.median(scores) if scores else np.nan:.2f} | {alarms} of {len(scores)}"
             f" | {len(clean) - len(scores)} | {len(oddly)} of {len(odd)} {' '.join(sorted(set(oddly)))} |"
         )
+    return lines
 
 
 def _where(rows: list[Row], defect: str, severity: int, metric: str) -> str:

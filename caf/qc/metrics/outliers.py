@@ -23,7 +23,8 @@ _TOP_CELLS = 4
 _FLOOR_LEVELS = 2.5
 """Grey levels, mean over a cell, below which a difference is the coder's or the grain's: these move a cell by 1-2."""
 _MOVED_LEVELS = 0.5
-_CHROMA_SIDE_PX = 96
+_SAME_LIGHT = 0.002
+_CHROMA_SIDE_PX = 64
 
 Floats = NDArray[np.float64]
 _Map = NDArray[np.float32]
@@ -53,12 +54,11 @@ class _Kept:
 
 
 class OutlierCollector:
-    """Holds six small frames and some maps of 16x16 numbers, whatever the clip's length."""
+    """Holds a dozen small frames and some maps of 16x16 numbers, whatever the clip's length."""
 
     def __init__(self) -> None:
-        self._recent: deque[_Kept] = deque(maxlen=LONGEST + 3)
-        self._lags: deque[list[_Map]] = deque(maxlen=2 * LONGEST + 6)
-        """For each of the newest frames its difference to the frames 1, 2, … before it, as far as there are."""
+        self._recent: deque[_Kept] = deque(maxlen=2 * LONGEST + 6)
+        self._lags: dict[tuple[int, int], _Map] = {}
         self._excess: list[list[float]] = []
         self._area: list[list[float]] = []
         self._frames = 0
@@ -71,13 +71,17 @@ class OutlierCollector:
         if self._recent:
             last = self._recent[-1]
             light = last.light + float(np.median(logs - last.logs))
-        kept = _Kept(tiny, _chroma_cells(frame.image), np.asarray(logs, dtype=np.float32), light)
-        self._lags.append([_difference(kept, other) for other in reversed(self._recent)])
-        self._recent.append(kept)
+        self._recent.append(
+            _Kept(tiny, _chroma_cells(frame.image), np.asarray(logs, dtype=np.float32), light)
+        )
         self._excess.append([0.0] * LONGEST)
         self._area.append([0.0] * LONGEST)
         self._frames += 1
         self._judge(self._frames)
+        oldest = self._frames - len(self._recent)
+        if oldest > 0:
+            for back in range(1, 2 * LONGEST + 1):
+                self._lags.pop((oldest + back, back), None)
 
     def result(self) -> Outliers:
         # The last two frames were waiting for what comes after them.
@@ -93,10 +97,14 @@ class OutlierCollector:
 
     def _lag(self, index: int, back: int) -> _Map | None:
         """Difference of frame `index` to the one `back` before it; None outside of the clip or of memory."""
-        place = index - (self._frames - len(self._lags))
-        if index >= self._frames or place < 0 or len(self._lags[place]) < back:
+        first = self._frames - len(self._recent)
+        if index >= self._frames or index - back < first:
             return None
-        return self._lags[place][back - 1]
+        found = self._lags.get((index, back))
+        if found is None:
+            found = _difference(self._recent[index - first], self._recent[index - back - first])
+            self._lags[index, back] = found
+        return found
 
     def _judge(self, frames: int) -> None:
         """The runs that end two frames before the newest of `frames`, so that two steps after them are known."""
@@ -114,12 +122,12 @@ class OutlierCollector:
             steps = [one for one in around if one is not None]
             if not steps:
                 continue
-            if self._is_turning(start, stop):
-                continue
             # What moves here now was next to here a frame ago.
             usual = cv2.dilate(np.max(np.stack(steps), axis=0), _NEIGHBOURS)
             excess = (np.minimum(entry, leave) - across - usual / 2) / (usual + np.float32(_FLOOR_LEVELS))
-            strength = float(np.mean(np.sort(excess, axis=None)[-_TOP_CELLS:]))
+            strength = float(np.mean(np.partition(excess, -_TOP_CELLS, axis=None)[-_TOP_CELLS:]))
+            if strength <= 0.0 or self._is_turning(start, stop):
+                continue
             share = float(np.mean(excess > 0.5))
             for at in range(start, stop + 1):
                 if strength > self._excess[at][length - 1]:
@@ -147,6 +155,6 @@ def _chroma_cells(image: Image) -> _Map:
 def _difference(one: _Kept, other: _Kept) -> _Map:
     """(16, 16) mean absolute grey difference per cell in the same light, plus that of the cells' mean colours."""
     gain = np.float32(np.exp(np.clip(one.light - other.light, -0.4, 0.4)))
-    lit = other.tiny * gain
+    lit = other.tiny if abs(one.light - other.light) < _SAME_LIGHT else other.tiny * gain
     grey = cv2.resize(cv2.absdiff(one.tiny, lit), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
     return np.asarray(grey + np.abs(one.chroma - gain * other.chroma).sum(axis=2), dtype=np.float32)

@@ -59,8 +59,7 @@ class CrispnessCollector:
 
     def add(self, frame: SeenFrame) -> None:
         band = _bands(frame.gray)
-        half = cv2.resize(band, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        quarter = cv2.resize(half, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        quarter = cv2.resize(band, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         self._fine.append(_cells(band))
         self._coarse.append(_cells(np.asarray(quarter, dtype=np.uint8)))
         self._time_s.append(frame.time_s)
@@ -81,7 +80,7 @@ class CrispnessCollector:
 
 
 def _cells(gray: Gray) -> NDArray[np.float32]:
-    laplacian = np.abs(np.asarray(cv2.Laplacian(gray, cv2.CV_16S, ksize=1))).astype(np.float32)
+    laplacian = cv2.convertScaleAbs(cv2.Laplacian(gray, cv2.CV_16S, ksize=1)).astype(np.float32)
     cells = cv2.resize(laplacian, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
     return np.asarray(np.log(np.asarray(cells) + np.float32(0.5)).ravel(), dtype=np.float32)
 
@@ -103,12 +102,15 @@ def _crete_blur(gray: Gray) -> float:
     """
     picture = gray.astype(np.float32)
     worst = 0.0
-    for axis, kernel in ((1, (9, 1)), (0, (1, 9))):
-        smooth = np.asarray(cv2.blur(picture, kernel), dtype=np.float32)
-        sharp_step = np.abs(np.diff(picture, axis=axis))
-        lost = np.maximum(0, sharp_step - np.abs(np.diff(smooth, axis=axis)))
-        total = float(sharp_step.sum())
-        worst = max(worst, (total - float(lost.sum())) / total if total > 0 else 1.0)
+    for kernel, here, there in (
+        ((9, 1), np.s_[:, 1:], np.s_[:, :-1]),
+        ((1, 9), np.s_[1:], np.s_[:-1]),
+    ):
+        smooth = cv2.blur(picture, kernel)
+        sharp_step = cv2.absdiff(picture[here], picture[there])
+        lost = cv2.max(cv2.subtract(sharp_step, cv2.absdiff(smooth[here], smooth[there])), 0.0)
+        total = float(cv2.sumElems(sharp_step)[0])
+        worst = max(worst, (total - float(cv2.sumElems(lost)[0])) / total if total > 0 else 1.0)
     return worst
 
 
@@ -123,7 +125,7 @@ def _grid_excess(gray: Gray) -> float:
             cv2.absdiff(gray[1:], gray[:-1]) if axis == 0 else cv2.absdiff(gray[:, 1:], gray[:, :-1])
         )
         # Strong edges are content, not the coder.
-        profile = np.minimum(steps, 24).mean(axis=1 - axis)
+        profile = cv2.reduce(cv2.min(steps, 24.0), 1 - axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
         usable = len(profile) // 8 * 8
         if usable < 32:
             continue
