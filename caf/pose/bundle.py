@@ -42,17 +42,19 @@ _LOCAL_HEADER_BYTES: Final = 30
 """Before a zip entry's name. Source: the zip format's local file header."""
 
 
-def build_bundle(detector: bytes, landmarks: bytes) -> bytes:
+def build_bundle(detector: bytes, landmarks: bytes, *, mask: bool = False) -> bytes:
     """The bytes of a `.task` file: a stored zip of the two networks, each told how its input is scaled.
 
     The branch that computes the person's mask is left out: nothing here asks for it, the landmarks stay
-    the same to the bit, and a frame costs a quarter less. Asked for a mask, this bundle gives an empty one.
+    the same to the bit, and a frame costs a quarter less. Asked for a mask, this bundle gives an empty one. `mask`
+    keeps the branch, as other people's bundles have it: to compare with.
 
     The same two payloads always make the same bytes. Raises ValueError for a payload that is no
     TensorFlow Lite model of the expected kind.
     """
     finder, follower = _parsed(detector), _parsed(landmarks)
-    _leave_out(follower.subgraphs[0], follower.buffers, _MASK_OUTPUT)
+    if not mask:
+        _leave_out(follower.subgraphs[0], follower.buffers, _MASK_OUTPUT)
     return _zipped(
         {
             DETECTOR_NAME: _with_metadata(finder, *_DETECTOR_MEAN_STD),

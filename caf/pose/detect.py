@@ -82,7 +82,7 @@ def _steps(request: PoseRequest, still: bool, stitching: Stitching, helpers: Hel
         for found in own:
             stitching.add(0, found)
             helpers.pump()
-            _dismiss(stitching, helpers)
+            _direct(stitching, helpers)
             yield
             if not stitching.needed(0):
                 break
@@ -90,13 +90,16 @@ def _steps(request: PoseRequest, still: bool, stitching: Stitching, helpers: Hel
             stitching.end(0)
     while not stitching.complete:
         if helpers.pump(_WAIT_S):
-            _dismiss(stitching, helpers)
+            _direct(stitching, helpers)
             yield
 
 
-def _dismiss(stitching: Stitching, helpers: Helpers) -> None:
+def _direct(stitching: Stitching, helpers: Helpers) -> None:
+    """Ends the helpers that are not needed any more, and lets those wait that are too far ahead."""
     for number in helpers.numbers:
-        if not stitching.needed(number):
+        if stitching.needed(number):
+            helpers.hold(number, stitching.ahead(number))
+        else:
             helpers.dismiss(number)
 
 

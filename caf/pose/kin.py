@@ -101,6 +101,17 @@ class Helpers:
                 self._selector.unregister(pipe)
         helper.end()
 
+    def hold(self, number: int, held: bool) -> None:
+        """Lets one wait, or go on: what nobody hears fills its pipe, and then it stands still."""
+        helper = self._helpers[number]
+        if held == helper.held:
+            return
+        helper.held, helper.heard_s = held, time.monotonic()
+        if held:
+            self._selector.unregister(helper.answers)
+        else:
+            self._selector.register(helper.answers, selectors.EVENT_READ, number)
+
     def pump(self, wait_s: float = 0.0) -> bool:
         """Hears what was said, waiting for at most so long; whether there was anything.
 
@@ -119,7 +130,7 @@ class Helpers:
                 self._listen(key.data, helper)
         now_s = time.monotonic()
         for helper in self._helpers.values():
-            if now_s - helper.heard_s > self._stall_s:
+            if not helper.held and now_s - helper.heard_s > self._stall_s:
                 raise WorkerStalledError(_TASK, self._stall_s)
         return heard
 
@@ -192,6 +203,7 @@ class _Helper:
         self.answers = self.process.stdout.fileno()
         self.noise = self.process.stderr.fileno()
         self.heard_s = time.monotonic()
+        self.held = False
         self.rest = b""
         self.tail = b""
         with contextlib.suppress(BrokenPipeError):  # it is dead already, and that is told when it is heard

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from caf.errors import CafError, UnavailableError
 from caf.media.read import Frame, read_frames
 from caf.pose.landmarks import LANDMARK_COUNT, Found
+from caf.pose.runtime import load_mediapipe
 
 __all__ = ["MIN_DETECTION", "MIN_PRESENCE", "MIN_TRACKING", "follow"]
 
@@ -88,7 +89,7 @@ def _taken(waiting: "queue.Queue[Frame | BaseException | None]") -> Iterator[Fra
 
 @contextmanager
 def _landmarker(model: str, still: bool, most: int) -> Iterator[Any]:
-    import mediapipe as mp  # half a second, in which the first frames are decoded
+    mp = load_mediapipe()  # meanwhile the first frames are decoded
 
     vision = mp.tasks.vision
     options = vision.PoseLandmarkerOptions(
@@ -114,8 +115,7 @@ def _landmarker(model: str, still: bool, most: int) -> Iterator[Any]:
 
 def _poses(landmarker: Any, frame: Frame, stamp_ms: int | None) -> NDArray[np.float32]:
     """(P, 33, 4) float32."""
-    import mediapipe as mp
-
+    mp = load_mediapipe()
     picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame.image))
     try:
         found = (

@@ -10,7 +10,6 @@ import pytest
 from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_fb
 from mediapipe.tasks.metadata import schema_py_generated as model_fb
 
-from caf.pose import bundle as bundle_module
 from caf.pose.bundle import DETECTOR_NAME, LANDMARKS_NAME, build_bundle, without_mask
 from caf.pose.landmarker import follow
 from tests.pose.conftest import MakeClip, Picture
@@ -99,15 +98,8 @@ def test_what_is_no_network_is_refused() -> None:
         build_bundle(a_network(2), a_network(2))
 
 
-def whole(detector: bytes, landmarks: bytes, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A ready bundle as others make it, which computes the mask."""
-    with monkeypatch.context() as patch:
-        patch.setattr(bundle_module, "_leave_out", lambda *_: None)
-        return build_bundle(detector, landmarks)
-
-
-def test_a_ready_bundle_loses_its_mask_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    ready = whole(a_network(2), a_picture_network(), monkeypatch)
+def test_a_ready_bundle_loses_its_mask_and_nothing_else() -> None:
+    ready = build_bundle(a_network(2), a_picture_network(), mask=True)
     slim = without_mask(ready)
     assert slim is not None
     with zipfile.ZipFile(io.BytesIO(ready)) as before, zipfile.ZipFile(io.BytesIO(slim)) as after:
@@ -121,12 +113,12 @@ def test_a_ready_bundle_loses_its_mask_and_nothing_else(monkeypatch: pytest.Monk
     assert without_mask(slim) is None, "there is nothing to leave out any more"
 
 
-def test_a_bundle_that_is_laid_out_otherwise_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_that_is_laid_out_otherwise_is_left_alone() -> None:
     assert without_mask(b"no bundle") is None
-    assert without_mask(whole(a_network(2), a_network(5), monkeypatch)) is None, (
+    assert without_mask(build_bundle(a_network(2), a_network(5), mask=True)) is None, (
         "its third output is no picture"
     )
-    assert without_mask(whole(a_network(2), a_picture_network(outputs=6), monkeypatch)) is None
+    assert without_mask(build_bundle(a_network(2), a_picture_network(outputs=6), mask=True)) is None
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr(LANDMARKS_NAME, a_picture_network())
@@ -138,9 +130,8 @@ def test_without_the_mask_the_real_networks_find_the_same_to_the_bit(
     person: Picture,
     make_clip: MakeClip,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ready = whole(*networks, monkeypatch)
+    ready = build_bundle(*networks, mask=True)
     slim = without_mask(ready)
     assert slim is not None
     turned = (np.roll(person, 4 * n, axis=1) if n % 9 else np.full_like(person, 127) for n in range(20))

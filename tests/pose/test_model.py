@@ -16,7 +16,6 @@ import pytest
 
 from caf.errors import InputError, UnavailableError
 from caf.ports import Progress
-from caf.pose import bundle as bundle_module
 from caf.pose import model as model_module
 from caf.pose.bundle import build_bundle, without_mask
 from caf.pose.model import cache_folder, ensure_model, fetch_model
@@ -173,12 +172,10 @@ def test_a_path_of_the_users_own_comes_first(tmp_path: Path, source: ModelSource
 
 
 def test_a_model_of_the_users_own_is_used_without_its_mask_as_a_copy_in_the_cache(
-    tmp_path: Path, source: ModelSource, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: ModelSource
 ) -> None:
     own = tmp_path / "own.task"
-    with monkeypatch.context() as patch:
-        patch.setattr(bundle_module, "_leave_out", lambda *_: None)
-        own.write_bytes(build_bundle(DETECTOR, a_picture_network()))
+    own.write_bytes(build_bundle(DETECTOR, a_picture_network(), mask=True))
     mine = ModelSource(path=str(own), cache_dir=source.cache_dir)
     used = ensure_model(mine, ignore)
     assert used.parent == Path(source.cache_dir or "") / "models"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caf.pose.landmarks import Found
-from caf.pose.stitch import SETTLED_S, TOLERANCE, VISIBILITY_SHARE, Stitching, same_poses
+from caf.pose.stitch import AHEAD_S, SETTLED_S, TOLERANCE, VISIBILITY_SHARE, Stitching, same_poses
 
 FPS = 25
 SIZE = 1000
@@ -38,7 +38,9 @@ def stitched(chains: Sequence[Sequence[Found]], order: random.Random) -> Stitchi
     stitching = Stitching([chain[0].time_s for chain in chains])
     left = [list(chain) for chain in chains]
     while not stitching.complete:
-        number = order.choice([n for n in range(len(chains)) if stitching.needed(n)])
+        number = order.choice(
+            [n for n in range(len(chains)) if stitching.needed(n) and not stitching.ahead(n)]
+        )
         if left[number]:
             stitching.add(number, left[number].pop(0))
         else:
@@ -54,15 +56,15 @@ def assert_the_same(result: Sequence[Found], whole: Sequence[Found]) -> None:
 
 
 @given(
-    empty=st.sets(st.integers(0, 59)),
-    starts=st.sets(st.integers(1, 59), max_size=4),
+    empty=st.sets(st.integers(0, 299), max_size=12),
+    starts=st.sets(st.integers(1, 299), max_size=4),
     chance=st.randoms(use_true_random=False),
 )
 @settings(deadline=None)
 def test_the_parts_give_what_the_whole_gives_whatever_is_heard_first(
     empty: set[int], starts: set[int], chance: random.Random
 ) -> None:
-    chains = [a_run(start, 60, empty) for start in (0, *sorted(starts))]
+    chains = [a_run(start, 300, empty) for start in (0, *sorted(starts))]
     stitching = stitched(chains, chance)
     assert_the_same(stitching.result(), chains[0])
 
@@ -98,6 +100,20 @@ def test_runs_that_never_come_together_leave_the_first_one_alone_to_the_end() ->
     assert stitching.seams_s() == []
     assert_the_same(stitching.result(), chains[0])
     assert stitching.covered == 60
+
+
+def test_a_chain_that_may_count_for_nothing_does_not_run_to_the_end() -> None:
+    chains = [a_run(start, 400, ()) for start in (0, 100, 200)]
+    stitching = stitched(chains, random.Random(1))
+    assert_the_same(stitching.result(), chains[0])
+    assert stitching.computed <= 400 + (100 + AHEAD_S * FPS + 2) + 200
+
+
+def test_a_chain_that_waited_goes_on_once_it_counts() -> None:
+    chains = [a_run(start, 400, {105}) for start in (0, 100, 150)]
+    stitching = stitched(chains, random.Random(1))
+    assert_the_same(stitching.result(), chains[0])
+    assert stitching.seams_s() == [105 / FPS]
 
 
 def test_times_that_do_not_match_hand_nothing_over() -> None:
