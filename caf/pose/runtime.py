@@ -3,9 +3,15 @@
 import importlib
 import sys
 import types
+from pathlib import Path
 from typing import Any, Final
 
+from caf.errors import UnavailableError
+
 __all__ = ["load_mediapipe"]
+
+_PROCESSORS: Final = Path("/sys/devices/system/cpu/possible")
+"""Without it MediaPipe's memory allocator ends the process (tcmalloc, NumCPUs). Found by trial in a mount namespace."""
 
 _PLOTTING: Final = ("matplotlib", "matplotlib.pyplot")
 
@@ -15,8 +21,15 @@ def load_mediapipe() -> Any:
     there after 0.25 instead of 0.62 s of a processor: each helper of a pose task would pay them.
 
     Where matplotlib is loaded already nothing is different; otherwise it can be loaded afterwards, but not
-    by MediaPipe's own plots.
+    by MediaPipe's own plots. Raises UnavailableError with the kind `system_files_missing` on a Linux without
+    /sys, where loading it would end the process.
     """
+    if sys.platform == "linux" and not _PROCESSORS.exists():
+        raise UnavailableError(
+            f"{_PROCESSORS} is not there, and MediaPipe ends the process without it.",
+            remedy="Let the container or the sandbox see /sys (mount -t sysfs sysfs /sys).",
+            kind="system_files_missing",
+        )
     if "mediapipe" in sys.modules or _PLOTTING[0] in sys.modules:
         return importlib.import_module("mediapipe")
     plots, pyplot = (types.ModuleType(name) for name in _PLOTTING)

@@ -2,6 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from caf.errors import UnavailableError
+from caf.pose import runtime
 
 SCRIPT = """
 import sys
@@ -17,3 +23,11 @@ assert matplotlib.__version__
 
 def test_mediapipe_is_there_without_matplotlib_which_can_still_be_loaded() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], check=True, timeout=240)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /sys, and no need of it")
+def test_where_sys_is_missing_it_is_said_instead_of_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_PROCESSORS", Path("/nowhere/possible"))
+    with pytest.raises(UnavailableError, match="is not there") as caught:
+        runtime.load_mediapipe()
+    assert caught.value.kind == "system_files_missing"
