@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from caf.actors import poses
 from caf.comfy.binding import bound, check_node_parameters, flat, from_bindings
 from caf.comfy.graph import ANCHOR, placeholders, read_workflow
 from caf.contracts import ComfyUIWorkflow, JobDocument, Workflow, WorkflowRegistry, node_defaults
@@ -22,7 +23,7 @@ from caf.repairs import engine_of, merge
 
 __all__ = ["Chosen", "as_document", "check_answer", "check_parameters", "choose", "workflow_of"]
 
-TUNABLE = ("frame", "motion", "video")
+TUNABLE = ("pose", "frame", "motion", "video")
 
 Read = Callable[[Path], bytes]
 """Reads a document's file. Raises `DocumentError`."""
@@ -135,7 +136,7 @@ def check_answer(job: Job, parameters: Parameters) -> None:
 
 
 def check_parameters(parameters: Parameters) -> None:
-    """Raises `InputError` for a stage or parameter that the embedded engine does not have."""
+    """Raises `InputError` for a stage or parameter that neither the pose stage nor the embedded engine has."""
     for node, inputs in parameters.items():
         if node not in TUNABLE:
             raise InputError(
@@ -143,7 +144,10 @@ def check_parameters(parameters: Parameters) -> None:
                 remedy=f"Name one of {', '.join(TUNABLE)}; list the parameters with: caf parameters",
                 kind="unknown_parameter",
             )
-        settings_for(node, inputs)
+        if node == "pose":
+            poses.check_parameters(inputs)
+        else:
+            settings_for(node, inputs)
 
 
 def _check_mixed(workflow: ComfyUIWorkflow, parameters: Parameters) -> None:

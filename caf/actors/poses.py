@@ -8,18 +8,16 @@ from typing import Any, Final
 from caf.errors import CafError, InputError
 from caf.events import AttemptId, PoseCoverageMeasured
 from caf.ports import PARTIAL_LANDMARKS, Parameter, PoseRequest, PoseResult
+from caf.pose.choice import MOST_SUBJECTS, parse_subject
 
-__all__ = ["PARAMETERS", "coverage_of", "facts_of", "keep_partial", "request_of"]
+__all__ = ["PARAMETERS", "check_parameters", "coverage_of", "facts_of", "keep_partial", "request_of"]
 
-PARAMETERS: Final[dict[str, type]] = {"max_subjects": int, "subject": str}
-"""What a job may tell the pose stage; the meaning and the range are `PoseRequest`'s."""
+PARAMETERS: Final = ("max_subjects", "subject")
+"""What a job may tell the pose stage; the meaning is `PoseRequest`'s."""
 
 
-def request_of(
-    parameters: Mapping[str, Parameter], *, video: str, model: str, out: Path, workers: int, stall_s: float
-) -> PoseRequest:
-    """The task for the child. Raises `InputError` with the kind `unknown_parameter` or `bad_parameter`."""
-    told: dict[str, Any] = {}
+def check_parameters(parameters: Mapping[str, Parameter]) -> None:
+    """Raises `InputError` with the kind `unknown_parameter`, `bad_parameter` or `bad_subject`."""
     for name, value in parameters.items():
         if name not in PARAMETERS:
             raise InputError(
@@ -27,13 +25,22 @@ def request_of(
                 remedy=f"Allowed: {', '.join(PARAMETERS)}.",
                 kind="unknown_parameter",
             )
-        if not isinstance(value, PARAMETERS[name]) or isinstance(value, bool):
+        if name == "subject":
+            parse_subject(str(value))
+        elif isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SUBJECTS:
             raise InputError(
                 f"{name} of the pose stage cannot be {value!r}.",
-                remedy="max_subjects is a whole number; subject is largest, central or left,top,right,bottom.",
+                remedy=f"Allowed: whole number, 1 to {MOST_SUBJECTS}.",
                 kind="bad_parameter",
             )
-        told[name] = value
+
+
+def request_of(
+    parameters: Mapping[str, Parameter], *, video: str, model: str, out: Path, workers: int, stall_s: float
+) -> PoseRequest:
+    """The task for the child. Raises as `check_parameters` does."""
+    check_parameters(parameters)
+    told: dict[str, Any] = dict(parameters)
     return PoseRequest(video=video, model=model, out_dir=str(out), workers=workers, stall_s=stall_s, **told)
 
 

@@ -14,22 +14,22 @@ from caf.ports import (
     ProbeRequest,
     Progress,
 )
+from caf.pose.choice import MOST_SUBJECTS, parse_subject
 from caf.pose.kin import Helpers
 from caf.pose.landmarker import follow
 from caf.pose.landmarks import Landmarks, save_landmarks
 from caf.pose.partial import Partial
 from caf.pose.protocol import SpanRequest
 from caf.pose.stitch import Stitching
-from caf.pose.subjects import landmarks_of, parse_subject
+from caf.pose.subjects import landmarks_of
 from caf.pose.summary import summary_of
 from caf.pose.workers import MOST_WORKERS, workers_for
 
-__all__ = ["LEAST_FRAMES_EACH", "MOST_SUBJECTS", "detect", "starts_of"]
+__all__ = ["LEAST_FRAMES_EACH", "detect", "starts_of"]
 
 LEAST_FRAMES_EACH: Final = 90
 """A process more is worth its start only from so many frames: it loads for as long as some 40 take."""
 
-MOST_SUBJECTS: Final = 16
 
 _WAIT_S: Final = 0.5
 

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.errors import InputError
+from caf.pose.choice import Subject
 from caf.pose.landmarks import LANDMARK_COUNT, VISIBLE, Found, Landmarks
 
-__all__ = ["Subject", "choose", "identify", "landmarks_of", "parse_subject"]
+__all__ = ["choose", "identify", "landmarks_of"]
 
 _REACH: Final = 0.5
 """A pose continues a body whose centre is within the middle of its box: half a width across, half a height down.
@@ -33,34 +33,10 @@ into 11, with 6 s into 8 of which two were mixed.
 _WIDTH: Final = 4
 
 
-class Subject(NamedTuple):
-    """`how` is largest | central | box; `box` x0, y0, x1, y1 in pixels for the last."""
-
-    how: str
-    box: tuple[float, float, float, float] | None = None
-
-
 class _Body(NamedTuple):
     number: int
     box: NDArray[np.float64]
     seen_s: float
-
-
-def parse_subject(text: str) -> Subject:
-    """`largest`, `central` or `x0,y0,x1,y1`. Raises InputError with the kind `bad_subject`."""
-    if text in ("largest", "central"):
-        return Subject(text)
-    try:
-        x0, y0, x1, y1 = (float(part) for part in text.split(","))
-    except ValueError:
-        x0 = y0 = x1 = y1 = math.nan
-    if not (math.isfinite(x0 + y0 + x1 + y1) and x0 < x1 and y0 < y1):
-        raise InputError(
-            f"{text!r} names no subject.",
-            remedy="Say largest, central, or a box in pixels: left,top,right,bottom, e.g. 40,60,320,400.",
-            kind="bad_subject",
-        )
-    return Subject("box", (x0, y0, x1, y1))
 
 
 def landmarks_of(frames: Sequence[Found], most: int, subject: Subject) -> Landmarks:

@@ -10,6 +10,7 @@ from caf.errors import CafError, InputError
 from caf.events import AttemptId
 from caf.ports import PARTIAL_LANDMARKS, Parameter, PoseGap, PoseRequest, PoseResult
 from caf.pose.landmarks import Landmarks, load_landmarks, save_landmarks
+from caf.workflows import check_parameters
 
 REQUEST = PoseRequest(video="clip.mp4", model="m.task", out_dir="out", max_subjects=3, subject="central")
 FOUND = PoseResult(
@@ -49,14 +50,21 @@ def test_what_a_job_tells_the_stage_is_what_the_child_is_asked() -> None:
     [
         ({"strength": 1}, "unknown_parameter"),
         ({"max_subjects": 2.5}, "bad_parameter"),
+        ({"max_subjects": 17}, "bad_parameter"),
         ({"max_subjects": True}, "bad_parameter"),
-        ({"subject": 3}, "bad_parameter"),
+        ({"subject": 3}, "bad_subject"),
     ],
 )
 def test_what_the_stage_does_not_know_is_refused(parameters: dict[str, Parameter], kind: str) -> None:
     with pytest.raises(InputError) as caught:
         request_of(parameters, video="", model="", out=Path(), workers=1, stall_s=1)
     assert caught.value.kind == kind
+
+
+def test_a_job_with_parameters_for_the_pose_stage_is_taken_and_one_with_wrong_ones_is_not() -> None:
+    check_parameters({"pose": {"max_subjects": 3, "subject": "40,60,320,400"}})
+    with pytest.raises(InputError, match="cannot be 20"):
+        check_parameters({"pose": {"max_subjects": 20}})
 
 
 def test_the_facts_say_how_many_frames_for_whom_and_by_how_many() -> None:

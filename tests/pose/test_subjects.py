@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from caf.errors import InputError
+from caf.pose.choice import Subject, parse_subject
 from caf.pose.landmarks import Found
-from caf.pose.subjects import Subject, choose, identify, landmarks_of, parse_subject
+from caf.pose.subjects import choose, identify, landmarks_of
 
 SIZE = (640, 360)
 LARGEST = Subject("largest")
