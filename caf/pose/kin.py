@@ -102,9 +102,9 @@ class Helpers:
         helper.end()
 
     def hold(self, number: int, held: bool) -> None:
-        """Lets one wait, or go on: what nobody hears fills its pipe, and then it stands still."""
-        helper = self._helpers[number]
-        if held == helper.held:
+        """Lets one wait, or go on, if it is there: what nobody hears fills its pipe, and then it stands still."""
+        helper = self._helpers.get(number)
+        if helper is None or held == helper.held:
             return
         helper.held, helper.heard_s = held, time.monotonic()
         if held:
