@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -46,17 +49,21 @@ def request_for(clip: str, model: str, out: Path, workers: int, stall_s: float =
     return PoseRequest(video=clip, model=model, out_dir=str(out), workers=workers, stall_s=stall_s)
 
 
-def helpers_of(pid: int) -> list[int]:
-    """The pose helpers among a process's children."""
+def children_of(pid: int, command: bytes = b"") -> list[int]:
+    """A process's children whose command line has that in it."""
     found = []
     for place in Path("/proc").iterdir():
         try:
             parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"caf.pose.span" in (place / "cmdline").read_bytes():
+            if parent == pid and command in (place / "cmdline").read_bytes():
                 found.append(int(place.name))
         except (OSError, ValueError, IndexError):
             continue
     return found
+
+
+def helpers_of(pid: int) -> list[int]:
+    return children_of(pid, b"caf.pose.span")
 
 
 def is_gone(pid: int) -> bool:
@@ -149,6 +156,28 @@ async def test_a_child_that_is_killed_takes_its_helpers_along_and_leaves_what_it
     assert not partial.complete
     assert 0 < len(partial.detected) < FRAMES
     assert not (out / "landmarks.npz").exists()
+
+
+def test_a_caller_that_is_killed_leaves_neither_child_nor_helper(
+    clip: str, model: str, tmp_path: Path
+) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "caf.cli", "pose", clip, "--workers", "2", "--out", str(tmp_path / "found")],
+        env={**os.environ, "CAF_WORKSPACE": str(tmp_path / "workspace"), "CAF_MODEL_PATH": model},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    kin: list[int] = []
+    until = time.monotonic() + PATIENCE_S
+    while not kin:
+        assert running.poll() is None
+        assert time.monotonic() < until
+        kin = [pid for child in children_of(running.pid) for pid in (*helpers_of(child), child)][:2]
+        kin = kin if len(kin) == 2 else []
+    running.kill()
+    running.wait()
+    while not all(is_gone(pid) for pid in kin):
+        assert time.monotonic() < until
 
 
 async def test_the_noise_of_helpers_goes_to_the_log(
