@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import inspect
 
+from caf.contracts.whole import is_whole
+
 __all__ = ["explain", "found"]
 
 _WORD: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -85,7 +87,7 @@ def _fits(value: Any, kind: inspect.Type) -> bool:
         case inspect.BoolType():
             return isinstance(value, bool)
         case inspect.IntType():
-            return isinstance(value, int) and not isinstance(value, bool) and _in_range(value, kind)
+            return is_whole(value) and _in_range(value, kind)
         case inspect.FloatType():
             return isinstance(value, int | float) and not isinstance(value, bool) and _in_range(value, kind)
         case inspect.NoneType():

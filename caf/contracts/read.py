@@ -2,12 +2,14 @@
 
 import math
 import re
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from caf.contracts.explain import explain
+from caf.contracts.whole import with_whole_numbers
 from caf.errors import DocumentError
 
 __all__ = ["MAX_BYTES", "read_document", "read_object", "write_document"]
@@ -69,6 +71,8 @@ def _decode(data: bytes, kind: Any, where: str) -> Any:
     try:
         return _decoder(kind).decode(data)
     except msgspec.ValidationError as fault:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return msgspec.convert(with_whole_numbers(msgspec.json.decode(data), kind), kind)
         sentence = explain(data, kind) or _reworded(str(fault))
         raise DocumentError(f"{where}: {sentence}", remedy=_REMEDY) from fault
     except msgspec.DecodeError as fault:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import anyio
 import msgspec
@@ -10,6 +10,7 @@ from aiohttp import ClientError, web
 from msgspec import Struct
 
 from caf.contracts.depth import MOST_DEPTH, MOST_VALUES, has_too_many, is_too_deep
+from caf.contracts.whole import with_whole_numbers
 from caf.errors import DocumentError
 from caf.web.crowd import CROWD
 from caf.web.limits import LIMITS
@@ -77,7 +78,7 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         value = msgspec.json.decode(data)
         if is_too_deep(value):
             raise BadBody(f"The body is nested more than {MOST_DEPTH} levels deep.", remedy=_REMEDY)
-        return msgspec.convert(_with_whole_numbers(value, kind), kind)
+        return msgspec.convert(with_whole_numbers(value, kind), kind)
     except msgspec.ValidationError as fault:
         raise BadBody(f"The body cannot be used: {fault}.", remedy=_REMEDY) from fault
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
@@ -93,14 +94,3 @@ async def _read(request: web.Request, within_s: float) -> bytes:
         raise web.HTTPRequestTimeout from fault
     except (web.RequestPayloadError, ClientError) as fault:  # cut off, or not packed as its headers say
         raise web.HTTPBadRequest(reason="The body is not what its headers say") from fault
-
-
-def _with_whole_numbers(value: Any, kind: type[Struct]) -> Any:
-    """The value with 5.0 as 5 where a field is a whole number: to JSON they are the same."""
-    if not isinstance(value, dict):
-        return value
-    whole = {field.encode_name for field in msgspec.structs.fields(kind) if isinstance(field.default, int)}
-    return {
-        name: int(item) if name in whole and isinstance(item, float) and item.is_integer() else item
-        for name, item in value.items()
-    }
