@@ -183,7 +183,7 @@ class _Life:
             await workers.start(service.dispatcher.serve)
             taking_in = await workers.start(self._take_in)
             workers.start_soon(self._reload_when_asked)
-            rows = RowsInStep(service.app)
+            rows = RowsInStep(service.app, failed=self.talk.failed)
             service.listeners.append(rows)
             workers.start_soon(rows.serve)
             await anyio.to_thread.run_sync(publish_address, own, url)

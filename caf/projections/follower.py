@@ -59,6 +59,8 @@ class ReadModels:
     def __init__(self, path: Path | None, *, batch: int = BATCH) -> None:
         self.path = path
         """Where the rows are now; None: in memory."""
+        self.fault: sqlite3.DatabaseError | None = None
+        """Why they are not where they should be."""
         self._file = path
         self._again_s = 0.0
         self.batch = batch
@@ -78,10 +80,15 @@ class ReadModels:
             self.path = self._file
         for _ in ("the file as it is", "a new file"):
             try:
-                return await self._catch_up(store, until)
+                position = await self._catch_up(store, until)
+                if self.path is not None:
+                    self.fault = None
+                    self.close()
+                return position
             except sqlite3.DatabaseError as fault:
                 if self.path is None:
                     raise
+                self.fault = fault
                 if _code(fault) in HELD:
                     break
                 await anyio.to_thread.run_sync(self._discard)
