@@ -55,13 +55,23 @@ def answer(
     parameters: Parameters | None = None,
     source: str | None = None,
     reference: str | None = None,
+    question: int | None = None,
 ) -> list[Event]:
-    """A person's answer to the open escalation. Raises `RefusedError` when there is none, or it cannot be."""
+    """A person's answer to the open escalation. Raises `RefusedError` when there is none, or it cannot be.
+
+    `question`: which one it is meant for; an answer that was on its way when another came must not be taken for that.
+    """
     if job.escalation is None:
         raise RefusedError(
             f"Job {job.spec.job_id} is {job.status}; it asks nothing.",
             remedy="See what waits for an answer with: caf inbox",
             kind="nothing_asked",
+        )
+    if question is not None and question != job.question:
+        raise RefusedError(
+            f"Job {job.spec.job_id} asks question {job.question} by now; this answers question {question}.",
+            remedy=f"See what it asks with: caf show {job.spec.job_id}",
+            kind="another_question",
         )
     _check_text(by, note, source or "", reference or "")
     stage = job.escalation.stage

@@ -90,6 +90,8 @@ class Job(Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     escalation: Escalated | None = None
     """Open question to a person, if any."""
+    question: int = 0
+    """Version of the newest question, which tells it from those before it; 0: nothing was asked yet."""
     retries_asked: int = 0
     """Attempts that people asked for; they come on top of the policy's budget."""
     failure: Failure | None = None
@@ -180,7 +182,7 @@ def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event typ
         case RepairDecided():
             return _decided(job, event)
         case Escalated():
-            return replace(job, status="waiting", escalation=event)
+            return replace(job, status="waiting", escalation=event, question=job.version + 1)
         case EscalationAnswered():
             asked_again = event.action == "retry"
             return replace(

@@ -8,6 +8,7 @@ from caf.commands import answer, cancel, register_post
 from caf.errors import RefusedError
 from caf.events import EscalationAnswered, Event, Parameters, Stage
 from tests.support.jobs import (
+    answered,
     attempt,
     completed,
     decided,
@@ -41,6 +42,22 @@ def test_only_a_question_can_be_answered() -> None:
     for events in ([*up_to("frame")], [*up_to("frame"), escalated("frame"), job_cancelled()]):
         with pytest.raises(RefusedError, match="asks nothing"):
             answer(fold(*events), action="proceed", by="ada")
+
+
+def test_an_answer_that_was_meant_for_an_earlier_question_is_not_taken_for_this_one() -> None:
+    first = [*up_to("frame"), escalated("frame")]
+    asked = fold(*first).question
+    assert asked == len(first)
+    assert answer(fold(*first), action="retry", by="ada", question=asked)
+    again = fold(
+        *first, answered("proceed", "frame"), *up_to("motion")[len(up_to("frame")) :], escalated("motion")
+    )
+    with pytest.raises(
+        RefusedError, match=f"asks question {again.question} by now; this answers question {asked}"
+    ):
+        answer(again, action="proceed", by="bob", question=asked)
+    assert answer(again, action="proceed", by="bob", question=again.question)
+    assert answer(again, action="proceed", by="bob")
 
 
 def test_an_answer_says_where_the_job_stood() -> None:

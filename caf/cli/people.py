@@ -42,6 +42,9 @@ def who() -> str:
 @click.option("--source", type=FILE, metavar="CLIP", help="A corrected clip.")
 @click.option("--reference", type=FILE, metavar="IMAGE", help="A corrected reference picture.")
 @click.option("--note", default="", help="Why; it is recorded.")
+@click.option(
+    "--question", type=click.IntRange(1), help="The number that caf inbox shows; refused if another is open."
+)
 @WORKSPACE
 @JSON
 def answer(
@@ -109,19 +112,21 @@ def inbox(everything: bool, workspace: Path, as_json: bool) -> None:
     from caf.app import open_for_reading
 
     async def work() -> list[dict[str, Any]]:
-        where = "" if everything else "WHERE state = 'open' "
+        asked = "SELECT *, version AS question FROM escalations"
+        asked += "" if everything else " WHERE state = 'open'"
         async with open_for_reading(workspace, configured(workspace)) as app:
-            return await app.rows(f"SELECT * FROM escalations {where}ORDER BY escalated_at, job_id")  # noqa: S608
+            return await app.rows(f"{asked} ORDER BY escalated_at, job_id")
 
     rows = run_async(work)
     if as_json:
         print_json(rows)
         return
     print_table(
-        ["job", "since", "reason", "to correct", "why"],
+        ["job", "question", "since", "reason", "to correct", "why"],
         [
             [
                 row["job_id"],
+                str(row["question"]),
                 local_time(row["escalated_at"]),
                 row["reason"],
                 row["required_artifact"],

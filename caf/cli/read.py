@@ -62,7 +62,7 @@ def described(job: Job) -> list[str]:
     if job.escalation is not None:
         request = job.escalation.request
         lines += [
-            f"  WAITS for a person: {request.reason}",
+            f"  WAITS for a person: {request.reason} (question {job.question})",
             f"    {job.escalation.detail}",
             f"    to correct: {request.required_artifact}; expected: {request.expected_format}",
             f"    for example: {request.example_fix or f'caf answer {spec.job_id} retry'}",

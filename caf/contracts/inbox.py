@@ -25,6 +25,8 @@ class EscalationAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A corrected clip, relative to the workspace."""
     reference: Text | None = None
     """A corrected reference picture, relative to the workspace."""
+    question: Annotated[int, Meta(ge=1)] | None = None
+    """Which question this answers, as the inbox numbers it; left out, the one that is open when this is read."""
 
 
 class Approval(Struct, frozen=True, kw_only=True, omit_defaults=True):

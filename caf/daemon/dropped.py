@@ -128,6 +128,7 @@ class Dropped:
             answer.job_id,
             **given,
             from_stage=answer.from_stage,
+            question=answer.question,
             parameters=answer.parameters,
             source=self._below(answer.source, "source"),
             reference=self._below(answer.reference, "reference"),

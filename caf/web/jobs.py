@@ -101,7 +101,7 @@ class Jobs:
 
     async def escalations(self, request: web.Request) -> web.Response:
         rows = await self.app.rows(
-            "SELECT * FROM escalations WHERE state = 'open' ORDER BY escalated_at, job_id"
+            "SELECT *, version AS question FROM escalations WHERE state = 'open' ORDER BY escalated_at, job_id"
         )
         return json_response(
             model.Escalations(escalations=msgspec.convert(rows, tuple[model.EscalationRow, ...]))

@@ -100,6 +100,8 @@ class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: dict[str, dict[str, Parameter]] = {}
     source: Path | None = None
     reference: Path | None = None
+    question: Annotated[int, Meta(ge=1)] | None = None
+    """Which question this answers; 409 when the job asks another one by now. Left out: whichever is open."""
 
 
 class Pause(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,6 +220,8 @@ class EscalationRow(Struct, frozen=True, kw_only=True):
     expected_format: str
     detail: str
     escalated_at: str
+    question: int
+    """Its number in the job; an answer may name it."""
 
 
 class Escalations(Struct, frozen=True, kw_only=True):

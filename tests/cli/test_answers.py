@@ -58,6 +58,14 @@ def test_a_second_answer_is_refused(caf: Caf, log_of_five: Path) -> None:
     assert caf("verify").code == 0
 
 
+def test_an_answer_may_name_its_question(caf: Caf, log_of_five: Path) -> None:
+    [row] = [row for row in caf("inbox", "--json").json() if row["job_id"] == SILENT]
+    question = row["question"]
+    assert f"(question {question})" in caf("show", SILENT).out
+    refused(caf("answer", SILENT, "proceed", "--question", str(question - 1)), 2, f"asks question {question}")
+    assert caf("answer", SILENT, "proceed", "--question", str(question)).code == 0
+
+
 def test_each_answer_leads_on(caf: Caf, clip: Path, tmp_path: Path) -> None:
     """The same job asked again and again: with what was wrong, with what is right, and at last let pass."""
     costume = make_picture(tmp_path / "costume.png", seed=9, subject=True)

@@ -177,7 +177,9 @@ def test_an_answer_in_the_inbox_is_taken_once(daemon: Daemon) -> None:
     daemon.until_recorded("asks-inbox", "Escalated")
     inbox = daemon.workspace / "sandbox" / "inbox"
     (inbox / "half.json").write_text('{"job_id": "asks-inbox", ')
-    answer = {"job_id": "asks-inbox", "action": "abort", "by": "inga", "note": "no cat"}
+    answer: dict[str, Any] = {"job_id": "asks-inbox", "action": "abort", "by": "inga", "note": "no cat"}
+    (inbox / "late.json").write_text(json.dumps({**answer, "question": 1}))
+    assert rejection(inbox / "late.json")["kind"] == "another_question"
     (inbox / "answer.json").write_text(json.dumps(answer))
     event = daemon.until_recorded("asks-inbox", "EscalationAnswered")
     assert event["data"] | {"by": "inga", "note": "no cat", "action": "abort"} == event["data"]

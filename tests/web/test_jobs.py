@@ -111,7 +111,10 @@ async def test_a_completed_job_is_not_cancelled(api: Api) -> None:
 async def test_an_open_question_is_listed_and_answered_once(api: Api) -> None:
     asked = (await api.get("/api/v1/escalations")).json()["escalations"]
     assert {item["job_id"] for item in asked} == {COSTUME, SILENT, BROKEN}
-    answer = {"action": "proceed", "by": "ada", "note": "it is silent on purpose"}
+    [question] = [item["question"] for item in asked if item["job_id"] == SILENT]
+    answer = {"action": "proceed", "by": "ada", "note": "it is silent on purpose", "question": question}
+    refused = await api.post(f"{JOBS}/{SILENT}/answer", json={**answer, "question": question + 1})
+    assert (refused.status, refused.kind) == (409, "another_question")
     assert (await api.post(f"{JOBS}/{SILENT}/answer", json=answer)).json() == {"recorded": True}
     refused = await api.post(f"{JOBS}/{SILENT}/answer", json=answer)
     assert (refused.status, refused.kind) == (409, "nothing_asked")
