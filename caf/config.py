@@ -71,7 +71,7 @@ class Config(Struct, frozen=True, kw_only=True):
     workers: int = 2
     """Child processes of the daemon for poses and measuring."""
     pose_workers: int = 0
-    """Processes that share the poses of one clip; 0: a fair share of the processors, at most 4. 0.33 GB each."""
+    """Processes that share the poses of one clip; 0: a fair share of the processors, at most 4. 0.3 GB each."""
     jobs_at_once: int = 4
     """Jobs that the daemon has under way; the others wait their turn."""
     listen: str = "127.0.0.1:8765"

@@ -116,6 +116,9 @@ class PoseRequest(Struct, frozen=True, kw_only=True):
     """How many poses are told apart in one frame, at most."""
     subject: str = "largest"
     """Whose pose counts where there are several: largest | central | x0,y0,x1,y1 (a box in pixels)."""
+    seams: str = "proven"
+    """When a process of a shared clip is believed: proven (its landmarks are those of the one before it) | warm
+    (after a second in which both found as many poses; landmarks may be some percent of the picture beside)."""
     stall_s: float = 60.0
     """After so many seconds without a word one of the processes counts as hung."""
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 from caf.errors import CafError, InputError
 from caf.events import AttemptId, PoseCoverageMeasured
 from caf.ports import PARTIAL_LANDMARKS, Parameter, PoseRequest, PoseResult
-from caf.pose.choice import MOST_SUBJECTS, parse_subject
+from caf.pose.choice import MOST_SUBJECTS, check_seams, parse_subject
 
 __all__ = ["PARAMETERS", "check_parameters", "coverage_of", "facts_of", "keep_partial", "request_of"]
 
-PARAMETERS: Final = ("max_subjects", "subject")
+PARAMETERS: Final = ("max_subjects", "subject", "seams")
 """What a job may tell the pose stage; the meaning is `PoseRequest`'s."""
 
 
@@ -27,6 +27,8 @@ def check_parameters(parameters: Mapping[str, Parameter]) -> None:
             )
         if name == "subject":
             parse_subject(str(value))
+        elif name == "seams":
+            check_seams(str(value))
         elif isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SUBJECTS:
             raise InputError(
                 f"{name} of the pose stage cannot be {value!r}.",
@@ -54,6 +56,7 @@ def facts_of(request: PoseRequest, found: PoseResult) -> dict[str, Parameter]:
         "longest_gap_frames": max((gap.frames for gap in found.gaps), default=0),
         "longest_gap_s": max((gap.duration_s for gap in found.gaps), default=0.0),
         "workers": found.workers,
+        "seams": request.seams,
         "frames_computed": found.frames_computed,
         "max_subjects": request.max_subjects,
         "subjects": found.subjects,

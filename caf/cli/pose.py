@@ -16,6 +16,7 @@ from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_
 from caf.cli.progress import View
 from caf.errors import CafError, InputError
 from caf.ports import PARTIAL_LANDMARKS, MediaInfo, PoseRequest, PoseResult, ProbeRequest
+from caf.pose.choice import SEAMS
 from caf.pose.workers import MOST_WORKERS
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class _Wish(Struct, frozen=True, kw_only=True):
     workers: int | None
     max_subjects: int
     subject: str
+    seams: str
     video: bool
 
 
@@ -64,6 +66,13 @@ class _Wish(Struct, frozen=True, kw_only=True):
     metavar="WHO",
     help="Whose pose counts where there are several: largest, central, or a box LEFT,TOP,RIGHT,BOTTOM in pixels.",
 )
+@click.option(
+    "--seams",
+    type=click.Choice(SEAMS),
+    default=SEAMS[0],
+    show_default=True,
+    help="proven: exactly what one process finds; warm: quicker where nobody is ever away, landmarks some percent off.",
+)
 @click.option("--no-video", is_flag=True, help="Write the landmarks alone, no overlay and no skeleton.")
 @click.option("--force", is_flag=True, help="Write over what is in FOLDER.")
 @WORKSPACE
@@ -74,6 +83,7 @@ def pose(
     workers: int | None,
     max_subjects: int,
     subject: str,
+    seams: str,
     no_video: bool,
     force: bool,
     workspace: Path,
@@ -93,6 +103,7 @@ def pose(
         workers=(config.pose_workers if workers is None else workers) or None,
         max_subjects=max_subjects,
         subject=subject,
+        seams=seams,
         video=not no_video,
     )
     _check_place(wish, force)
@@ -189,6 +200,7 @@ class _Tool:
             workers=wish.workers,
             max_subjects=wish.max_subjects,
             subject=wish.subject,
+            seams=wish.seams,
             stall_s=self._config.stall_s,
         )
         found: PoseResult = await self._call("pose", request, "poses")

@@ -5,10 +5,15 @@ from typing import Final, NamedTuple
 
 from caf.errors import InputError
 
-__all__ = ["MOST_SUBJECTS", "Subject", "parse_subject"]
+__all__ = ["MOST_SUBJECTS", "SEAMS", "Subject", "check_seams", "parse_subject"]
 
 MOST_SUBJECTS: Final = 16
 """How many poses may be told apart in a frame."""
+
+
+SEAMS: Final = ("proven", "warm")
+"""When a process of a shared clip is believed: once its landmarks are those of the one before it, or after a
+second in which both found as many poses, wherever these are."""
 
 
 class Subject(NamedTuple):
@@ -33,3 +38,13 @@ def parse_subject(text: str) -> Subject:
             kind="bad_subject",
         )
     return Subject("box", (x0, y0, x1, y1))
+
+
+def check_seams(seams: str) -> None:
+    """Raises InputError with the kind `bad_parameter` for what is none of `SEAMS`."""
+    if seams not in SEAMS:
+        raise InputError(
+            f"seams of the pose stage cannot be {seams!r}.",
+            remedy=f"Allowed: {' | '.join(SEAMS)}.",
+            kind="bad_parameter",
+        )

@@ -14,7 +14,7 @@ from caf.ports import (
     ProbeRequest,
     Progress,
 )
-from caf.pose.choice import MOST_SUBJECTS, parse_subject
+from caf.pose.choice import MOST_SUBJECTS, check_seams, parse_subject
 from caf.pose.kin import Helpers
 from caf.pose.landmarker import follow
 from caf.pose.landmarks import Landmarks, save_landmarks
@@ -39,8 +39,9 @@ def detect(request: PoseRequest, progress: Progress) -> PoseResult:
 
     A clip is tracked from frame to frame; a still image is one frame by itself. With several workers each
     follows a part of the clip, and goes on into the next part until it finds what its successor found
-    (`caf.pose.stitch`), so that the outcome is that of one. Call it from a thread that stays: its helpers
-    end with it. What was found so far is kept beside, as `PARTIAL_LANDMARKS`, until there is all of it.
+    (`caf.pose.stitch`), so that the outcome is that of one, unless the request asks for `warm` seams. Call it
+    from a thread that stays: its helpers end with it. What was found so far is kept beside, as
+    `PARTIAL_LANDMARKS`, until there is all of it.
 
     Raises MediaError for a clip that cannot be decoded, UnavailableError for a model that cannot be
     loaded or a helper that died or fell silent, InputError for a request out of bounds, CafError with the
@@ -50,7 +51,7 @@ def detect(request: PoseRequest, progress: Progress) -> PoseResult:
     _check(request)
     info = probe(ProbeRequest(path=request.video), _no_progress)
     starts_s = starts_of(info, request.workers)
-    stitching = Stitching(starts_s, smoothed=request.max_subjects == 1)
+    stitching = Stitching(starts_s, smoothed=request.max_subjects == 1, proven=request.seams == "proven")
     partial = Partial(Path(request.out_dir))
     spans = [_span(request, start_s) for start_s in starts_s[1:]]
     with Helpers(spans, found=stitching.add, ended=stitching.end, stall_s=request.stall_s) as helpers:
@@ -131,6 +132,7 @@ def _result(
 
 
 def _check(request: PoseRequest) -> None:
+    check_seams(request.seams)
     for what, value, most in (
         ("max_subjects", request.max_subjects, MOST_SUBJECTS),
         ("workers", request.workers or 1, MOST_WORKERS),

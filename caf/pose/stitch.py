@@ -97,10 +97,12 @@ class Stitching:
     """The chains of one clip; `starts_s` are their places, the first 0, each later than the one before.
 
     `smoothed` says that visibilities come smoothed over time, as they do where only one pose is looked for.
+    `proven` False believes a later chain after `SETTLED_S` in which both told as many poses, wherever these
+    are: sooner, but the landmarks after the seam may be some percent of the picture beside one run's.
     """
 
-    def __init__(self, starts_s: Sequence[float], *, smoothed: bool = True) -> None:
-        self._smoothed = smoothed
+    def __init__(self, starts_s: Sequence[float], *, smoothed: bool = True, proven: bool = True) -> None:
+        self._smoothed, self._proven = smoothed, proven
         lasts_s = [later_s + AHEAD_S for later_s in starts_s[1:]]
         self._chains = [
             _Chain(start_s, last_s) for start_s, last_s in zip(starts_s, [*lasts_s, inf], strict=True)
@@ -192,7 +194,7 @@ class Stitching:
         if _NOT_YET in met.values():
             return False
         for later, index in met.items():
-            if index == _NEVER or not same_poses(found, self._chains[later].frames[index]):
+            if index == _NEVER or not self._alike(found, self._chains[later].frames[index]):
                 chain.same_since_s.pop(later, None)
                 continue
             since_s = chain.same_since_s.setdefault(later, found.time_s)
@@ -200,6 +202,9 @@ class Stitching:
                 chain.link = _Link(key, later)
         chain.compared += 1
         return True
+
+    def _alike(self, one: Found, other: Found) -> bool:
+        return same_poses(one, other) if self._proven else len(one.poses) == len(other.poses)
 
 
 def same_poses(one: Found, other: Found) -> bool:

@@ -53,6 +53,7 @@ def test_what_a_job_tells_the_stage_is_what_the_child_is_asked() -> None:
         ({"max_subjects": 17}, "bad_parameter"),
         ({"max_subjects": True}, "bad_parameter"),
         ({"subject": 3}, "bad_subject"),
+        ({"seams": "fast"}, "bad_parameter"),
     ],
 )
 def test_what_the_stage_does_not_know_is_refused(parameters: dict[str, Parameter], kind: str) -> None:
@@ -62,7 +63,7 @@ def test_what_the_stage_does_not_know_is_refused(parameters: dict[str, Parameter
 
 
 def test_a_job_with_parameters_for_the_pose_stage_is_taken_and_one_with_wrong_ones_is_not() -> None:
-    check_parameters({"pose": {"max_subjects": 3, "subject": "40,60,320,400"}})
+    check_parameters({"pose": {"max_subjects": 3, "subject": "40,60,320,400", "seams": "warm"}})
     with pytest.raises(InputError, match="cannot be 20"):
         check_parameters({"pose": {"max_subjects": 20}})
 
@@ -77,6 +78,7 @@ def test_the_facts_say_how_many_frames_for_whom_and_by_how_many() -> None:
         "longest_gap_frames": 3,
         "longest_gap_s": 0.5,
         "workers": 2,
+        "seams": "proven",
         "frames_computed": 12,
         "max_subjects": 3,
         "subjects": 2,

@@ -59,7 +59,7 @@ def test_landmarks_overlay_and_skeleton_are_written_and_measured(
 
 def test_a_person_reads_where_it_is_and_how_good(tmp_path: Path, caf: Caf, person: Path) -> None:
     out = tmp_path / "found"
-    ran = caf("pose", person, "--out", out, "--no-video", "--max-subjects", "3", "--subject", "central")
+    ran = caf("pose", person, "--out", out, "--no-video", "--max-subjects", "3", "--seams", "warm")
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[0] == str(out / "landmarks.npz")
     assert "frames with a pose" in ran.out

@@ -102,6 +102,20 @@ def test_runs_that_never_come_together_leave_the_first_one_alone_to_the_end() ->
     assert stitching.covered == 60
 
 
+def test_a_warm_seam_is_believed_after_a_second_wherever_the_poses_are() -> None:
+    chains = [a_run(start, 200, ()) for start in (0, 100)]
+    warm = Stitching([0.0, 100 / FPS], proven=False)
+    for found in chains[1]:
+        warm.add(1, found)
+    warm.end(1)
+    for found in chains[0]:
+        warm.add(0, found)
+    assert warm.complete
+    assert warm.seams_s() == [100 / FPS + SETTLED_S]
+    assert len(warm.result()) == 200
+    assert not warm.needed(0)
+
+
 def test_a_chain_that_may_count_for_nothing_does_not_run_to_the_end() -> None:
     chains = [a_run(start, 400, ()) for start in (0, 100, 200)]
     stitching = stitched(chains, random.Random(1))
