@@ -1,6 +1,7 @@
 """Poses: the model and where it comes from, the landmarks of every frame, the subject's box.
 
-Nothing is imported here: `source` is light, `detect` and `bundle` load native code and belong in a worker.
+Nothing is imported here: `choice`, `overlay`, `source` and `workers` are light, the others load native code and belong
+in a worker.
 """
 
 __all__: list[str] = []

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import av
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
-from caf.errors import UnavailableError
+from caf.errors import MediaError, UnavailableError
 from caf.ports import PARTIAL_LANDMARKS, PoseRequest, Progress
-from caf.pose.detect import detect
+from caf.pose.detect import detect, starts_of
 from caf.pose.landmarks import Landmarks, load_landmarks
 from caf.worker import Worker, WorkerCrashedError
 from tests.pose.conftest import MakeClip, Picture
+from tests.support.jobs import MEDIA
 
 FRAMES: Final = 190
 AWAY: Final = range(112, 116)
@@ -129,6 +132,41 @@ def test_a_model_that_is_none_is_told_once_however_many_need_it(clip: str, tmp_p
         detect(request_for(clip, str(tmp_path / "gone.task"), tmp_path / "out", 2), ignore)
     assert caught.value.kind == "model_unavailable"
     assert helpers_of(os.getpid()) == []
+
+
+@pytest.mark.parametrize(
+    "first", [20, 96, 150], ids=["in the first part", "at the seam", "in the second part"]
+)
+def test_damage_is_told_wherever_it_is(clip: str, model: str, tmp_path: Path, first: int) -> None:
+    data = bytearray(Path(clip).read_bytes())
+    with av.open(clip) as container:
+        spots = [
+            (packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos
+        ]
+    for pos, size in spots[first : first + 6]:
+        start = data.index(bytes(data[pos + size // 2 : pos + size]), pos)
+        data[start : pos + size] = b"\xff" * (pos + size - start)
+    hurt = tmp_path / "hurt.mkv"
+    hurt.write_bytes(data)
+    told = []
+    for workers in (1, 2):
+        with pytest.raises(MediaError) as caught:
+            detect(request_for(str(hurt), model, tmp_path / str(workers), workers), ignore)
+        told.append(caught.value.kind)
+    assert told == ["media_damaged"] * 2
+
+
+@pytest.mark.parametrize(
+    ("frames", "workers", "count"), [(179, 2, 1), (180, 2, 2), (900, 4, 4), (400, 16, 4), (0, 4, 1)]
+)
+def test_a_clip_is_shared_by_as_many_as_it_is_long_enough_for(frames: int, workers: int, count: int) -> None:
+    starts_s = starts_of(msgspec.structs.replace(MEDIA, frames=frames, fps=25.0), workers)
+    assert len(starts_s) == count
+    assert starts_s == [pytest.approx(number * frames / count / 25) for number in range(count)]
+
+
+def test_a_picture_is_not_shared() -> None:
+    assert starts_of(msgspec.structs.replace(MEDIA, frames=900, fps=0.0), 4) == [0.0]
 
 
 async def test_a_child_that_is_killed_takes_its_helpers_along_and_leaves_what_it_had(
