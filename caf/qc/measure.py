@@ -32,6 +32,7 @@ from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, 
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
+from caf.qc.metrics.swing import swing_permille
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence, freeze
 from caf.qc.metrics.tracks import TrackCollector
@@ -177,7 +178,9 @@ class _Measuring:
         if path is not None and "jitter" in self._wanted:
             found["jitter"] = jitter(path, apart)
         if path is not None and self._still is not None:
-            stable = background_stability(path, self._still.result(path), apart)
+            background = self._still.result(path)
+            swing = swing_permille(path, self._still, background)
+            stable = background_stability(path, background, swing, apart)
             found["background_stability"] = Finding(stable, stable.worst_frames)
         if steps is not None:
             seam = loop_seam(steps)

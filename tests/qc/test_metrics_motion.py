@@ -12,6 +12,7 @@ from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
+from caf.qc.metrics.swing import swing_permille
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
 from tests.qc.metric_clips import FRAMES, SIZE, Image, lit, pan, picture, seen
@@ -44,7 +45,8 @@ def background(frames: list[Image]) -> Measurement:
         tracks.add(frame)
         still.add(frame)
     path = tracks.result()
-    return background_stability(path, still.result(path))
+    seen_still = still.result(path)
+    return background_stability(path, seen_still, swing_permille(path, still, seen_still))
 
 
 def seam(frames: list[Image]) -> Measurement:
@@ -212,7 +214,7 @@ def test_a_background_that_breathes_fails() -> None:
         warped.append(np.asarray(moved, dtype=np.uint8))
     found = background(warped)
     assert score(found) < 0.8
-    assert "sway" in found.reason
+    assert "swing" in found.reason
 
 
 def test_a_closed_path_loops_and_half_of_it_does_not(clean: list[Image]) -> None:
@@ -226,3 +228,18 @@ def test_a_brightness_step_at_the_seam_is_seen(clean: list[Image]) -> None:
     found = seam(lit(clean, np.linspace(0.85, 1.1, FRAMES)))
     assert score(found) < 0.5
     assert found.raw["brightness_jump_percent"] > 10
+
+
+def test_slow_and_faint_breathing_lowers_the_score() -> None:
+    width, height = SIZE
+    rows, columns = np.indices((height, width), np.float32)
+    bell = np.exp(-((rows - 100) ** 2 + (columns - 150) ** 2) / (2 * 60.0**2)).astype(np.float32)
+    still = pan(picture("chelsea"), scale=0.3)
+    warped = []
+    for index, frame in enumerate(still):
+        swing = np.float32(1.2 * np.sin(2 * np.pi * index / 30))
+        moved = cv2.remap(frame, columns + swing * bell, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        warped.append(np.asarray(moved, dtype=np.uint8))
+    assert background(still).raw["swing_permille"] < 0.2
+    assert background(warped).raw["swing_permille"] > 3 * background(still).raw["swing_permille"]
+    assert score(background(warped)) < score(background(still))

@@ -100,6 +100,15 @@ def test_the_frame_after_each_gap_is_blamed_for_missing_frames() -> None:
     assert list(found.blamed) == after
 
 
+def test_the_even_jumps_of_a_frame_rate_conversion_are_judged_mildly_and_blame_no_frame() -> None:
+    frames = pan(picture("chelsea"), 120, scale=3.0)
+    found = cadence(course_of([frame for index, frame in enumerate(frames) if index % 6 != 5]))
+    assert found.measurement.raw["jump_share"] > 0.15
+    assert score(found) >= 0.7
+    assert found.blamed == ()
+    assert "frame rate" in found.measurement.reason
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_blank_frames_are_blank_and_no_glitch(clean: list[Image], level: int) -> None:
     frames = list(clean)

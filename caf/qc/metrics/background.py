@@ -17,6 +17,9 @@ __all__ = ["background_stability"]
 _TREMBLE = ((0.5, 1.0), (1.0, 0.85), (2.0, 0.6), (5.0, 0.2), (12.0, 0.0))
 # Untouched four-second segments of two dance clips: 0.27-0.58; breathing by 3 px at 640 px: 0.62-1.2, by 8 px: 0.7-5.
 _WARP = ((0.45, 1.0), (0.6, 0.87), (0.75, 0.78), (1.0, 0.6), (2.0, 0.35), (5.0, 0.0))
+# Untouched three-second segments and scenes: 0.14-0.82, of a clip with a cat put in 0.54-1.01; breathing by 1.3 px at
+# 640 px: 0.63-1.4, by 3 px: 1.25-2.4.
+_SWING = ((0.0, 1.0), (0.4, 0.95), (0.8, 0.87), (1.1, 0.79), (1.4, 0.6), (2.2, 0.35), (5.0, 0.0))
 _LEAST_CELLS = 4
 _GRID_PX = 20
 """Side of a cell, pixels of the small frame."""
@@ -25,14 +28,17 @@ _SUBJECT_PX = 4.0
 
 
 def background_stability(
-    path: CameraPath, background: BackgroundMap, apart: Flags | None = None
+    path: CameraPath,
+    background: BackgroundMap,
+    swing_permille: float | None = None,
+    apart: Flags | None = None,
 ) -> Measurement:
-    """The lower of two calibrations: trembling of the whole picture, and swaying of single background cells.
+    """The lower of two calibrations: trembling of the whole picture, and swinging of single background cells.
 
-    Background is what `still` recognises throughout the clip. Corners there are followed over blocks of 12
-    frames; what is left of their motion without the camera's and without its straight line is their sway. Frames
-    `apart` show nothing to follow.
-    raw: `tremble_permille`, `warp_permille` (of the diagonal, RMS; the latter of the worst tenth of the
+    Background is what `still` recognises throughout the clip. Its cells swing by `swing_permille` as `swing` measures
+    it; where that could not be, corners are followed over blocks of 12 frames, and what is left of their motion
+    without the camera's and without its straight line is their sway. Frames `apart` show nothing to follow.
+    raw: `tremble_permille`, `swing_permille` (of the diagonal, RMS), `warp_permille` (sway of the worst tenth of the
     cells), `background_cells`.
     """
     name = "background_stability"
@@ -42,23 +48,23 @@ def background_stability(
     if tremble is None:
         return unmeasured(name, "The picture has too little texture to follow the background.")
     cells = _sway_by_cell(path, background)
-    raw = {"tremble_permille": tremble, "background_cells": len(cells)}
-    score = calibrate(tremble, _TREMBLE)
-    warped = False
+    raw = {"tremble_permille": tremble, "background_cells": float(len(cells))}
+    local, said = 1.0, ""
     if len(cells) >= _LEAST_CELLS:
-        warp = float(np.percentile(cells, 90)) * 1000 / path.diagonal_px
-        raw["warp_permille"] = warp
-        warped = calibrate(warp, _WARP) < score
-        score = min(score, calibrate(warp, _WARP))
+        raw["warp_permille"] = float(np.percentile(cells, 90)) * 1000 / path.diagonal_px
+        local, said = calibrate(raw["warp_permille"], _WARP), f"sway by {raw['warp_permille']:.1f}"
+    if swing_permille is not None:
+        raw["swing_permille"] = swing_permille
+        local, said = calibrate(swing_permille, _SWING), f"swing by {swing_permille:.1f}"
+    score = min(calibrate(tremble, _TREMBLE), local)
+    warped = local < calibrate(tremble, _TREMBLE)
     if score >= 0.8:
         reason = "The background is steady."
     elif warped:
-        reason = (
-            f"Parts of the background sway by {raw['warp_permille']:.1f} per mille of the picture's diagonal."
-        )
+        reason = f"Parts of the background {said} per mille of the picture's diagonal."
     else:
         reason = f"The whole background trembles by {tremble:.1f} per mille of the picture's diagonal."
-    if len(cells) < _LEAST_CELLS:
+    if not said:
         reason += " Too little of it is in view throughout, so local warping was not measured."
     return measured(name, score, reason, raw, () if score >= 0.8 or warped else worst)
 

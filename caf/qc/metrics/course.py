@@ -13,7 +13,7 @@ from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["Course", "course"]
 
-_SPOILED, _SPOILED_LONGER = 0.55, 0.6
+_SPOILED, _SPOILED_LONGER = 0.58, 0.62
 """Excess from which one frame, or two or three together, are taken to be spoiled. Untouched clips and scenes reach
 0.35; the turning point of a clip that runs to and fro stays below 0.5; faint false colours in a part give 0.6."""
 _SPOILED_AREA = 0.03

@@ -9,8 +9,9 @@ __all__ = ["GLITCHES", "POPS", "glitch"]
 # Excess of the worst frame over what moves there. Untouched clips: up to 0.35; what a turning point can reach: 0.5.
 _EXCESS: Calibration = (
     (0.0, 1.0),
-    (0.35, 0.93),
-    (0.55, 0.72),
+    (0.3, 0.94),
+    (0.5, 0.82),
+    (0.6, 0.69),
     (0.8, 0.6),
     (2.0, 0.5),
     (6.0, 0.35),

@@ -20,7 +20,7 @@ LONGEST = 3
 """Frames in a row that may stick out together."""
 _GRID = 16
 _TOP_CELLS = 4
-_FLOOR_LEVELS = 2.5
+_FLOOR_LEVELS = 3.0
 """Grey levels, mean over a cell, below which a difference is the coder's or the grain's: these move a cell by 1-2."""
 _MOVED_LEVELS = 0.5
 _SAME_LIGHT = 0.002

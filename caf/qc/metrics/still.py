@@ -27,6 +27,14 @@ class BackgroundMap:
         """Of the first frame's picture that is background, 0..1."""
         return float(self._mask.mean())
 
+    def pixels(self, height: int, width: int) -> NDArray[np.uint8]:
+        """(height, width) 1 where the first frame shows background, in pixels of the tiny frame."""
+        large = np.kron(self._mask.astype(np.uint8), np.ones((_CELL_PX, _CELL_PX), np.uint8))
+        result = np.zeros((height, width), np.uint8)
+        rows, columns = min(height, large.shape[0]), min(width, large.shape[1])
+        result[:rows, :columns] = large[:rows, :columns]
+        return result
+
     def holds(self, places: Floats, index: int) -> NDArray[np.bool_]:
         """(N,) whether `places` (N, 2), pixels of the small frame `index`, show background."""
         matrix = _to_frame(self._path, index, self._scale)
@@ -56,6 +64,26 @@ class StillCollector:
             self._held = self._held[::2]
             self._every *= 2
 
+    def aligned(self, path: CameraPath) -> tuple[NDArray[np.int64], Floats]:
+        """(K,) indices of the kept frames and (K, H, W) how they look from the first frame's camera."""
+        seen = [self._from_first(path, index, tiny, cv2.INTER_CUBIC) for index, tiny in self._held]
+        return np.array([index for index, _ in self._held], dtype=np.int64), np.array(seen, dtype=np.float64)
+
+    def _from_first(
+        self, path: CameraPath, index: int, tiny: NDArray[np.float32], method: int
+    ) -> NDArray[np.float32]:
+        height, width = tiny.shape
+        return np.asarray(
+            cv2.warpAffine(
+                tiny,
+                _to_frame(path, index, self._scale),
+                (width, height),
+                flags=method | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            ),
+            dtype=np.float32,
+        )
+
     def result(self, path: CameraPath) -> BackgroundMap:
         """Cells whose pattern, seen from the first frame's camera, correlates with its mean over the clip.
 
@@ -66,12 +94,11 @@ class StillCollector:
         height, width = self._held[0][1].shape
         aligned = np.stack(
             [
-                cv2.warpAffine(
-                    cv2.GaussianBlur(tiny, (0, 0), 1.0),
-                    _to_frame(path, index, self._scale),
-                    (width, height),
-                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                    borderMode=cv2.BORDER_REPLICATE,
+                self._from_first(
+                    path,
+                    index,
+                    np.asarray(cv2.GaussianBlur(tiny, (0, 0), 1.0), dtype=np.float32),
+                    cv2.INTER_LINEAR,
                 )
                 for index, tiny in self._held
             ]

@@ -13,7 +13,7 @@ from caf.qc.metrics.glitch import GLITCHES, POPS
 from caf.qc.metrics.light import BLANKS, FLICKER
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 from caf.qc.metrics.shake import SHAKE, shake_permille
-from caf.qc.metrics.timing import EVEN_JUMPS, JUMPS, REPEATS, is_even
+from caf.qc.metrics.timing import REPEATS, jumps_score
 
 __all__ = ["temporal_stability"]
 
@@ -57,11 +57,12 @@ def _parts(seen: Course) -> dict[str, _Part]:
     unit = 1 / steps.frames
     shake, shake_frames = shake_permille(seen.path, seen.broken)
     flicker, flicker_frames = flicker_percent(steps, seen.blank | seen.spoiled)
-    missing = EVEN_JUMPS if is_even(seen.jump) else JUMPS
+    of_jumps, odd = jumps_score(seen.jump)
+    share = float(seen.jump.mean())
     parts = {
         "flicker_percent": _Part(flicker, FLICKER, f"brightness flickers by {flicker:.1f} %", flicker_frames),
         "repeated_share": _flagged(seen.repeated, unit, REPEATS, "frames are repeated"),
-        "jump_share": _flagged(seen.jump, unit, missing, "motion jumps: frames are missing"),
+        "jump_share": _Part(share, ((share, of_jumps),), "motion jumps: frames are missing", places(odd)),
         "glitch_frames": _flagged(seen.spoiled, 1.0, GLITCHES, "single frames are spoiled"),
         "pop_share": _flagged(seen.popped, unit, POPS, "parts of the picture pop for single frames"),
         "blank_frames": _flagged(seen.blank, 1.0, BLANKS, "frames are blank"),

@@ -6,16 +6,16 @@ from caf.qc.metrics.course import Course
 from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, places, runs, worst_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
-__all__ = ["EVEN_JUMPS", "JUMPS", "REPEATS", "cadence", "freeze", "is_even"]
+__all__ = ["REPEATS", "cadence", "freeze", "jumps_score"]
 
 # Seconds that the longest freeze stands still beyond one frame's time: a tenth is a hitch that most see.
 _FREEZE: Calibration = ((0.0, 1.0), (0.03, 0.8), (0.1, 0.62), (0.33, 0.45), (1.0, 0.15), (2.0, 0.0))
 # Shares of all frames. One repeated frame in a hundred goes unnoticed; one in five is pulldown judder.
 REPEATS: Calibration = ((0.0, 1.0), (0.012, 0.9), (0.02, 0.8), (0.05, 0.55), (0.2, 0.3), (0.6, 0.0))
-JUMPS: Calibration = ((0.0, 1.0), (0.012, 0.92), (0.03, 0.75), (0.075, 0.55), (0.15, 0.35), (0.4, 0.1))
-# The even judder of a frame-rate conversion (30 to 25: jumps show in 3-12 % of the frames) is watchable.
-EVEN_JUMPS: Calibration = ((0.0, 1.0), (0.05, 0.88), (0.14, 0.72), (0.2, 0.45), (0.4, 0.2))
-_WIDEST_PERIOD = 8
+_JUMPS: Calibration = ((0.0, 1.0), (0.012, 0.92), (0.03, 0.75), (0.075, 0.55), (0.15, 0.35), (0.4, 0.1))
+# The even judder of a frame-rate conversion (30 to 25: a jump in every fifth frame) is watchable.
+_EVEN_JUMPS: Calibration = ((0.0, 1.0), (0.05, 0.9), (0.15, 0.76), (0.2, 0.71), (0.3, 0.45), (0.5, 0.2))
+_SHORTEST_PERIOD, _LONGEST_PERIOD = 3, 8
 _SHORT_RUN = 2
 """A repeat of at most so many frames is the cadence's, a longer one a freeze."""
 
@@ -49,22 +49,30 @@ def freeze(seen: Course) -> Finding:
 def cadence(seen: Course) -> Finding:
     """The lower of two calibrations: the shares of doubled frames and of steps in which frames are missing.
 
-    raw: `doubled_share`, `jump_share`, `largest_hurry` (how much further than its neighbours the hastiest step went).
-    Jumps that come as evenly as a conversion of the frame rate leaves them are judged less strictly.
+    raw: `doubled_share`, `jump_share`, `odd_jump_share`, `largest_hurry` (how much further than its neighbours the
+    hastiest step went). Jumps as even as a conversion of the frame rate leaves them are judged less strictly, and
+    their frames are not blamed.
     """
     name, steps = "cadence", seen.steps
     if steps.frames < LEAST_FRAMES:
         return _too_short(name, steps.frames)
     doubled = seen.repeated & ~_in_runs(seen.repeated, _SHORT_RUN + 1)
     repeats, jumps = float(doubled.mean()), float(seen.jump.mean())
-    raw = {"doubled_share": repeats, "jump_share": jumps, "largest_hurry": float(seen.hurry.max())}
-    of_jumps = calibrate(jumps, EVEN_JUMPS if is_even(seen.jump) else JUMPS)
+    of_jumps, odd = jumps_score(seen.jump)
+    raw = {
+        "doubled_share": repeats,
+        "jump_share": jumps,
+        "odd_jump_share": float(odd.mean()),
+        "largest_hurry": float(seen.hurry.max()),
+    }
     score = min(calibrate(repeats, REPEATS), of_jumps)
-    blamed = places(doubled | seen.jump)
-    if not blamed:
+    blamed = places(doubled | odd)
+    if not blamed and not seen.jump.any():
         reason = "Every frame is a new one and none is missing."
+    elif not blamed:
+        reason = f"Motion jumps evenly in {int(seen.jump.sum())} places, as after a change of the frame rate."
     elif of_jumps <= calibrate(repeats, REPEATS):
-        reason = f"Motion jumps in {int(seen.jump.sum())} places, as if frames were missing there."
+        reason = f"Motion jumps in {int(odd.sum())} places, as if frames were missing there."
     else:
         reason = f"{int(doubled.sum())} frames are shown twice."
     badness = seen.hurry + 10.0 * doubled
@@ -72,14 +80,32 @@ def cadence(seen: Course) -> Finding:
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
 
 
-def is_even(jump: Flags) -> bool:
-    """Whether jumps come every 3rd to 8th frame, as a conversion to a lower frame rate leaves them."""
-    found = np.flatnonzero(jump)
-    if len(found) < 3 or float(np.median(np.diff(found))) > _WIDEST_PERIOD:
-        return False
-    return any(
-        np.bincount(found % period).max() >= 0.75 * len(found) for period in range(3, _WIDEST_PERIOD + 1)
-    )
+def jumps_score(jump: Flags) -> tuple[float, Flags]:
+    """The score of the jumps, and those of them that no conversion of the frame rate explains."""
+    even = _even(jump)
+    odd = jump & ~even
+    score = min(calibrate(float(even.mean()), _EVEN_JUMPS), calibrate(float(odd.mean()), _JUMPS))
+    return score, np.asarray(odd, dtype=bool)
+
+
+def _even(jump: Flags) -> Flags:
+    """Jumps that have another one or two periods before or after, of the period that most of them share.
+
+    None, unless there are four, seven tenths of all jumps are so, and at least every fourth that could be is there.
+    """
+    best = np.zeros_like(jump)
+    if jump.sum() < 4:
+        return best
+    for period in range(_SHORTEST_PERIOD, _LONGEST_PERIOD + 1):
+        near = np.zeros_like(jump)
+        for apart in (period, 2 * period):
+            near[apart:] |= jump[:-apart]
+            near[:-apart] |= jump[apart:]
+        found = jump & near
+        if found.sum() > best.sum():
+            often = found.sum() >= 0.25 * len(jump) / period
+            best = found if often and found.sum() >= 0.7 * jump.sum() else best
+    return np.asarray(best, dtype=bool)
 
 
 def _in_runs(flags: Flags, least: int) -> Flags:

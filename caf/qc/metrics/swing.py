@@ -1,0 +1,115 @@
+"""How far the background's own places swing about their rest, as when a wall breathes.
+
+Every kept frame, seen from the first frame's camera, is compared with the median of them all: corners of the
+background are found in the median picture and looked for in each. What a shift, turn and zoom of the whole explains is
+the camera's; what goes along with the camera's path or bends slowly over the clip is parallax.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.qc.metrics.still import BackgroundMap, StillCollector
+from caf.qc.metrics.tracks import CameraPath, smoothing_residual
+
+__all__ = ["swing_permille"]
+
+Floats = NDArray[np.float64]
+
+_LEAST_FRAMES, _LEAST_POINTS, _LEAST_CELLS = 12, 8, 4
+_CELL_PX = 16
+_FARTHEST_PX, _UNLIKE_LEVELS = 3.0, 12.0
+"""A corner that seems further away, or looks so different there, is covered by the subject."""
+_COVERED = 0.3
+_NOISE_PX = 0.1
+_USUAL_SHARE = 0.9
+
+
+def swing_permille(path: CameraPath, still: StillCollector, background: BackgroundMap) -> float | None:
+    """RMS swing of the background's cells, per mille of the diagonal: the 90th percentile of the cells.
+
+    None where fewer than eight corners in four cells can be compared in at least twelve frames.
+    """
+    indices, pictures = still.aligned(path)
+    if len(indices) < _LEAST_FRAMES:
+        return None
+    median = np.clip(np.median(pictures, axis=0), 0, 255).astype(np.uint8)
+    height, width = median.shape
+    corners = cv2.goodFeaturesToTrack(median, 200, 0.002, 4, mask=background.pixels(height, width))
+    if corners is None or len(corners) < _LEAST_POINTS:
+        return None
+    moved = _moved(median, pictures, np.asarray(corners, dtype=np.float32))
+    seen = np.isfinite(moved[..., 0]).mean(axis=0) >= 1 - _COVERED
+    if int(seen.sum()) < _LEAST_POINTS:
+        return None
+    place = corners[seen, 0].astype(np.float64)
+    own = _without_camera(place, moved[:, seen])
+    swings = _about_rest(own, _slow(path, indices))
+    cells: dict[tuple[int, int], list[float]] = {}
+    for (x, y), swing in zip(place, swings, strict=True):
+        cells.setdefault((int(y) // _CELL_PX, int(x) // _CELL_PX), []).append(float(swing))
+    if len(cells) < _LEAST_CELLS:
+        return None
+    worst = np.percentile([float(np.median(values)) for values in cells.values()], 90)
+    return float(worst) * 1000 / float(np.hypot(width, height))
+
+
+def _moved(median: NDArray[np.uint8], pictures: Floats, corners: NDArray[np.float32]) -> Floats:
+    """(K, N, 2) px: where each corner of the median picture is in each picture, from its place; NaN where covered."""
+    found = []
+    for picture in pictures:
+        now = np.clip(picture, 0, 255).astype(np.uint8)
+        there, ok, fault = cv2.calcOpticalFlowPyrLK(
+            median, now, corners, None, winSize=(11, 11), maxLevel=1, criteria=(3, 20, 0.01)
+        )
+        step = (there - corners)[:, 0].astype(np.float64)
+        lost = (ok[:, 0] == 0) | (fault[:, 0] > _UNLIKE_LEVELS) | (np.abs(step).max(axis=1) > _FARTHEST_PX)
+        step[lost] = np.nan
+        found.append(step)
+    return np.stack(found)
+
+
+def _without_camera(place: Floats, moved: Floats) -> Floats:
+    """`moved` less the shift, turn and zoom that most corners of the same picture agree on."""
+    x, y = place[:, 0], place[:, 1]
+    one, none = np.ones(len(place)), np.zeros(len(place))
+    model = np.concatenate([np.stack([x, -y, one, none], 1), np.stack([y, x, none, one], 1)])
+    own = np.empty_like(moved)
+    for index, steps in enumerate(moved):
+        both = np.concatenate([steps[:, 0], steps[:, 1]])
+        good = np.isfinite(both)
+        weight = np.ones(int(good.sum()))
+        solved = np.zeros(4)
+        for _ in range(4):
+            if len(weight) < 2 * _LEAST_POINTS:
+                break
+            solved = np.linalg.lstsq(model[good] * weight[:, None], both[good] * weight, rcond=None)[0]
+            # Corners that swing shall not draw the camera along.
+            weight = 1 / np.sqrt(1 + ((both[good] - model[good] @ solved) / _NOISE_PX) ** 2)
+        left = both - model @ solved
+        own[index, :, 0], own[index, :, 1] = left[: len(place)], left[len(place) :]
+    return own
+
+
+def _slow(path: CameraPath, indices: NDArray[np.int64]) -> Floats:
+    """(K, C) courses that parallax may take: slow bends, and those of a camera that moves."""
+    time = np.linspace(-1, 1, len(indices))
+    # Only where the camera goes, and smoothly: a wall that breathes makes it seem to turn and zoom in time with it.
+    smooth = path.shift[:, :2] - smoothing_residual(path.shift[:, :2])
+    camera = smooth[indices]
+    courses = np.column_stack([np.ones(len(time)), time, time**2])
+    moves = float(camera.std()) > 0.3
+    return np.column_stack([courses, camera - camera.mean(axis=0)]) if moves else courses
+
+
+def _about_rest(own: Floats, slow: Floats) -> Floats:
+    """(N,) RMS over time of what the slow courses do not explain, the largest tenth left out."""
+    result = np.zeros(own.shape[1])
+    for point in range(own.shape[1]):
+        for axis in (0, 1):
+            series = own[:, point, axis]
+            good = np.isfinite(series)
+            solved = np.linalg.lstsq(slow[good], series[good], rcond=None)[0]
+            power = np.sort((series[good] - slow[good] @ solved) ** 2)
+            result[point] += float(np.mean(power[: max(1, int(_USUAL_SHARE * len(power)))]))
+    return np.asarray(np.sqrt(result), dtype=np.float64)
