@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 import caf.errors
-from caf.errors import CafError, TryAgainError
+from caf.errors import CafError, MediaError, TryAgainError
 from caf.pose.landmarks import LANDMARK_COUNT, Found
 from caf.pose.protocol import SpanEnded, SpanFailed, SpanFound, SpanRequest, SpanSays
 from caf.worker.autopsy import cause_of_death, last_words
@@ -36,7 +36,8 @@ _TAIL_BYTES: Final = 8192
 class Helpers:
     """One helper for each request, numbered from 1; use as a context, after which none is left.
 
-    `found` and `ended` are told what they say, when `pump` is called. What they print goes to this
+    `found` and `ended` are told what they say, when `pump` is called; `ended` also of a clip that could not be
+    decoded from there on, with the error. What they print goes to this
     process's standard error.
     """
 
@@ -45,7 +46,7 @@ class Helpers:
         requests: Sequence[SpanRequest],
         *,
         found: Callable[[int, Found], None],
-        ended: Callable[[int], None],
+        ended: Callable[[int, MediaError | None], None],
         stall_s: float,
     ) -> None:
         self._found, self._ended, self._stall_s = found, ended, stall_s
@@ -115,7 +116,7 @@ class Helpers:
     def pump(self, wait_s: float = 0.0) -> bool:
         """Hears what was said, waiting for at most so long; whether there was anything.
 
-        Raises what a helper raised, WorkerCrashedError or OutOfMemoryError for one that died, and
+        Raises what else a helper raised, WorkerCrashedError or OutOfMemoryError for one that died, and
         WorkerStalledError for one that has been silent for too long.
         """
         heard = False
@@ -161,13 +162,17 @@ class Helpers:
             case SpanFound():
                 self.peak_bytes = max(self.peak_bytes, said.peak_bytes)
                 poses = np.frombuffer(said.poses, np.float32).reshape(-1, LANDMARK_COUNT, 4)
-                self._found(number, Found(said.time_s, said.width, said.height, poses))
+                self._found(number, Found(said.time_s, said.width, said.height, poses, said.look))
             case SpanEnded():
                 self.dismiss(number)
-                self._ended(number)
+                self._ended(number, None)
             case SpanFailed(fault):
                 kind: type[CafError] = getattr(caf.errors, fault.raised_as)
-                raise kind(fault.message, remedy=fault.remedy, kind=fault.kind, transient=fault.transient)
+                told = kind(fault.message, remedy=fault.remedy, kind=fault.kind, transient=fault.transient)
+                if not isinstance(told, MediaError):
+                    raise told
+                self.dismiss(number)
+                self._ended(number, told)
 
     def _cause(self, helper: "_Helper") -> CafError:
         while helper.noise in self._open():

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -45,7 +46,13 @@ def follow(
             # Timestamps must grow by whole milliseconds, however close the frames of the clip are.
             stamp_ms = max(stamp_ms + 1, round(frame.time_s * 1000))
             height, width = frame.image.shape[:2]
-            yield Found(frame.time_s, width, height, _poses(landmarker, frame, None if still else stamp_ms))
+            poses = _poses(landmarker, frame, None if still else stamp_ms)
+            yield Found(frame.time_s, width, height, poses, _look(frame.image))
+
+
+def _look(image: NDArray[np.uint8]) -> int:
+    """A check sum over every 16th row and column: a frame of 4K takes 0.2 ms."""
+    return zlib.crc32(image[::16, ::16].tobytes())
 
 
 @contextmanager

@@ -56,6 +56,8 @@ class Found(NamedTuple):
     width: int
     height: int
     poses: NDArray[np.float32]
+    look: int = 0
+    """Of the picture: two frames that look different are two frames, whatever their times say."""
 
 
 def save_landmarks(path: Path, landmarks: Landmarks) -> None:

@@ -23,6 +23,7 @@ class SpanFound(Struct, frozen=True, kw_only=True, tag="found"):
     width: int
     height: int
     poses: bytes
+    look: int
     peak_bytes: int
 
 

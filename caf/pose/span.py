@@ -63,6 +63,7 @@ def _follow(request: SpanRequest, answers: int) -> None:
                 width=found.width,
                 height=found.height,
                 poses=found.poses.tobytes(),
+                look=found.look,
                 peak_bytes=peak_bytes(),
             ),
         )

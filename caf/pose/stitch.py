@@ -72,6 +72,7 @@ class _Chain:
         self.keys: list[int] = []
         self.at: dict[int, int] = {}
         self.ended = False
+        self.fault: Exception | None = None
         self.link: _Link | None = None
         self.compared = 0
         """How many of its frames have been held against the later chains."""
@@ -121,9 +122,10 @@ class Stitching:
         own.frames.append(found)
         self._compare()
 
-    def end(self, chain: int) -> None:
-        """The chain has come to the end of the clip."""
+    def end(self, chain: int, fault: Exception | None = None) -> None:
+        """The chain has come to the end of the clip; with a fault, to a place where it cannot go on."""
         self._chains[chain].ended = True
+        self._chains[chain].fault = fault
         self._compare()
 
     def needed(self, chain: int) -> bool:
@@ -139,9 +141,14 @@ class Stitching:
 
     @property
     def complete(self) -> bool:
-        """Whether the whole clip is known."""
+        """Whether the whole clip is known. Raises the fault of a chain that counts and could not go on; that of
+        any other says nothing, as seeking does not work in every file."""
         last = self._chains[self._path()[-1]]
-        return last.link is None and last.done
+        if last.link is not None or not last.done:
+            return False
+        if last.fault is not None:
+            raise last.fault
+        return True
 
     @property
     def computed(self) -> int:
@@ -204,6 +211,8 @@ class Stitching:
         return True
 
     def _alike(self, one: Found, other: Found) -> bool:
+        if one.look != other.look:
+            return False
         return same_poses(one, other) if self._proven else len(one.poses) == len(other.poses)
 
 

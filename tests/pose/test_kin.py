@@ -24,7 +24,10 @@ def test_a_helper_tells_every_frame_from_its_place_to_the_end(request_: SpanRequ
     found: list[Found] = []
     ended: list[int] = []
     with Helpers(
-        [request_], found=lambda _, frame: found.append(frame), ended=ended.append, stall_s=120
+        [request_],
+        found=lambda _, frame: found.append(frame),
+        ended=lambda number, _: ended.append(number),
+        stall_s=120,
     ) as helpers:
         (pid,) = helpers.pids
         while not ended:
@@ -40,7 +43,10 @@ def test_a_helper_tells_every_frame_from_its_place_to_the_end(request_: SpanRequ
 def test_a_helper_that_is_held_back_is_neither_heard_nor_thought_to_hang(request_: SpanRequest) -> None:
     heard: list[int] = []
     with Helpers(
-        [request_], found=lambda number, _: heard.append(number), ended=heard.append, stall_s=0
+        [request_],
+        found=lambda number, _: heard.append(number),
+        ended=lambda number, _: heard.append(number),
+        stall_s=0,
     ) as helpers:
         (pid,) = helpers.pids
         helpers.hold(1, True)
@@ -56,7 +62,10 @@ def test_one_that_was_held_back_goes_on_where_it_was(request_: SpanRequest) -> N
     found: list[Found] = []
     ended: list[int] = []
     with Helpers(
-        [request_], found=lambda _, frame: found.append(frame), ended=ended.append, stall_s=120
+        [request_],
+        found=lambda _, frame: found.append(frame),
+        ended=lambda number, _: ended.append(number),
+        stall_s=120,
     ) as helpers:
         while not found:
             helpers.pump(1.0)
@@ -74,7 +83,7 @@ def test_helpers_are_gone_when_their_task_fails(request_: SpanRequest) -> None:
     pids: list[int] = []
 
     def fail() -> None:
-        with Helpers([request_] * 2, found=lambda *_: None, ended=lambda _: None, stall_s=120) as helpers:
+        with Helpers([request_] * 2, found=lambda *_: None, ended=lambda *_: None, stall_s=120) as helpers:
             pids.extend(helpers.pids)
             raise RuntimeError(str(Path(request_.video)))
 

@@ -156,6 +156,21 @@ def test_damage_is_told_wherever_it_is(clip: str, model: str, tmp_path: Path, fi
     assert told == ["media_damaged"] * 2
 
 
+def test_a_file_in_which_seeking_fails_is_followed_from_its_start(
+    clip: str, model: str, tmp_path: Path
+) -> None:
+    stream = tmp_path / "one-group.ts"
+    with av.open(clip) as source, av.open(str(stream), "w") as target:
+        copy = target.add_stream("libx264", rate=25, options={"g": "500", "preset": "ultrafast"})
+        copy.width, copy.height, copy.pix_fmt = 256, 256, "yuv420p"
+        for frame in source.decode(video=0):
+            target.mux(copy.encode(frame))
+        target.mux(copy.encode(None))
+    result = detect(request_for(str(stream), model, tmp_path / "out", 2), ignore)
+    assert result.frames == FRAMES
+    assert result.workers == 2
+
+
 @pytest.mark.parametrize(
     ("frames", "workers", "count"), [(179, 2, 1), (180, 2, 2), (900, 4, 4), (400, 16, 4), (0, 4, 1)]
 )

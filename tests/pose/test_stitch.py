@@ -137,6 +137,33 @@ def test_times_that_do_not_match_hand_nothing_over() -> None:
     assert_the_same(stitching.result(), whole)
 
 
+def test_frames_of_the_same_time_that_look_different_hand_nothing_over() -> None:
+    whole, part = a_run(0, 40, {25}), a_run(20, 40, {25})
+    part = [found._replace(look=1) for found in part]
+    stitching = stitched([whole, part], random.Random(1))
+    assert stitching.seams_s() == []
+    assert_the_same(stitching.result(), whole)
+
+
+def test_a_part_that_cannot_be_decoded_counts_for_nothing_unless_it_is_needed() -> None:
+    whole, fault = a_run(0, 40, {25}), ValueError("seeking fails")
+    unneeded = Stitching([0.0, 20 / FPS])
+    unneeded.end(1, fault)
+    for found in whole:
+        unneeded.add(0, found)
+    unneeded.end(0)
+    assert unneeded.complete
+    assert_the_same(unneeded.result(), whole)
+    needed = Stitching([0.0, 20 / FPS])
+    for found in a_run(20, 30, {25}):
+        needed.add(1, found)
+    needed.end(1, fault)
+    for found in whole[:26]:
+        needed.add(0, found)
+    with pytest.raises(ValueError, match="seeking fails"):
+        _ = needed.complete
+
+
 def test_before_the_end_the_certain_frames_are_known() -> None:
     chains = [a_run(start, 60, {35}) for start in (0, 30)]
     stitching = Stitching([0.0, 30 / FPS])
