@@ -182,7 +182,8 @@ class ReadModels:
             return self._memory
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_S)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            # It answers with a row: whoever holds that cursor, a debugger say, would keep the commit from ending.
+            connection.execute("PRAGMA journal_mode = WAL").close()
             # Rows can be rebuilt from the log, so they need not survive a power cut.
             connection.execute("PRAGMA synchronous = OFF")
         except sqlite3.Error:
