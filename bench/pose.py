@@ -8,6 +8,7 @@ start; they take turns. Without footage a clip of a person is used that code mak
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -95,6 +96,44 @@ def one(way: str, video: str, model: str, out: str) -> None:
     print(json.dumps(told))
 
 
+def paired(video: Path, whole: Path, built: Path, frames: int) -> str:
+    """The two networks on the same frames, in turn, in one process: what the machine does besides cancels out."""
+    import mediapipe as mp
+
+    from caf.media.read import read_frames
+
+    vision = mp.tasks.vision
+    with contextlib.ExitStack() as stack:
+        landmarkers = [
+            stack.enter_context(
+                vision.PoseLandmarker.create_from_options(
+                    vision.PoseLandmarkerOptions(
+                        base_options=mp.tasks.BaseOptions(model_asset_path=str(model)),
+                        running_mode=vision.RunningMode.VIDEO,
+                    )
+                )
+            )
+            for model in (whole, built)
+        ]
+        spent: list[list[float]] = [[], []]
+        found = []
+        for number, frame in enumerate(read_frames(video, pixel="rgb24")):
+            picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=frame.image)
+            for which in (0, 1) if number % 2 else (1, 0):
+                begun = time.process_time()
+                told = landmarkers[which].detect_for_video(picture, round(frame.time_s * 1000))
+                spent[which].append(time.process_time() - begun)
+            found.append(bool(told.pose_landmarks))
+            if number >= frames:
+                break
+    one, other = (np.array(times[10:]) for times in spent)
+    seen = np.array(found[10:])
+    return (
+        f"{video.stem}: {1e3 * one.mean():.1f} ms of a processor with the mask, {1e3 * other.mean():.1f} without:"
+        f" {one.sum() / other.sum():.2f} times; the median frame with a pose {np.median((one / other)[seen]):.2f} times"
+    )
+
+
 def models(folder: Path) -> dict[str, Path]:
     """The bundle with the networks as they come, and the one that caf builds."""
     from caf.pose import bundle
@@ -167,7 +206,7 @@ def row(clip: Path, way: str, base: list[Run], found: list[Run]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def report(rows: list[str], command: str) -> str:
+def report(rows: list[str], pairs: list[str], command: str) -> str:
     heads = (
         *(
             "clip",
@@ -178,7 +217,7 @@ def report(rows: list[str], command: str) -> str:
             "wall: plain over it",
             "CPU: plain over it",
         ),
-        *("frames that differ in detection", "largest difference, px", "of visibility"),
+        *("other detections, frames", "largest difference, px", "of visibility"),
         *("frames done twice", "MB a process", "load"),
     )
     return "\n".join(
@@ -192,6 +231,10 @@ def report(rows: list[str], command: str) -> str:
             "| " + " | ".join(heads) + " |",
             "|---" * len(heads) + "|",
             *rows,
+            "",
+            "Both networks on the same frames in turn, in one process:",
+            "",
+            *(f"- {pair}" for pair in pairs),
         ]
     )
 
@@ -209,7 +252,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
     told = parser.parse_args()
-    rows = []
+    rows, pairs = [], []
     with tempfile.TemporaryDirectory() as name:
         bundles = models(Path(name))
         ways = {WORDS[0]: ("plain", "whole"), WORDS[1]: ("plain", "built")}
@@ -219,12 +262,14 @@ def main() -> None:
             for _ in range(told.rounds):
                 for way, (how, model) in ways.items():
                     runs[way].append(run(how, clip, bundles[model]))
+            pairs.append(paired(clip, bundles["whole"], bundles["built"], 200))
+            print(pairs[-1], flush=True)
             for way in ways:
                 rows.append(row(clip, way, runs[WORDS[0]], runs[way]))
                 print(rows[-1], flush=True)
     command = "python -m bench.pose" + (" --footage FOLDER" if told.footage else "")
     if told.write:
-        section.write("pose", report(rows, command))
+        section.write("pose", report(rows, pairs, command))
 
 
 if __name__ == "__main__":
