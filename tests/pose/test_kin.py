@@ -1,9 +1,11 @@
 """The helpers of a pose task: heard, held back, let go on, and gone afterwards."""
 
+import resource
 from pathlib import Path
 
 import pytest
 
+from caf.errors import CafError
 from caf.pose.kin import Helpers
 from caf.pose.landmarks import Found
 from caf.pose.protocol import SpanRequest
@@ -79,6 +81,20 @@ def test_one_that_was_held_back_goes_on_where_it_was(request_: SpanRequest) -> N
     assert len(found) == FRAMES - 2
 
 
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="another process's limits can be set on Linux only"
+)
+def test_a_helper_that_wants_more_memory_than_it_may_have_is_told_and_gone(request_: SpanRequest) -> None:
+    with Helpers([request_], found=lambda *_: None, ended=lambda *_: None, stall_s=120) as helpers:
+        (pid,) = helpers.pids
+        resource.prlimit(pid, resource.RLIMIT_AS, (150 * 2**20, 150 * 2**20))
+        with pytest.raises(CafError) as caught:
+            _pump_for_ever(helpers)
+    # Where the limit strikes is chance: Python tells it, native code may end the process over it.
+    assert caught.value.kind in ("out_of_memory", "worker_crashed")
+    assert is_gone(pid)
+
+
 def test_helpers_are_gone_when_their_task_fails(request_: SpanRequest) -> None:
     pids: list[int] = []
 
@@ -91,3 +107,8 @@ def test_helpers_are_gone_when_their_task_fails(request_: SpanRequest) -> None:
         fail()
     assert len(pids) == 2
     assert all(is_gone(pid) for pid in pids)
+
+
+def _pump_for_ever(helpers: Helpers) -> None:
+    while True:
+        helpers.pump(1.0)
