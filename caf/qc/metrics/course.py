@@ -13,9 +13,10 @@ from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["Course", "course"]
 
-_SPOILED, _SPOILED_LONGER = 0.58, 0.62
-"""Excess from which one frame, or two or three together, are taken to be spoiled. Untouched clips and scenes reach
-0.35; the turning point of a clip that runs to and fro stays below 0.5; faint false colours in a part give 0.6."""
+_SPOILED = 0.58
+_LONGER_COUNTS = 1.6
+"""Excess from which frames are taken to be spoiled; that of two or three together counts more, as chance makes less of
+it. Untouched clips and scenes reach 0.46 and 0.22, faint false colours in a part of a frame give 0.6 and more."""
 _SPOILED_AREA = 0.03
 """Share of the picture from which a frame is spoiled as such, and not only a part of it popped."""
 _RESTLESS_PERMILLE, _RESTLESS_PERCENT = 1.2, 1.2
@@ -161,12 +162,12 @@ def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:
 
 def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, Flags, Floats]:
     """(spoiled frames, frames in which a part popped, excess)."""
-    limits = np.array([_SPOILED] + [_SPOILED_LONGER] * (len(outliers.excess) - 1))[:, None]
-    limits *= _RESTLESS_FACTOR if restless else 1.0
-    over = outliers.excess > limits
+    every = outliers.excess.copy()
+    every[1:] *= _LONGER_COUNTS
+    over = every > _SPOILED * (_RESTLESS_FACTOR if restless else 1.0)
     large = (over & (outliers.area >= _SPOILED_AREA)).any(axis=0) & ~blank
     small = over.any(axis=0) & ~large & ~blank
-    excess = np.where(blank, 0.0, outliers.excess.max(axis=0, initial=0.0))
+    excess = np.where(blank, 0.0, every.max(axis=0, initial=0.0))
     if restless and large.sum() > _FEW_SPOILED * len(blank):
         large, small = np.zeros_like(large), np.zeros_like(small)
     if restless:

@@ -21,6 +21,8 @@ _CELL_PX = 16
 _FARTHEST_PX, _UNLIKE_LEVELS = 3.0, 12.0
 """A corner that seems further away, or looks so different there, is covered by the subject."""
 _COVERED = 0.3
+_FADED = 1.25
+"""A picture that differs in light from most by more than this factor is in a fade; nothing is to be found there."""
 _NOISE_PX = 0.1
 _USUAL_SHARE = 0.9
 
@@ -30,7 +32,7 @@ def swing_permille(path: CameraPath, still: StillCollector, background: Backgrou
 
     None where fewer than eight corners in four cells can be compared in at least twelve frames.
     """
-    indices, pictures = still.aligned(path)
+    indices, pictures = _lit(*still.aligned(path))
     if len(indices) < _LEAST_FRAMES:
         return None
     median = np.clip(np.median(pictures, axis=0), 0, 255).astype(np.uint8)
@@ -52,6 +54,16 @@ def swing_permille(path: CameraPath, still: StillCollector, background: Backgrou
         return None
     worst = np.percentile([float(np.median(values)) for values in cells.values()], 90)
     return float(worst) * 1000 / float(np.hypot(width, height))
+
+
+def _lit(indices: NDArray[np.int64], pictures: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Those pictures that are in no fade."""
+    if len(indices) == 0:
+        return indices, pictures
+    light = np.median(pictures.reshape(len(pictures), -1), axis=1) + 1.0
+    gain = light / float(np.median(light))
+    alike = (gain > 1 / _FADED) & (gain < _FADED)
+    return indices[alike], pictures[alike]
 
 
 def _moved(median: NDArray[np.uint8], pictures: Floats, corners: NDArray[np.float32]) -> Floats:
