@@ -17,7 +17,7 @@ from caf.pose.landmarks import LANDMARK_COUNT, VISIBLE, Found, Landmarks
 __all__ = ["choose", "identify", "landmarks_of"]
 
 _REACH: Final = 0.5
-"""A pose continues a body whose centre is within the middle of its box: half a width across, half a height down.
+"""A pose continues a body if its centre lies within the body's box: half a width to a side, half a height up or down.
 
 Five cats that dance side by side stand a width apart. With 0.7 one body's places ran through two of theirs, with
 0.35 each fell into twice as many.

@@ -37,6 +37,29 @@ def test_the_same_landmarks_make_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
+def test_a_file_of_before_there_were_times_is_read_still(tmp_path: Path) -> None:
+    old = three_frames()
+    np.savez(tmp_path / "old.npz", points=old.points, detected=old.detected)
+    again = load_landmarks(tmp_path / "old.npz")
+    np.testing.assert_array_equal(again.points, old.points)
+    assert again.complete
+    assert (again.times_s, again.everyone) == (None, None)
+
+
+def test_all_that_is_known_survives_the_disk(tmp_path: Path) -> None:
+    points = three_frames().points
+    whole = Landmarks(
+        points, three_frames().detected, np.array([0, 0.04, 0.1]), np.stack([points * 2, points]), 1, False
+    )
+    save_landmarks(tmp_path / "all.npz", whole)
+    again = load_landmarks(tmp_path / "all.npz")
+    assert again.times_s is not None
+    assert again.times_s.tolist() == [0, 0.04, 0.1]
+    assert again.everyone is not None
+    np.testing.assert_array_equal(again.everyone[again.subject], points)
+    assert not again.complete
+
+
 def test_another_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("hello", encoding="ascii")
     np.savez(tmp_path / "other.npz", other=np.zeros(3))
