@@ -61,20 +61,8 @@ def answer(
 
     `question`: which one it is meant for; an answer that was on its way when another came must not be taken for that.
     """
-    if job.escalation is None:
-        raise RefusedError(
-            f"Job {job.spec.job_id} is {job.status}; it asks nothing.",
-            remedy="See what waits for an answer with: caf inbox",
-            kind="nothing_asked",
-        )
-    if question is not None and question != job.question:
-        raise RefusedError(
-            f"Job {job.spec.job_id} asks question {job.question} by now; this answers question {question}.",
-            remedy=f"See what it asks with: caf show {job.spec.job_id}",
-            kind="another_question",
-        )
+    stage = _asked(job, question)
     _check_text(by, note, source or "", reference or "")
-    stage = job.escalation.stage
     if action in ("proceed", "abort") and (from_stage or parameters or source or reference):
         raise RefusedError(
             f"{action!r} takes no correction: a stage, a parameter, a clip or a picture goes with 'retry'.",
@@ -159,6 +147,23 @@ def retry(job: Job, *, job_id: JobId, from_stage: Stage, by: str, note: str = ""
             note=note,
         ),
     )
+
+
+def _asked(job: Job, question: int | None) -> Stage:
+    """The stage at which the question stands that an answer is meant for."""
+    if job.escalation is None:
+        raise RefusedError(
+            f"Job {job.spec.job_id} is {job.status}; it asks nothing.",
+            remedy="See what waits for an answer with: caf inbox",
+            kind="nothing_asked",
+        )
+    if question is not None and question != job.question:
+        raise RefusedError(
+            f"Job {job.spec.job_id} asks question {job.question} by now; this answers question {question}.",
+            remedy=f"See what it asks with: caf show {job.spec.job_id}",
+            kind="another_question",
+        )
+    return job.escalation.stage
 
 
 def interrupt(

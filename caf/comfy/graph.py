@@ -18,6 +18,8 @@ __all__ = [
     "FILES",
     "FRAME",
     "MODES",
+    "POSE",
+    "POSES",
     "SAVERS",
     "SEED",
     "TEXTS",

@@ -411,7 +411,8 @@ async def test_work_is_taken_up_on_the_server_that_has_it(worker: Worker, tmp_pa
     async with FakeComfy(tmp_path / "a") as one, FakeComfy(tmp_path / "b") as other:
         await Bench(worker, tmp_path, one.url).run(frames_workflow(), clip, notes)
         later = Bench(worker, tmp_path / "b", other.url, one.url)
-        later.engine.limits = msgspec.structs.replace(LIMITS, unreachable_s=20.0)  # a busy machine is none away
+        # A busy machine is none away.
+        later.engine.limits = msgspec.structs.replace(LIMITS, unreachable_s=20.0)
         await later.run(frames_workflow(), clip, notes)
     assert (len(one.posts), len(other.posts)) == (FRAMES, 0)
 
