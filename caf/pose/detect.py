@@ -15,7 +15,7 @@ from caf.ports import (
     Progress,
 )
 from caf.pose.choice import MOST_SUBJECTS, check_seams, parse_subject
-from caf.pose.kin import Helpers
+from caf.pose.helpers import Helpers
 from caf.pose.landmarker import follow
 from caf.pose.landmarks import Landmarks, save_landmarks
 from caf.pose.partial import Partial

@@ -1,4 +1,4 @@
-"""`python -m caf.pose.span`: follows a clip from a place in its middle. Started by `caf.pose.kin`, never by hand."""
+"""`python -m caf.pose.span`: follows a clip from a place in its middle. Started by `caf.pose.helpers` alone."""
 
 import argparse
 import ctypes

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from caf.errors import CafError
-from caf.pose.kin import Helpers
+from caf.pose.helpers import Helpers
 from caf.pose.landmarks import Found
 from caf.pose.protocol import SpanRequest
 from caf.worker import WorkerStalledError
