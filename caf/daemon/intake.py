@@ -55,8 +55,6 @@ class _Known(Struct):
     since_ms: int
     tries: int = 0
     done: bool = False
-    taken: bool = False
-    """It was taken in, so that nothing but another content of the file itself is news."""
     told: str = ""
     """What was last said of it."""
 
@@ -78,6 +76,8 @@ class Intake:
         self._failed = failed
         self._quiet_ms = round(quiet_s * 1000)
         self._known: dict[str, _Known] = {}
+        self._taken: set[int] = set()
+        """What was taken in, as `_mark` has it: only another content of such a file is news, and there are many."""
         self._busy: set[str] = set()
         self._news = anyio.Event()
 
@@ -118,8 +118,9 @@ class Intake:
 
     async def _look(self, give: MemoryObjectSendStream[tuple[str, _Known]]) -> bool:
         """Hand on every file that is new or changed; True when one has to be looked at again soon."""
-        found = await anyio.to_thread.run_sync(self._found)
+        found, gone = await anyio.to_thread.run_sync(self._found)
         self._known = found
+        self._taken -= gone
         for number, (path, known) in enumerate(found.items()):
             if number % SLICE == 0:
                 await anyio.lowlevel.checkpoint()
@@ -128,23 +129,31 @@ class Intake:
                 give.send_nowait((path, known))
         return any(not known.done for known in found.values())
 
-    def _found(self) -> dict[str, _Known]:
-        """What is there; what did not change since the last look is the same object."""
+    def _found(self) -> tuple[dict[str, _Known], set[int]]:
+        """What is there, but for what was taken in; what did not change since the last look is the same object.
+
+        And the marks of those of the taken ones that are there no more as they were.
+        """
         now_ms = self.app.clock.monotonic_ms()
         found: dict[str, _Known] = {}
+        gone = self._taken.copy()
         for path in self._dropped.files():
             state, known = _state(path), self._known.get(path)
             if state is None:
                 continue
+            mark = _mark(path, state)
+            if mark in self._taken:
+                gone.discard(mark)
+                continue
             if known is None or known.state != state:
                 asset = self._dropped.asset(Path(path))
                 known = _Known(state=state, asset=asset, asset_state=_state(asset), since_ms=now_ms)
-            elif not known.taken and (asset_state := _state(known.asset)) != known.asset_state:
+            elif (asset_state := _state(known.asset)) != known.asset_state:
                 known = _Known(state=state, asset=known.asset, asset_state=asset_state, since_ms=now_ms)
             found[path] = known
         for path in self._known.keys() - found.keys():
             _unlink(rejection_of(Path(path)))
-        return found
+        return found, gone
 
     async def _take_all(self, takes: MemoryObjectReceiveStream[tuple[str, _Known]]) -> None:
         while True:
@@ -165,8 +174,8 @@ class Intake:
             if self._is_final(known, fault):
                 known.done = await self._reject(path, known, self._told(path, fault))
         else:
-            known.done = known.taken = True
-            known.asset = known.asset_state = None  # no news any more, and there may be very many
+            known.done = True
+            self._taken.add(_mark(str(path), known.state))
             await anyio.to_thread.run_sync(_unlink, rejection_of(path))
 
     def _may_still_grow(self, known: _Known) -> bool:
@@ -247,6 +256,11 @@ def _state(path: str | Path | None) -> State | None:
     except (OSError, ValueError):
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns) if found else None
+
+
+def _mark(path: str, state: State) -> int:
+    """A number for one content of one file, of 8 bytes; the same in this process only."""
+    return hash((path, state))
 
 
 def _unlink(path: Path) -> None:
