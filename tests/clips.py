@@ -142,8 +142,12 @@ def write_clip(
     base = Fraction(1, 90_000)
     with av.open(str(path), "w") as out:
         quality = {"crf": "12", "preset": "veryfast"} if video_codec == "libx264" else {}
+        # Else one file in thirty has other pictures than the rest (ADR 0008).
+        same = {"x264-params": "cpu-independent=1"} if video_codec.startswith("libx264") else {}
         video = out.add_stream(
-            video_codec, rate=Fraction(fps).limit_denominator(1001), options=options or quality
+            video_codec,
+            rate=Fraction(fps).limit_denominator(1001),
+            options={**(options or quality), **same},
         )
         video.width, video.height, video.pix_fmt = width, height, pixel_format
         fine = video_codec not in {"mpeg4", "gif", "mpeg2video", "mjpeg"}

@@ -28,9 +28,14 @@ def overlaid(before: Small, after: Small) -> tuple[Small, Small]:
     rim = _RIM_PX
     if sure > _SURE_SHIFT and abs(dx) < _FARTHEST * width and abs(dy) < _FARTHEST * height:
         matrix = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy]])
-        after = np.asarray(cv2.warpAffine(after, matrix, (width, height), flags=cv2.INTER_LINEAR), np.float32)
-        rim += int(np.ceil(max(abs(dx), abs(dy))))
-    inner = np.s_[rim:-rim, rim:-rim]
+        further = int(np.ceil(max(abs(dx), abs(dy))))
+        if 2 * (rim + further) < min(height, width):  # of very small pictures nothing would be left
+            rim += further
+            after = np.asarray(
+                cv2.warpAffine(after, matrix, (width, height), flags=cv2.INTER_LINEAR), np.float32
+            )
+    rim = min(rim, (min(height, width) - 1) // 2)
+    inner = np.s_[rim : height - rim, rim : width - rim]
     return before[inner], after[inner]
 
 

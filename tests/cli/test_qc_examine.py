@@ -16,11 +16,13 @@ from tests.clips import Image, camera_frames, subject_sway, texture, write_clip
 
 SIZE = (240, 160)
 FRAMES = 40
+FINE = {"crf": "1", "preset": "veryfast"}
+"""A coarser coder repeats frames in which hardly anything moves, and then they are repeated."""
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "clean.mp4", moving())
+    return write_clip(tmp_path_factory.mktemp("clips") / "clean.mp4", moving(), options=FINE)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def glitched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = moving()
     frames[17] = np.ascontiguousarray(np.roll(frames[17], 50, axis=1))
     frames[25:33] = [frames[24]] * 8
-    return write_clip(tmp_path_factory.mktemp("clips") / "glitched.mp4", frames)
+    return write_clip(tmp_path_factory.mktemp("clips") / "glitched.mp4", frames, options=FINE)
 
 
 def moving() -> list[Image]:
