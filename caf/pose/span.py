@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from caf.pose.protocol import SpanEnded, SpanFailed, SpanFound, SpanRequest, SpanSays
+from caf.pose.protocol import SpanEnded, SpanFailed, SpanFound, SpanRequest
 from caf.worker.fault import fault_of
 from caf.worker.memory import peak_bytes
+from caf.worker.protocol import send
 
 __all__ = ["main"]
 
@@ -30,9 +31,9 @@ def main(argv: list[str]) -> None:
         request = msgspec.json.decode(sys.stdin.buffer.readline(), type=SpanRequest)
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         _follow(request, answers)
-        _say(answers, SpanEnded())
+        send(answers, SpanEnded())
     except Exception as error:  # noqa: BLE001  whatever it is, the caller is told
-        _say(answers, SpanFailed(fault_of(error)))
+        send(answers, SpanFailed(fault_of(error)))
     # There is nothing to tidy up, and native libraries are known to hang in their exit handlers.
     os._exit(0)
 
@@ -56,7 +57,7 @@ def _follow(request: SpanRequest, answers: int) -> None:
     from caf.pose.landmarker import follow
 
     for found in follow(request.video, request.model, most=request.most, start_s=request.start_s):
-        _say(
+        send(
             answers,
             SpanFound(
                 time_s=found.time_s,
@@ -67,15 +68,6 @@ def _follow(request: SpanRequest, answers: int) -> None:
                 peak_bytes=peak_bytes(),
             ),
         )
-
-
-def _say(answers: int, said: SpanSays) -> None:
-    line = memoryview(msgspec.json.encode(said) + b"\n")
-    try:
-        while line:
-            line = line[os.write(answers, line) :]
-    except BrokenPipeError:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import msgspec
 from caf.errors import CafError
 from caf.worker.fault import fault_of
 from caf.worker.memory import give_back_memory, peak_bytes, reset_peak
-from caf.worker.protocol import Ask, Say
+from caf.worker.protocol import Ask, Say, send
 from caf.worker.tasks import Task
 
 __all__ = ["confine", "serve"]
@@ -83,13 +83,13 @@ def _read(asks: BinaryIO, waiting: "queue.SimpleQueue[bytes]") -> None:
 
 def _answer(ask: Ask, tasks: dict[str, Task], answers: int, stderr: int) -> None:
     reset_peak()
-    _say(answers, Say(phase="accepted"))
+    send(answers, Say(phase="accepted"))
     try:
         with _printing_to(ask.log, stderr):
             result = _run(ask, tasks, answers)
-        _say(answers, Say(result=msgspec.Raw(result), peak_bytes=peak_bytes()))
+        send(answers, Say(result=msgspec.Raw(result), peak_bytes=peak_bytes()))
     except Exception as error:  # noqa: BLE001  whatever it is, the caller is told
-        _say(answers, Say(error=fault_of(error), peak_bytes=peak_bytes()))
+        send(answers, Say(error=fault_of(error), peak_bytes=peak_bytes()))
 
 
 def _run(ask: Ask, tasks: dict[str, Task], answers: int) -> bytes:
@@ -97,7 +97,7 @@ def _run(ask: Ask, tasks: dict[str, Task], answers: int) -> bytes:
         task = tasks[ask.task]
         module, _, name = task.function.partition(":")
         function: Callable[..., Any] = getattr(import_module(module), name)
-        _say(answers, Say(phase="loaded"))
+        send(answers, Say(phase="loaded"))
         request = msgspec.json.decode(ask.request, type=task.request)
         return msgspec.json.encode(function(request, _beat(answers)))
     except Exception as error:
@@ -114,7 +114,7 @@ def _beat(answers: int) -> Callable[[int, int | None], None]:
         now_s = time.monotonic()
         if now_s - last_s >= _BEAT_S or done == total:
             last_s = now_s
-            _say(answers, Say(progress=(done, total), peak_bytes=peak_bytes()))
+            send(answers, Say(progress=(done, total), peak_bytes=peak_bytes()))
 
     return progress
 
@@ -139,12 +139,3 @@ def _redirect(file: int) -> None:
     sys.stderr.flush()
     os.dup2(file, 1)
     os.dup2(file, 2)
-
-
-def _say(answers: int, say: Say) -> None:
-    line = memoryview(msgspec.json.encode(say) + b"\n")
-    try:
-        while line:
-            line = line[os.write(answers, line) :]
-    except BrokenPipeError:
-        os._exit(0)
