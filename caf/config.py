@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from caf.errors import DocumentError
+from caf.pose.source import ModelSource
 from caf.pose.workers import MOST_WORKERS
 
 __all__ = ["NO_SETTINGS", "Config", "Setting", "load_config", "settings_of", "unknown_variables"]
@@ -86,6 +87,13 @@ class Config(Struct, frozen=True, kw_only=True):
     """Seconds without a sign of progress after which a render on a ComfyUI server counts as hung."""
     comfy_depth: int = 3
     """Prompts of a job that are at a ComfyUI server at a time, so that it never waits for the next."""
+
+    @property
+    def model_source(self) -> ModelSource:
+        """Where the pose model comes from."""
+        return ModelSource(
+            path=self.model_path, url=self.model_url, sha256=self.model_sha256, cache_dir=self.cache_dir
+        )
 
 
 class Setting(Struct, frozen=True, kw_only=True):

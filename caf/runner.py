@@ -29,7 +29,7 @@ from caf.job import Job
 from caf.lanes import Lane, Twins
 from caf.log import Entry, fold, read_job
 from caf.ports import MediaInfo, Parameter, ProbeRequest, Progress
-from caf.pose.source import FetchedModel, ModelSource
+from caf.pose.source import FetchedModel
 from caf.pose.workers import workers_for
 from caf.submission import Draft, submission
 from caf.system import require_system_libraries
@@ -39,7 +39,6 @@ __all__ = ["Runner", "Ticker", "Warn", "open_runner", "open_runner_of_many"]
 
 Ticker = Callable[[str, str, int, int | None], None]
 """Called with job id, what is being done, units done, units in all: telemetry, never recorded."""
-
 
 Warn = Callable[[str, str], None]
 """Called with job id and a sentence that a person should read: of things that no error and no event tells."""
@@ -231,12 +230,7 @@ class Runner:
                 config = self.app.config
                 found: FetchedModel = await self.worker.call(
                     "model",
-                    ModelSource(
-                        path=config.model_path,
-                        url=config.model_url,
-                        sha256=config.model_sha256,
-                        cache_dir=config.cache_dir,
-                    ),
+                    config.model_source,
                     progress=lambda done, total: self.ticker("", "pose model", done, total),
                     stall_s=config.stall_s,
                     deadline_s=config.deadline_s,

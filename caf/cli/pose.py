@@ -1,10 +1,9 @@
 """`caf pose`: the poses of a clip, as landmarks and as pictures, without a job."""
 
 import contextlib
-import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -12,16 +11,12 @@ import click
 import msgspec
 from msgspec import Struct
 
-from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table, run_async
-from caf.cli.progress import View
+from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
+from caf.cli.tool import Tool, run_tool
 from caf.errors import CafError, InputError
-from caf.ports import PARTIAL_LANDMARKS, MediaInfo, PoseRequest, PoseResult, ProbeRequest
+from caf.ports import PARTIAL_LANDMARKS, PoseRequest, PoseResult
 from caf.pose.choice import SEAMS
 from caf.pose.workers import MOST_WORKERS
-
-if TYPE_CHECKING:
-    from caf.config import Config
-    from caf.worker import Worker
 
 __all__ = ["pose"]
 
@@ -93,9 +88,6 @@ def pose(
 
     The numbers are those of a job's pose stage. Records nothing.
     """
-    from caf.system import require_system_libraries
-    from caf.worker import Worker
-
     config = configured(workspace)
     wish = _Wish(
         clip=clip.absolute(),
@@ -108,13 +100,8 @@ def pose(
     )
     _check_place(wish, force)
 
-    async def work() -> PoseResult:
-        require_system_libraries()
-        with View(quiet=as_json) as view:
-            async with Worker(memory_bytes=config.memory_mb * 2**20 or None) as worker:
-                return await _Tool(worker, view, config).run(wish)
-
-    found = run_async(work)
+    memory_bytes = config.memory_mb * 2**20 or None
+    found = run_tool(lambda tool: _Posed(tool).run(wish), config, quiet=as_json, memory_bytes=memory_bytes)
     files = {"landmarks": LANDMARKS, **(PICTURES if wish.video else {})}
     written = {name: str(wish.out / file) for name, file in files.items()}
     if as_json:
@@ -144,28 +131,17 @@ def _check_place(wish: _Wish, force: bool) -> None:
         )
 
 
-class _Tool:
+class _Posed:
     """The steps of it, each a task of the worker."""
 
-    def __init__(self, worker: "Worker", view: View, config: "Config") -> None:
-        self._worker, self._view, self._config = worker, view, config
-
-    async def _call(self, task: str, request: Struct, doing: str) -> Any:
-        return await self._worker.call(
-            task,
-            request,
-            progress=lambda done, total: self._view.tick("", doing, done, total),
-            stall_s=self._config.stall_s,
-            deadline_s=self._config.deadline_s,
-        )
+    def __init__(self, tool: Tool) -> None:
+        self._call = tool.call
+        self._clip = tool.clip
+        self._config = tool.config
 
     async def run(self, wish: _Wish) -> PoseResult:
         """Write what is wished for; the landmarks found by then also when it fails."""
-        info: MediaInfo = await self._call("probe", ProbeRequest(path=str(wish.clip)), "reading")
-        if info.kind != "clip":
-            raise InputError(
-                f"{wish.clip} is a picture.", remedy="Only a clip has poses over time.", kind="not_a_clip"
-            )
+        await self._clip(str(wish.clip), "Only a clip has poses over time.")
         model = await self._model()
         with tempfile.TemporaryDirectory(dir=wish.out.parent, prefix=".caf-pose-") as name:
             scratch = Path(name)
@@ -180,16 +156,9 @@ class _Tool:
         return msgspec.structs.replace(found, landmarks=str(wish.out / LANDMARKS))
 
     async def _model(self) -> str:
-        from caf.pose.source import FetchedModel, ModelSource
+        from caf.pose.source import FetchedModel
 
-        config = self._config
-        source = ModelSource(
-            path=config.model_path,
-            url=config.model_url,
-            sha256=config.model_sha256,
-            cache_dir=config.cache_dir,
-        )
-        fetched: FetchedModel = await self._call("model", source, "pose model")
+        fetched: FetchedModel = await self._call("model", self._config.model_source, "pose model")
         return fetched.path
 
     async def _found(self, wish: _Wish, model: str, scratch: Path) -> PoseResult:
@@ -227,12 +196,12 @@ def _put(scratch: Path, out: Path) -> None:
 
 
 def _keep_partial(scratch: Path, out: Path, fault: CafError) -> None:
-    partial = scratch / PARTIAL_LANDMARKS
-    with contextlib.suppress(OSError):  # the error itself is what counts
-        if partial.exists():
+    from caf.actors.poses import keep_partial
+
+    if (scratch / PARTIAL_LANDMARKS).exists():
+        with contextlib.suppress(OSError):  # the error itself is what counts
             out.mkdir(exist_ok=True)
-            kept = Path(shutil.move(partial, out / PARTIAL_LANDMARKS))
-            fault.remedy = f"{fault.remedy} What had been found by then is kept in {kept}.".strip()
+        keep_partial(scratch, out / PARTIAL_LANDMARKS, fault)
 
 
 def _rows(found: PoseResult) -> list[list[str]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table, run_async
+from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
 from caf.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -216,30 +216,13 @@ def _measure_request(
 
 def _in_worker(task: str, request: Any, files: "MeasureRequest", config: "Config", quiet: bool) -> Any:
     """Look at the files first, then do the task in a child; progress is shown meanwhile."""
-    from caf.cli.progress import View
+    from caf.cli.tool import Tool, run_tool
     from caf.ports import MediaInfo, ProbeRequest
-    from caf.system import require_system_libraries
-    from caf.worker import Worker
 
-    async def work() -> Any:
-        require_system_libraries()
-        frames: int | None = None
-        with View(quiet=quiet) as view:
-            async with Worker() as worker:
+    async def work(tool: Tool) -> Any:
+        for path in dict.fromkeys((files.source, files.reference, files.video)):
+            if path is not None:
+                media: MediaInfo = await tool.call("probe", ProbeRequest(path=path), "measuring")
+        return await tool.call(task, request, "measuring", total=media.frames)
 
-                async def call(name: str, asked: Any) -> Any:
-                    return await worker.call(
-                        name,
-                        asked,
-                        progress=lambda done, total: view.tick("", "measuring", done, total or frames),
-                        stall_s=config.stall_s,
-                        deadline_s=config.deadline_s,
-                    )
-
-                for path in dict.fromkeys((files.source, files.reference, files.video)):
-                    if path is not None:
-                        media: MediaInfo = await call("probe", ProbeRequest(path=path))
-                frames = media.frames
-                return await call(task, request)
-
-    return run_async(work)
+    return run_tool(work, config, quiet=quiet)

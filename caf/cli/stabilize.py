@@ -3,20 +3,16 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import anyio
 import click
 from msgspec import Struct
 
-from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, run_async
-from caf.cli.progress import View
+from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json
+from caf.cli.tool import Tool, run_tool
 from caf.errors import InputError
-from caf.ports import MediaInfo, Parameter, ProbeRequest, SheetRequest, StageRequest, StageResult, VideoTarget
-
-if TYPE_CHECKING:
-    from caf.config import Config
-    from caf.worker import Worker
+from caf.ports import MediaInfo, Parameter, SheetRequest, StageRequest, StageResult, VideoTarget
 
 __all__ = ["stabilize"]
 
@@ -72,9 +68,6 @@ def stabilize(
     Where the camera is steady already, or cannot be told from the subject, OUT is CLIP as it was, and it is
     said why. Records nothing.
     """
-    from caf.system import require_system_libraries
-    from caf.worker import Worker
-
     wish = _Wish(
         clip=clip.absolute(),
         out=out.absolute(),
@@ -85,13 +78,7 @@ def stabilize(
     _check_places(wish, force)
     config = configured(workspace)
 
-    async def work() -> dict[str, Parameter]:
-        require_system_libraries()
-        with View(quiet=as_json) as view:
-            async with Worker() as worker:
-                return await _Tool(worker, view, config).run(wish)
-
-    facts = run_async(work)
+    facts = run_tool(lambda tool: _Steadied(tool).run(wish), config, quiet=as_json)
     changed = is_changed(facts)
     if as_json:
         drawn = str(sheet) if sheet else None
@@ -127,28 +114,16 @@ def _check_places(wish: _Wish, force: bool) -> None:
             )
 
 
-class _Tool:
+class _Steadied:
     """The stages of it, each a task of the worker."""
 
-    def __init__(self, worker: "Worker", view: View, config: "Config") -> None:
-        self._worker, self._view, self._config = worker, view, config
-
-    async def _call(self, task: str, request: Struct, doing: str) -> Any:
-        return await self._worker.call(
-            task,
-            request,
-            progress=lambda done, total: self._view.tick("", doing, done, total),
-            stall_s=self._config.stall_s,
-            deadline_s=self._config.deadline_s,
-        )
+    def __init__(self, tool: Tool) -> None:
+        self._call = tool.call
+        self._clip = tool.clip
 
     async def run(self, wish: _Wish) -> dict[str, Parameter]:
         """Write what is wished for; the stages' facts."""
-        info: MediaInfo = await self._call("probe", ProbeRequest(path=str(wish.clip)), "reading")
-        if info.kind != "clip":
-            raise InputError(
-                f"{wish.clip} is a picture.", remedy="Only a clip can be steadied.", kind="not_a_clip"
-            )
+        info = await self._clip(str(wish.clip), "Only a clip can be steadied.")
         with tempfile.TemporaryDirectory(dir=wish.out.parent, prefix=".caf-stabilize-") as scratch:
             facts, made = await self._made(wish, info, Path(scratch))
             if wish.sheet is not None:
