@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,3 +67,23 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(
         tmp_path_factory.mktemp("clip") / "steady.mp4", frames=24, fps=24, subject=True, audio=True
     )
+
+
+def end_by_ctrl_c(arguments: Sequence[str | Path], workspace: Path, begun: Callable[[int], bool]) -> bytes:
+    """What it had put out, of a `caf` that was interrupted once `begun`, given its process id, held."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "caf.cli", *map(str, arguments)],
+        env={**os.environ, "CAF_WORKSPACE": str(workspace)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    end_s = time.monotonic() + TIMEOUT_S
+    while not begun(running.pid):
+        assert running.poll() is None
+        assert time.monotonic() < end_s
+        os.sched_yield()
+    running.send_signal(signal.SIGINT)
+    out, told = running.communicate(timeout=TIMEOUT_S)
+    assert running.returncode == 130, told
+    assert b"Traceback" not in told
+    return out

@@ -1,17 +1,12 @@
 """`caf qc CLIP`: every metric of a clip, its blamed frames, and the pictures of them."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.cli.conftest import Caf
+from tests.cli.conftest import Caf, end_by_ctrl_c
 from tests.clips import Image, camera_frames, subject_sway, texture, write_clip
 
 SIZE = (240, 160)
@@ -136,23 +131,12 @@ def test_a_clip_without_its_reference_is_unknown_in_what_needs_one(caf: Caf, cle
     assert "No picture of the cat" in found["reason"]
 
 
+def has_child(pid: int) -> bool:
+    """The child that measures is there, and still has its libraries to load."""
+    return any((task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
+
+
 def test_ctrl_c_ends_it_with_nothing_left(clean: Path, tmp_path: Path) -> None:
-    running = subprocess.Popen(
-        [sys.executable, "-m", "caf.cli", "qc", str(clean), "--plot", str(tmp_path / "plot.png")],
-        env={**os.environ, "CAF_WORKSPACE": str(tmp_path / "workspace")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    tasks = Path(f"/proc/{running.pid}/task")
-    begun = time.monotonic()
-    # The child that measures is there, and still has its libraries to load.
-    while not any((task / "children").read_text() for task in tasks.iterdir()):
-        assert running.poll() is None
-        assert time.monotonic() - begun < 120
-        os.sched_yield()
-    running.send_signal(signal.SIGINT)
-    out, told = running.communicate(timeout=120)
-    assert running.returncode == 130, told
-    assert b"Traceback" not in told
+    out = end_by_ctrl_c(["qc", clean, "--plot", tmp_path / "plot.png"], tmp_path / "workspace", has_child)
     assert out == b""
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,8 @@
 """The helpers of a pose task: heard, held back, let go on, and gone afterwards."""
 
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,15 +24,22 @@ def request_(person: Picture, model: str, make_clip: MakeClip) -> SpanRequest:
     return SpanRequest(video=clip, model=model, start_s=2 / 25, most=1)
 
 
-def test_a_helper_tells_every_frame_from_its_place_to_the_end(request_: SpanRequest) -> None:
+@contextmanager
+def listening(to: SpanRequest) -> Iterator[tuple[Helpers, list[Found], list[int]]]:
+    """One helper, the frames that it has found, and its number once it has ended."""
     found: list[Found] = []
     ended: list[int] = []
     with Helpers(
-        [request_],
+        [to],
         found=lambda _, frame: found.append(frame),
         ended=lambda number, _: ended.append(number),
         stall_s=120,
     ) as helpers:
+        yield helpers, found, ended
+
+
+def test_a_helper_tells_every_frame_from_its_place_to_the_end(request_: SpanRequest) -> None:
+    with listening(request_) as (helpers, found, ended):
         (pid,) = helpers.pids
         while not ended:
             helpers.pump(1.0)
@@ -61,14 +70,7 @@ def test_a_helper_that_is_held_back_is_neither_heard_nor_thought_to_hang(request
 
 
 def test_one_that_was_held_back_goes_on_where_it_was(request_: SpanRequest) -> None:
-    found: list[Found] = []
-    ended: list[int] = []
-    with Helpers(
-        [request_],
-        found=lambda _, frame: found.append(frame),
-        ended=lambda number, _: ended.append(number),
-        stall_s=120,
-    ) as helpers:
+    with listening(request_) as (helpers, found, ended):
         while not found:
             helpers.pump(1.0)
         helpers.hold(1, True)
