@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aiohttp import WSMsgType, web, web_fileresponse
+from aiohttp import BodyPartReader, WSMsgType, web, web_fileresponse
 
 from tests.comfy.gpu import NODES, OUTPUT_NODES, Gpu, InterruptedAtNode, NodeRaisedError, ServerDiedError
 from tests.comfy.pixels import png
@@ -388,18 +388,24 @@ class FakeComfy:
         return whole if whole.is_relative_to(base) else None
 
     async def _upload(self, request: web.Request) -> web.Response:
-        post = await request.post()
-        image = post.get("image")
-        if not isinstance(image, web.FileField):
+        data, image, post = b"", "", dict[str, str]()
+        # Not `request.post()`: it leaves a temporary file open when the line drops within an upload.
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                return web.Response(status=400)
+            if part.name == "image" and part.filename:
+                data, image = bytes(await part.read()), part.filename
+            else:
+                post[part.name] = await part.text()
+        if not image:
             return web.Response(status=400)
-        kind, subfolder = str(post.get("type", "input")), str(post.get("subfolder", ""))
+        kind, subfolder = post.get("type", "input"), post.get("subfolder", "")
         folder = self._folder(kind, subfolder)
         if folder is None:
             return web.Response(status=400)
         folder.mkdir(parents=True, exist_ok=True)
-        data = image.file.read()
-        stem, dot, suffix = image.filename.rpartition(".")
-        name, count = image.filename, 0
+        stem, dot, suffix = image.rpartition(".")
+        name, count = image, 0
         while post.get("overwrite") not in ("true", "1") and (folder / name).exists():
             if (folder / name).read_bytes() == data:
                 return web.json_response({"name": name, "subfolder": subfolder, "type": kind})
