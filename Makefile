@@ -5,8 +5,8 @@ READY := $(VENV)/.ready
 # The peers of the event log have an environment of their own: the product needs none of them.
 BENCH_VENV ?= .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
-# The newest Python of those that caf runs on; the first that really starts.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+# The newest Python of those that caf runs on, 3.12 last, as it never forgets a file name; the first that really starts.
+PYTHON ?= $(shell for p in python3.13 python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null)
 

@@ -8,8 +8,8 @@ from eventstore.model import NewEvent
 
 __all__ = ["First", "Keys", "Stream"]
 
-_CACHED: Final = 4096
-"""Streams and correlations that are remembered, some 300 bytes each: a process of months meets them all."""
+_CACHED: Final = 1024
+"""Streams and correlations that are remembered, some 500 bytes each: a process of months meets them all."""
 _NEW_STREAM: Final = "INSERT INTO streams (name, first_position) VALUES (?, ?)"
 _NEW_TYPE: Final = "INSERT INTO types (type, type_version, first_position) VALUES (?, ?, ?)"
 _NEW_CORRELATION: Final = "INSERT INTO correlations (correlation_id, first_position) VALUES (?, ?)"

@@ -52,13 +52,14 @@ def serve(
         options += ["--no-http"] if no_http else []
         click.echo(unit(workspace, grace_s=config.grace_s, options=options), nl=False)
         return
-    from caf.daemon.memory import share_arenas
+    from caf.daemon.memory import bound_malloc, settle_interned
 
-    share_arenas()
+    bound_malloc()
     from caf.daemon.serve import Talk
     from caf.daemon.serve import serve as run
     from caf.web.server import face
 
+    settle_interned()
     with Lines(sys.stderr) as talking, Lines(sys.stdout) as events:
         talk = Talk(
             say=talking.say if not quiet else lambda line: None,

@@ -28,7 +28,12 @@ _TIME_ERROR: Final = 5
 
 
 def python() -> Finding:
-    return good("python", f"Python {'.'.join(map(str, sys.version_info[:3]))}")
+    told = f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+    if sys.version_info[:2] == (3, 12):
+        # gh-113993: its interned strings are immortal, and pathlib interns every part of a path.
+        remedy = "Serve with 3.11 or 3.13; with this one start the daemon again now and then."
+        return warning("python", f"{told}, which never forgets a file name: some 3 KB a job", remedy)
+    return good("python", told)
 
 
 def sqlite() -> Finding:

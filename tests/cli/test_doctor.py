@@ -209,3 +209,13 @@ def answering(answers: dict[str, object]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize(("version", "well"), [((3, 11, 7), True), ((3, 12, 1), False), ((3, 13, 0), True)])
+def test_a_python_that_never_forgets_a_name_is_told(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], well: bool
+) -> None:
+    monkeypatch.setattr(machine.sys, "version_info", version)
+    found = machine.python()
+    assert (found.verdict == "good") == well
+    assert ".".join(map(str, version)) in found.what

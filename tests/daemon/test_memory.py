@@ -1,4 +1,4 @@
-"""The daemon's memory does not grow by the threads that come and go."""
+"""The daemon's memory does not grow by the threads that come and go, nor by the names that it has met."""
 
 import platform
 import subprocess
@@ -10,10 +10,10 @@ COUNT_ARENAS = """
 import re, sys, threading
 from pathlib import Path
 
-from caf.daemon.memory import share_arenas
+from caf.daemon.memory import bound_malloc
 
 if sys.argv[1] == "shared":
-    assert share_arenas()
+    assert bound_malloc()
 together, done = threading.Barrier(13), threading.Event()
 
 def hold() -> None:
@@ -31,15 +31,46 @@ done.set()
 print(sum(int(start, 16) % (64 << 20) == 0 for start in found))
 """
 
+GROW_BY_NAMES = """
+import sys
+from pathlib import Path
 
-def arenas(how: str) -> int:
+import caf.daemon.serve
+import caf.web.server
+from caf.daemon.memory import bound_malloc, settle_interned
+
+def resident_kb() -> int:
+    [told] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(told.split()[1])
+
+bound_malloc()
+if sys.argv[1] == "settled":
+    settle_interned()
+resident_kb()
+before = resident_kb()
+for number in range(100_000):
+    str(Path(f"job-{number}") / f"stage-{number}" / f"file-{number}")
+print(resident_kb() - before)
+"""
+
+
+def counted(program: str, how: str) -> int:
     done = subprocess.run(
-        [sys.executable, "-c", COUNT_ARENAS, how], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program, how], capture_output=True, text=True, timeout=60, check=True
     )
     return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such arenas")
 def test_threads_share_the_memory_that_they_give_back() -> None:
-    assert arenas("each its own") > 2
-    assert arenas("shared") <= 2
+    assert counted(COUNT_ARENAS, "each its own") > 2
+    assert counted(COUNT_ARENAS, "shared") <= 2
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or sys.version_info >= (3, 12),
+    reason="another table of interned strings",
+)
+def test_the_table_of_names_has_its_size_from_the_start() -> None:
+    assert counted(GROW_BY_NAMES, "as it is") > 500
+    assert counted(GROW_BY_NAMES, "settled") < 300
