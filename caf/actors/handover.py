@@ -1,7 +1,7 @@
 """What a stage hands to a server outside is in the log before the server has it, so that a restart finds it again."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from caf.actors.effects import RunStage
 from caf.errors import RefusedError
@@ -23,17 +23,28 @@ PROMPT: Final = "render/prompt"
 MOST_PREVIEWS: Final = 16
 
 
+class Preview(NamedTuple):
+    """A picture of what is being made."""
+
+    number: int
+    """Another one for each picture that was shown."""
+    mime: str
+    picture: bytes
+
+
 class Previews:
     """The newest picture of what each job is making, in memory alone; of a few jobs."""
 
     def __init__(self) -> None:
-        self.newest: dict[str, tuple[str, bytes]] = {}
-        """Job id to MIME type and picture, the oldest job first."""
+        self.newest: dict[str, Preview] = {}
+        """By job id, the oldest job first."""
+        self._shown = 0
 
     def show(self, job_id: str, mime: str, picture: bytes) -> None:
         """Keep this one of the job and forget the one before it."""
         self.newest.pop(job_id, None)
-        self.newest[job_id] = (mime, picture)
+        self._shown += 1
+        self.newest[job_id] = Preview(number=self._shown, mime=mime, picture=picture)
         while len(self.newest) > MOST_PREVIEWS:
             del self.newest[next(iter(self.newest))]
 

@@ -147,6 +147,7 @@ def _told(found: dict[str, Any]) -> list[str]:
             for item in lane["running"]
         ]
         lines.append(f"  {lane['name']:<8} {'; '.join(running) or 'free'} ({len(lane['waiting'])} waiting)")
+    lines += [f"  waits    {job_id}: {why}" for job_id, why in found["waiting"].items()]
     if found["queue"]:
         more = f" and {len(found['queue']) - 5} more" if len(found["queue"]) > 5 else ""
         lines.append(f"  to begin {', '.join(found['queue'][:5])}{more}")
@@ -157,7 +158,7 @@ def _told(found: dict[str, Any]) -> list[str]:
 
 def _how_far(item: dict[str, Any]) -> str:
     done, total = item["done"], item["total"]
-    return f" {done / total:.0%}" if done is not None and total else ""
+    return f" ({item['doing']} {done / total:.0%})" if done is not None and total else ""
 
 
 def _jobs(counts: dict[str, int]) -> str:

@@ -17,7 +17,7 @@ from caf.config import Config
 from caf.contracts.read import write_document
 from caf.daemon.dispatcher import Dispatcher, Due
 from caf.daemon.state import pause, unpause
-from caf.daemon.waiting import Standing, standing
+from caf.daemon.waiting import Standing, standing, waits
 from caf.events import ConfigReloaded, DaemonEvent, JobId, Settings, Stage
 from caf.events.codec import digest
 from caf.job import Job
@@ -186,6 +186,7 @@ class Service:
             "jobs": {row["status"]: row["jobs"] for row in counts},
             "under_way": len(dispatcher.active),
             "jobs_at_once": dispatcher.jobs_at_once,
+            "waiting": waits(dispatcher, clock),
             "queue": [due.job_id for due in dispatcher.line()],
             "held": {job_id: str(item.fault) for job_id, item in dispatcher.held.items()},
             "lanes": [
@@ -203,13 +204,16 @@ class Service:
 
     def _running(self, job_id: str, place: Any, now_ms: int) -> dict[str, Any]:
         progress = self.progress.get(job_id)
+        preview = self.runner.previews.newest.get(job_id)
         return {
             "job_id": job_id,
             "stage": place.turn.stage,
             "gate": place.turn.gate,
             "for_s": round((now_ms - place.since_ms) / 1000, 1),
+            "doing": progress.doing if progress else None,
             "done": progress.done if progress else None,
             "total": progress.total if progress else None,
+            "preview": preview.number if preview else None,
         }
 
 

@@ -10,7 +10,7 @@ from caf.errors import CafError
 from caf.lanes import Place
 from caf.ports import Clock
 
-__all__ = ["Standing", "standing", "without_daemon"]
+__all__ = ["Standing", "standing", "waits", "without_daemon"]
 
 Kind = Literal["runs", "lane", "turn", "paused", "held", "person", "stopping", "over", "working", "no_daemon"]
 
@@ -55,6 +55,13 @@ def standing(job_id: str, row: Mapping[str, Any], dispatcher: Dispatcher, clock:
     ahead = f"{_jobs(len(before))} before it" if before else "it is the next one"
     why = f"waits to be begun: {len(dispatcher.active)} of {dispatcher.jobs_at_once} are under way, {ahead}"
     return Standing(kind="turn", why=why, for_ms=for_ms, before=before)
+
+
+def waits(dispatcher: Dispatcher, clock: Clock) -> dict[str, str]:
+    """The jobs under way of which nothing runs, and why."""
+    now_ms = clock.monotonic_ms()
+    found = {job_id: _under_way(job_id, dispatcher, now_ms) for job_id in dispatcher.active}
+    return {job_id: stands.why for job_id, stands in found.items() if stands.kind != "runs"}
 
 
 def without_daemon(row: Mapping[str, Any], *, silent: int | None = None) -> Standing:

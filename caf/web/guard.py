@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
-OPEN: Final = frozenset({"/health"})
-"""Paths that say nothing of the workspace, for whoever watches the process."""
+OPEN: Final = frozenset({"/health", "/", "/live.js", "/live.css"})
+"""Paths that say nothing of the workspace: for whoever watches the process, and the page, which asks for the token."""
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",

@@ -247,8 +247,11 @@ class RunningTurn(Struct, frozen=True, kw_only=True):
     stage: str
     gate: bool
     for_s: float
+    doing: str | None
     done: int | None
     total: int | None
+    preview: int | None
+    """Another number for each new picture under the job's `preview`; null: there is none."""
 
 
 class LaneState(Struct, frozen=True, kw_only=True):
@@ -269,7 +272,10 @@ class Account(Struct, frozen=True, kw_only=True):
     jobs: dict[str, int]
     under_way: int
     jobs_at_once: int
+    waiting: dict[str, str]
+    """Jobs under way of which nothing runs, and why."""
     queue: tuple[str, ...]
+    """Jobs to be begun, the next one first."""
     held: dict[str, str]
     lanes: tuple[LaneState, ...]
     position: int

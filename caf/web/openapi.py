@@ -173,6 +173,7 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
 _CONTENT: Final[dict[str, dict[str, Any]]] = {
     "application/json": {"application/json": {"schema": {"type": "object"}}},
     "application/octet-stream": {"*/*": {"schema": {}}},
+    **{kind: {kind: {"schema": {"type": "string"}}} for kind in ("text/html", "text/css", "text/javascript")},
     "text/plain": {"text/plain": {"schema": {"type": "string"}}},
     "text/event-stream": {
         "text/event-stream": {

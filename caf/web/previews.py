@@ -30,10 +30,8 @@ class Previews:
                 remedy="Only a render on a ComfyUI server gives one, and only while the daemon runs that made it.",
                 kind="no_preview",
             )
-        kind, picture = found
-        return web.Response(
-            body=picture, content_type=kind if kind in PICTURES else "application/octet-stream"
-        )
+        kind = found.mime if found.mime in PICTURES else "application/octet-stream"
+        return web.Response(body=found.picture, content_type=kind)
 
 
 def routes(service: Service) -> tuple[Route, ...]:

@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from caf.config import Config
 from caf.daemon.service import Service
 from caf.errors import InputError, TryAgainError
-from caf.web import artifacts, daemon, events, jobs, previews, submit
+from caf.web import artifacts, daemon, events, jobs, pages, previews, submit
 from caf.web.connection import Connection, at_work
 from caf.web.crowd import CROWD, Crowd
 from caf.web.guard import guards, is_loopback
@@ -61,7 +61,7 @@ def face(
 def all_routes(service: Service, metrics: Metrics) -> tuple[Route, ...]:
     """Everything that is answered, the description itself included."""
     routes = (*jobs.routes(service), *artifacts.routes(service), *previews.routes(service))
-    routes = (*routes, *submit.routes(service))
+    routes = (*routes, *submit.routes(service), *pages.routes())
     return with_description((*routes, *events.routes(service), *daemon.routes(service, metrics)))
 
 

@@ -130,4 +130,5 @@ def test_only_the_newest_pictures_of_a_few_jobs_are_kept() -> None:
         previews.show(f"job-{number}", "image/jpeg", b"old")
         previews.show(f"job-{number}", "image/jpeg", b"new")
     assert list(previews.newest) == [f"job-{number}" for number in range(24, 40)]
-    assert set(previews.newest.values()) == {("image/jpeg", b"new")}
+    assert {shown[1:] for shown in previews.newest.values()} == {("image/jpeg", b"new")}
+    assert len({shown.number for shown in previews.newest.values()}) == len(previews.newest)

@@ -1,0 +1,70 @@
+"""The page for a browser: says nothing by itself, asks the API, and may load nothing from elsewhere."""
+
+import re
+
+import pytest
+
+from caf.lanes import Turn
+from tests.docs.small_log import STEADY
+from tests.web.serving import Api, served
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/", "text/html"), ("/live.js", "text/javascript"), ("/live.css", "text/css")]
+)
+async def test_the_page_and_its_parts_are_served_and_may_load_nothing_from_elsewhere(
+    shared_api: Api, path: str, kind: str
+) -> None:
+    got = await shared_api.get(path)
+    assert (got.status, got.headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+    allowed = got.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in allowed
+    assert "unsafe" not in allowed
+    assert not re.search(r"https?://", got.body.decode())
+
+
+async def test_everything_that_the_page_names_is_there(shared_api: Api) -> None:
+    page = (await shared_api.get("/")).body.decode()
+    script = (await shared_api.get("/live.js")).body.decode()
+    for path in re.findall(r'(?:src|href)="(/[^"]+)"', page):
+        assert (await shared_api.get(path)).status == 200
+    ids = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'place\("([^"]+)"\)', script)) <= ids
+    asked = re.findall(r'told\("([^"]+)"\)', script)
+    assert asked
+    for path in asked:
+        assert (await shared_api.get(path)).status == 200
+
+
+async def test_the_page_needs_no_token_and_what_it_asks_does(workspace: Api) -> None:
+    async with served(
+        workspace, environ={"CAF_TOKEN": "t" * 32}, headers={"Authorization": f"Bearer {'t' * 32}"}
+    ) as api:
+        bare = {"Authorization": ""}
+        assert (await api.get("/", headers=bare)).status == 200
+        assert (await api.get("/live.js", headers=bare)).status == 200
+        assert (await api.get("/api/v1/status", headers=bare)).status == 401
+        assert (await api.get("/api/v1/status")).status == 200
+
+
+async def test_the_status_says_what_is_done_and_numbers_its_pictures(shared_api: Api) -> None:
+    service = shared_api.service
+    turn = Turn(job_id=STEADY, stage="motion", attempt_id="run-0001")
+    async with service.dispatcher.lanes.render.turn(turn):
+        [lane] = [
+            lane
+            for lane in (await shared_api.get("/api/v1/status")).json()["lanes"]
+            if lane["name"] == "render"
+        ]
+        assert [(item["job_id"], item["preview"]) for item in lane["running"]] == [(STEADY, None)]
+        numbers = []
+        for picture in (b"one", b"two"):
+            service.runner.previews.show(STEADY, "image/png", picture)
+            [lane] = [
+                found
+                for found in (await shared_api.get("/api/v1/status")).json()["lanes"]
+                if found["name"] == "render"
+            ]
+            numbers.append(lane["running"][0]["preview"])
+        assert len(set(numbers)) == 2
+    service.runner.previews.newest.clear()
