@@ -4,8 +4,8 @@ Measuring goes before other work of its priority: the engines wait for what a ga
 """
 
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, Generic, TypeVar
 
 import anyio
@@ -21,6 +21,9 @@ __all__ = ["AGEING_MS", "Lane", "Place", "Same", "Turn", "Twins"]
 AGEING_MS: Final = 600_000
 """Ten minutes of waiting count as much as one step of priority, so that no job waits for ever."""
 
+COMING_S: Final = 30.0
+"""What an earlier run left behind on a slow disk is removed in that time."""
+
 
 class Turn(Struct, frozen=True, kw_only=True):
     """What a job wants a lane for, or has it for."""
@@ -31,6 +34,8 @@ class Turn(Struct, frozen=True, kw_only=True):
     gate: bool = False
     """True when QC measures what the stage gave."""
     priority: int = 0
+    begun: bool = False
+    """True when a server outside has some of it already, which would be done again if another job began it anew."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -51,10 +56,10 @@ class _Waiter:
         self.since_ms = since_ms
         self.granted = anyio.Event()
 
-    def rank(self, now_ms: int) -> tuple[int, bool, int]:
+    def rank(self, now_ms: int) -> tuple[int, bool, bool, int]:
         """The smallest goes first."""
         aged = self.turn.priority + (now_ms - self.since_ms) // AGEING_MS
-        return -aged, not self.turn.gate, self.ticket
+        return -aged, not self.turn.gate, not self.turn.begun, self.ticket
 
 
 class Lane:
@@ -146,12 +151,35 @@ class Twins(Generic[T]):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._works: dict[str, Same[T]] = {}
+        self._coming: dict[str, anyio.Event] = {}
+
+    @contextmanager
+    def coming(self, job_id: str) -> Iterator[None]:
+        """A job is taken up, and may have begun work that others would begin anew; see `let_come`."""
+        self._coming[job_id] = anyio.Event()
+        try:
+            yield
+        finally:
+            self.came(job_id)
+
+    def came(self, job_id: str) -> None:
+        """Nobody has to wait for this job any more: it has its place, or has begun nothing."""
+        if arrived := self._coming.pop(job_id, None):
+            arrived.set()
+
+    async def let_come(self) -> None:
+        """Before work is begun anew: let the jobs that are being taken up find their places, if it takes no age."""
+        with anyio.move_on_after(COMING_S):
+            for arrived in list(self._coming.values()):
+                await arrived.wait()
 
     @asynccontextmanager
     async def alone(self, key: str, turn: Turn) -> AsyncIterator[Same[T]]:
         """Hold the work of this key; its `result` is what the one before left, None if there was none or it failed."""
         same = self._works.setdefault(key, Same(Lane("same work", 1, self._clock)))
         try:
+            # On entering, the turn has its place before anybody else runs.
+            self.came(turn.job_id)
             async with same.lane.turn(turn):
                 yield same
         finally:

@@ -181,6 +181,9 @@ class StageRequest(Struct, frozen=True, kw_only=True):
     target: VideoTarget
     out_dir: str
     """An existing empty folder for the outputs."""
+    kept_dir: str = ""
+    """An existing folder that outlives a run which is stopped or put off, and is there again when the same work is
+    taken up; empty: there is none."""
     log: str | None = None
     """Where what native code prints goes; None: nowhere."""
     outside: OutsideWork | None = None

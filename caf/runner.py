@@ -25,7 +25,7 @@ from caf.engines.embedded import EmbeddedEngine
 from caf.errors import CafError
 from caf.events import Artifact, JobCompleted, JobId
 from caf.events.codec import digest
-from caf.job import Job
+from caf.job import Job, is_over
 from caf.lanes import Lane, Twins
 from caf.log import Entry, fold, read_job
 from caf.ports import MediaInfo, Parameter, ProbeRequest, Progress
@@ -180,8 +180,9 @@ class Runner:
         """
         perform = self.edge.perform
         if feed is not None:
-            async with self._working_on(job_id):
-                return await self._run(job_id, lambda: run_feed(feed, perform))
+            with self.lanes.twins.coming(job_id):
+                async with self._working_on(job_id):
+                    return await self._run(job_id, lambda: run_feed(feed, perform))
         await self.app.job(job_id)
         with self.app.workspace.working_on(job_id):
             return await self._run(job_id, lambda: run_job(self.app.store, job_id, perform, seen=seen))
@@ -199,6 +200,8 @@ class Runner:
     async def _run(self, job_id: str, work: Callable[[], Awaitable[Job]]) -> Job:
         try:
             job = await work()
+            if is_over(job):
+                await anyio.to_thread.run_sync(self.app.workspace.forget_kept, job_id)
             await self._put_back(job)
         except CafError as fault:
             fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}")

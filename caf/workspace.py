@@ -65,6 +65,10 @@ class Workspace:
             with suppress(TryAgainError), self.working_on(job_id):
                 pass
 
+    def forget_kept(self, job_id: str) -> None:
+        """Remove what runs of this job kept for the next one; there is none any more."""
+        _remove_folders(self.own / "kept", job_id)
+
     @contextmanager
     def _locked(self, path: Path, job_id: str) -> Iterator[None]:
         with disk_errors(path.parent):
@@ -88,10 +92,17 @@ class Workspace:
 
     def _sweep(self, job_id: str) -> None:
         """Remove what an interrupted run of this job left half done; the lock makes it ours."""
-        for folder in (self.own / "tmp").glob(f"{job_id}.*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove_folders(self.own / "tmp", job_id)
         for file in (self.sandbox / "output" / job_id).glob(".*-*"):
             file.unlink(missing_ok=True)
+
+
+def _remove_folders(parent: Path, job_id: str) -> None:
+    """Those of one job. Not by `glob`: a pattern that is another for each job is compiled, and kept, for each."""
+    with suppress(FileNotFoundError):
+        for folder in list(parent.iterdir()):
+            if folder.name.startswith(f"{job_id}."):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is(path: Path, file: IO[str]) -> bool:

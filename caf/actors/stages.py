@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from msgspec import Struct
 from caf.actors import poses
 from caf.actors.effects import MeasureStage, RunStage
 from caf.actors.inputs import Inputs
-from caf.actors.scratch import log_path, scratch
+from caf.actors.scratch import kept, log_path, scratch
 from caf.artifacts import ArtifactStore
 from caf.engines.embedded import Caller
 from caf.errors import CafError, InputError
@@ -77,6 +78,17 @@ class Computed(Struct, frozen=True, kw_only=True):
     queue_ms: int = 0
 
 
+class _Wish(Struct, frozen=True, kw_only=True):
+    """What an engine is to run, for whom, and under which key it is found again."""
+
+    effect: RunStage
+    job: Job
+    key: str
+    turn: Turn
+    inputs: dict[str, tuple[str, str]]
+    work: OutsideWork | None
+
+
 class Stages:
     """Runs stages of one workspace's jobs; knows no log, decides nothing."""
 
@@ -110,9 +122,10 @@ class Stages:
 
     async def run(self, effect: RunStage, job: Job, progress: Progress, outside: Outside) -> list[Event]:
         """The facts of one stage's run. Raises `CafError` when it gave nothing."""
+        work = outside_work(job, effect.stage) if effect.engine == OUTSIDE_ENGINE else None
+        turn = await self._turn_of(effect, job, work, outside)
         if effect.stage == "artifact":
             return [await self._take_in(effect, job, progress)]
-        work = outside_work(job, effect.stage) if effect.engine == OUTSIDE_ENGINE else None
         inputs = await self.inputs.of(effect.stage, job, ("reference",) if work else ())
         if effect.stage == "pose":
             model = await self.model()
@@ -120,14 +133,20 @@ class Stages:
         else:
             version = self._engine(effect.engine).version
         key = _key(effect, version, inputs, job, work)
-        async with self.lanes.twins.alone(key, _turn(effect, job)) as same:
+        if work is not None and not turn.begun:
+            await self.lanes.twins.let_come()
+        async with self.lanes.twins.alone(key, turn) as same:
             done = None if effect.fresh else same.result or await self.find(key)
             reused = done is not None and not await self.inputs.spoilt(done.artifacts)
             if done is None or not reused:
                 done = (
                     await self._find_poses(effect, job, inputs, progress)
                     if effect.stage == "pose"
-                    else await self._run_engine(effect, job, inputs, progress, work, outside)
+                    else await self._run_engine(
+                        _Wish(effect=effect, job=job, key=key, turn=turn, inputs=inputs, work=work),
+                        progress,
+                        outside,
+                    )
                 )
             same.result = done
         completed = StageCompleted(
@@ -151,6 +170,7 @@ class Stages:
         self, effect: MeasureStage, metrics: tuple[str, ...], job: Job, progress: Progress
     ) -> tuple[Measurement, ...]:
         """Measure metrics on what a stage gave. Raises `CafError`."""
+        self.lanes.twins.came(job.spec.job_id)
         role = ROLE_OF[effect.stage]
         inputs = await self.inputs.of("frame", job)
         video = job.artifact(role)
@@ -171,6 +191,13 @@ class Stages:
         async with self.lanes.native.turn(_turn(effect, job, gate=True)):
             measured: tuple[Measurement, ...] = (await self._call("measure", request, job, progress)).result
         return measured
+
+    async def _turn_of(self, effect: RunStage, job: Job, work: OutsideWork | None, outside: Outside) -> Turn:
+        """What the stage wants lanes for. Who has begun nothing is waited for by nobody."""
+        begun = work is not None and bool(await outside.known())
+        if not begun:
+            self.lanes.twins.came(job.spec.job_id)
+        return _turn(effect, job, begun=begun)
 
     async def _take_in(self, effect: RunStage, job: Job, progress: Progress) -> StageCompleted:
         """Copy the inputs in, hash and probe them, before anything expensive is done."""
@@ -229,30 +256,29 @@ class Stages:
             queue_ms=queue_ms,
         )
 
-    async def _run_engine(
-        self,
-        effect: RunStage,
-        job: Job,
-        inputs: dict[str, tuple[str, str]],
-        progress: Progress,
-        work: OutsideWork | None,
-        outside: Outside,
-    ) -> Computed:
+    async def _run_engine(self, wish: _Wish, progress: Progress, outside: Outside) -> Computed:
+        effect, job, work = wish.effect, wish.job, wish.work
         target = job.target
         assert target is not None, "the artifact stage has probed the source"
-        async with scratch(self.workspace, job.spec.job_id, effect.stage) as out:
+        async with AsyncExitStack() as folders:
+            out = await folders.enter_async_context(scratch(self.workspace, job.spec.job_id, effect.stage))
+            lasting = ""
+            if work is not None:
+                name = f"{effect.stage}.{wish.key[:16]}"
+                lasting = str(await folders.enter_async_context(kept(self.workspace, job.spec.job_id, name)))
             request = StageRequest(
                 stage=effect.stage,
-                inputs={role: path for role, (_, path) in inputs.items()},
+                inputs={role: path for role, (_, path) in wish.inputs.items()},
                 parameters=effect.parameters,
                 target=target,
                 out_dir=str(out),
+                kept_dir=lasting,
                 log=str(log_path(self.workspace, job.spec.job_id, job.attempt.id, effect.stage)),
                 outside=work,
             )
             engine = self._engine(effect.engine)
             lane = self.lanes.outside if work and self.lanes.outside else self.lanes.render
-            async with lane.turn(_turn(effect, job)) as queue_ms:
+            async with lane.turn(wish.turn) as queue_ms:
                 started = self.clock.monotonic_ms()
                 result = await engine.run(request, progress, outside)
             # The next job has the lane while this one's results are put away.
@@ -309,13 +335,14 @@ class Stages:
         )
 
 
-def _turn(effect: RunStage | MeasureStage, job: Job, *, gate: bool = False) -> Turn:
+def _turn(effect: RunStage | MeasureStage, job: Job, *, gate: bool = False, begun: bool = False) -> Turn:
     return Turn(
         job_id=job.spec.job_id,
         stage=effect.stage,
         attempt_id=effect.attempt_id,
         gate=gate,
         priority=job.spec.priority,
+        begun=begun,
     )
 
 

@@ -8,6 +8,7 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import anyio
@@ -17,6 +18,7 @@ from caf.comfy.collecting import collect, failure_of
 from caf.comfy.events import Follower, News
 from caf.comfy.failures import ComfyError, NotThereError, PromptFailedError
 from caf.comfy.flights import Board, Flight
+from caf.comfy.kept import note
 from caf.comfy.model import (
     Done,
     Limits,
@@ -39,6 +41,7 @@ __all__ = ["Found", "Withdrawn", "manage_queue", "reconcile", "run_prompts"]
 _SOCKET_S: Final = 2.0
 """So long the first prompt waits for the WebSocket; then polling must do."""
 _LOSSES: Final = 5
+NONE: Final[Mapping[str, Done]] = MappingProxyType({})
 _CALM_LOSSES: Final = 2
 """Losses of one prompt at a server that shows no sign of a restart: somebody takes it out of the queue."""
 
@@ -49,6 +52,7 @@ async def run_prompts(
     *,
     owner: Owner,
     known: Mapping[str, str],
+    kept: Mapping[str, Done] = NONE,
     record: Record,
     out_dir: Path,
     progress: ProgressSink,
@@ -58,7 +62,8 @@ async def run_prompts(
 ) -> list[Done]:
     """Run each prompt once, and bring what it declares to `out_dir`; in the order of `prompts`.
 
-    `known` are the prompt ids that an earlier life recorded, by key: those are looked for and not sent again.
+    `known` are the prompt ids that an earlier life recorded, by key: those are looked for and not sent again. `kept`
+    are the prompts, by key, whose outputs it has brought here: the server is not asked for them.
     `record` has written down key and prompt id when it returns; only then the prompt is sent. `warn` is told what
     the run left behind, where no error tells it.
 
@@ -72,7 +77,7 @@ async def run_prompts(
         raise InputError("Two prompts have one key.", remedy="Give each its own.", kind="duplicate_key")
     run = _Run(comfy, tuple(prompts), owner, record, out_dir, limits)
     run.progress, run.preview, run.warn = progress, preview, warn
-    return await run.through(known)
+    return await run.through(known, kept)
 
 
 class _Run:
@@ -105,7 +110,11 @@ class _Run:
         self.changed = asyncio.Event()
         self.failure: Exception | None = None
 
-    async def through(self, known: Mapping[str, str]) -> list[Done]:
+    async def through(self, known: Mapping[str, str], kept: Mapping[str, Done]) -> list[Done]:
+        for flight in self.board.flights:
+            if flight.prompt.key in kept:
+                flight.stage = "done"
+                self.done[flight.prompt.key] = kept[flight.prompt.key]
         clean = False
         try:
             async with anyio.create_task_group() as self.tasks:
@@ -131,7 +140,11 @@ class _Run:
         self.tasks.start_soon(guarded)
 
     async def _main(self, known: Mapping[str, str]) -> None:
-        self.to_send = [flight.index for flight in self.board.flights if flight.prompt.key not in known]
+        self.to_send = [
+            flight.index
+            for flight in self.board.flights
+            if flight.stage == "ashore" and flight.prompt.key not in known
+        ]
         self._begin_uploads()
         await self._adopt(known)
         self._start(self.watch.run)
@@ -141,7 +154,7 @@ class _Run:
     async def _adopt(self, known: Mapping[str, str]) -> None:
         """Take up what an earlier life submitted; the rest is to be sent."""
         mine = {flight.prompt.key: flight for flight in self.board.flights}
-        asked = {key: prompt_id for key, prompt_id in known.items() if key in mine}
+        asked = {key: prompt_id for key, prompt_id in known.items() if key in mine and key not in self.done}
         found = await patiently(lambda: reconcile(self.comfy, asked), self.limits.unreachable_s)
         now = asyncio.get_running_loop().time()
         self.board.alive_at = now
@@ -235,6 +248,7 @@ class _Run:
         try:
             async with self.downloads:
                 done = await collect(self.comfy, flight, account, self.out_dir, self.limits.unreachable_s)
+                await asyncio.to_thread(note, done, self.out_dir)
         except NotThereError as no:
             await self._gone_file(flight, no)
             return

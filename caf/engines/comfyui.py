@@ -5,11 +5,12 @@ exactly the graph that the job was submitted with, with the stage's parameters i
 a result was bad, and no parameter is ever lowered: what failed is told, and the Supervisor decides.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio.to_thread
 import msgspec
 from msgspec.structs import replace
 
@@ -167,6 +168,7 @@ class ComfyEngine:
         outside: Outside,
     ) -> tuple[list[Done], dict[str, Parameter]]:
         """What the server gave for each prompt, in their order, and what it was measured to take."""
+        from caf.comfy.kept import kept
         from caf.comfy.model_files import model_files
         from caf.comfy.queueing import manage_queue
         from caf.comfy.run import run_prompts
@@ -174,8 +176,11 @@ class ComfyEngine:
 
         handles = await outside.known()
         prefer = next((address for address, _ in map(_place, handles.values())), "")
-        folder = Path(request.out_dir) / "got"
-        folder.mkdir()
+        placed = {key: _place(handle) for key, handle in handles.items()}
+        folder = Path(request.kept_dir or request.out_dir) / "got"
+        folder.mkdir(exist_ok=True)
+        ids = {key: prompt_id for key, (_, prompt_id) in placed.items()}
+        here = await anyio.to_thread.run_sync(kept, folder, ids)
         async with self.servers.turn(
             prompts[0].graph,
             outputs=prompts[0].outputs,
@@ -183,10 +188,9 @@ class ComfyEngine:
             prefer=prefer,
         ) as server:
             comfy, address = server.comfy, server.address
-            placed = {key: _place(handle) for key, handle in handles.items()}
             known = {key: prompt_id for key, (at, prompt_id) in placed.items() if at == address}
             await manage_queue(comfy, _policy(nodes), lambda extra: _is_stale(extra, outside))
-            watch = _Watch(request.stage, len(prompts), progress, outside)
+            watch = _Watch(request.stage, len(prompts), here, progress, outside)
             started = self.clock.monotonic_ms()
             limits = replace(self.limits, stall_s=work.patience_s or self.limits.stall_s)
 
@@ -204,6 +208,7 @@ class ComfyEngine:
                         workspace_id=outside.workspace_id,
                     ),
                     known=known,
+                    kept=here,
                     record=record,
                     out_dir=folder,
                     progress=watch.progress,
@@ -285,12 +290,14 @@ class ComfyEngine:
 class _Watch:
     """Tells people how far a render is: prompts as the stage's progress, and what the running node does."""
 
-    def __init__(self, stage: str, prompts: int, progress: Progress, outside: Outside) -> None:
+    def __init__(
+        self, stage: str, prompts: int, kept: Iterable[str], progress: Progress, outside: Outside
+    ) -> None:
         self._stage = stage
         self._prompts = prompts
         self._progress = progress
         self._outside = outside
-        self._begun: set[str] = set()
+        self._begun = set(kept)
 
     def progress(self, tick: PromptProgress) -> None:
         if tick.key not in self._begun:

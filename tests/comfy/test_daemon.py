@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from tests.cli.daemon import serving
@@ -106,3 +107,37 @@ async def test_two_servers_render_two_jobs_and_no_frame_twice(tmp_path: Path) ->
     assert (len(one.posts), len(other.posts)) == (FRAMES, FRAMES)
     results = [jobs.root / "sandbox" / "output" / name / "result.json" for name in names]
     assert [json.loads(path.read_text("utf-8"))["attempts"] for path in results] == [1, 1]
+
+
+async def test_a_job_that_wants_the_same_does_not_begin_anew_what_a_killed_daemon_had_begun(
+    tmp_path: Path,
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        killed = anyio.Event()
+
+        async def held(*_: object) -> None:
+            """Three frames are rendered, and the rest when the daemon was killed."""
+            if sum(server.renders.values()) >= 3:
+                await killed.wait()
+
+        server.gpu._pause = held  # type: ignore[method-assign]
+        jobs = Jobs(tmp_path / "w", server.url)
+        twins = ["cat-0000", "cat-0002"]
+        async with daemon(jobs):
+            await until(lambda: sum(server.renders.values()) >= 3, WITHIN_S)
+            for name in twins:  # they go before it in everything that was not begun
+                path = jobs.write(f"{name}.json", {**jobs.job, "job_id": name})
+                more = ("--priority", "5", "--policy", jobs.root / "policy.json")
+                assert (await jobs.caf("submit", "--job", path, *more)).code == 0
+            with anyio.fail_after(WITHIN_S):
+                for name in twins:
+                    while "motion" not in [
+                        found["stage"] for found in await jobs.events("StageStarted", name)
+                    ]:
+                        assert not is_done(jobs, "cat-0001")
+        killed.set()
+        assert len(server.posts) < FRAMES
+        async with daemon(jobs):
+            await until(lambda: all(is_done(jobs, name) for name in ("cat-0001", *twins)), WITHIN_S)
+    assert server.renders == Counter({f"frame-{index:06d}": 1 for index in range(FRAMES)})
+    assert len(server.posts) == FRAMES

@@ -96,8 +96,8 @@ class Jobs:
     async def run(self, *more: str | Path) -> Ran:
         return await self.caf("run", "--job", self.job_file, "--policy", self.root / "policy.json", *more)
 
-    async def events(self, name: str) -> list[dict[str, Any]]:
-        ran = await self.caf("events", "cat-0001", "--type", name, "--json")
+    async def events(self, name: str, job_id: str = "cat-0001") -> list[dict[str, Any]]:
+        ran = await self.caf("events", job_id, "--type", name, "--json")
         found = [json.loads(line) for line in ran.out.splitlines()] if ran.code == 0 else []
         return [item.get("data", item) for item in found]
 

@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from caf.events import attempt_id
-from caf.lanes import AGEING_MS, Lane, Turn
+from caf.lanes import AGEING_MS, Lane, Turn, Twins
 
 
 class Clock:
@@ -24,8 +24,10 @@ class Clock:
         return self.ms
 
 
-def turn(job_id: str, *, gate: bool = False, priority: int = 0) -> Turn:
-    return Turn(job_id=job_id, stage="frame", attempt_id=attempt_id(1), gate=gate, priority=priority)
+def turn(job_id: str, *, gate: bool = False, begun: bool = False, priority: int = 0) -> Turn:
+    return Turn(
+        job_id=job_id, stage="frame", attempt_id=attempt_id(1), gate=gate, begun=begun, priority=priority
+    )
 
 
 class Queue:
@@ -120,3 +122,48 @@ async def test_the_lane_counts_the_time_with_at_least_one_turn() -> None:
     async with lane.turn(turn("three")):
         clock.ms = 105
     assert lane.busy_ms == 65
+
+
+async def test_what_a_server_outside_has_some_of_goes_before_what_is_begun_anew(queue: Queue) -> None:
+    async with queue.held() as group:
+        await queue.ask(group, turn("anew"))
+        await queue.ask(group, turn("begun", begun=True))
+        await queue.ask(group, turn("measuring", gate=True))
+    assert queue.order == ["measuring", "begun", "anew"]
+
+
+async def test_work_is_not_begun_anew_before_the_jobs_that_are_taken_up_have_their_places() -> None:
+    twins: Twins[str] = Twins(Clock())
+    order: list[str] = []
+    came = anyio.Event()
+
+    async def take_up() -> None:
+        """It has begun the work, and takes long to find that out."""
+        with twins.coming("begun"):
+            await came.wait()
+            async with twins.alone("key", turn("begun", begun=True)) as same:
+                order.append("begun")
+                same.result = "done"
+
+    async def begin_anew() -> None:
+        with twins.coming("anew"):
+            twins.came("anew")
+            await twins.let_come()
+            async with twins.alone("key", turn("anew")) as same:
+                order.append(f"anew finds it {same.result}")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take_up)
+        group.start_soon(begin_anew)
+        await anyio.wait_all_tasks_blocked()
+        assert order == []
+        came.set()
+    assert order == ["begun", "anew finds it done"]
+
+
+async def test_a_job_that_is_taken_up_and_ends_at_once_is_waited_for_by_nobody() -> None:
+    twins: Twins[str] = Twins(Clock())
+    with twins.coming("over"):
+        pass
+    with anyio.fail_after(5):
+        await twins.let_come()
