@@ -42,7 +42,7 @@ def note(done: Done, folder: Path) -> None:
 def kept(folder: Path, known: Mapping[str, str]) -> dict[str, Done]:
     """By key, the prompts whose outputs lie in the folder whole. `known`: key to the id that the log has."""
     found = {}
-    for path in folder.glob(f"*{_SUFFIX}"):
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
         with suppress(OSError, msgspec.DecodeError):
             read = msgspec.json.decode(path.read_bytes(), type=_Note)
             done = read.done

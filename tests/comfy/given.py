@@ -72,7 +72,12 @@ class Render:
         self.warnings: list[str] = []
 
     async def run(
-        self, prompts: Sequence[Prompt], *, known: Mapping[str, str] | None = None, **limits: Any
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        known: Mapping[str, str] | None = None,
+        kept: Mapping[str, Done] | None = None,
+        **limits: Any,
     ) -> list[Done]:
         self.out_dir.mkdir(parents=True, exist_ok=True)
         async with Comfy(self.url, timeouts=self.timeouts) as comfy:
@@ -81,6 +86,7 @@ class Render:
                 prompts,
                 owner=OWNER,
                 known=known or {},
+                kept=kept or {},
                 record=self.record,
                 out_dir=self.out_dir,
                 progress=self.progress.append,

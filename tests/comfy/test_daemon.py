@@ -51,6 +51,24 @@ async def test_a_killed_daemon_takes_its_prompts_up_again_and_renders_none_twice
     assert len(set(server.posts)) == len(server.posts) == FRAMES
 
 
+async def test_what_a_killed_daemon_had_brought_is_not_rendered_again_by_a_server_killed_with_it(
+    tmp_path: Path,
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, seconds=0.2)
+        kept = jobs.root / ".caf" / "kept"
+        async with daemon(jobs):
+            await until(lambda: len([*kept.rglob("*.done.json")]) >= 3, WITHIN_S)
+        brought = {path.name.partition(".")[0] for path in kept.rglob("*.done.json")}
+        await server.restart()
+        async with daemon(jobs):
+            await until(lambda: is_done(jobs, "cat-0001"), WITHIN_S)
+            await until(lambda: not [*kept.iterdir()], WITHIN_S)
+    assert 3 <= len(brought) < FRAMES
+    assert {server.renders[key] for key in brought} == {1}
+    assert len(server.renders) == FRAMES
+
+
 async def test_a_job_that_is_called_off_leaves_nothing_of_its_own_in_the_queue_and_all_of_others(
     tmp_path: Path,
 ) -> None:
@@ -67,6 +85,7 @@ async def test_a_job_that_is_called_off_leaves_nothing_of_its_own_in_the_queue_a
                 ),
                 WITHIN_S,
             )
+            await until(lambda: not [*(jobs.root / ".caf" / "kept").iterdir()], WITHIN_S)
         left = {item[1] for item in (*server.queue, *server.running.values())} | server.history.keys()
         server.queue.clear()
     assert "somebody-else" in left
