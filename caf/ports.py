@@ -265,6 +265,9 @@ class ExplodeRequest(Struct, frozen=True, kw_only=True):
     out_dir: str
     frames_each: int
     """1: a picture of every frame; more: a clip of so many frames and a picture of its first; 0: only the first."""
+    like: str = ""
+    """A clip that has other times: for each of its frames the one that is shown then, the last beyond the end; and
+    with `frames_each` 0 a clip of all. Empty: the frames as they come."""
 
 
 class OpenPoseRequest(Struct, frozen=True, kw_only=True):

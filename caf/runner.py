@@ -143,6 +143,8 @@ class Runner:
         media = await self._probe(found.source, ticks, require_audio=found.wish.require_audio)
         if found.reference is not None:
             await self._probe(found.reference, ticks, require_audio=False)
+        if found.pose_video is not None:
+            await self._probe(found.pose_video, ticks, require_audio=False)
         await self.app.record(submission(found, media, by=by), event_id=event_id, metadata=metadata)
         return job_id
 

@@ -28,6 +28,7 @@ from caf.contracts.read import MAX_BYTES, read_document, read_object, write_docu
 from caf.errors import DocumentError, InputError, MediaError
 from caf.events import JobId, JobSubmitted, Parameters
 from caf.events.codec import digest
+from caf.outside import pose_video
 from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY
 from caf.ports import MediaInfo, VideoTarget
 from caf.repairs import merge
@@ -79,6 +80,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     recorded_source: str
     reference: Path | None
     recorded_reference: str | None
+    pose_video: Path | None
     policy: QCPolicy
     chosen: Chosen
     targets: dict[str, float]
@@ -138,6 +140,7 @@ def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
         recorded_source=asset_path(job) if inside else str(source),
         reference=reference,
         recorded_reference=recorded_reference,
+        pose_video=_pose_video(document, chosen, root),
         policy=policy,
         chosen=chosen,
         targets=dict(target.thresholds) if target else {},
@@ -273,6 +276,20 @@ def _reference(wish: Wish, job: JobDocument, root: Path) -> tuple[Path | None, s
             kind="media_missing",
         )
     return path, recorded
+
+
+def _pose_video(document: dict[str, Any], chosen: Chosen, root: Path) -> Path | None:
+    """The clip that steers the job's workflows, where it names one and one of them takes it."""
+    named = pose_video(document, chosen.workflows)
+    if named is None:
+        return None
+    if not (root / named).is_file():
+        raise MediaError(
+            f"The pose video {root / named} is not there.",
+            remedy="Correct comfyui.bindings.pose_video_path; without it the poses of the clip itself are drawn.",
+            kind="media_missing",
+        )
+    return root / named
 
 
 def _ref(job: JobDocument, field: str, root: Path) -> Path | None:

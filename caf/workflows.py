@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from caf.actors import poses
 from caf.comfy.binding import bound, check_node_parameters, flat, from_bindings
-from caf.comfy.graph import ANCHOR, placeholders, read_workflow
+from caf.comfy.graph import ANCHOR, POSE, POSES, placeholders, read_workflow, takes_poses
 from caf.contracts import ComfyUIWorkflow, JobDocument, Workflow, WorkflowRegistry, node_defaults
 from caf.contracts.paths import workspace_path
 from caf.engines.parameters import settings_for
@@ -98,9 +98,10 @@ def _outside(
             kind="missing_input",
         )
     warnings = []
-    if settings is not None and settings.bindings.pose_video_path is not None:
+    if settings is not None and settings.bindings.pose_video_path is not None and not takes_poses(workflow):
         warnings.append(
-            "comfyui.bindings.pose_video_path is not used: caf finds the poses in the clip itself."
+            f"comfyui.bindings.pose_video_path is not used: no node of the workflow {flow.workflow_id} takes "
+            f"{POSE} or {POSES}."
         )
     return replace(plain, parameters=parameters, warnings=tuple(warnings))
 

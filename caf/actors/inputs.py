@@ -12,6 +12,7 @@ from caf.artifacts import ArtifactStore
 from caf.errors import CafError, InputError, MediaError
 from caf.events import Artifact
 from caf.job import Job
+from caf.outside import pose_video_of
 from caf.ports import MediaInfo, ProbeRequest, Progress
 
 __all__ = ["Inputs", "Probe", "source_path"]
@@ -46,14 +47,15 @@ class Inputs:
     async def taken_in(
         self, job: Job, effect: RunStage, progress: Progress
     ) -> tuple[list[Artifact], MediaInfo]:
-        """Copies of the source and the reference, and what the source is. Raises `CafError`."""
-        source = await self._copy_in(job, effect, "source")
+        """Copies of the source and what else the job names, and what the source is. Raises `CafError`."""
+        source = await self._copy_in(job, effect, "source", job.source)
         media = await self._probe_copy(source, job.source, progress, require_audio=job.spec.audio_required)
         taken = [source]
-        if job.reference is not None:
-            reference = await self._copy_in(job, effect, "reference")
-            await self._probe_copy(reference, job.reference, progress, require_audio=False)
-            taken.append(reference)
+        for role, recorded in (("reference", job.reference), ("pose_video", pose_video_of(job.spec))):
+            if recorded is not None:
+                copy = await self._copy_in(job, effect, role, recorded)
+                await self._probe_copy(copy, recorded, progress, require_audio=False)
+                taken.append(copy)
         return taken, media
 
     async def probe(self, path: Path, progress: Progress, *, require_audio: bool) -> MediaInfo:
@@ -101,21 +103,22 @@ class Inputs:
             fault.message = fault.message.replace(str(path), recorded)
             raise
 
-    async def _copy_in(self, job: Job, effect: RunStage, role: str) -> Artifact:
-        recorded = job.source if role == "source" else job.reference or ""
+    async def _copy_in(self, job: Job, effect: RunStage, role: str, recorded: str) -> Artifact:
         path = source_path(self.workspace, recorded)
         try:
             async with scratch(self.workspace, job.spec.job_id, effect.stage) as aside:
                 return await anyio.to_thread.run_sync(self.artifacts.take_in, path, role, aside)
         except FileNotFoundError as fault:
             raise MediaError(
-                f"The {role} {path} is not there any more.",
+                f"The {role.replace('_', ' ')} {path} is not there any more.",
                 remedy="Put it back, or answer with another file.",
                 kind="media_missing",
             ) from fault
         except IsADirectoryError as fault:
             raise MediaError(
-                f"The {role} {path} is a folder.", remedy="Give a clip or an image.", kind="media_unreadable"
+                f"The {role.replace('_', ' ')} {path} is a folder.",
+                remedy="Give a clip or an image.",
+                kind="media_unreadable",
             ) from fault
 
 

@@ -37,6 +37,9 @@ from caf.ports import (
 
 __all__ = ["ROLE_OF", "Computed", "Lanes", "Limits", "Stages"]
 
+STEERING: Final = ("reference", "pose_video")
+"""What a job may bring for the workflow of a server outside."""
+
 ROLE_OF: Final = {"frame": "frames", "motion": "motion", "video": "final"}
 """The artifact that a gated stage is judged by."""
 
@@ -126,7 +129,7 @@ class Stages:
         turn = await self._turn_of(effect, job, work, outside)
         if effect.stage == "artifact":
             return [await self._take_in(effect, job, progress)]
-        inputs = await self.inputs.of(effect.stage, job, ("reference",) if work else ())
+        inputs = await self.inputs.of(effect.stage, job, STEERING if work else ())
         if effect.stage == "pose":
             model = await self.model()
             version = f"{self.pose_version} {model[1][:12]}"

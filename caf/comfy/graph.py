@@ -30,6 +30,7 @@ __all__ = [
     "outputs_of",
     "placeholders",
     "read_workflow",
+    "takes_poses",
     "workflow_digest",
 ]
 
@@ -237,6 +238,11 @@ def placeholders(workflow: ComfyUIWorkflow) -> Iterator[tuple[str, str, str]]:
         for name, value in node.inputs.items():
             if isinstance(value, str) and value.startswith("__CAF_") and value.endswith("__"):
                 yield node_id, name, value
+
+
+def takes_poses(workflow: ComfyUIWorkflow) -> bool:
+    """Whether a node of it is steered by poses."""
+    return any(value in (POSE, POSES) for _, _, value in placeholders(workflow))
 
 
 def links(nodes: Mapping[str, ComfyNode]) -> Iterator[tuple[str, str, tuple[str, int]]]:

@@ -25,7 +25,7 @@ from caf.comfy.graph import (
     Mode,
     mode_of,
     outputs_of,
-    placeholders,
+    takes_poses,
     workflow_digest,
 )
 from caf.comfy.model import Done, Limits, Owner, Preview, Prompt, PromptProgress, QueuePolicy
@@ -143,19 +143,24 @@ class ComfyEngine:
     async def _posed(
         self, request: StageRequest, workflow: ComfyUIWorkflow, mode: Mode, progress: Progress
     ) -> Exploded | None:
-        """The poses as the workflow takes them; None where it takes none, or the job has none to give."""
-        wanted = {value for _, _, value in placeholders(workflow)} & {POSE, POSES}
-        if not wanted or "pose" not in request.inputs:
+        """The poses as the workflow takes them; None where it takes none, or the job has none to give.
+
+        A pose video that the job names stands above the poses that were found in its clip.
+        """
+        if not takes_poses(workflow) or not request.inputs.keys() & {"pose", "pose_video"}:
             return None
-        folder = Path(request.out_dir) / "posed"
+        folder, each = Path(request.out_dir) / "posed", _frames_each(workflow, mode)
         folder.mkdir()
-        task = OpenPoseRequest(
-            video=request.inputs[_SUBJECT[mode.stage]],
-            landmarks=request.inputs["pose"],
-            out_dir=str(folder),
-            frames_each=_frames_each(workflow, mode),
-        )
-        posed: Exploded = (await self._call("openpose", task, request, progress)).result
+        subject = request.inputs[_SUBJECT[mode.stage]]
+        name: str
+        task: msgspec.Struct
+        if given := request.inputs.get("pose_video"):
+            name = "explode"
+            task = ExplodeRequest(video=given, like=subject, out_dir=str(folder), frames_each=each)
+        else:
+            name, found = "openpose", request.inputs["pose"]
+            task = OpenPoseRequest(video=subject, landmarks=found, out_dir=str(folder), frames_each=each)
+        posed: Exploded = (await self._call(name, task, request, progress)).result
         return posed
 
     async def _rendered(

@@ -14,7 +14,10 @@ from caf.media.read import Frame, read_frames
 from caf.media.write import ClipWriter, disk_full
 from caf.ports import Assembled, AssembleRequest, Exploded, ExplodeRequest, MediaInfo, ProbeRequest, Progress
 
-__all__ = ["assemble", "explode", "take_apart"]
+__all__ = ["assemble", "explode", "shown_at", "take_apart"]
+
+_TOLERANCE_S = 1e-4
+"""Two clips of one rate may be stamped by clocks of different steps."""
 
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
@@ -26,10 +29,31 @@ def explode(request: ExplodeRequest, progress: Progress) -> Exploded:
         MediaError: the clip cannot be read.
         TryAgainError: `disk_full`.
     """
-    info = probe(ProbeRequest(path=request.video), lambda done, total: None)
     out, each = Path(request.out_dir), request.frames_each
+    if request.like:
+        like = probe(ProbeRequest(path=request.like), lambda done, total: None)
+        times = (frame.time_s for frame in read_frames(request.like))
+        return take_apart(
+            shown_at(read_frames(request.video), times), like, out, each, progress, clips=each != 1
+        )
+    info = probe(ProbeRequest(path=request.video), lambda done, total: None)
     found = take_apart(read_frames(request.video), info, out, each, progress, clips=each > 1)
     return found if each else replace(found, clips=(_linked(Path(request.video), out),))
+
+
+def shown_at(frames: Iterable[Frame], times: Iterable[float]) -> Iterator[Frame]:
+    """For each of the times, seconds in order, the frame that is shown then, under that time; the last beyond the end.
+
+    A clip of one frame, or none at a time before its first, gives its first.
+    """
+    coming = iter(frames)
+    shown = next(coming, None)
+    after = next(coming, None)
+    for time_s in times:
+        assert shown is not None, "a clip that can be read has a frame"
+        while after is not None and after.time_s <= time_s + _TOLERANCE_S:
+            shown, after = after, next(coming, None)
+        yield shown._replace(time_s=time_s)
 
 
 def take_apart(

@@ -108,6 +108,7 @@ class Bench:
         stage: str = "motion",
         reference: Path | None = None,
         pose: Path | None = None,
+        pose_video: Path | None = None,
         urls: tuple[str, ...] = (),
         **parameters: Parameter,
     ) -> StageResult:
@@ -115,7 +116,7 @@ class Bench:
         out = self.root / f"out-{self.runs}"
         out.mkdir()
         role = "source" if stage == "frame" else "frames"
-        more = {"reference": reference, "pose": pose}
+        more = {"reference": reference, "pose": pose, "pose_video": pose_video}
         request = StageRequest(
             stage=stage,
             inputs={role: str(clip)} | {name: str(path) for name, path in more.items() if path},
@@ -291,6 +292,24 @@ async def test_the_poses_of_a_chunk_are_a_clip_of_its_frames(
         )
     given = sorted(path for path in (server.root / "input").rglob("*") if path.is_file())
     assert sorted(sum(1 for _ in read_frames(path)) for path in given) == [2, 4]
+
+
+async def test_a_job_s_own_pose_video_stands_above_the_poses_of_its_clip_and_keeps_its_times(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    poses_of(tmp_path / "landmarks.npz")
+    given = make_clip(tmp_path / "poses.mp4", frames=3, fps=12, size=(64, 48), shake=3.0)
+    async with FakeComfy(tmp_path / "server") as server:
+        bench = Bench(worker, tmp_path, server.url)
+        pose = tmp_path / "landmarks.npz"
+        await bench.run(loading("__CAF_POSE_IMAGE__"), clip, Notes(), pose=pose, pose_video=given)
+        prompts = {entry["prompt"][3]["caf"]["key"]: entry["prompt"][2] for entry in server.history.values()}
+    uploads = tmp_path / "server" / "input"
+    sent = [cv2.imread(str(uploads / prompts[key]["1"]["inputs"]["image"])) for key in sorted(prompts)]
+    frames = [frame.image for frame in read_frames(given)]
+    # Half as many a second, and over before the clip is.
+    meant = [frames[min(index // 2, 2)] for index in range(FRAMES)]
+    assert all(np.array_equal(one, other) for one, other in zip(sent, meant, strict=True))
 
 
 async def test_a_workflow_that_is_steered_by_poses_says_what_it_lacks_when_there_are_none(

@@ -1,5 +1,6 @@
 """Whole jobs through `caf` as a process of its own, rendered on a played server: to the end, killed, and refused."""
 
+import hashlib
 import json
 import os
 import signal
@@ -131,6 +132,55 @@ async def test_a_workflow_in_caf_s_own_form_works_in_the_stage_that_its_mode_nam
     assert ran.code == 0, ran.err
     assert {item["stage"] for item in prompts} == {"frame"}
     assert len(server.renders) == FRAMES
+
+
+def steered(jobs: Jobs) -> None:
+    """The workflow reads poses."""
+    jobs.write(
+        "workflows/pause.json",
+        {
+            "workflow_id": "pause",
+            "caf_mode": "motion_frame_sequence",
+            "caf_capabilities": {"required_node_ids": ["1"], "required_node_classes": ["LoadImage"]},
+            "caf_outputs": ["9"],
+            "nodes": {
+                "1": {
+                    "class_type": "LoadImage",
+                    "inputs": {"image": "__CAF_POSE_IMAGE__"},
+                    "_meta": {"title": "The pose"},
+                },
+                "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+            },
+        },
+    )
+
+
+async def test_a_job_may_bring_its_own_poses_which_are_inputs_as_its_clip_is(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, bindings={"pose_video_path": "sandbox/poses.mp4"})
+        steered(jobs)
+        poses = make_clip(jobs.root / "sandbox" / "poses.mp4", frames=FRAMES, fps=24, shake=2.0)
+        ran = await jobs.run()
+        [taken] = [done for done in await jobs.events("StageCompleted") if done["stage"] == "artifact"]
+    assert ran.code == 0, ran.err
+    assert "pose_video" in {artifact["role"] for artifact in taken["artifacts"]}
+    assert hashlib.sha256(poses.read_bytes()).hexdigest() in {item["sha256"] for item in taken["artifacts"]}
+    assert len(server.posts) == FRAMES
+
+
+async def test_a_pose_video_that_is_missing_is_refused_and_one_that_nothing_reads_is_told(
+    tmp_path: Path,
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, bindings={"pose_video_path": "sandbox/poses.mp4"})
+        unread = await jobs.run()
+        steered(jobs)
+        jobs.write("sandbox/jobs/cat-0001.job.json", {**jobs.job, "job_id": "cat-0002"})
+        missing = await jobs.caf("run", "--job", jobs.job_file, "--job-id", "cat-0002")
+    assert unread.code == 0, unread.err
+    assert "pose_video_path is not used" in unread.err
+    assert missing.code == 65
+    assert "sandbox/poses.mp4 is not there" in missing.err
 
 
 async def test_a_killed_run_finds_its_prompts_again_and_renders_none_twice(tmp_path: Path) -> None:

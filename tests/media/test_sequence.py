@@ -8,8 +8,8 @@ import pytest
 from caf.errors import MediaError
 from caf.media.picture import save_picture
 from caf.media.probe import probe
-from caf.media.read import read_frames
-from caf.media.sequence import assemble, explode
+from caf.media.read import Frame, read_frames
+from caf.media.sequence import assemble, explode, shown_at
 from caf.ports import Assembled, AssembleRequest, Exploded, ExplodeRequest, MediaInfo, ProbeRequest
 from tests.clips import make_clip
 
@@ -81,6 +81,27 @@ def test_a_whole_clip_goes_along_as_it_is_with_its_first_frame(tmp_path: Path, c
     assert [Path(piece).read_bytes() for piece in exploded.clips] == [clip.read_bytes()]
     assert Path(exploded.clips[0]).suffix == ".mp4"
     assert [pixels(picture)[0] for picture in exploded.pictures] == [pixels(clip)[0]]
+
+
+def test_a_clip_is_taken_apart_at_the_times_of_another(tmp_path: Path, clip: Path) -> None:
+    slow = make_clip(tmp_path / "slow.mp4", frames=3, fps=12, shake=3.0)
+    (tmp_path / "parts").mkdir()
+    for each, clips in ((4, [4, 4, 2]), (0, [10])):
+        request = ExplodeRequest(
+            video=str(slow), out_dir=str(tmp_path / "parts"), frames_each=each, like=str(clip)
+        )
+        exploded = explode(request, lambda done, total: None)
+        assert exploded.times_s == tuple(times(clip))
+        assert [len(pixels(path)) for path in exploded.clips] == clips
+        shown = [frame for path in exploded.clips for frame in pixels(path)]
+        assert shown == [pixels(slow)[min(index // 2, 2)] for index in range(10)]
+
+
+def test_what_is_shown_at_a_time_is_the_frame_that_came_last_and_the_first_before_any() -> None:
+    frames = [Frame(np.full((1, 1, 3), index, np.uint8), time_s) for index, time_s in enumerate((1.0, 2.0))]
+    shown = list(shown_at(frames, (0.0, 1.0, 1.5, 1.99999, 2.0, 9.0)))
+    assert [int(frame.image[0, 0, 0]) for frame in shown] == [0, 0, 0, 1, 1, 1]
+    assert [frame.time_s for frame in shown] == [0.0, 1.0, 1.5, 1.99999, 2.0, 9.0]
 
 
 def test_another_number_of_frames_gets_the_rate_of_what_came(tmp_path: Path, clip: Path) -> None:
