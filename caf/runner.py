@@ -184,7 +184,7 @@ class Runner:
         if feed is not None:
             with self.lanes.twins.coming(job_id):
                 async with self._working_on(job_id):
-                    return await self._run(job_id, lambda: run_feed(feed, perform))
+                    return await self._run(job_id, lambda: run_feed(feed, perform), by_itself=True)
         await self.app.job(job_id)
         with self.app.workspace.working_on(job_id):
             return await self._run(job_id, lambda: run_job(self.app.store, job_id, perform, seen=seen))
@@ -199,14 +199,15 @@ class Runner:
         finally:
             holding.__exit__(None, None, None)
 
-    async def _run(self, job_id: str, work: Callable[[], Awaitable[Job]]) -> Job:
+    async def _run(self, job_id: str, work: Callable[[], Awaitable[Job]], *, by_itself: bool = False) -> Job:
+        """`by_itself`: the job is tried again when this machine stopped it; else a person does that."""
         try:
             job = await work()
             if is_over(job):
                 await anyio.to_thread.run_sync(self.app.workspace.forget_kept, job_id)
             await self._put_back(job)
         except CafError as fault:
-            fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}")
+            fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}", by_itself=by_itself)
             raise
         return job
 
@@ -310,7 +311,11 @@ def _memory_bytes(app: App) -> int | None:
     return app.config.memory_mb * 2**20 or None
 
 
-def _and_then(remedy: str, way_on: str) -> str:
+def _and_then(remedy: str, way_on: str, *, by_itself: bool) -> str:
     """What to do, ending in how the job goes on: what stopped the run was this machine, not the job."""
     told = remedy.replace("caf resume JOB", way_on)
-    return told if way_on in told else f"{told} Then go on with: {way_on}".strip()
+    if by_itself or way_on in told:
+        return told
+    if not told or told.endswith("."):
+        return f"{told} Then go on with: {way_on}".strip()
+    return f"{told}, and then go on with: {way_on}"  # it ends in a command
