@@ -10,6 +10,7 @@ import csv
 import itertools
 import random
 import shutil
+import signal
 import statistics
 import struct
 import sys
@@ -281,7 +282,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=WORK)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    samples = Soak(given.folder).run(given.minutes)
+    # So that the daemon is not left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        samples = Soak(given.folder).run(given.minutes)
+    except KeyboardInterrupt:
+        print(f"Interrupted; what was seen so far is in {given.folder / 'samples.csv'}.", file=sys.stderr)
+        return 128 + signal.SIGINT
     judged = judge(samples)
     told = section(samples, judged, f'make soak WORDS="--minutes {given.minutes:g}"')
     print(told)
