@@ -11,6 +11,7 @@ from typing import Final
 
 from caf.config import Config
 from caf.doctor.finding import Finding, bad, good, warning
+from caf.pose.workers import workers_for
 from caf.system import APT_LINE, missing_system_libraries
 from eventstore import sqlite_note
 
@@ -21,6 +22,8 @@ _BUILT: Final = 1_760_000_000
 _SLACK_MS: Final = 60_000
 _CHILD_BYTES: Final = 2 * 1024**3
 """What a child process takes for a clip in Full HD, measured: docs/operations.md, sizing."""
+_HELPER_BYTES: Final = 512 * 1024**2
+"""What a process takes that shares a clip's poses, in Full HD, measured: docs/operations.md, models."""
 _FILES: Final = 1024
 _PATIENCE_S: Final = 10
 _TIME_ERROR: Final = 5
@@ -81,13 +84,16 @@ def memory(config: Config) -> Finding:
     if total is None or available is None:
         return good("memory", "this system does not say how much memory there is")
     children = config.render_lanes + config.workers
+    helpers = config.workers * (workers_for(config.pose_workers, config.workers) - 1)
+    counted = f"{children} child processes" + (f" and {helpers} more for poses" if helpers else "")
     told = f"{available / 1024**3:.1f} of {total / 1024**3:.1f} GiB free"
-    if total < children * _CHILD_BYTES:
-        what = f"{told}; {children} child processes at {_CHILD_BYTES // 1024**2} MiB may not fit"
+    if total < children * _CHILD_BYTES + helpers * _HELPER_BYTES:
         return warning(
-            "memory", what, "Set fewer workers or render_lanes in caf.toml, or a memory_mb for each."
+            "memory",
+            f"{told}; {counted} at {_CHILD_BYTES // 1024**2} and {_HELPER_BYTES // 1024**2} MiB may not fit",
+            "Set fewer workers, pose_workers or render_lanes in caf.toml, or a memory_mb for each.",
         )
-    return good("memory", f"{told}, for {children} child processes")
+    return good("memory", f"{told}, for {counted}")
 
 
 def _memory() -> tuple[int | None, int | None]:

@@ -219,3 +219,14 @@ def test_a_python_that_never_forgets_a_name_is_told(
     found = machine.python()
     assert (found.verdict == "good") == well
     assert ".".join(map(str, version)) in found.what
+
+
+def test_the_processes_that_share_a_clip_s_poses_count_for_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "_memory", lambda: (6 * 1024**3, 6 * 1024**3))
+    few = machine.memory(Config(render_lanes=1, workers=1, pose_workers=1))
+    many = machine.memory(Config(render_lanes=1, workers=1, pose_workers=9))
+    assert (few.verdict, many.verdict) == ("good", "warning")
+    assert "8 more for poses" in many.what
+    assert "pose_workers" in many.remedy
