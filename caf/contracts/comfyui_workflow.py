@@ -37,5 +37,5 @@ class ComfyUIWorkflow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     caf_capabilities: RequiredNodes = RequiredNodes()
     caf_outputs: tuple[str, ...] = ()
     """The nodes whose output is meant; left out: the only one that saves something. An addition to the older files."""
-    caf_chunk_frames: Annotated[int, Meta(ge=1, le=100_000)] | None = None
-    """Frames of a chunk, for motion_chunks. An addition to the older files."""
+    caf_chunk_frames: Annotated[int, Meta(ge=2, le=100_000)] | None = None
+    """Frames of a chunk, for motion_chunks; single ones are motion_frame_sequence. An addition to the older files."""

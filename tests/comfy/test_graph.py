@@ -91,6 +91,12 @@ def test_a_preview_beside_what_is_saved_is_not_meant() -> None:
             "no node takes the frame",
         ),
         (document(with_node("1", image="__CAF_SEED_IMAGE__"), caf_mode="motion_chunks"), "caf_chunk_frames"),
+        (
+            document(
+                with_node("1", image="__CAF_CLIP_VIDEO__"), caf_mode="motion_chunks", caf_chunk_frames=1
+            ),
+            "caf_chunk_frames",
+        ),
         (document({"video": frame_graph()["1"]}), "cannot have the id 'video'"),
         (document({"1": frame_graph()["1"]}), "no node that is known to save"),
         (b'{"1": {"inputs": {}}}', "node 1 has no class_type"),
