@@ -136,6 +136,7 @@ def test_a_job_of_the_daemon_is_nobody_elses(daemon: Daemon) -> None:
 
 def test_a_job_that_another_process_holds_is_held_back_and_done_later(daemon: Daemon) -> None:
     locks = daemon.workspace / ".caf" / "locks"
+    locks.mkdir(exist_ok=True)
     with (locks / "held-elsewhere").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         daemon.drop("held-elsewhere")
