@@ -6,7 +6,7 @@ from caf.errors import CafError
 from caf.events import Escalated, Stage, attempt_id
 from caf.log import Entry
 
-__all__ = ["dead_letter", "given_up"]
+__all__ = ["dead_letter", "given_up", "is_dead_letter"]
 
 
 def dead_letter(actor: str, entry: Entry, fault: Exception, tries: int) -> Escalated:
@@ -20,7 +20,7 @@ def dead_letter(actor: str, entry: Entry, fault: Exception, tries: int) -> Escal
         request=UserActionRequired(
             job_id=job.spec.job_id,
             reason="CONTRACT_VIOLATION",
-            required_artifact=f"{actor} on {_place(entry)}",
+            required_artifact=_subject(actor, entry),
             expected_format="an event that the actor can answer",
             example_fix=f"caf answer {job.spec.job_id} retry",
             escalation_ts=timestamp(entry.recorded.recorded_at_ms),
@@ -29,8 +29,13 @@ def dead_letter(actor: str, entry: Entry, fault: Exception, tries: int) -> Escal
     )
 
 
+def is_dead_letter(event: object, actor: str, entry: Entry) -> bool:
+    """Whether an event is the question that was asked because this actor failed on that entry."""
+    return isinstance(event, Escalated) and event.request.required_artifact == _subject(actor, entry)
+
+
 def given_up(actor: str, entry: Entry, fault: Exception, tries: int) -> CafError:
-    """The same for a job that is over and asks nothing any more: told to whoever runs it."""
+    """The same where a person cannot be asked by the job: told to whoever runs it."""
     job_id = entry.job.spec.job_id
     return CafError(
         f"Job {job_id} is {entry.job.status}, but {actor} failed {tries} times on {_place(entry)}: "
@@ -38,6 +43,10 @@ def given_up(actor: str, entry: Entry, fault: Exception, tries: int) -> CafError
         remedy=f"Mend the cause, then finish it with: caf resume {job_id}",
         kind="actor_failed",
     )
+
+
+def _subject(actor: str, entry: Entry) -> str:
+    return f"{actor} on {_place(entry)}"
 
 
 def _place(entry: Entry) -> str:

@@ -93,9 +93,9 @@ class JobFeed:
             scope.cancel()
         return lambda: self._watches.remove(watch)
 
-    def has(self, event_id: str, *, after: int) -> bool:
-        """Whether an entry after this version has that id."""
-        return any(entry.recorded.event_id == event_id for entry in self.entries[after:])
+    def find(self, event_id: str, *, after: int) -> Entry | None:
+        """The entry after this version that has that id, if any."""
+        return next((entry for entry in self.entries[after:] if entry.recorded.event_id == event_id), None)
 
     def _add(self, recorded: RecordedEvent) -> None:
         if recorded.version <= self.version or self._fault is not None:

@@ -8,7 +8,7 @@ from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from caf.actors import handoff, qc, render, supervisor
-from caf.actors.deadletter import dead_letter, given_up
+from caf.actors.deadletter import dead_letter, given_up, is_dead_letter
 from caf.actors.effects import Cause, Effect, MeasureStage, RunStage, is_current
 from caf.actors.feed import JobFeed
 from caf.contracts.times import timestamp
@@ -159,16 +159,28 @@ async def _handle(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
             raise
         except Exception as fault:  # contained here: one event of one job
             if attempt == TRIES:
-                question = dead_letter(actor.name, entry, fault, TRIES)
-                if is_over(entry.job) or not await _append(
-                    actor, consumer, entry, feed, [question], moot=_asks_already
-                ):
-                    # A job that is over, or asks already, is asked nothing: tell whoever runs it, and try again then.
+                if not await _asked(actor, consumer, entry, feed, fault):
                     raise given_up(actor.name, entry, fault, TRIES) from fault
                 return
             await anyio.sleep(FIRST_PAUSE_S * 4 ** (attempt - 1))
         else:
             return
+
+
+async def _asked(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, fault: Exception) -> bool:
+    """Whether a person is asked what to do about an event.
+
+    Not of a job that is over, or asks already; and not of an event that came again and was answered before, since the
+    job has gone on from there: whoever runs it is told of those, and they are tried again.
+    """
+    question = dead_letter(actor.name, entry, fault, TRIES)
+    before = _answer_to(actor, entry, feed)
+    if before is not None and is_dead_letter(before.event, actor.name, entry):
+        await feed.store.save_checkpoint(_checkpoint(consumer, entry))
+        return True
+    if before is not None or is_over(entry.job):
+        return False
+    return await _append(actor, consumer, entry, feed, [question], moot=_asks_already)
 
 
 async def _answer(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perform: Perform) -> None:
@@ -179,8 +191,8 @@ async def _answer(actor: Actor, consumer: str, entry: Entry, feed: JobFeed, perf
     events: list[Event] = [item for item in reaction if not isinstance(item, Effect)]
     for effect in effects:
         if isinstance(effect, LONG_WORK):
-            known = _is_answered(actor, entry, feed)
-            done = None if known else await _work_unless_moot(effect, entry, feed, perform)
+            known = _answer_to(actor, entry, feed)
+            done = None if known is not None else await _work_unless_moot(effect, entry, feed, perform)
         else:
             done = await perform(effect, entry)
         if done is None:
@@ -204,10 +216,10 @@ def cause_of(entry: Entry) -> Cause:
     )
 
 
-def _is_answered(actor: Actor, entry: Entry, feed: JobFeed) -> bool:
-    """True when the log has what came of this event: it came again, as to an actor that lost its checkpoint."""
+def _answer_to(actor: Actor, entry: Entry, feed: JobFeed) -> Entry | None:
+    """The first of what came of this event, where the log has it: it came again, as to an actor that lost its place."""
     first = derived_id(actor.name, entry.recorded.event_id, 0)
-    return feed.has(first, after=entry.recorded.version)
+    return feed.find(first, after=entry.recorded.version)
 
 
 async def _work_unless_moot(

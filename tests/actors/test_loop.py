@@ -11,7 +11,7 @@ import pytest
 
 from caf import commands
 from caf.actors import handoff, loop, render
-from caf.actors.effects import Effect, MeasureStage, PreparePayloads, RunStage
+from caf.actors.effects import Effect, MeasureStage, PreparePayloads, RemoveDocument, RunStage
 from caf.actors.loop import ACTORS, Actor, Perform, run_job
 from caf.contracts import FailureClass
 from caf.errors import CafError, TryAgainError
@@ -329,6 +329,55 @@ async def test_what_cannot_be_recorded_becomes_a_question_and_not_an_unreadable_
         job = await run_job(store, JOB_ID, infinite)
         assert job.status == "waiting"
         assert (await load(store, JOB_ID)).escalation is not None
+
+
+QUESTION = f"sandbox/logs/{JOB_ID}/qc/user_action_required.json"
+
+
+async def put_back(store: EventStore, actor: str, position: int) -> None:
+    """An actor's events from there on come again, as to one that lost its place."""
+    await store.save_checkpoint(Checkpoint(consumer=f"{actor}/{JOB_ID}", position=position))
+
+
+async def test_an_answered_event_that_comes_again_and_fails_is_told_and_not_taken_for_done(
+    opened: Opened,
+) -> None:
+    edge = InventedEdge(score=lambda metric, sha256: 0.5 if metric == "costume_fidelity" else 1.0)
+
+    async def keeps_files(effect: Effect, entry: Entry) -> list[Event]:
+        if isinstance(effect, RemoveDocument):
+            raise ZeroDivisionError("a bug")
+        return await edge.perform(effect, entry)
+
+    async with opened() as store:
+        await append(store, submitted(costume_required=True))
+        job = await run_job(store, JOB_ID, edge.perform)
+        assert job.status == "waiting"
+        assert QUESTION in edge.files
+        await append(store, *commands.answer(job, action="abort", by="ada"))
+        await run_job(store, JOB_ID, edge.perform)
+        asked = [entry for entry in await entries(store) if type(entry.event).__name__ == "Escalated"]
+        told = await types(store)
+        await put_back(store, "supervisor", asked[0].recorded.position - 1)
+        with pytest.raises(CafError) as caught:
+            await run_job(store, JOB_ID, keeps_files)
+        assert caught.value.kind == "actor_failed"
+        assert QUESTION in edge.files
+        await run_job(store, JOB_ID, edge.perform)
+        assert QUESTION not in edge.files
+        assert await types(store) == told
+
+
+async def test_a_question_about_an_event_that_comes_again_is_not_asked_again(opened: Opened) -> None:
+    async with opened() as store:
+        await append(store, submitted())
+        edge = InventedEdge(score=always(1.0))
+        await run_job(store, JOB_ID, edge.perform, actors=breaking(RENDER, is_pose, loop.TRIES))
+        told = await types(store)
+        await put_back(store, "render", 0)
+        job = await run_job(store, JOB_ID, edge.perform, actors=breaking(RENDER, is_pose, loop.TRIES))
+        assert job.status == "waiting"
+        assert await types(store) == told
 
 
 async def test_a_failure_after_the_end_is_told_and_does_not_reopen_the_job(opened: Opened) -> None:
