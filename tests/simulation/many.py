@@ -1,6 +1,7 @@
 """Very many seeds over all processors: what happened in them, and what is wrong."""
 
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -47,29 +48,43 @@ def run_piece(first: int, seeds: int = A_PIECE) -> tuple[Counter[str], list[str]
 
 
 def run_many(jobs: int, first: int, processes: int) -> int:
-    """Seeds until so many jobs were simulated; 1 when a promise was broken in one of them."""
+    """Seeds until so many jobs were simulated; 1 when a promise was broken in one of them, 130 after Ctrl-C."""
     begun_s = told_s = time.monotonic()
     happened: Counter[str] = Counter()
     wrong: list[str] = []
     firsts = count(first, A_PIECE)
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        while happened["jobs"] < jobs and len(wrong) < TOO_MANY:
-            # In rounds, since a pool takes in all that it is given before it works on any of it.
-            for piece, problems in pool.imap_unordered(run_piece, list(islice(firsts, 4 * processes))):
-                happened += piece
-                wrong += problems
-                sys.stdout.writelines(f"{problem}\n" for problem in problems)
-                if time.monotonic() - told_s >= TOLD_EVERY_S:
-                    told_s = time.monotonic()
-                    _tell_progress(happened, len(wrong), told_s - begun_s)
-                if happened["jobs"] >= jobs or len(wrong) >= TOO_MANY:
-                    break
+    begun: list[int] = []
+    interrupted = False
+    try:
+        with multiprocessing.get_context("spawn").Pool(processes, _leave_interrupts) as pool:
+            while happened["jobs"] < jobs and len(wrong) < TOO_MANY:
+                # In rounds, since a pool takes in all that it is given before it works on any of it.
+                begun = list(islice(firsts, 4 * processes))
+                for piece, problems in pool.imap_unordered(run_piece, begun):
+                    happened += piece
+                    wrong += problems
+                    sys.stdout.writelines(f"{problem}\n" for problem in problems)
+                    if time.monotonic() - told_s >= TOLD_EVERY_S:
+                        told_s = time.monotonic()
+                        _tell_progress(happened, len(wrong), told_s - begun_s)
+                    if happened["jobs"] >= jobs or len(wrong) >= TOO_MANY:
+                        break
+    except KeyboardInterrupt:
+        interrupted = True
     _tell_progress(happened, len(wrong), time.monotonic() - begun_s)
     sys.stdout.writelines(f"  {times:>9}  {name}\n" for name, times in sorted(happened.items()))
+    if interrupted:
+        left = begun[0] if begun else first
+        sys.stdout.write(f"Interrupted; the seeds from {left} on are left: --first {left}\n")
     if wrong:
         seed = wrong[0].partition(":")[0].removeprefix("seed ")
         sys.stdout.write(f"See what happened in one with: python -m tests.simulation {seed}\n")
-    return 1 if wrong else 0
+    return 1 if wrong else 130 if interrupted else 0
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that waits for the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _tell_progress(happened: Counter[str], wrong: int, took_s: float) -> None:
