@@ -66,8 +66,8 @@ def filesystem(image: Path) -> Path:
 @contextlib.contextmanager
 def filled(place: Path) -> Iterator[None]:
     """No room is left on a disk, to the last byte, until the end."""
-    filler = place / "filler"
-    with filler.open("wb", buffering=0) as file:
+    descriptor, name = tempfile.mkstemp(dir=place, prefix="filler-")
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
         for size in (CHUNK, 1):
             with contextlib.suppress(OSError):
                 while file.write(bytes(size)):
@@ -75,7 +75,7 @@ def filled(place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        filler.unlink()
+        Path(name).unlink()
 
 
 @contextlib.contextmanager

@@ -230,11 +230,11 @@ class Daemon:
         return self.caf("status", job_id, "--json").json()
 
     def until_stands(self, job_id: str, kind: str) -> Any:
-        """Where the job stands, once it stands so."""
+        """Where the job stands, once it stands so; a dropped one is not known at once."""
 
         def look() -> Any:
             found = self.standing(job_id)
-            return found if found["kind"] == kind else None
+            return found if found.get("kind") == kind else None
 
         return eventually(look, f"{job_id} stands as {kind}")
 

@@ -60,7 +60,7 @@ async def test_headers_that_are_too_large_are_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/live",
         "/api",
         "/api/v2/jobs",
         "/api/v1/jobs/",

@@ -1,9 +1,12 @@
 """The page for a browser: says nothing by itself, asks the API, and may load nothing from elsewhere."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from caf.events import attempt_id
 from caf.lanes import Turn
 from tests.docs.small_log import STEADY
 from tests.web.serving import Api, served
@@ -36,7 +39,7 @@ async def test_everything_that_the_page_names_is_there(shared_api: Api) -> None:
         assert (await shared_api.get(path)).status == 200
 
 
-async def test_the_page_needs_no_token_and_what_it_asks_does(workspace: Api) -> None:
+async def test_the_page_needs_no_token_and_what_it_asks_does(workspace: Path) -> None:
     async with served(
         workspace, environ={"CAF_TOKEN": "t" * 32}, headers={"Authorization": f"Bearer {'t' * 32}"}
     ) as api:
@@ -49,22 +52,22 @@ async def test_the_page_needs_no_token_and_what_it_asks_does(workspace: Api) -> 
 
 async def test_the_status_says_what_is_done_and_numbers_its_pictures(shared_api: Api) -> None:
     service = shared_api.service
-    turn = Turn(job_id=STEADY, stage="motion", attempt_id="run-0001")
-    async with service.dispatcher.lanes.render.turn(turn):
-        [lane] = [
-            lane
-            for lane in (await shared_api.get("/api/v1/status")).json()["lanes"]
-            if lane["name"] == "render"
-        ]
-        assert [(item["job_id"], item["preview"]) for item in lane["running"]] == [(STEADY, None)]
-        numbers = []
-        for picture in (b"one", b"two"):
-            service.runner.previews.show(STEADY, "image/png", picture)
-            [lane] = [
-                found
-                for found in (await shared_api.get("/api/v1/status")).json()["lanes"]
-                if found["name"] == "render"
-            ]
-            numbers.append(lane["running"][0]["preview"])
-        assert len(set(numbers)) == 2
-    service.runner.previews.newest.clear()
+    render = service.dispatcher.lanes.render
+
+    async def running() -> list[dict[str, Any]]:
+        lanes = (await shared_api.get("/api/v1/status")).json()["lanes"]
+        return next(lane["running"] for lane in lanes if lane["name"] == "render")
+
+    render.open()  # the queue stands, and lanes with it
+    try:
+        async with render.turn(Turn(job_id=STEADY, stage="motion", attempt_id=attempt_id(1))):
+            assert [(item["job_id"], item["preview"]) for item in await running()] == [(STEADY, None)]
+            numbers = set()
+            for picture in (b"one", b"two"):
+                service.runner.previews.show(STEADY, "image/png", picture)
+                [item] = await running()
+                numbers.add(item["preview"])
+            assert len(numbers - {None}) == 2
+    finally:
+        render.close()
+        service.runner.previews.newest.clear()
