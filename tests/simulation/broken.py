@@ -225,7 +225,7 @@ BUILDS: Final = (
     ),
     Broken(
         "work that was done is done again when its event comes again",
-        _set(loop, "_is_answered", lambda *given: False),
+        _set(loop, "_answer_to", lambda *given: None),
         (NO_TWO,),
     ),
     Broken(

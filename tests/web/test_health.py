@@ -36,7 +36,9 @@ async def test_a_daemon_that_stops_is_alive_but_not_ready(api: Api) -> None:
 async def test_a_disk_that_cannot_be_written_is_not_ready(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(api.service.app.workspace, "own", tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    # Below a file nobody can make a folder, as whoever finishes a job's documents meanwhile would.
+    monkeypatch.setattr(api.service.app.workspace, "own", tmp_path / "file" / "nowhere")
     answer = await api.get("/ready")
     assert answer.status == 503
     assert "cannot be written" in answer.json()["problems"][0]
