@@ -158,7 +158,10 @@ def _told(found: dict[str, Any]) -> list[str]:
 
 def _how_far(item: dict[str, Any]) -> str:
     done, total = item["done"], item["total"]
-    return f" ({item['doing']} {done / total:.0%})" if done is not None and total else ""
+    if done is None or not total:
+        return ""
+    told = "" if item["doing"] in (item["stage"], f"{item['stage']} QC") else f"{item['doing']} "
+    return f" ({told}{done / total:.0%})"
 
 
 def _jobs(counts: dict[str, int]) -> str:
