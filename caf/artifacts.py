@@ -12,8 +12,9 @@ from typing import BinaryIO, Final
 
 from caf.errors import InputError, TryAgainError
 from caf.events import Artifact
+from caf.sha256 import sha256_of
 
-__all__ = ["ArtifactStore", "disk_errors", "replacing", "sha256_of", "sync_folder", "write_atomically"]
+__all__ = ["ArtifactStore", "disk_errors", "replacing", "sync_folder", "write_atomically"]
 
 CHUNK: Final = 1 << 20
 MOST_PROVED: Final = 2048
@@ -117,12 +118,6 @@ def _state(path: Path) -> tuple[int, int, int]:
     """What changes when a file is written to."""
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

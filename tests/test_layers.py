@@ -53,6 +53,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.qc.examine": 4,
     "caf.qc.measure": 4,
     "caf.qc.metrics": 4,
+    "caf.sha256": 4,
     "caf.system": 4,
     # what became of a child, for those below the shell that have children of their own
     "caf.worker.autopsy": 4,

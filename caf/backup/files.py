@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from caf.artifacts import ArtifactStore, replacing, sha256_of, sync_folder
+from caf.artifacts import ArtifactStore, replacing, sync_folder
 from caf.events import Artifact
+from caf.sha256 import sha256_of
 
 __all__ = ["CannotKeep", "copy_artifact", "copy_document", "documents", "sweep"]
 

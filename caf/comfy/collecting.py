@@ -12,7 +12,7 @@ from caf.comfy.model import Done, Output
 from caf.comfy.patience import patiently
 from caf.comfy.transfer import download
 
-__all__ = ["collect", "declared_outputs", "failure_of", "memory_told"]
+__all__ = ["collect", "declared_outputs", "failure_of", "file_name", "memory_told"]
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -108,4 +108,9 @@ def _local_name(key: str, index: int, output: Output) -> str:
     """Ours, whatever the server calls it; only the suffix is kept."""
     suffix = PurePosixPath(output.filename).suffix
     kept = suffix.lower() if _SUFFIX.fullmatch(suffix) else ""
-    return f"{_UNSAFE.sub('_', key)}.{_UNSAFE.sub('_', output.node_id)}.{index}{kept}"
+    return f"{file_name(key)}.{file_name(output.node_id)}.{index}{kept}"
+
+
+def file_name(text: str) -> str:
+    """A key, or a node's id, as a part of a file's name."""
+    return _UNSAFE.sub("_", text)

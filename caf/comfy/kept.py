@@ -1,7 +1,5 @@
 """What a render has brought here, noted beside its files, so that a later life need not ask for it again."""
 
-import hashlib
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,12 +9,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from caf.comfy.collecting import file_name
 from caf.comfy.model import Done
+from caf.sha256 import sha256_of
 
 __all__ = ["kept", "note"]
 
 _SUFFIX: Final = ".done.json"
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class _Note(Struct, frozen=True, kw_only=True):
@@ -29,10 +28,10 @@ class _Note(Struct, frozen=True, kw_only=True):
 def note(done: Done, folder: Path) -> None:
     """Write down that the prompt's outputs lie in the folder. Where that fails they are asked for again, no more."""
     names = tuple(Path(path).name for path in done.files)
-    path = folder / f"{_UNSAFE.sub('_', done.key)}{_SUFFIX}"
+    path = folder / f"{file_name(done.key)}{_SUFFIX}"
     with suppress(OSError):
         written = _Note(
-            done=replace(done, files=names), sha256=tuple(_sha256(folder / name) for name in names)
+            done=replace(done, files=names), sha256=tuple(sha256_of(folder / name) for name in names)
         )
         part = path.with_suffix(".part")
         part.write_bytes(msgspec.json.encode(written))
@@ -47,11 +46,6 @@ def kept(folder: Path, known: Mapping[str, str]) -> dict[str, Done]:
             read = msgspec.json.decode(path.read_bytes(), type=_Note)
             done = read.done
             files = [folder / Path(name).name for name in done.files]
-            if known.get(done.key) == done.prompt_id and tuple(map(_sha256, files)) == read.sha256:
+            if known.get(done.key) == done.prompt_id and tuple(map(sha256_of, files)) == read.sha256:
                 found[done.key] = replace(done, files=tuple(map(str, files)))
     return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,6 +20,7 @@ from caf.errors import InputError, TryAgainError, UnavailableError
 from caf.ports import Progress
 from caf.pose.source import FetchedModel, ModelSource
 from caf.pose.wheel import BLAZEPOSE, PinnedWheel, fetch_networks, unavailable
+from caf.sha256 import sha256_of
 
 __all__ = ["cache_folder", "ensure_model", "fetch_model"]
 
@@ -37,7 +38,7 @@ _POLL_S: Final = 0.2
 def fetch_model(source: ModelSource, progress: Progress) -> FetchedModel:
     """`ensure_model` as a worker's task, so that it can be watched and cancelled."""
     path = ensure_model(source, progress)
-    return FetchedModel(path=str(path), sha256=_sha256(path))
+    return FetchedModel(path=str(path), sha256=sha256_of(path))
 
 
 def ensure_model(source: ModelSource, progress: Progress, *, wheel: PinnedWheel = BLAZEPOSE) -> Path:
@@ -82,7 +83,7 @@ def _slimmed(path: Path, source: ModelSource, progress: Progress) -> Path:
     """The copy without a mask; `path` itself where there can be none."""
     try:
         folder = cache_folder(source.cache_dir) / "models"
-        prefix = f"{_SLIMMED}-{_sha256(path)}"
+        prefix = f"{_SLIMMED}-{sha256_of(path)}"
         if cached := _cached(folder, prefix, None):
             return cached
         with _turn(folder, progress), tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
@@ -144,14 +145,14 @@ def _cached(folder: Path, prefix: str, wanted: str | None) -> Path | None:
     """A file whose name tells its true digest; a damaged one is removed."""
     for path in sorted(folder.glob(f"{prefix}-{wanted or '*'}.task")):
         with contextlib.suppress(OSError):
-            if _sha256(path) == path.stem.rpartition("-")[2]:
+            if sha256_of(path) == path.stem.rpartition("-")[2]:
                 return path
             path.unlink()
     return None
 
 
 def _kept(fetched: Path, folder: Path, prefix: str) -> Path:
-    final = folder / f"{prefix}-{_sha256(fetched)}.task"
+    final = folder / f"{prefix}-{sha256_of(fetched)}.task"
     with fetched.open("rb") as file:
         os.fsync(file.fileno())
     return fetched.replace(final)
@@ -187,11 +188,6 @@ def _download(url: str, wanted: str, to: Path, progress: Progress) -> None:
         raise unavailable(f"The pose model cannot be fetched from {url}: {error}.") from error
     if digest.hexdigest() != wanted:
         raise unavailable(f"The file at {url} has another SHA-256 than model_sha256: {digest.hexdigest()}.")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
