@@ -10,7 +10,7 @@ from caf.comfy.graph import mode_of, takes_poses
 from caf.contracts import ComfySettings, ComfyUIWorkflow
 from caf.contracts.paths import workspace_path
 from caf.errors import InputError
-from caf.events import STAGES, JobSubmitted, Parameters, Stage
+from caf.events import STAGES, Parameters, Stage
 from caf.job import Job
 from caf.ports import OutsideWork, Parameter
 
@@ -21,7 +21,6 @@ __all__ = [
     "outside_work",
     "parameters_of",
     "pose_video",
-    "pose_video_of",
     "touched_stages",
 ]
 
@@ -63,16 +62,11 @@ def parameters_of(job: Job, stage: Stage) -> dict[str, Parameter]:
     return own
 
 
-def pose_video_of(job: JobSubmitted) -> str | None:
-    """The workspace's clip that steers the job's workflows; None: they are steered by the poses of the job's own clip.
-
-    Raises `DocumentError` for a path that leads out of the workspace.
-    """
-    return pose_video(job.document, job.workflows)
-
-
 def pose_video(document: dict[str, Any], workflows: dict[str, dict[str, Any]]) -> str | None:
-    """The same of a job that is not submitted yet, by its document and those of its workflows."""
+    """The workspace's clip that steers a job's workflows; None: they are steered by the poses of the job's own clip.
+
+    By the job's document and those of its workflows. Raises `DocumentError` for a path that leads out of the workspace.
+    """
     named = msgspec.convert(document.get("comfyui") or {}, ComfySettings).bindings.pose_video_path
     steered = any(takes_poses(msgspec.convert(found, ComfyUIWorkflow)) for found in workflows.values())
     if named is None or not steered:

@@ -12,7 +12,7 @@ from caf.artifacts import ArtifactStore
 from caf.errors import CafError, InputError, MediaError
 from caf.events import Artifact
 from caf.job import Job
-from caf.outside import pose_video_of
+from caf.outside import pose_video
 from caf.ports import MediaInfo, ProbeRequest, Progress
 
 __all__ = ["Inputs", "Probe", "source_path"]
@@ -51,7 +51,8 @@ class Inputs:
         source = await self._copy_in(job, effect, "source", job.source)
         media = await self._probe_copy(source, job.source, progress, require_audio=job.spec.audio_required)
         taken = [source]
-        for role, recorded in (("reference", job.reference), ("pose_video", pose_video_of(job.spec))):
+        poses = pose_video(job.spec.document, job.spec.workflows)
+        for role, recorded in (("reference", job.reference), ("pose_video", poses)):
             if recorded is not None:
                 copy = await self._copy_in(job, effect, role, recorded)
                 await self._probe_copy(copy, recorded, progress, require_audio=False)

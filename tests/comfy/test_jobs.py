@@ -36,6 +36,24 @@ class Ran(NamedTuple):
     err: str
 
 
+def passing(workflow_id: str, mode: str, placeholder: str) -> dict[str, Any]:
+    """A workflow in caf's own form, which gives the picture that it was given."""
+    return {
+        "workflow_id": workflow_id,
+        "caf_mode": mode,
+        "caf_capabilities": {"required_node_ids": ["1"], "required_node_classes": ["LoadImage"]},
+        "caf_outputs": ["9"],
+        "nodes": {
+            "1": {
+                "class_type": "LoadImage",
+                "inputs": {"image": placeholder},
+                "_meta": {"title": "What is given"},
+            },
+            "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+        },
+    }
+
+
 class Jobs:
     """A workspace with one job for a server, and `caf` in it."""
 
@@ -54,20 +72,7 @@ class Jobs:
         )
         self.write(
             "workflows/whole.json",
-            {
-                "workflow_id": "whole",
-                "caf_mode": "frame_sequence",
-                "caf_capabilities": {"required_node_ids": ["1"], "required_node_classes": ["LoadImage"]},
-                "caf_outputs": ["9"],
-                "nodes": {
-                    "1": {
-                        "class_type": "LoadImage",
-                        "inputs": {"image": "__CAF_FRAME_IMAGE__"},
-                        "_meta": {"title": "The frame"},
-                    },
-                    "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
-                },
-            },
+            passing("whole", "frame_sequence", "__CAF_FRAME_IMAGE__"),
         )
         self.job: dict[str, Any] = {
             "job_id": "cat-0001",
@@ -138,20 +143,7 @@ def steered(jobs: Jobs) -> None:
     """The workflow reads poses."""
     jobs.write(
         "workflows/pause.json",
-        {
-            "workflow_id": "pause",
-            "caf_mode": "motion_frame_sequence",
-            "caf_capabilities": {"required_node_ids": ["1"], "required_node_classes": ["LoadImage"]},
-            "caf_outputs": ["9"],
-            "nodes": {
-                "1": {
-                    "class_type": "LoadImage",
-                    "inputs": {"image": "__CAF_POSE_IMAGE__"},
-                    "_meta": {"title": "The pose"},
-                },
-                "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
-            },
-        },
+        passing("pause", "motion_frame_sequence", "__CAF_POSE_IMAGE__"),
     )
 
 
