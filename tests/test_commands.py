@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from caf.commands import answer, cancel, register_post
 from caf.errors import RefusedError
@@ -18,6 +19,7 @@ from tests.support.jobs import (
     job_aborted,
     job_cancelled,
     job_completed,
+    judged,
     posted,
     submitted,
     up_to,
@@ -74,6 +76,28 @@ def test_a_retry_starts_at_nothing_that_the_attempt_has_not_reached() -> None:
     [event] = answer(job, action="retry", by="ada", from_stage="frame")
     assert isinstance(event, EscalationAnswered)
     assert event.from_stage == "artifact"
+
+
+def test_a_retry_starts_at_nothing_that_nobody_has_judged() -> None:
+    """A question about an earlier attempt may come while a later one waits for its gate."""
+    events = [
+        *up_to("video"),
+        answered("retry", "video", from_stage="pose"),
+        attempt(2, from_stage="pose"),
+        completed("pose", 2),
+        completed("frame", 2),
+    ]
+    asked = fold(*events, escalated("video"))
+    [given] = answer(asked, action="retry", by="ada", from_stage="motion")
+    assert isinstance(given, EscalationAnswered)
+    assert given.from_stage == "frame"
+    waved_through = replace(decided("frame", 2), reasoned_by="person")
+    for seen in (judged(submitted(), "frame", 2), waved_through):
+        [given] = answer(
+            fold(*events, seen, escalated("video")), action="retry", by="ada", from_stage="motion"
+        )
+        assert isinstance(given, EscalationAnswered)
+        assert given.from_stage == "motion"
 
 
 def test_an_answer_that_is_none_is_refused_with_the_three_there_are() -> None:
