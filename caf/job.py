@@ -49,6 +49,7 @@ class Gated(Struct, frozen=True, kw_only=True):
     report: QCReport
     measurements: tuple[Measurement, ...]
     duration_ms: int
+    series: Artifact | None = None
 
 
 class DecisionTaken(Struct, frozen=True, kw_only=True):
@@ -264,6 +265,7 @@ def _gated(job: Job, event: QCPassed | QCFailed) -> Job:
         report=event.report,
         measurements=event.measurements,
         duration_ms=event.duration_ms,
+        series=event.series,
     )
     others = tuple(seen for seen in job.attempt.gates if seen.stage != event.stage)
     return _in_attempt(job, event.attempt_id, gates=(*others, gate), interrupted=None)

@@ -215,6 +215,8 @@ class MeasureRequest(Struct, frozen=True, kw_only=True):
     costume_required: bool = False
     target: VideoTarget | None = None
     """What the finished clip must look like; None: as the source."""
+    series: str | None = None
+    """Where the series behind the scores go (.npz), when there are any; None: nowhere."""
 
 
 class Measurement(Struct, frozen=True, kw_only=True):
@@ -229,6 +231,9 @@ class Measurement(Struct, frozen=True, kw_only=True):
     raw: dict[str, float] = {}
     """The physical quantities behind the score, units in the names."""
     worst_frames: tuple[int, ...] = ()
+    """At most twelve, the worst first."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Stretches of blamed frames, first and last, counted from 0; empty where the whole clip is meant."""
 
 
 class Called(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ import anyio.to_thread
 
 from caf.app import App
 from caf.backup import Marker, marker_of
-from caf.events import Artifact, StageCompleted
+from caf.events import Artifact
+from caf.events.artifacts import artifacts_of
 from caf.events.codec import UnreadableEvent, decode
 from caf.projections.follower import ReadModels
 from eventstore import Witness
@@ -27,8 +28,7 @@ async def verify(app: App) -> dict[str, Any]:
         except UnreadableEvent as fault:
             problems.append(f"position {recorded.position}: {fault}")
             continue
-        if isinstance(event, StageCompleted):
-            artifacts |= {item.sha256: item for item in event.artifacts}
+        artifacts |= {item.sha256: item for item in artifacts_of(event)}
     for artifact in artifacts.values():
         wrong = await anyio.to_thread.run_sync(app.artifacts.verify, artifact)
         if wrong is not None:

@@ -20,7 +20,7 @@ from caf.actors.stages import ROLE_OF, Stages
 from caf.artifacts import ArtifactStore, disk_errors, write_atomically
 from caf.contracts.times import timestamp
 from caf.errors import CafError, TryAgainError
-from caf.events import Event, Failure, HandoffPrepared, QCFailed, QCPassed, StageFailed
+from caf.events import Artifact, Event, Failure, HandoffPrepared, QCFailed, QCPassed, StageFailed
 from caf.job import Job
 from caf.log import Entry
 from caf.ports import Clock, Measurement, Outside, Progress
@@ -118,7 +118,7 @@ class Edge:
     async def _measure(self, effect: MeasureStage, job: Job) -> list[Event]:
         started = self.clock.monotonic_ms()
         spec = job.spec
-        measurements = await self._measurements(effect, job)
+        measurements, series = await self._measurements(effect, job)
         measured = {item.metric: item for item in measurements}
         costume = measured.get("costume_fidelity")
         report = evaluate(
@@ -145,14 +145,17 @@ class Edge:
                 report=report,
                 measurements=measurements,
                 duration_ms=self.clock.monotonic_ms() - started,
+                series=series,
             )
         ]
 
-    async def _measurements(self, effect: MeasureStage, job: Job) -> tuple[Measurement, ...]:
+    async def _measurements(
+        self, effect: MeasureStage, job: Job
+    ) -> tuple[tuple[Measurement, ...], Artifact | None]:
         """What QC saw; when the measuring itself breaks, every metric is unknown and says why."""
         wanted = (*effect.metrics, *ALSO_MEASURED.get(effect.stage, ()))
         if not effect.metrics:
-            return ()
+            return (), None
         for last in (False, True):
             try:
                 return await self.stages.measure(
@@ -167,7 +170,7 @@ class Edge:
                     continue  # a worker that died says nothing about what it looked at
                 why = f"Not measured: {error.message}"
                 break
-        return tuple(Measurement(metric=name, version=0, score=None, reason=why) for name in wanted)
+        return tuple(Measurement(metric=name, version=0, score=None, reason=why) for name in wanted), None
 
     def _progress(self, job: Job, doing: str) -> Progress:
         """Ticks of one job; measuring streams and knows no end, so the source's length stands in."""

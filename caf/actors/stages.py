@@ -9,6 +9,7 @@ from typing import Any, Final
 import anyio.to_thread
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from caf.actors import poses
 from caf.actors.effects import MeasureStage, RunStage
@@ -171,8 +172,8 @@ class Stages:
 
     async def measure(
         self, effect: MeasureStage, metrics: tuple[str, ...], job: Job, progress: Progress
-    ) -> tuple[Measurement, ...]:
-        """Measure metrics on what a stage gave. Raises `CafError`."""
+    ) -> tuple[tuple[Measurement, ...], Artifact | None]:
+        """Measure metrics on what a stage gave, and keep the series behind the scores. Raises `CafError`."""
         self.lanes.twins.came(job.spec.job_id)
         role = ROLE_OF[effect.stage]
         inputs = await self.inputs.of("frame", job)
@@ -191,9 +192,16 @@ class Stages:
             costume_required=job.spec.costume_required,
             target=job.target if effect.stage == "video" else None,
         )
-        async with self.lanes.native.turn(_turn(effect, job, gate=True)):
+        async with (
+            scratch(self.workspace, job.spec.job_id, f"{effect.stage}.qc") as out,
+            self.lanes.native.turn(_turn(effect, job, gate=True)),
+        ):
+            series = out / "series.npz"
+            request = replace(request, series=str(series))
             measured: tuple[Measurement, ...] = (await self._call("measure", request, job, progress)).result
-        return measured
+            if not await anyio.to_thread.run_sync(series.exists):
+                return measured, None
+            return measured, await anyio.to_thread.run_sync(self.artifacts.adopt, series, "series")
 
     async def _turn_of(self, effect: RunStage, job: Job, work: OutsideWork | None, outside: Outside) -> Turn:
         """What the stage wants lanes for. Who has begun nothing is waited for by nobody."""

@@ -18,6 +18,7 @@ from caf.contracts.times import timestamp
 from caf.daemon.lock import hold_daemon_lock
 from caf.errors import InputError, TryAgainError
 from caf.events import Artifact, JobAborted, JobCancelled, JobCompleted, JobSubmitted, StageCompleted
+from caf.events.artifacts import artifacts_of
 from caf.events.codec import UnreadableEvent, decode
 from caf.log import CATEGORY, job_of
 from caf.workspace import Workspace
@@ -224,11 +225,11 @@ def _note(named: _Named, recorded: RecordedEvent) -> None:
     except UnreadableEvent:
         return  # the log has it as it is; what a newer version of caf wrote is no reason to keep nothing
     job_id = job_of(recorded.stream)
+    named.artifacts.update({item.sha256: item for item in artifacts_of(event)})
     match event:
         case JobSubmitted(source=source):
             named.waiting[job_id] = source
-        case StageCompleted(artifacts=artifacts):
-            named.artifacts.update({item.sha256: item for item in artifacts})
+        case StageCompleted():
             named.waiting.pop(job_id, None)
         case JobCompleted() | JobCancelled() | JobAborted():
             named.waiting.pop(job_id, None)

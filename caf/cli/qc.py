@@ -1,21 +1,20 @@
 """`caf qc`: examine a clip; judge given scores by a policy; measure a clip."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
+from caf.cli.telling import spans_told
 from caf.errors import DocumentError
 
 if TYPE_CHECKING:
     from caf.config import Config
     from caf.ports import MeasureRequest
-    from caf.qc.examination import Examination, Examined
+    from caf.qc.examination import Examination
 
 __all__ = ["qc"]
-
-_SHOWN_SPANS: Final = 4
 
 
 class _QcGroup(click.Group):
@@ -82,19 +81,13 @@ def _show(found: "Examination") -> None:
             item.metric,
             "--" if item.score is None else f"{item.score:.3f}",
             item.verdict,
-            _spans(item),
+            spans_told(item.spans),
             " ".join(str(frame) for frame in item.worst_frames[:4]),
             item.reason,
         ]
         for item in found.metrics
     ]
     print_table(columns, rows, empty="Nothing was measured.")
-
-
-def _spans(item: "Examined") -> str:
-    shown = [str(a) if a == b else f"{a}-{b}" for a, b in item.spans[:_SHOWN_SPANS]]
-    more = len(item.spans) - _SHOWN_SPANS
-    return " ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 @qc.command()

@@ -8,9 +8,9 @@ import click
 
 from caf.cli.common import JOB, JSON, WORKSPACE, configured, print_json, print_table, run_async
 from caf.cli.run import summary
-from caf.cli.telling import seconds
+from caf.cli.telling import seconds, spans_told
 from caf.errors import InputError
-from caf.job import Attempt, Job
+from caf.job import Attempt, Gated, Job
 from caf.places import final_path
 
 __all__ = ["described", "show", "sql"]
@@ -85,11 +85,7 @@ def _attempt_lines(attempt: Attempt) -> list[str]:
             pose = attempt.pose
             used = "raw frames used" if pose.fallback_active else "poses used"
             lines.append(f"      pose on {pose.detected} of {pose.frames} frames ({pose.ratio:.0%}); {used}")
-        for gate in gates[stage].report.gates if stage in gates else ():
-            score = "  --" if gate.score is None else f"{gate.score:.2f}"
-            lines.append(
-                f"      {gate.status:<9} {gate.metric:<21} {score}  (needs {gate.threshold:g})  {gate.reason}"
-            )
+        lines += _gate_lines(gates[stage]) if stage in gates else []
     if attempt.failure is not None:
         lines.append(f"    {attempt.failed_stage} FAILED: {attempt.failure.message}")
     lines += [
@@ -97,6 +93,20 @@ def _attempt_lines(attempt: Attempt) -> list[str]:
         for taken in attempt.decisions
         if taken.decision.action != "PROCEED"
     ]
+    return lines
+
+
+def _gate_lines(gated: Gated) -> list[str]:
+    seen = {one.metric: one for one in gated.measurements}
+    lines = []
+    for gate in gated.report.gates:
+        score = "  --" if gate.score is None else f"{gate.score:.2f}"
+        lines.append(
+            f"      {gate.status:<9} {gate.metric:<21} {score}  (needs {gate.threshold:g})  {gate.reason}"
+        )
+        found = seen.get(gate.metric)
+        if gate.status != "PASS" and found is not None and found.spans:
+            lines.append(f"{'':<17}frames {spans_told(found.spans)}")
     return lines
 
 

@@ -1,5 +1,6 @@
 """What an event says to a person, in one line."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from caf.engines.parameters import PARAMETERS
@@ -35,10 +36,11 @@ from caf.events import (
     StageStarted,
 )
 
-__all__ = ["seconds", "tell"]
+__all__ = ["seconds", "spans_told", "tell"]
 
 MOST_PARAMETERS: Final = 4
 """In a line; a workflow of other engines has dozens."""
+MOST_SPANS: Final = 4
 
 
 def seconds(ms: int) -> str:
@@ -48,6 +50,13 @@ def seconds(ms: int) -> str:
     if ms < 120_000:
         return f"{ms / 1000:.0f} s"
     return f"{ms // 60_000} min {ms % 60_000 // 1000:02d} s"
+
+
+def spans_told(spans: Sequence[tuple[int, int]]) -> str:
+    """`12-14 40 77-80 and 3 more`."""
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in spans[:MOST_SPANS]]
+    more = len(spans) - MOST_SPANS
+    return " ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def tell(event: Event | DaemonEvent) -> str:

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from caf.contracts import QCReport
-from caf.events.facts import AttemptId, Stage
+from caf.events.facts import Artifact, AttemptId, Stage
 from caf.ports import Measurement
 
 __all__ = ["QCFailed", "QCPassed"]
@@ -17,6 +17,8 @@ class QCPassed(Struct, frozen=True, kw_only=True, tag="QCPassed"):
     report: QCReport
     measurements: tuple[Measurement, ...]
     duration_ms: int
+    series: Artifact | None = None
+    """What the scores were made from, frame by frame (.npz); None where no picture was looked at."""
 
 
 class QCFailed(Struct, frozen=True, kw_only=True, tag="QCFailed"):
@@ -27,3 +29,4 @@ class QCFailed(Struct, frozen=True, kw_only=True, tag="QCFailed"):
     report: QCReport
     measurements: tuple[Measurement, ...]
     duration_ms: int
+    series: Artifact | None = None

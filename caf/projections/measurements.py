@@ -18,6 +18,8 @@ CREATE TABLE measurements (
   class       TEXT,
   reason      TEXT NOT NULL,
   raw         TEXT NOT NULL,   -- JSON: quantities with units in their names
+  spans       TEXT NOT NULL,   -- JSON: stretches of blamed frames, [first, last]
+  series      TEXT,            -- SHA-256 of the artifact with the series behind the stage's scores
   recorded_at TEXT NOT NULL,
   PRIMARY KEY (job_id, attempt_id, stage, metric)
 );
@@ -41,6 +43,8 @@ def _judged(event: QCPassed | QCFailed, seen: Seen, rows: JobRows) -> None:
             "class": gate.failure_class if gate else None,
             "reason": item.reason if item else gate.reason if gate else "",
             "raw": as_json(item.raw) if item else "{}",
+            "spans": as_json(item.spans) if item else "[]",
+            "series": event.series.sha256 if event.series else None,
             "recorded_at": seen.recorded_at,
         }
         rows.put("measurements", (event.attempt_id, event.stage, metric), row)
@@ -55,6 +59,7 @@ def _posed(event: PoseCoverageMeasured, seen: Seen, rows: JobRows) -> None:
         "score": event.ratio,
         "threshold": event.threshold,
         "reason": f"a pose on {event.detected} of {event.frames} frames; {used}",
+        "spans": "[]",
         "raw": as_json({"detected": event.detected, "frames": event.frames}),
         "recorded_at": seen.recorded_at,
     }
@@ -63,7 +68,7 @@ def _posed(event: PoseCoverageMeasured, seen: Seen, rows: JobRows) -> None:
 
 MEASUREMENTS = Projection(
     name="measurements",
-    version=1,
+    version=2,
     schema=SCHEMA,
     handlers={QCPassed: _judged, QCFailed: _judged, PoseCoverageMeasured: _posed},
 )

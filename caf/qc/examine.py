@@ -1,13 +1,9 @@
 """Examine a clip: every metric in one pass, its faults named frame by frame, and what is drawn of them."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from caf.errors import InputError
 from caf.ports import Measurement, Progress
@@ -17,6 +13,7 @@ from caf.qc.metrics.catalogue import METRICS
 from caf.qc.metrics.drawing import contact_sheet, plot
 from caf.qc.metrics.findings import Finding, spans
 from caf.qc.metrics.scoring import unmeasured
+from caf.qc.metrics.series import series_file
 
 __all__ = ["examine"]
 
@@ -74,24 +71,12 @@ def _told(finding: Finding) -> Examined:
 
 def _draw(request: ExamineRequest, found: Found, findings: Sequence[Finding], progress: Progress) -> None:
     if request.series is not None:
-        _write(request.series, _npz(found, findings))
+        _write(request.series, series_file(found.time_s, findings))
     if request.plot is not None:
         _write(request.plot, plot(findings, len(found.time_s)))
     if request.sheet is not None:
         shown = {one.measurement.metric: one.measurement.worst_frames for one in findings}
         _write(request.sheet, contact_sheet(request.measure.video, shown, found.time_s, progress))
-
-
-def _npz(found: Found, findings: Sequence[Finding]) -> bytes:
-    """Arrays `time_s`, `METRIC.SERIES` (T,) float32 and `METRIC.spans` (N, 2) int32, first and last frame."""
-    arrays: dict[str, NDArray[Any]] = {"time_s": np.array(found.time_s, dtype=np.float64)}
-    for one in findings:
-        name = one.measurement.metric
-        arrays |= {f"{name}.{key}": series.astype(np.float32) for key, series in one.series.items()}
-        arrays[f"{name}.spans"] = np.array(spans(one.blamed), dtype=np.int32).reshape(-1, 2)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its other keyword is a bool
-    return buffer.getvalue()
 
 
 def _write(path: str, content: bytes) -> None:

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
 
 from caf.errors import InputError
 from caf.media.probe import probe
@@ -14,7 +17,7 @@ from caf.qc.metrics.costume import costume_fidelity
 from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import mask_edge_bleed
 from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
-from caf.qc.metrics.findings import Finding
+from caf.qc.metrics.findings import Finding, spans
 from caf.qc.metrics.form import file_format
 from caf.qc.metrics.frames import deterministic_cv2, see
 from caf.qc.metrics.glitch import glitch
@@ -27,6 +30,7 @@ from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Scene, scan
 from caf.qc.metrics.seam import loop_seam
+from caf.qc.metrics.series import series_file
 from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.steps import StepCollector
@@ -60,8 +64,12 @@ def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, .
     Raises:
         InputError: an unknown metric, or a file that is not there.
         MediaError: a file that cannot be decoded.
+        OSError: the series cannot be written.
     """
-    return tuple(one.measurement for one in find(request, progress).findings)
+    found = find(request, progress)
+    if request.series is not None and any(one.series for one in found.findings):
+        Path(request.series).write_bytes(series_file(found.time_s, found.findings))
+    return tuple(replace(one.measurement, spans=spans(one.blamed)) for one in found.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,7 @@ class _Measuring:
         self._decode()
         found = self._of_motion() | self._of_picture() | self._of_file()
         alone = self._of_subject() | self._of_sound()
-        found |= {name: Finding(one, one.worst_frames) for name, one in alone.items()}
+        found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
         return Found(tuple(found[name] for name in self._request.metrics), tuple(self._time_s))
 
     def _decode(self) -> None:
@@ -181,10 +189,10 @@ class _Measuring:
             background = self._still.result(path)
             swing = swing_permille(path, self._still, background)
             stable = background_stability(path, background, swing, apart)
-            found["background_stability"] = Finding(stable, stable.worst_frames)
+            found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:
             seam = loop_seam(steps)
-            found["loop_seam"] = Finding(seam, seam.worst_frames)
+            found["loop_seam"] = Finding(seam, tuple(sorted(seam.worst_frames)))
         return found
 
     def _of_picture(self) -> dict[str, Finding]:

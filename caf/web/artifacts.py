@@ -142,10 +142,14 @@ def _artifacts(job: Job) -> tuple[model.ArtifactInfo, ...]:
     """Every artifact of every attempt, each once."""
     found: dict[str, model.ArtifactInfo] = {}
     for attempt in job.attempts:
-        for stage, done in attempt.stages.items():
-            for item in done.artifacts:
+        made = [(done.attempt_id, stage, done.artifacts) for stage, done in attempt.stages.items()]
+        judged = [
+            (attempt.id, gate.stage, (gate.series,)) for gate in attempt.gates if gate.series is not None
+        ]
+        for attempt_id, stage, artifacts in (*made, *judged):
+            for item in artifacts:
                 info = model.ArtifactInfo(
-                    attempt_id=done.attempt_id,
+                    attempt_id=attempt_id,
                     stage=stage,
                     role=item.role,
                     sha256=item.sha256,

@@ -32,6 +32,8 @@ def _of(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.dictionaries(_TEXT, _of(kind.value_type), max_size=3)
         case inspect.VarTupleType():
             return st.lists(_of(kind.item_type), max_size=3).map(tuple)
+        case inspect.TupleType():
+            return st.tuples(*[_of(item) for item in kind.item_types])
         case _:
             return _scalar(kind)
 

@@ -15,6 +15,7 @@ DIGESTS: Final = {
     "events-0001.jsonl": "024e5b74b64923a269ea4f6f5c08424693e8069d10386f631a20991b7c27e655",
     "events-0002.jsonl": "f82b41db2fe3ff4c7db1c1a9a4f40e1130f5dee7aae61e6f0a7744dd9a56e884",
     "events-0003.jsonl": "0adf86ef3b66673775b2c0643d0ca4c57015093a6ea0d66181c3e7cf142b7f28",
+    "events-0004.jsonl": "ff680e95ad3a0037e630a57ea70864556fc4e243951ac91ee42f142f4cb1a535",
 }
 """SHA-256 of every golden log. They are never changed: a new shape gets a new file and a line here."""
 

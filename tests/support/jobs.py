@@ -195,10 +195,21 @@ def judged(spec: JobSubmitted, stage: Stage, number: int = 1, **scores: float | 
         attempt_id=attempt_id(number),
         report=told,
         measurements=tuple(
-            Measurement(metric=gate.metric, version=1, score=gate.score, reason="seen", raw={"shift_px": 0.5})
+            Measurement(
+                metric=gate.metric,
+                version=1,
+                score=gate.score,
+                reason="seen",
+                raw={"shift_px": 0.5},
+                worst_frames=() if gate.status == "PASS" else (9, 3),
+                spans=() if gate.status == "PASS" else ((3, 5), (9, 9)),
+            )
             for gate in told.gates
         ),
         duration_ms=40,
+        series=Artifact(role="series", sha256="5" * 64, bytes=900, suffix=".npz")
+        if stage == "motion"
+        else None,
     )
 
 
