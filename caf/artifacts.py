@@ -75,8 +75,10 @@ class ArtifactStore:
     def take_in(self, path: Path, role: str, aside: Path) -> Artifact:
         """Copy a file of the user's in by way of the folder `aside`, on the same disk; the original stays.
 
-        Raises `TryAgainError`, `InputError`.
+        Raises `TryAgainError`, `InputError`, and what opening the original does (`FileNotFoundError`, ...).
         """
+        if path.is_file():  # a pipe would be waited for
+            path.open("rb").close()
         with disk_errors(self.root):
             copy = aside / f"{role}{path.suffix.lower()}"
             shutil.copyfile(path, copy)

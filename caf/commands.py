@@ -86,8 +86,8 @@ def answer(
         # What a changed input or parameter acts on must run again, or the record would not be true.
         touched = touched_stages(job, parameters or {})
         first: Stage = "artifact" if source or reference else from_stage or stage
-        # Nothing starts on a stage that was not reached, or that nobody judged: a question about an earlier attempt
-        # may come while this one is under way.
+        # Nothing starts on a stage that was not reached, or that nobody let through: a question about an earlier
+        # attempt may come while this one is under way.
         missing = [name for name in STAGES if not _is_behind(job, name)][:1]
         return [
             EscalationAnswered(
@@ -110,15 +110,15 @@ def answer(
 
 
 def _is_behind(job: Job, stage: Stage) -> bool:
-    """Whether the current attempt has a stage's output, and a gate or a person has seen it where it is gated."""
+    """Whether the current attempt has a stage's output, and it was let through where it is gated."""
     done = job.attempt.stages.get(stage) if job.attempts else None
     if done is None:
         return False
-    if stage not in GATED or any(gate.stage == stage for gate in job.attempt.gates):
+    if stage not in GATED or any(gate.stage == stage and gate.passed for gate in job.attempt.gates):
         return True
     ids = [attempt.id for attempt in job.attempts]
     return any(
-        taken.stage == stage and taken.reasoned_by == "person" and taken.decision.action == "PROCEED"
+        taken.stage == stage and taken.decision.action == "PROCEED"
         for attempt in job.attempts[ids.index(done.attempt_id) :]
         for taken in attempt.decisions
     )

@@ -81,16 +81,22 @@ async def record_submission(
 
     `metadata`: a small JSON object that the log keeps with it.
     """
-    before = await fold(store, event.job_id)
-    if before.submitted is not None and event_id is None:
-        raise known(event.job_id)
     record = new_event(event, event_id=event_id or ids.new(), job_id=event.job_id, causation_id=None)
     records = [replace(record, metadata=metadata)]
-    expected = 0 if before.submitted is not None else before.version
-    try:
-        await store.append(stream_of(event.job_id), records, expected_version=expected)
-    except (VersionConflict, DuplicateEvent) as fault:
-        raise known(event.job_id) from fault
+    while True:
+        before = await fold(store, event.job_id)
+        if before.submitted is not None and event_id is None:
+            raise known(event.job_id)
+        expected = 0 if before.submitted is not None else before.version
+        try:
+            await store.append(stream_of(event.job_id), records, expected_version=expected)
+        except DuplicateEvent as fault:
+            raise known(event.job_id) from fault
+        except VersionConflict as fault:
+            if before.submitted is not None:
+                raise known(event.job_id) from fault
+            continue  # a post of it was noted just then, say
+        return
 
 
 def known(job_id: str) -> RefusedError:

@@ -93,6 +93,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """Open question to a person, if any."""
     question: int = 0
     """Version of the newest question, which tells it from those before it; 0: nothing was asked yet."""
+    retry_is_due: bool = False
+    """A person has answered `retry`, and the attempt has not begun yet."""
     retries_asked: int = 0
     """Attempts that people asked for; they come on top of the policy's budget."""
     failure: Failure | None = None
@@ -183,12 +185,11 @@ def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event typ
         case RepairDecided():
             return _decided(job, event)
         case Escalated():
-            return replace(job, status="waiting", escalation=event, question=job.version + 1)
-        case EscalationAnswered():
-            asked_again = event.action == "retry"
             return replace(
-                job, status="running", escalation=None, retries_asked=job.retries_asked + asked_again
+                job, status="waiting", escalation=event, question=job.version + 1, retry_is_due=False
             )
+        case EscalationAnswered():
+            return replace(job, status="running", escalation=None, retry_is_due=event.action == "retry")
         case JobCompleted():
             return replace(job, status="completed", final_sha256=event.final_sha256, escalation=None)
         case JobCancelled():
@@ -235,6 +236,8 @@ def _begin(job: Job, event: AttemptStarted) -> Job:
         job,
         status="running",
         attempts=(*job.attempts, attempt),
+        retries_asked=job.retries_asked + job.retry_is_due,
+        retry_is_due=False,
         source=event.source or job.source,
         reference=event.reference or job.reference,
     )

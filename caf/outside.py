@@ -17,6 +17,7 @@ from caf.ports import OutsideWork, Parameter
 __all__ = [
     "OUTSIDE_ENGINE",
     "carried_over",
+    "changed_stages",
     "outside_stage",
     "outside_work",
     "parameters_of",
@@ -27,9 +28,9 @@ __all__ = [
 OUTSIDE_ENGINE: Final = "comfyui"
 
 
-def outside_stage(job: Job) -> Stage | None:
-    """The stage of the current attempt that a server outside works in, if any."""
-    workflow = _workflow(job, job.attempt.workflow_id)
+def outside_stage(job: Job, workflow_id: str | None = None) -> Stage | None:
+    """The stage that a server outside works in, if any: of the current attempt's workflow, or of another one."""
+    workflow = _workflow(job, workflow_id or job.attempt.workflow_id)
     return mode_of(workflow).stage if workflow is not None else None
 
 
@@ -81,6 +82,19 @@ def touched_stages(job: Job, parameters: Iterable[str]) -> list[Stage]:
     outside = outside_stage(job) if job.attempts else None
     if outside is not None and nodes - {*STAGES}:
         found.append(outside)
+    return found
+
+
+def changed_stages(job: Job, workflow_id: str, parameters: Parameters) -> list[Stage]:
+    """The stages that would run otherwise than in the current attempt: with other parameters, or another workflow."""
+    now = job.attempt
+    nodes = [
+        node for node in {*now.parameters, *parameters} if now.parameters.get(node) != parameters.get(node)
+    ]
+    found = [stage for stage in STAGES if stage in nodes]
+    if workflow_id != now.workflow_id or set(nodes) - {*STAGES}:
+        places = (outside_stage(job), outside_stage(job, workflow_id))
+        found += [place for place in places if place is not None]
     return found
 
 

@@ -20,7 +20,7 @@ from caf.contracts import (
 )
 from caf.events import STAGES, Failure, Parameters, Stage
 from caf.job import Job
-from caf.outside import OUTSIDE_ENGINE, touched_stages
+from caf.outside import OUTSIDE_ENGINE, changed_stages, touched_stages
 from caf.repairs import (
     adjustments_of,
     effective_parameters,
@@ -28,10 +28,9 @@ from caf.repairs import (
     gives_the_same,
     merge,
     outcome_known,
-    placed,
     presets_for,
     stage_of,
-    workflow_of,
+    with_presets,
 )
 
 __all__ = ["Verdict", "after_failure", "after_gate", "attempts_left", "contracted"]
@@ -157,11 +156,20 @@ def _retry(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
         return _escalate_gates(failed, why, ("ESCALATE_USER",), code="RETRY_BUDGET_EXCEEDED")
     current = job.attempt.parameters
     for chosen in (_for_every_class(job, failed, options), *([option] for option in options)):
-        added: Parameters = {}
-        for place, preset in chosen:
-            added = merge(added, placed(job, place, preset))
-        if chosen and not outcome_known(job, workflow_of(job, chosen[0][1]), merge(current, added)):
-            return _with_presets(job, stage, failed, chosen, added, legal)
+        if not chosen:
+            continue
+        workflow_id, parameters, added = with_presets(job, chosen)
+        if not outcome_known(job, workflow_id, parameters):
+            touched = [*touched_stages(job, added), *changed_stages(job, workflow_id, parameters)]
+            # Never after the stage just judged: the ones between would be skipped, and their gates with them.
+            first = min((*touched, *(place for place, _ in chosen), stage), key=STAGES.index)
+            return Verdict(
+                decision=_repair(failed, [preset for _, preset in chosen], first, added),
+                alternatives=legal,
+                from_stage=first,
+                workflow_id=workflow_id,
+                parameters=parameters,
+            )
     if not gives_the_same(job):
         return Verdict(
             decision=Decision(
@@ -198,30 +206,14 @@ def _for_every_class(
     return chosen
 
 
-def _with_presets(
-    job: Job,
-    stage: Stage,
-    failed: list[GateResult],
-    chosen: list[tuple[Stage, Preset]],
-    added: Parameters,
-    legal: tuple[str, ...],
-) -> Verdict:
-    touched = touched_stages(job, added)
-    # Never after the stage just judged: the ones between would be skipped, and their gates with them.
-    from_stage = min((*touched, *(place for place, _ in chosen), stage), key=STAGES.index)
-    names = ", ".join(preset.preset_id for _, preset in chosen)
-    return Verdict(
-        decision=Decision(
-            action="RETRY_STAGE",
-            reasoning=f"{_told(failed)} The policy's repair for it is {names}: again from the {from_stage} stage.",
-            target_stage=contracted(from_stage),
-            workflow_profile=chosen[0][1].preset_id,
-            parameter_adjustments=adjustments_of(added),
-        ),
-        alternatives=legal,
-        from_stage=from_stage,
-        workflow_id=workflow_of(job, chosen[0][1]),
-        parameters=merge(job.attempt.parameters, added),
+def _repair(failed: list[GateResult], chosen: list[Preset], from_stage: Stage, added: Parameters) -> Decision:
+    names = ", ".join(preset.preset_id for preset in chosen)
+    return Decision(
+        action="RETRY_STAGE",
+        reasoning=f"{_told(failed)} The policy's repair for it is {names}: again from the {from_stage} stage.",
+        target_stage=contracted(from_stage),
+        workflow_profile=chosen[0].preset_id,
+        parameter_adjustments=adjustments_of(added),
     )
 
 
@@ -237,6 +229,9 @@ def _switch(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
         why = f"{_told(failed)} The policy asks for another workflow, and the registry has none left to try."
         return _escalate_gates(failed, why, ("ESCALATE_USER",))
     flow = same_engine[0]
+    parameters = effective_parameters(job, flow)
+    # What the other workflow does otherwise before the blamed stage is to be done by it, too.
+    target = min((target, *changed_stages(job, flow.workflow_id, parameters)), key=STAGES.index)
     return Verdict(
         decision=Decision(
             action="SWITCH_POLICY",
@@ -247,7 +242,7 @@ def _switch(job: Job, stage: Stage, failed: list[GateResult]) -> Verdict:
         alternatives=(*(f"SWITCH_POLICY {other.workflow_id}" for other in same_engine), "ESCALATE_USER"),
         from_stage=target,
         workflow_id=flow.workflow_id,
-        parameters=effective_parameters(job, flow),
+        parameters=parameters,
     )
 
 

@@ -1,5 +1,6 @@
 """Which repairs a policy offers for what failed, where their parameters act, and what was tried before. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from caf.contracts import FailureClass, GateResult, Preset, Workflow, node_defaults
@@ -17,9 +18,9 @@ __all__ = [
     "gives_the_same",
     "merge",
     "outcome_known",
-    "placed",
     "presets_for",
     "stage_of",
+    "with_presets",
     "workflow_of",
 ]
 
@@ -89,14 +90,28 @@ def _place_of(
     return next((stages[metric] for metric in found.metrics if metric in stages), target)
 
 
-def placed(job: Job, place: Stage, preset: Preset) -> Parameters:
+def with_presets(job: Job, chosen: Sequence[tuple[Stage, Preset]]) -> tuple[str, Parameters, Parameters]:
+    """The workflow that presets ask for, the parameters to run it with, and those of them that the presets add.
+
+    Another workflow than the current one begins with its own defaults and the job's own bindings: it has other nodes.
+    """
+    workflow_id = workflow_of(job, chosen[0][1])
+    flow = _flow(job, workflow_id)
+    added: Parameters = {}
+    for place, preset in chosen:
+        added = merge(added, _placed(flow, place, preset))
+    if flow is None or workflow_id == job.attempt.workflow_id:
+        return workflow_id, merge(job.attempt.parameters, added), added
+    return workflow_id, merge(effective_parameters(job, flow), added), added
+
+
+def _placed(flow: Workflow | None, place: Stage, preset: Preset) -> Parameters:
     """A preset's overrides under the nodes they belong to.
 
     Named per node; else the node whose defaults in the registry have an input of that name; else the
     preset's stage, or the first one that takes parameters.
     """
     own = place if place in GATED else "frame"
-    flow = _flow(job)
     homes = node_defaults(flow) if flow else {}
     found: Parameters = {}
     for name, value in preset.parameter_overrides.items():
@@ -152,15 +167,13 @@ def gives_the_same(job: Job) -> bool:
     return engine_of(job) in DETERMINISTIC_ENGINES or job.attempt.workflow_id in job.spec.workflows
 
 
-def _flow(job: Job) -> Workflow | None:
-    return next(
-        (flow for flow in job.spec.registry.workflows if flow.workflow_id == job.attempt.workflow_id), None
-    )
+def _flow(job: Job, workflow_id: str) -> Workflow | None:
+    return next((flow for flow in job.spec.registry.workflows if flow.workflow_id == workflow_id), None)
 
 
 def engine_of(job: Job) -> str:
     """The engine that the current attempt's workflow runs on; empty when the registry does not say."""
-    flow = _flow(job)
+    flow = _flow(job, job.attempt.workflow_id)
     return flow.engine if flow else ""
 
 

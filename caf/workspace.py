@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from caf.artifacts import disk_errors
 from caf.errors import InputError, TryAgainError
 
 __all__ = ["Workspace"]
+
+HALF_WRITTEN: Final = (".final.mp4-", ".result.json-", ".production_metrics.v1.json-")
+"""How what is published is called until it is whole; a person's own hidden files are left alone."""
 
 
 class Workspace:
@@ -93,8 +96,11 @@ class Workspace:
     def _sweep(self, job_id: str) -> None:
         """Remove what an interrupted run of this job left half done; the lock makes it ours."""
         _remove_folders(self.own / "tmp", job_id)
-        for file in (self.sandbox / "output" / job_id).glob(".*-*"):
-            file.unlink(missing_ok=True)
+        output = self.sandbox / "output" / job_id
+        with suppress(OSError):
+            for file in list(output.iterdir()):
+                if file.name.startswith(HALF_WRITTEN) and file.is_file():
+                    file.unlink(missing_ok=True)
 
 
 def _remove_folders(parent: Path, job_id: str) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -211,3 +212,19 @@ def test_who_works_on_a_job_leaves_no_lock_behind_and_nobody_gets_in_beside_him(
 def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a folder"):
         Workspace(file_of(tmp_path / "ws", b"")).prepare()
+
+
+def test_an_original_that_may_not_be_read_is_not_taken_for_a_bad_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = file_of(tmp_path / "private.mp4", b"mine")
+    opened = Path.open
+
+    def denied(path: Path, *given: Any, **more: Any) -> Any:
+        if path == source:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *given, **more)
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(PermissionError):
+        take_in(ArtifactStore(tmp_path / "artifacts"), source)

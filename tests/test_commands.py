@@ -91,13 +91,18 @@ def test_a_retry_starts_at_nothing_that_nobody_has_judged() -> None:
     [given] = answer(asked, action="retry", by="ada", from_stage="motion")
     assert isinstance(given, EscalationAnswered)
     assert given.from_stage == "frame"
-    waved_through = replace(decided("frame", 2), reasoned_by="person")
-    for seen in (judged(submitted(), "frame", 2), waved_through):
+    poor = judged(submitted(), "frame", 2, identity_consistency=0.1)
+    for seen, first in (
+        ([judged(submitted(), "frame", 2)], "motion"),
+        ([replace(decided("frame", 2), reasoned_by="person")], "motion"),
+        ([poor], "frame"),
+        ([poor, decided("frame", 2)], "motion"),
+    ):
         [given] = answer(
-            fold(*events, seen, escalated("video")), action="retry", by="ada", from_stage="motion"
+            fold(*events, *seen, escalated("video")), action="retry", by="ada", from_stage="motion"
         )
         assert isinstance(given, EscalationAnswered)
-        assert given.from_stage == "motion"
+        assert given.from_stage == first
 
 
 def test_an_answer_that_is_none_is_refused_with_the_three_there_are() -> None:

@@ -140,7 +140,13 @@ def test_an_escalation_waits_until_it_is_answered() -> None:
 
 @pytest.mark.parametrize(("action", "extra"), [("retry", 1), ("proceed", 0), ("abort", 0)])
 def test_only_a_retry_that_a_person_asked_for_adds_to_the_budget(action: str, extra: int) -> None:
-    assert fold(*up_to("frame"), escalated("frame"), answered(action, "frame")).retries_asked == extra
+    asked = [*up_to("frame"), escalated("frame"), answered(action, "frame")]
+    assert fold(*asked, attempt(2, from_stage="frame")).retries_asked == extra
+
+
+def test_a_retry_that_another_question_overtook_adds_nothing_to_the_budget() -> None:
+    asked = [*up_to("frame"), escalated("frame"), answered("retry", "frame"), escalated("frame")]
+    assert fold(*asked, answered("retry", "frame"), attempt(2, from_stage="frame")).retries_asked == 1
 
 
 @pytest.mark.parametrize(

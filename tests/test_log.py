@@ -1,11 +1,14 @@
 """Events in the store and back: names, ids, places; and that any log at all can be folded."""
 
-from typing import get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caf.clock import RandomIds
+from caf.decide import record_submission
 from caf.errors import RefusedError
 from caf.events import Event
 from caf.job import INITIAL, Job, evolve
@@ -20,7 +23,7 @@ from caf.log import (
     read_job,
     stream_of,
 )
-from eventstore import EventStore, MemoryLog, MemoryStore, NewEvent
+from eventstore import Appended, EventStore, MemoryLog, MemoryStore, NewEvent
 from tests.contracts.strategies import documents
 from tests.support.jobs import (
     JOB_ID,
@@ -166,3 +169,23 @@ def test_folding_in_two_pieces_is_folding_at_once(events: list[Event], cut: int)
         return job
 
     assert onward(onward(INITIAL, events[:cut]), events[cut:]) == onward(INITIAL, events)
+
+
+class Interrupted(MemoryStore):
+    """A store in which somebody notes a post of the job just before its first append."""
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **given: Any) -> Appended:
+        if await self.version(stream) == 0:
+            post = new_events([posted()], [IDS[-1]], job_id=JOB_ID, causation_id=None)
+            await super().append(stream, post)
+        return await super().append(stream, events, **given)
+
+
+async def test_a_post_that_is_noted_meanwhile_does_not_make_a_new_job_a_known_one() -> None:
+    async with Interrupted() as store:
+        await record_submission(store, RandomIds(), submitted())
+        job = await load(store, JOB_ID)
+        assert job.submitted is not None
+        assert list(job.posted) == ["youtube"]
+        with pytest.raises(RefusedError, match="in the log already"):
+            await record_submission(store, RandomIds(), submitted())

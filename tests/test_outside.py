@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from caf import commands, policy
+from caf.actors import supervisor
 from caf.actors.effects import RunStage
 from caf.actors.render import react
 from caf.contracts import FailureClass, node_defaults
 from caf.errors import InputError
-from caf.events import Event, JobSubmitted, StageStarted
+from caf.events import AttemptStarted, Event, JobSubmitted, StageStarted
 from caf.job import Job
 from caf.outside import outside_stage, outside_work, parameters_of, touched_stages
 from caf.repairs import effective_parameters
@@ -117,6 +118,46 @@ def test_a_preset_that_sets_a_node_goes_back_to_the_stage_of_the_node() -> None:
     assert verdict.decision.action == "RETRY_STAGE"
     assert verdict.from_stage == "frame"
     assert verdict.parameters == {"2": {"sigma": 2.0}}
+
+
+def test_another_workflow_begins_at_the_first_stage_that_either_works_in_and_with_its_own_nodes() -> None:
+    told = spec(policy=policy_of(gate("loop_seam", failure_action="SWITCH_POLICY")))
+    events = up_to("motion", told, workflow_id="paint", parameters={"3": {"cfg": 5.0}})
+    report = judged(told, "motion", loop_seam=0.1)
+    verdict = policy.after_gate(fold(*events, report), "motion", report.report)
+    assert (verdict.decision.action, verdict.workflow_id) == ("SWITCH_POLICY", "sharpen")
+    assert verdict.from_stage == "frame"
+    assert verdict.parameters == {}
+
+
+def test_a_workflow_without_parameters_runs_with_none_of_the_one_before() -> None:
+    told = submitted(
+        policy=policy_of(gate("loop_seam", failure_action="SWITCH_POLICY")),
+        registry=registry_of(workflow("one", motion={"pose_weight": 0.9}), workflow("two")),
+        workflow_id="one",
+    )
+    poor = judged(told, "motion", loop_seam=0.1)
+    events = [*up_to("motion", told, workflow_id="one", parameters={"motion": {"pose_weight": 0.9}}), poor]
+    _, begun = supervisor.react(fold(*events), poor, CAUSE)
+    assert isinstance(begun, AttemptStarted)
+    assert (begun.workflow_id, begun.from_stage, begun.parameters) == ("two", "motion", {})
+
+
+def test_a_preset_of_another_workflow_begins_with_that_one_s_own_parameters() -> None:
+    told = spec(
+        "sharpen",
+        policy=policy_of(
+            gate("loop_seam"),
+            classes=[FailureClass(class_id="seam", metrics=("loop_seam",), action="RETRY_STAGE")],
+            presets=[preset("seam", "painted", "paint", **{"3": {"steps": 20}})],
+        ),
+    )
+    events = up_to("motion", told, workflow_id="sharpen", parameters={"2": {"sigma": 1.0}})
+    report = judged(told, "motion", loop_seam=0.1)
+    verdict = policy.after_gate(fold(*events, report), "motion", report.report)
+    assert (verdict.decision.action, verdict.workflow_id) == ("RETRY_STAGE", "paint")
+    assert verdict.parameters == {"3": {"cfg": 5.0, "steps": 20}}
+    assert verdict.from_stage == "frame"
 
 
 def test_an_unchanged_render_of_a_recorded_workflow_is_not_asked_for_again() -> None:

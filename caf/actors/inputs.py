@@ -115,6 +115,12 @@ class Inputs:
                 remedy="Put it back, or answer with another file.",
                 kind="media_missing",
             ) from fault
+        except PermissionError as fault:
+            raise MediaError(
+                f"The {role.replace('_', ' ')} {path} may not be read by this process.",
+                remedy="Let the account that caf runs under read it, or answer with another file.",
+                kind="media_unreadable",
+            ) from fault
         except IsADirectoryError as fault:
             raise MediaError(
                 f"The {role.replace('_', ' ')} {path} is a folder.",

@@ -279,10 +279,8 @@ def _is_superseded(entry: Entry, feed: JobFeed) -> bool:
 
 
 def _asks_already(entry: Entry, feed: JobFeed) -> bool:
-    """True when a job cannot be asked one more question."""
-    now, then = feed.job, entry.job
-    asks = now.escalation is not None and now.escalation is not then.escalation
-    return asks or _ended_since(entry, feed)
+    """True when a job cannot be asked one more question; also one about its question would take that one's place."""
+    return feed.job.escalation is not None or _ended_since(entry, feed)
 
 
 def _ended_since(entry: Entry, feed: JobFeed) -> bool:

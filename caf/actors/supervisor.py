@@ -111,7 +111,7 @@ def _next_attempt(job: Job, verdict: Verdict, cause: Cause) -> AttemptStarted:
         attempt_id=attempt_id(len(job.attempts) + 1),
         from_stage=verdict.from_stage,
         workflow_id=verdict.workflow_id or job.attempt.workflow_id,
-        parameters=verdict.parameters or job.attempt.parameters,
+        parameters=job.attempt.parameters if verdict.parameters is None else verdict.parameters,
         decided_by=cause.event_id,
     )
 

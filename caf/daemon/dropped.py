@@ -109,7 +109,8 @@ class Dropped:
         data = await anyio.to_thread.run_sync(dropped_bytes, path)
         refused = (await self.app.daemon()).rejected.get(shown)
         if refused is not None and refused.sha256 == digest(data):
-            return  # it was refused as things stood then; that they stand otherwise now is no new answer
+            # It was refused as things stood then; that they stand otherwise now is no new answer.
+            raise CafError(refused.message, remedy=refused.remedy, kind=refused.kind)
         event_id = derived_id("inbox", f"{shown}/{digest(data)}", 0)
         if path.name.startswith("approve-"):
             said = await anyio.to_thread.run_sync(lambda: read_document(data, Approval, where=shown))

@@ -192,7 +192,13 @@ class Intake:
         if isinstance(fault, CafError) and fault.transient:
             known.tries += 1
             return known.tries >= TRIES
+        if isinstance(fault, CafError) and fault.kind == "unknown_job" and self._jobs_are_coming():
+            return False
         return self._is_quiet(known) or not isinstance(fault, InputError | OSError)
+
+    def _jobs_are_coming(self) -> bool:
+        """Whether there are job files that were neither taken nor refused yet: an answer may be about one of them."""
+        return any(path.endswith(".job.json") and not known.done for path, known in self._known.items())
 
     async def _reject(self, path: Path, known: _Known, fault: CafError) -> bool:
         """Say why a file was not taken, beside it and in the log; False when that could not be said yet."""

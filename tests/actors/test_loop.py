@@ -11,7 +11,7 @@ import pytest
 
 from caf import commands
 from caf.actors import handoff, loop, render
-from caf.actors.effects import Effect, MeasureStage, PreparePayloads, RemoveDocument, RunStage
+from caf.actors.effects import Effect, MeasureStage, PreparePayloads, RemoveDocument, RunStage, WriteDocument
 from caf.actors.loop import ACTORS, Actor, Perform, run_job
 from caf.contracts import FailureClass
 from caf.errors import CafError, TryAgainError
@@ -366,6 +366,25 @@ async def test_an_answered_event_that_comes_again_and_fails_is_told_and_not_take
         await run_job(store, JOB_ID, edge.perform)
         assert QUESTION not in edge.files
         assert await types(store) == told
+
+
+async def test_a_question_that_cannot_be_written_down_is_asked_once_and_told(opened: Opened) -> None:
+    edge = InventedEdge(score=lambda metric, sha256: 0.5 if metric == "costume_fidelity" else 1.0)
+
+    async def no_place_for_it(effect: Effect, entry: Entry) -> list[Event]:
+        if isinstance(effect, WriteDocument) and effect.path == QUESTION:
+            raise IsADirectoryError(21, "Is a directory", effect.path)
+        return await edge.perform(effect, entry)
+
+    async with opened() as store:
+        await append(store, submitted(costume_required=True))
+        with pytest.raises(CafError, match="is waiting, but supervisor failed 3 times on Escalated") as told:
+            await run_job(store, JOB_ID, no_place_for_it)
+        assert told.value.kind == "actor_failed"
+        assert (await types(store)).count("Escalated") == 1
+        job = await run_job(store, JOB_ID, edge.perform)
+        assert job.status == "waiting"
+        assert QUESTION in edge.files
 
 
 async def test_a_question_about_an_event_that_comes_again_is_not_asked_again(opened: Opened) -> None:

@@ -92,8 +92,12 @@ def nothing_is_measured_twice(entries: list[Entry]) -> Problems:
 
 def attempts_stay_within_the_budget(entries: list[Entry]) -> Problems:
     attempts = sum(isinstance(entry.event, AttemptStarted) for entry in entries)
+    # An answer that another question overtook has begun no attempt, and makes no room for one.
     asked = sum(
-        isinstance(entry.event, EscalationAnswered) and entry.event.action == "retry" for entry in entries
+        isinstance(entry.event, AttemptStarted)
+        and isinstance(before.event, RepairDecided)
+        and before.event.reasoned_by == "person"
+        for before, entry in pairwise(entries)
     )
     allowed = entries[-1].job.spec.policy.max_retries_default + 1 + asked
     if attempts > allowed:
@@ -129,19 +133,20 @@ def stages_run_in_order_and_gates_are_not_skipped(entries: list[Entry]) -> Probl
         earlier = STAGES[: STAGES.index(event.stage)]
         if missing := [stage for stage in earlier if stage not in attempt.stages]:
             yield f"{event.stage} was started at version {entry.recorded.version} without {missing}"
-        judged = {gate.stage for gate in attempt.gates} | _let_through(entries[: before.recorded.version])
-        if unjudged := [stage for stage in earlier if stage in GATED and stage not in judged]:
-            yield f"{event.stage} was started at version {entry.recorded.version} with {unjudged} not judged"
+        passed = {gate.stage for gate in attempt.gates if gate.passed}
+        passed |= _let_through(entries[: before.recorded.version])
+        if held := [stage for stage in earlier if stage in GATED and stage not in passed]:
+            yield f"{event.stage} was started at version {entry.recorded.version} with {held} not let through"
 
 
 def _let_through(entries: list[Entry]) -> set[Stage]:
-    """The stages whose last result a person took as it is, also where QC had given up on it."""
+    """The stages whose last result was taken as it is: by the policy, or a person, also where QC had given up on it."""
     found: set[Stage] = set()
     for entry in entries:
         event = entry.event
         if isinstance(event, StageCompleted):
             found.discard(event.stage)
-        elif isinstance(event, RepairDecided) and event.reasoned_by == "person":
+        elif isinstance(event, RepairDecided):
             found |= {event.stage} if event.decision.decision.action == "PROCEED" else set()
     return found
 
@@ -204,8 +209,9 @@ def a_completed_job_has_what_its_last_gate_judged(entries: list[Entry]) -> Probl
         final = job.artifact("final")
         if final is None or final.sha256 != job.final_sha256:
             yield "the finished clip is not the one that was judged"
-        if {gate.stage for gate in job.attempt.gates} | _let_through(entries) < GATED:
-            yield "the job was completed without all gates judged"
+        passed = {gate.stage for gate in job.attempt.gates if gate.passed}
+        if not passed | _let_through(entries) >= GATED:
+            yield "the job was completed without all gates passed or let through"
 
 
 def a_post_follows_the_completion_and_comes_once(entries: list[Entry]) -> Problems:
