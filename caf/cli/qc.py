@@ -39,7 +39,7 @@ def qc() -> None:
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
 @click.option("--series", type=FILE, metavar="NPZ", help="Also write the per-frame series and the spans.")
-@click.option("--plot", type=FILE, metavar="PNG", help="Also draw the series with the blamed spans.")
+@click.option("--plot", type=FILE, metavar="PNG|SVG", help="Also draw the series with the blamed spans.")
 @click.option("--sheet", type=FILE, metavar="PNG", help="Also draw a contact sheet of the worst frames.")
 @WORKSPACE
 @JSON
@@ -59,8 +59,16 @@ def examine(
 
     Exits with 3 when a technical metric is poor. The gates of jobs have the thresholds of their policy.
     """
+    from caf.media.outputs import check_place, check_sheet_name, plot_form
     from caf.qc.examination import ExamineRequest
 
+    if plot is not None:
+        plot_form(str(plot))
+    if sheet is not None:
+        check_sheet_name(str(sheet))
+    for place in (series, plot, sheet):
+        if place is not None:
+            check_place(place)
     request = ExamineRequest(
         measure=_measure_request(clip, reference, against, require_costume, metrics),
         series=str(series.absolute()) if series else None,

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from caf.errors import InputError
+from caf.media.outputs import plot_form, write_whole
 from caf.ports import Measurement, Progress
 from caf.qc.examination import Examination, Examined, ExamineRequest
 from caf.qc.measure import Found, find
@@ -74,12 +74,13 @@ def _told(finding: Finding) -> Examined:
 
 def _draw(request: ExamineRequest, found: Found, findings: Sequence[Finding], progress: Progress) -> None:
     if request.series is not None:
-        _write(request.series, _npz(found, findings))
+        write_whole(Path(request.series), _npz(found, findings))
     if request.plot is not None:
-        _write(request.plot, plot(findings, len(found.time_s)))
+        write_whole(Path(request.plot), plot(findings, len(found.time_s), plot_form(request.plot)))
     if request.sheet is not None:
         shown = {one.measurement.metric: one.measurement.worst_frames for one in findings}
-        _write(request.sheet, contact_sheet(request.measure.video, shown, found.time_s, progress))
+        sheet = contact_sheet(request.measure.video, shown, found.time_s, progress)
+        write_whole(Path(request.sheet), sheet)
 
 
 def _npz(found: Found, findings: Sequence[Finding]) -> bytes:
@@ -92,19 +93,3 @@ def _npz(found: Found, findings: Sequence[Finding]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its other keyword is a bool
     return buffer.getvalue()
-
-
-def _write(path: str, content: bytes) -> None:
-    """All of it or nothing: beside first, then in its place."""
-    place = Path(path)
-    beside = place.with_name(f".{place.name}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(place)
-    except OSError as fault:
-        beside.unlink(missing_ok=True)
-        raise InputError(
-            f"{path} cannot be written: {fault.strerror or fault}.",
-            remedy="Name a file in a folder that is there and may be written to.",
-            kind="not_writable",
-        ) from fault
