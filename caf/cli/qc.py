@@ -1,12 +1,12 @@
-"""`caf qc`: examine a clip; judge given scores by a policy; measure a clip."""
+"""`caf qc`: examine a clip; judge given scores by a policy; measure a clip; calibrate thresholds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from caf.cli.calibrate import calibrate
 from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
-from caf.errors import DocumentError
 
 if TYPE_CHECKING:
     from caf.config import Config
@@ -30,6 +30,9 @@ class _QcGroup(click.Group):
 @click.group(cls=_QcGroup, short_help="Examine a clip, frame by frame; judge given scores.")
 def qc() -> None:
     """Quality control without a job. `caf qc CLIP` is `caf qc examine CLIP`."""
+
+
+qc.add_command(calibrate)
 
 
 @qc.command()
@@ -202,19 +205,12 @@ def _measure_request(
     require_costume: bool,
     metrics: tuple[str, ...],
 ) -> "MeasureRequest":
-    """What is to be measured, with absolute paths. Raises `DocumentError` for an unknown metric."""
+    """What is to be measured, with absolute paths. Raises `InputError` for an unknown metric."""
     from caf.ports import MeasureRequest
-    from caf.qc.metrics.catalogue import METRICS
+    from caf.qc.metrics.catalogue import METRICS, known_metrics
 
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise DocumentError(
-            f"There is no metric {unknown[0]!r}.",
-            remedy=f"The metrics are: {', '.join(METRICS)}.",
-            kind="unknown_metric",
-        )
     return MeasureRequest(
-        metrics=metrics or tuple(METRICS),
+        metrics=known_metrics(metrics) or tuple(METRICS),
         video=str(clip.absolute()),
         source=str((against or clip).absolute()),
         reference=str(reference.absolute()) if reference else None,
