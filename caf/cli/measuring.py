@@ -54,6 +54,7 @@ class Measuring:
     def __init__(self, tool: Tool, reference: Reference, kept: Kept, book: Path | None) -> None:
         self._tool, self._reference, self._kept, self._book = tool, reference, kept, book
         self._picture_sha256: str | None = None
+        self._unsaved = False
         self._first: dict[tuple[MeasuredOf, str | None], LabelledClip] = {}
         self.measured: list[MeasuredClip] = []
         self.left_out: list[LeftOut] = []
@@ -61,7 +62,8 @@ class Measuring:
     async def run(self, clips: Sequence[LabelledClip], metrics: Sequence[str]) -> None:
         """Measure every clip in these metrics; one that is bad in one metric only, in that one.
 
-        Raises `CafError` for a picture of the cat that cannot be read, and for what would stop every other clip too.
+        Raises `CafError` for a picture of the cat that cannot be read, a book that cannot be written, and what would
+        stop every other clip too.
         """
         picture = self._reference.picture
         if picture is not None:
@@ -79,6 +81,7 @@ class Measuring:
                     LeftOut(clip=clip.name, kind=fault.kind, reason=fault.message, remedy=fault.remedy)
                 )
             else:
+                self._save()
                 label = "good" if clip.good else "bad"
                 self.measured.append(MeasuredClip(clip=clip.name, label=label, only=clip.only, scores=scores))
 
@@ -99,9 +102,14 @@ class Measuring:
         if missing:
             known = known | await self._examined(clip, missing, doing)
             self._kept[of] = KeptClip(clip=clip.name, of=of, metrics=known)
-            if self._book is not None:
-                write_whole(self._book, kept_bytes(self._kept))
+            self._unsaved = True
         return {name: known[name].score for name in metrics}
+
+    def _save(self) -> None:
+        """What is known goes to the book; where that cannot be written, it is no clip's fault."""
+        if self._unsaved and self._book is not None:
+            write_whole(self._book, kept_bytes(self._kept))
+        self._unsaved = False
 
     def _refuse_twice(self, clip: LabelledClip, of: MeasuredOf) -> None:
         """Nobody is surer of anything by a copy, and a clip is good or bad, not both."""

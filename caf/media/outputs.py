@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,8 @@ def check_place(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else f"cannot be written: there is no folder {path.parent}"
         raise _not_writable(f"{path} {what}.")
+    if not os.access(path.parent, os.W_OK):
+        raise _not_writable(f"{path} cannot be written: {path.parent} may not be written to.")
 
 
 def write_whole(path: Path, content: bytes) -> None:

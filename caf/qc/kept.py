@@ -34,7 +34,7 @@ class KeptScore(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KeptClip(Struct, frozen=True, kw_only=True):
-    """What was measured of a clip. `clip` is its last known name, for people; it is found by `of`."""
+    """What was measured of a clip. `clip` is the name that it had then, for people; it is found by `of`."""
 
     clip: Text
     of: MeasuredOf

@@ -33,7 +33,7 @@ def labelled_clips(folder: Path) -> tuple[LabelledClip, ...]:
 
     Raises `InputError` for a folder that is laid out otherwise.
     """
-    good = _files(folder / "good", folder)
+    good = _files(folder / "good")
     if not good:
         _refuse(f"There is no clip in {folder / 'good'}.")
     found = [_clip(path, folder, good=True, only=None) for path in good]
@@ -43,7 +43,7 @@ def labelled_clips(folder: Path) -> tuple[LabelledClip, ...]:
     for place in folders:
         if place.name not in METRICS:
             _refuse(f"{place} names no metric: they are {', '.join(METRICS)}.")
-        found += [_clip(path, folder, good=False, only=place.name) for path in _files(place, folder)]
+        found += [_clip(path, folder, good=False, only=place.name) for path in _files(place)]
     return tuple(found)
 
 
@@ -53,7 +53,7 @@ def _clip(path: Path, folder: Path, *, good: bool, only: str | None) -> Labelled
     return LabelledClip(path, name, good, only, source if source.exists() else None)
 
 
-def _files(place: Path, folder: Path) -> list[Path]:
+def _files(place: Path) -> list[Path]:
     """What lies directly in a folder of clips."""
     found = _listed(place)
     for path in found:

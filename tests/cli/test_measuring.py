@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct
 
 from caf.cli.measuring import Measuring, Reference
-from caf.errors import CafError, TryAgainError, UnavailableError
+from caf.errors import CafError, InputError, TryAgainError, UnavailableError
 from caf.ports import MediaInfo, ProbeRequest
 from caf.qc.examination import Examination, Examined, ExamineRequest
 from caf.qc.labelled import labelled_clips
@@ -83,6 +83,16 @@ async def test_what_is_about_no_single_clip_stops_all(tmp_path: Path, fault: Caf
     folder = sorted_folder(tmp_path, "good/fatal.mp4", "good/z.mp4", "bad/b.mp4")
     with pytest.raises(type(fault)):
         await measured(folder, Child(fault))
+
+
+async def test_scores_that_cannot_be_kept_stop_all_at_the_first_clip(tmp_path: Path) -> None:
+    folder = sorted_folder(tmp_path, "good/a.mp4", "good/b.mp4", "bad/c.mp4")
+    child = Child()
+    measuring = Measuring(child, REFERENCE, {}, tmp_path / "gone" / "scores.json")  # type: ignore[arg-type]
+    with pytest.raises(InputError) as refused:
+        await measuring.run(labelled_clips(folder), ("glitch",))
+    assert refused.value.kind == "not_writable"
+    assert [name for name, _ in child.asked] == ["a.mp4"]
 
 
 async def test_each_clip_is_asked_for_what_it_speaks_of(tmp_path: Path) -> None:

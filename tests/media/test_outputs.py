@@ -1,6 +1,7 @@
 """What files may be named, and that they are whole."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_a_place_is_judged_before_there_is_anything_to_write(tmp_path: Path) -> 
             check_place(bad)
         assert refused.value.kind == "not_writable"
         assert str(bad) in refused.value.message
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda place, how: place != tmp_path)  # root may write anywhere
+    with pytest.raises(InputError, match="may not be written to"):
+        check_place(tmp_path / "plot.png")
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
