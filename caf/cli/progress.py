@@ -103,6 +103,11 @@ class View:
         else:
             self._progress.console.print(line, markup=False)
 
+    def step(self, line: str) -> None:
+        """How far the work is, where no bar shows it."""
+        if self._progress is None and not self.quiet:
+            self._echo(line)
+
     def warn(self, job_id: str, told: str) -> None:
         """What people should know of a job that no event tells."""
         self.say(f"caf: {job_id}: {told}")

@@ -1,13 +1,13 @@
-"""`caf qc`: examine a clip; judge given scores by a policy; measure a clip."""
+"""`caf qc`: examine a clip; judge given scores by a policy; measure a clip; calibrate thresholds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from caf.cli.calibrate import calibrate
 from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
 from caf.cli.telling import spans_told
-from caf.errors import DocumentError
 
 if TYPE_CHECKING:
     from caf.config import Config
@@ -31,6 +31,9 @@ def qc() -> None:
     """Quality control without a job. `caf qc CLIP` is `caf qc examine CLIP`."""
 
 
+qc.add_command(calibrate)
+
+
 @qc.command()
 @click.argument("clip", type=FILE)
 @click.option("--reference", type=FILE, metavar="IMAGE", help="Picture of the cat.")
@@ -38,7 +41,7 @@ def qc() -> None:
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
 @click.option("--series", type=FILE, metavar="NPZ", help="Also write the per-frame series and the spans.")
-@click.option("--plot", type=FILE, metavar="PNG", help="Also draw the series with the blamed spans.")
+@click.option("--plot", type=FILE, metavar="PNG|SVG", help="Also draw the series with the blamed spans.")
 @click.option("--sheet", type=FILE, metavar="PNG", help="Also draw a contact sheet of the worst frames.")
 @WORKSPACE
 @JSON
@@ -58,8 +61,16 @@ def examine(
 
     Exits with 3 when a technical metric is poor. The gates of jobs have the thresholds of their policy.
     """
+    from caf.media.outputs import check_place, check_sheet_name, plot_form
     from caf.qc.examination import ExamineRequest
 
+    if plot is not None:
+        plot_form(str(plot))
+    if sheet is not None:
+        check_sheet_name(str(sheet))
+    for place in (series, plot, sheet):
+        if place is not None:
+            check_place(place)
     request = ExamineRequest(
         measure=_measure_request(clip, reference, against, require_costume, metrics),
         series=str(series.absolute()) if series else None,
@@ -187,19 +198,12 @@ def _measure_request(
     require_costume: bool,
     metrics: tuple[str, ...],
 ) -> "MeasureRequest":
-    """What is to be measured, with absolute paths. Raises `DocumentError` for an unknown metric."""
+    """What is to be measured, with absolute paths. Raises `InputError` for an unknown metric."""
     from caf.ports import MeasureRequest
-    from caf.qc.metrics.catalogue import METRICS
+    from caf.qc.metrics.catalogue import METRICS, known_metrics
 
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise DocumentError(
-            f"There is no metric {unknown[0]!r}.",
-            remedy=f"The metrics are: {', '.join(METRICS)}.",
-            kind="unknown_metric",
-        )
     return MeasureRequest(
-        metrics=metrics or tuple(METRICS),
+        metrics=known_metrics(metrics) or tuple(METRICS),
         video=str(clip.absolute()),
         source=str((against or clip).absolute()),
         reference=str(reference.absolute()) if reference else None,

@@ -36,6 +36,10 @@ class Tool:
             deadline_s=self.config.deadline_s,
         )
 
+    def step(self, line: str) -> None:
+        """Say how far the work is, where no bar shows it."""
+        self._view.step(line)
+
     async def clip(self, path: str, remedy: str) -> MediaInfo:
         """What is in a clip. Raises `InputError` for a picture, with this remedy; `MediaError` for what is neither."""
         info: MediaInfo = await self.call("probe", ProbeRequest(path=path), "reading")

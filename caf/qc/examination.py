@@ -14,7 +14,7 @@ class ExamineRequest(Struct, frozen=True, kw_only=True):
     series: str | None = None
     """Where the per-frame series go (.npz); None: nowhere. So with the two below."""
     plot: str | None = None
-    """A picture of the series with the blamed spans (.png)."""
+    """A picture of the series with the blamed spans (.png or .svg)."""
     sheet: str | None = None
     """A picture of the worst frames (.png)."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from caf.errors import InputError
+from caf.media.outputs import plot_form, write_whole
 from caf.ports import Measurement, Progress
 from caf.qc.examination import Examination, Examined, ExamineRequest
 from caf.qc.measure import Found, find
@@ -71,25 +71,10 @@ def _told(finding: Finding) -> Examined:
 
 def _draw(request: ExamineRequest, found: Found, findings: Sequence[Finding], progress: Progress) -> None:
     if request.series is not None:
-        _write(request.series, series_file(found.time_s, findings))
+        write_whole(Path(request.series), series_file(found.time_s, findings))
     if request.plot is not None:
-        _write(request.plot, plot(findings, len(found.time_s)))
+        write_whole(Path(request.plot), plot(findings, len(found.time_s), plot_form(request.plot)))
     if request.sheet is not None:
         shown = {one.measurement.metric: one.measurement.worst_frames for one in findings}
-        _write(request.sheet, contact_sheet(request.measure.video, shown, found.time_s, progress))
-
-
-def _write(path: str, content: bytes) -> None:
-    """All of it or nothing: beside first, then in its place."""
-    place = Path(path)
-    beside = place.with_name(f".{place.name}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(place)
-    except OSError as fault:
-        beside.unlink(missing_ok=True)
-        raise InputError(
-            f"{path} cannot be written: {fault.strerror or fault}.",
-            remedy="Name a file in a folder that is there and may be written to.",
-            kind="not_writable",
-        ) from fault
+        sheet = contact_sheet(request.measure.video, shown, found.time_s, progress)
+        write_whole(Path(request.sheet), sheet)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from caf.errors import InputError
 from caf.media.probe import probe
 from caf.media.read import read_frames
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
-from caf.qc.metrics.catalogue import METRICS
+from caf.qc.metrics.catalogue import known_metrics
 from caf.qc.metrics.costume import costume_fidelity
 from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import mask_edge_bleed
@@ -84,13 +83,7 @@ class Found:
 
 def find(request: MeasureRequest, progress: Progress) -> Found:
     """As `measure`, and with every blamed frame and the series behind the scores. Raises as `measure` does."""
-    unknown = [name for name in request.metrics if name not in METRICS]
-    if unknown:
-        raise InputError(
-            f"There is no metric named {unknown[0]}.",
-            remedy=f"Use one of: {', '.join(METRICS)}.",
-            kind="unknown_metric",
-        )
+    known_metrics(request.metrics)
     with deterministic_cv2():
         return _Measuring(request, progress).run()
 

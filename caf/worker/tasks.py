@@ -27,6 +27,7 @@ from caf.ports import (
 )
 from caf.pose.overlay import SkeletonClip, SkeletonRequest
 from caf.pose.source import FetchedModel, ModelSource
+from caf.qc.calibration import RocRequest
 from caf.qc.examination import Examination, ExamineRequest
 
 __all__ = ["TASKS", "TASKS_MODULE", "Task", "load_tasks"]
@@ -53,6 +54,7 @@ TASKS: Final[dict[str, Task]] = {
     "assemble": Task("caf.media.sequence:assemble", AssembleRequest, Assembled),
     "demo": Task("caf.demo_clips:make", DemoRequest, Produced),
     "sheet": Task("caf.demo_clips:sheet", SheetRequest, Produced),
+    "roc": Task("caf.qc.metrics.roc:draw_roc", RocRequest, Produced),
     "examine": Task("caf.qc.examine:examine", ExamineRequest, Examination),
     "measure": Task("caf.qc.measure:measure", MeasureRequest, tuple[Measurement, ...]),
 }

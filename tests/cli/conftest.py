@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,22 +38,23 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path / "workspace"
 
 
+def call_caf(workspace: Path, *arguments: str | Path, **environment: str) -> Ran:
+    """One call of `caf` in a workspace, with more environment by name."""
+    done = subprocess.run(
+        [sys.executable, "-m", "caf.cli", *map(str, arguments)],
+        env={**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 @pytest.fixture
 def caf(workspace: Path) -> Caf:
     """`caf("jobs", "--json")` in the test's workspace; more environment by name: `caf("run", CAF_STALL_S="1")`."""
-
-    def call(*arguments: str | Path, **environment: str) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "caf.cli", *map(str, arguments)],
-            env={**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    return call
+    return partial(call_caf, workspace)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`caf qc CLIP`: every metric of a clip, its blamed frames, and the pictures of them."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -88,6 +89,20 @@ def test_series_plot_and_sheet_are_written_and_the_same_bytes_each_time(
         assert image.shape[1] > 600
 
 
+def test_a_plot_as_text_says_what_the_picture_says(caf: Caf, glitched: Path, tmp_path: Path) -> None:
+    made = []
+    for turn in ("one", "two"):
+        plot = tmp_path / f"{turn}.svg"
+        assert caf("qc", glitched, *TECHNICAL, "--plot", plot).code == 3
+        made.append(plot.read_bytes())
+    assert made[0] == made[1]
+    svg = ElementTree.fromstring(made[0].decode())
+    words = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert [one for one in words if one in TECHNICAL] == ["freeze", "glitch", "cadence", "format"]
+    lines = [one.get("points", "") for one in svg.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(line.split()) for line in lines if len(line.split()) > 2] == [FRAMES] * 3
+
+
 def test_the_worst_frame_is_on_the_sheet(caf: Caf, glitched: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     caf("qc", glitched, "--metric", "glitch", "--sheet", sheet)
@@ -113,6 +128,8 @@ def test_a_sheet_of_a_clip_without_fault_says_so(caf: Caf, clean: Path, tmp_path
         (("missing.mp4",), "not_found"),
         (("CLIP", "--metric", "beauty"), "unknown_metric"),
         (("CLIP", "--metric", "glitch", "--plot", "no/such/folder/plot.png"), "not_writable"),
+        (("missing.mp4", "--plot", "plot.pdf"), "bad_picture_name"),
+        (("missing.mp4", "--sheet", "sheet.svg"), "bad_picture_name"),
     ],
 )
 def test_what_cannot_be_done_is_a_typed_error(

@@ -2,7 +2,10 @@
 
 from msgspec import Struct
 
-__all__ = ["METRICS", "MetricInfo"]
+from caf.contracts.types import TargetStage
+from caf.errors import InputError
+
+__all__ = ["METRICS", "MetricInfo", "known_metrics"]
 
 
 class MetricInfo(Struct, frozen=True, kw_only=True):
@@ -15,7 +18,7 @@ class MetricInfo(Struct, frozen=True, kw_only=True):
     """Of the score; the physical units are in the names of `raw`."""
     version: int
     """Rises when the same pixels may give another number."""
-    stage: str
+    stage: TargetStage
     """frame | motion | video: whose output it judges."""
     higher_is_better: bool = True
     technical: bool = False
@@ -30,14 +33,14 @@ _SHARE = "share of sampled frames, 0..1"
 _SCORE = "score, 0..1"
 
 
-def _table(*rows: tuple[str, str, int, str, str]) -> dict[str, MetricInfo]:
+def _table(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, MetricInfo]:
     return {
         name: MetricInfo(name=name, stage=stage, version=version, unit=unit, description=description)
         for name, stage, version, unit, description in rows
     }
 
 
-def _technical(*rows: tuple[str, str, int, str, str]) -> dict[str, MetricInfo]:
+def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, MetricInfo]:
     return {
         name: MetricInfo(
             name=name,
@@ -123,3 +126,15 @@ METRICS: dict[str, MetricInfo] = {
     ),
 }
 """Every metric that `caf.qc.measure` knows, in the order it reports them."""
+
+
+def known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names as they are. Raises `InputError` where one of them is no metric's."""
+    for name in names:
+        if name not in METRICS:
+            raise InputError(
+                f"There is no metric named {name}.",
+                remedy=f"Use one of: {', '.join(METRICS)}.",
+                kind="unknown_metric",
+            )
+    return names

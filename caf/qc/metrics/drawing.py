@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.errors import MediaError
+from caf.media.outputs import PlotForm
 from caf.media.read import read_frames
+from caf.media.surface import Colour, Surface, surface
 from caf.ports import Progress
 from caf.qc.metrics.catalogue import METRICS
 from caf.qc.metrics.findings import Finding, Floats, spans
@@ -16,56 +18,55 @@ __all__ = ["contact_sheet", "plot"]
 
 Image = NDArray[np.uint8]
 
-_WIDTH, _ROW, _LEFT = 1240, 64, 290
-_PAPER, _INK, _PALE, _GOOD, _POOR = (
-    (255, 255, 255),
-    (40, 40, 40),
-    (225, 225, 225),
-    (120, 140, 60),
-    (60, 60, 210),
-)
-_BLAMED = (205, 205, 255)
+_WIDTH, _ROW, _LEFT, _RIGHT, _AXIS = 1240, 64, 290, 20, 28
+_INK: Colour = (40, 40, 40)
+_PALE: Colour = (225, 225, 225)
+_GOOD: Colour = (60, 140, 120)
+_POOR: Colour = (210, 60, 60)
+_BLAMED: Colour = (255, 205, 205)
 _CELL, _CAPTION = 240, 22
 _A_METRIC, _COLUMNS = 5, 5
 
 
-def plot(findings: Sequence[Finding], frames: int) -> bytes:
-    """A PNG with one row for each metric: its series over the frames, blamed spans shaded, its score at the left."""
-    rows = [_row(one, frames) for one in findings]
-    axis = np.full((28, _WIDTH, 3), _PAPER, np.uint8)
+def plot(findings: Sequence[Finding], frames: int, form: PlotForm) -> bytes:
+    """A row for each metric: its series over the frames, blamed spans shaded, its score at the left."""
+    size = (_WIDTH, len(findings) * _ROW + _AXIS)
+    sheet = surface(
+        form, size, "Every metric's series over the frames of the clip, with the blamed spans shaded."
+    )
+    for number, finding in enumerate(findings):
+        _row(sheet, finding, number * _ROW, frames)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        x = _LEFT + round(share * (_WIDTH - _LEFT - 20))
-        _text(axis, str(round(share * max(0, frames - 1))), (x - 8, 18))
-    return _png(np.vstack([*rows, axis]))
+        x = _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+        label = str(round(share * max(0, frames - 1)))
+        sheet.text(label, (x, len(findings) * _ROW + 18), _INK, anchor="middle")
+    return sheet.encoded()
 
 
-def _row(finding: Finding, frames: int) -> Image:
+def _row(sheet: Surface, finding: Finding, top: int, frames: int) -> None:
     seen = finding.measurement
-    row = np.full((_ROW, _WIDTH, 3), _PAPER, np.uint8)
-    cv2.line(row, (0, _ROW - 1), (_WIDTH, _ROW - 1), _PALE, 1)
+    sheet.line([(0, top + _ROW - 1), (_WIDTH, top + _ROW - 1)], _PALE)
     threshold = METRICS[seen.metric].threshold
     poor = seen.score is not None and threshold is not None and seen.score < threshold
-    _text(row, seen.metric, (8, 24))
+    sheet.text(seen.metric, (8, top + 24), _INK)
     score = "unknown" if seen.score is None else f"{seen.score:.2f}"
-    _text(row, score, (8, 48), _POOR if poor else _GOOD if seen.score is not None else _INK)
-    place = (_WIDTH - _LEFT - 20) / max(1, frames - 1)
+    sheet.text(score, (8, top + 48), _POOR if poor else _GOOD if seen.score is not None else _INK)
+    place = (_WIDTH - _LEFT - _RIGHT) / max(1, frames - 1)
     for first, last in spans(finding.blamed):
-        left, right = (round(_LEFT + (at + half) * place) for at, half in ((first, -0.5), (last, 0.5)))
-        cv2.rectangle(row, (left, 3), (max(right, left + 1), _ROW - 4), _BLAMED, -1)
+        left, right = (_LEFT + (at + half) * place for at, half in ((first, -0.5), (last, 0.5)))
+        sheet.area((left, top + 3), (right, top + _ROW - 3), _BLAMED)
     if finding.series:
         name, series = next(iter(finding.series.items()))
-        _curve(row, series, place)
-        _text(row, f"{name}, up to {float(np.max(series)):.3g}", (72, 48), scale=0.36)
-    return row
+        _curve(sheet, series, top, place)
+        sheet.text(f"{name}, up to {float(np.max(series)):.3g}", (72, top + 48), _INK, size=10)
 
 
-def _curve(row: Image, series: Floats, place: float) -> None:
+def _curve(sheet: Surface, series: Floats, top: int, place: float) -> None:
     low, high = float(np.min(series, initial=0.0)), float(np.max(series, initial=0.0))
     share = (series - low) / (high - low) if high > low else np.zeros(len(series))
     x = _LEFT + np.arange(len(series)) * place
-    y = _ROW - 7 - share * (_ROW - 14)
-    points = np.stack([x, y], axis=1).round().astype(np.int32).reshape(-1, 1, 2)
-    cv2.polylines(row, [points], False, _INK, 1, cv2.LINE_AA)
+    y = top + _ROW - 7 - share * (_ROW - 14)
+    sheet.line(list(zip(x.tolist(), y.tolist(), strict=True)), _INK)
 
 
 def contact_sheet(
@@ -93,7 +94,7 @@ def contact_sheet(
         if any(at in pictures for at in frames[:_A_METRIC])
     ]
     if not rows:
-        empty = np.full((2 * _CAPTION, _COLUMNS * _CELL, 3), _PAPER, np.uint8)
+        empty = np.full((2 * _CAPTION, _COLUMNS * _CELL, 3), 255, np.uint8)
         _text(empty, "No frame is to blame.", (8, 28))
         rows = [empty]
     return _png(np.vstack(rows))
@@ -108,7 +109,7 @@ def _thumbnail(image: Image) -> Image:
 
 def _strip(metric: str, cells: Sequence[tuple[int, float, Image]]) -> Image:
     tall = max(picture.shape[0] for _, _, picture in cells)
-    strip = np.full((tall + 2 * _CAPTION + 8, _COLUMNS * _CELL, 3), _PAPER, np.uint8)
+    strip = np.full((tall + 2 * _CAPTION + 8, _COLUMNS * _CELL, 3), 255, np.uint8)
     _text(strip, metric, (6, 16))
     for column, (index, at_s, picture) in enumerate(cells):
         left, top = column * _CELL + 4, _CAPTION
@@ -117,10 +118,8 @@ def _strip(metric: str, cells: Sequence[tuple[int, float, Image]]) -> Image:
     return strip
 
 
-def _text(
-    image: Image, words: str, place: tuple[int, int], colour: tuple[int, int, int] = _INK, scale: float = 0.5
-) -> None:
-    cv2.putText(image, words, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
+def _text(image: Image, words: str, place: tuple[int, int], scale: float = 0.5) -> None:
+    cv2.putText(image, words, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK[::-1], 1, cv2.LINE_AA)
 
 
 def _png(image: Image) -> bytes:

@@ -1,0 +1,76 @@
+"""Files that a person names for what was measured: what their names must be, and how they are written; light."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import Literal
+
+from caf.errors import InputError, TryAgainError
+
+__all__ = ["PlotForm", "check_place", "check_sheet_name", "plot_form", "write_whole"]
+
+PlotForm = Literal["png", "svg"]
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def plot_form(path: str) -> PlotForm:
+    """`png` or `svg`, by how the name ends. Raises `InputError` for any other ending."""
+    lower = path.lower()
+    if lower.endswith(".svg"):
+        return "svg"
+    if lower.endswith(".png"):
+        return "png"
+    raise _badly_named(f"{path}: a plot is a PNG or an SVG.", "Name it with the ending .png or .svg.")
+
+
+def check_sheet_name(path: str) -> None:
+    """Raises `InputError` for a contact sheet that is not to be a PNG: it is made of frames, not of lines."""
+    if not path.lower().endswith(".png"):
+        raise _badly_named(
+            f"{path}: a contact sheet is made of frames, and is only written as a PNG.",
+            "Name it with the ending .png; a plot can also be an SVG.",
+        )
+
+
+def check_place(path: Path) -> None:
+    """Raises `InputError` where no file can be: said before anything is measured for it."""
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"cannot be written: there is no folder {path.parent}"
+        raise _not_writable(f"{path} {what}.")
+    if not os.access(path.parent, os.W_OK):
+        raise _not_writable(f"{path} cannot be written: {path.parent} may not be written to.")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """All of it or nothing: beside first, then in its place.
+
+    Raises:
+        InputError: nothing can be written there.
+        TryAgainError: `disk_full`.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as fault:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if fault.errno in _NO_ROOM:
+            raise TryAgainError(
+                f"There is no room to write {path}.",
+                remedy="Free some space on that disk, then try again.",
+                kind="disk_full",
+            ) from fault
+        raise _not_writable(f"{path} cannot be written: {fault.strerror or fault}.") from fault
+
+
+def _badly_named(message: str, remedy: str) -> InputError:
+    return InputError(message, remedy=remedy, kind="bad_picture_name")
+
+
+def _not_writable(message: str) -> InputError:
+    return InputError(
+        message, remedy="Name a file in a folder that is there and may be written to.", kind="not_writable"
+    )
