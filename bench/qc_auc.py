@@ -87,7 +87,8 @@ EXPLAINED = """AUC: the probability that a clean segment scores above a spoiled 
 and spoiled frames, intersection over union, median. Stage right: of the spoiled clips that fail anywhere, the share
 whose worst failure is of a metric of the defect's stage. Half of the segments are cut from one clip each, half are
 scenes made by code; what is odd but clean (a turning point, a cut, a fade, bars, captions, …) is made of one scene of
-each set. Thresholds were chosen on the tuned set."""
+each set, for the metrics about the subject also of a segment of each clip. Thresholds were chosen on the tuned set.
+The source is the clean segment; a reference picture there is none."""
 SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed"})
 
 
@@ -130,6 +131,7 @@ class _Segment:
         self._pictures = tuple(
             one for one in self._wanted if one not in SUBJECT | {"audio_video", "loop_seam"}
         )
+        self._subject = tuple(one for one in self._wanted if one in SUBJECT)
         self._source = self._clip("clean", self._frames, crf=18)
         self._rows: list[Row] = []
 
@@ -138,7 +140,10 @@ class _Segment:
         again = self._clip("again", self._frames, crf=19)
         self._judge("clean", 0, again, tuple(one for one in self._wanted if one != "loop_seam"), None)
         for oddity, make in ODDITIES.items() if self._job.odd else ():
-            self._judge(f"clean: {oddity}", 0, self._clip(oddity, make(self._frames)), self._pictures, None)
+            # Clips show the subject, scenes none; they are held against the source that they were made from.
+            judged = self._subject if self._job.path else (*self._pictures, *self._subject)
+            if judged:
+                self._judge(f"clean: {oddity}", 0, self._clip(oddity, make(self._frames)), judged, None)
         if "loop_seam" in self._wanted:
             self._judge("clean", 0, self._clip("loop", self._loop), ("loop_seam",), None)
         for defect in self._job.defects:
@@ -219,7 +224,7 @@ def main() -> None:
     parser.add_argument("--set", choices=["tuned", "held back", "both"], default="both")
     parser.add_argument("--severities", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--reference")
-    parser.add_argument("--only", nargs="*", default=[name for name in EYES if EYES[name] not in SUBJECT])
+    parser.add_argument("--only", nargs="*", default=list(EYES))
     parser.add_argument("--json", type=Path, help="also write every row")
     parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
     parser.add_argument("--again", type=Path, help="rows that --json wrote: only make the tables")
@@ -235,7 +240,7 @@ def main() -> None:
         group = "tuned" if path.stem in told.tuned_on else "held back"
         total = len(read_clip(path)[0])
         starts = np.linspace(0, total - LENGTH, told.segments).astype(int)
-        jobs += [Job(path, int(start), group, *common, odd=False) for start in starts]
+        jobs += [Job(path, int(start), group, *common, odd=not place) for place, start in enumerate(starts)]
     for group, first in (("tuned", 1), ("held back", 101)):
         jobs += [Job(None, first + one, group, *common, odd=one == 0) for one in range(told.scenes)]
     jobs = [job for job in jobs if told.set in ("both", job.group)]

@@ -30,7 +30,8 @@ def examine(request: ExamineRequest, progress: Progress) -> Examination:
         MediaError: a file that cannot be decoded.
     """
     asked = request.measure
-    metrics = tuple(name for name in asked.metrics if asked.reference or name not in _NEEDS_REFERENCE)
+    unknown = _NEEDS_REFERENCE if asked.source == asked.video else _NEEDS_REFERENCE - {"identity_consistency"}
+    metrics = tuple(name for name in asked.metrics if asked.reference or name not in unknown)
     found = find(replace(asked, metrics=metrics), progress)
     by_name = {one.measurement.metric: one for one in found.findings}
     findings = [by_name.get(name) or _without_reference(name) for name in asked.metrics]

@@ -14,20 +14,27 @@ from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import known_metrics
 from caf.qc.metrics.costume import costume_fidelity
 from caf.qc.metrics.course import course
-from caf.qc.metrics.edges import mask_edge_bleed
+from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
 from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
 from caf.qc.metrics.findings import Finding, spans
 from caf.qc.metrics.form import file_format
 from caf.qc.metrics.frames import deterministic_cv2, see
 from caf.qc.metrics.glitch import glitch
-from caf.qc.metrics.identity import Anchor, identity_consistency, identity_drift
+from caf.qc.metrics.identity import (
+    Anchor,
+    anchor_of,
+    early_anchor,
+    identity_consistency,
+    identity_drift,
+)
 from caf.qc.metrics.light import blank, flicker
+from caf.qc.metrics.moments import changes_of, same_moments
 from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.poses import load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, SampleCollector, sample_of, spread
-from caf.qc.metrics.scene import Scene, scan
+from caf.qc.metrics.scene import scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
 from caf.qc.metrics.shake import jitter
@@ -135,28 +142,40 @@ class _Measuring:
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
         if not self._wanted & _SUBJECT:
             return found
-        anchor = self._anchor()
-        self._beat()
+        other = request.source != request.video
+        moments = same_moments(request.source, scene.samples, self._beat) if other else {}
+        anchor = self._reference()
         subject: Subject | None = follow(scene, anchor.look if anchor else None, pose)
+        changes = changes_of(subject.sightings, scene.samples, moments) if subject else []
+        if anchor is None and subject is not None:
+            anchor = anchor_of(changes, subject.kind) if other else early_anchor(subject)
+        if anchor is None and other:
+            anchor = self._early_source()
+            subject = follow(scene, anchor.look if anchor else None, pose)
+        self._beat()
         makers: dict[str, Callable[[], Measurement]] = {
-            "identity_consistency": lambda: identity_consistency(subject, anchor),
-            "identity_drift": lambda: identity_drift(subject),
-            "mask_edge_bleed": lambda: mask_edge_bleed(
-                subject, [one for found in scene.sightings for one in found]
+            "identity_consistency": lambda: identity_consistency(subject, anchor, changes),
+            "identity_drift": lambda: identity_drift(subject, changes),
+            "mask_edge_bleed": lambda: (
+                added_bleed(scene.samples, moments)
+                or mask_edge_bleed(subject, [one for found in scene.sightings for one in found])
             ),
             "costume_fidelity": lambda: costume_fidelity(subject, anchor, required=request.costume_required),
         }
         return found | {name: make() for name, make in makers.items() if name in self._wanted}
 
-    def _anchor(self) -> Anchor | None:
-        """The reference picture's look, or that of the source's first two seconds."""
-        request = self._request
-        if request.reference is not None:
-            picture = next(_early_samples(request.reference, 1), None)
-            seen = subject_of_picture(picture) if picture is not None else None
-            return Anchor(seen.look, seen.kind, from_reference=True) if seen is not None else None
-        scene: Scene = scan(spread(list(_early_samples(request.source, _ANCHOR_FRAMES)), _ANCHOR_SCANS))
-        subject = follow(scene, None)
+    def _reference(self) -> Anchor | None:
+        """The reference picture's look."""
+        if self._request.reference is None:
+            return None
+        picture = next(_early_samples(self._request.reference, 1), None)
+        seen = subject_of_picture(picture) if picture is not None else None
+        return Anchor(seen.look, seen.kind, from_reference=True) if seen is not None else None
+
+    def _early_source(self) -> Anchor | None:
+        """The look of the subject of the source's first two seconds, which need not show the clip's moments."""
+        early = list(_early_samples(self._request.source, _ANCHOR_FRAMES))
+        subject = follow(scan(spread(early, _ANCHOR_SCANS)), None)
         return Anchor(subject.look, subject.kind, from_reference=False) if subject is not None else None
 
     def _of_motion(self) -> dict[str, Finding]:

@@ -63,6 +63,18 @@ def test_a_poor_clip_exits_with_three_and_names_the_frames(caf: Caf, glitched: P
     assert found["glitch"]["verdict"] == "poor"
 
 
+def test_identity_is_judged_against_a_source_and_unknown_without_one(
+    caf: Caf, clean: Path, glitched: Path
+) -> None:
+    asked = ("--metric", "identity_consistency", "--json")
+    alone = caf("qc", clean, *asked).json()["examination"]["metrics"][0]
+    assert (alone["verdict"], alone["score"]) == ("unknown", None)
+    (told,) = caf("qc", glitched, "--against", clean, *asked).json()["examination"]["metrics"]
+    assert told["verdict"] == "measured"
+    assert told["score"] > 0.8
+    assert told["raw"]["turned_deg"] < 6
+
+
 def test_the_table_has_a_row_for_each_metric(caf: Caf, glitched: Path) -> None:
     ran = caf("qc", "examine", glitched, *TECHNICAL)
     rows = [line.split("\t") for line in ran.out.splitlines()]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from caf.qc.metrics.appearance import look_of, look_similarity
 from caf.qc.metrics.edges import mask_edge_bleed
-from caf.qc.metrics.faces import close_up_cat_face, human_faces
+from caf.qc.metrics.faces import Box, close_up_cat_face, human_faces
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
-from caf.qc.metrics.scene import Kind, scan
+from caf.qc.metrics.scene import Kind, Scene, Sighting, scan
 from caf.qc.metrics.subject import follow, subject_of_picture
 from tests.qc.conftest import Scores
 from tests.qc.metric_clips import FRAMES, Image, pan, picture, seen
@@ -114,6 +115,28 @@ def test_a_look_that_stays_has_no_drift_and_one_that_changes_does(
     found = judge(drifting, "identity_drift")["identity_drift"]
     assert (found.score or 0) < 0.8
     assert min(found.worst_frames) > FRAMES // 3
+
+
+def test_a_subject_that_turns_away_is_not_followed_into_its_twin_beside_it() -> None:
+    cat = picture("chelsea")
+    twin = turned([cat], 14)[0]
+    box = close_up_cat_face(cat)
+    assert box is not None
+    looks = [look_of(cat, box), look_of(twin, box)]
+    assert looks[0] is not None
+    assert looks[1] is not None
+    assert 0.78 < look_similarity(looks[0], looks[1]) < 0.98
+    samples = [sample_of(cat, index, index / 2) for index in range(5)]
+
+    def sighted(place: int, who: int) -> Sighting:
+        look = looks[who]
+        assert look is not None
+        return Sighting(samples[place], Box(100.0 + 110 * who + place, 60, 40, 40), look, Kind.CAT)
+
+    seen_by_sample = [[sighted(place, who) for who in (0, 1) if who or place < 3] for place in range(5)]
+    subject = follow(Scene(samples, seen_by_sample, 5, 0, 2), looks[0])
+    assert subject is not None
+    assert [one.box.x for one in subject.sightings] == [100, 101, 102]
 
 
 def outline(frames: list[Image]) -> float:

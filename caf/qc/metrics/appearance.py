@@ -24,6 +24,7 @@ Histogram = NDArray[np.float64]
 _L_BINS, _AB_BINS, _CHROMA_BINS = 6, 16, 32
 _AB_REACH, _CHROMA_REACH = 80.0, 1.6
 _DARKEST_L = 12.0
+_NO_COLOUR = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,11 @@ def face_similarity(one: Look, other: Look) -> float:
 def costume_similarity(reference: Look, other: Look) -> float:
     """0..1; how alike the coloured parts are, less when `other` has less colour than the reference.
 
-    Not symmetric: extra colour around the subject (a warm room) does not count against it.
+    Two without any colour (black and white) are alike. Not symmetric: extra colour around the subject (a warm room)
+    does not count against it.
     """
+    if max(reference.coloured, other.coloured) < _NO_COLOUR:
+        return 1.0
     alike = min(1.0, float(np.sqrt(reference.costume * other.costume).sum()))
     enough = min(1.0, other.coloured / reference.coloured) if reference.coloured > 0 else 1.0
     return alike * float(np.sqrt(enough))

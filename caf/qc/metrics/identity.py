@@ -1,19 +1,23 @@
 """identity_consistency and identity_drift: is it the right cat, and does it stay the same cat?
 
-Both compare looks (see `appearance`), not poses: a cat that turns its back keeps its colours.
+Both compare looks (see `appearance`), not poses: a cat that turns its back keeps its colours. Where the source shows
+the same moments (see `moments`), what was done to the colours since is compared too; what brought them nearer to what
+they should be is no fault.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from caf.ports import Measurement
 from caf.qc.metrics.appearance import Look, blend, costume_similarity, face_similarity, look_similarity
+from caf.qc.metrics.moments import Change
 from caf.qc.metrics.scene import Kind, Sighting
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 from caf.qc.metrics.subject import Subject
 
-__all__ = ["Anchor", "identity_consistency", "identity_drift", "same_kind"]
+__all__ = ["Anchor", "anchor_of", "early_anchor", "identity_consistency", "identity_drift", "same_kind"]
 
 # Calibrated on two clips of five costumed cats (360p, warm light) against four studio portraits: the right
 # cat's face gives 0.85-0.98, black against tabby 0.46-0.66, cream against tabby 0.45-0.65, ginger 0.73-0.89.
@@ -27,9 +31,18 @@ _COLOURED_ENOUGH = 0.25
 _ANCHOR = ((0.45, 0.0), (0.65, 0.28), (0.8, 0.55), (0.88, 0.84), (0.94, 1.0))
 # Thirds of a clip against its first third: untouched 0.85-0.99.
 _DRIFT = ((0.5, 0.0), (0.7, 0.4), (0.81, 0.74), (0.87, 0.92), (0.95, 1.0))
+# Degrees that hues are turned by against the same moment of the source. Coded again, sharpened, blurred or brighter by
+# a third: 0.6 to 2.4, without a face to say where to look 1.5 to 7. A subject turned by 15 degrees: 13 to 26.
+_TURNED_DEG = ((6.0, 1.0), (9.0, 0.85), (12.0, 0.7), (25.0, 0.4), (60.0, 0.1), (120.0, 0.0))
+_NEARER = 0.02
+"""So much more alike to the anchor than the source is, and a change was meant."""
+_EARLY_S = 2.0
+_LEAST_CHANGES = 2
 _OTHER_KIND_SCORE = 0.1
-_LEAST_SIGHTINGS = 2
+_ALIKE = 0.7
 _LEAST_FOR_DRIFT = 2
+_STEADY = 0.8
+_STEADIER = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +60,31 @@ def same_kind(anchor: Anchor, subject: Subject) -> bool:
     return {anchor.kind, subject.kind} != {Kind.CAT, Kind.PERSON}
 
 
-def identity_consistency(subject: Subject | None, anchor: Anchor | None) -> Measurement:
+def anchor_of(changes: Sequence[Change], kind: Kind) -> Anchor | None:
+    """The subject's look in the source's first two seconds; None where too few moments of it are known."""
+    early = [change.before for change in changes if change.time_s <= _EARLY_S]
+    return (
+        Anchor(blend(early), kind, from_reference=False) if len(changes) >= _LEAST_CHANGES and early else None
+    )
+
+
+def early_anchor(subject: Subject) -> Anchor:
+    """The subject's own look in the clip's first two seconds, or where it is seen first."""
+    looks = [seen.look for seen in subject.sightings if seen.sample.time_s <= _EARLY_S]
+    return Anchor(blend(looks or [subject.sightings[0].look]), subject.kind, from_reference=False)
+
+
+def identity_consistency(
+    subject: Subject | None, anchor: Anchor | None, changes: Sequence[Change] = ()
+) -> Measurement:
     """How much the subject looks like the reference picture, or like its early self in the source.
 
     score: with a reference 0.75 x calibrated face similarity + 0.25 x calibrated costume similarity (the
-    face alone when the reference wears no colour); else the calibrated similarity to the source's look.
-    Medians over the sightings. A person where the reference shows a cat (or the reverse) scores at most 0.1.
-    raw: `face_similarity`, `costume_similarity` (Bhattacharyya, 0..1), `sightings`, `same_kind` (0 or 1).
+    face alone when the reference wears no colour); else the calibrated similarity to the source's look, of the same
+    moment where there are `changes`. With these at most what the turn of the hues is worth. Medians over the
+    sightings. A person where the reference shows a cat (or the reverse) scores at most 0.1.
+    raw: `face_similarity`, `costume_similarity` (Bhattacharyya, 0..1), `sightings`, `same_kind` (0 or 1),
+    `turned_deg` against the source's same `moments`.
     """
     name = "identity_consistency"
     if anchor is None:
@@ -64,12 +95,18 @@ def identity_consistency(subject: Subject | None, anchor: Anchor | None) -> Meas
     costumes = np.array([costume_similarity(anchor.look, seen.look) for seen in subject.sightings])
     alike = np.array([look_similarity(anchor.look, seen.look) for seen in subject.sightings])
     face, costume = float(np.median(faces)), float(np.median(costumes))
+    known = len(changes) >= _LEAST_CHANGES
+    meant = [_meant(change, anchor.look) for change in changes]
     if anchor.from_reference:
         score = calibrate(face, _FACE)
         if anchor.look.coloured >= _COLOURED_ENOUGH:
             score += _COSTUME_WEIGHT * (calibrate(costume, _COSTUME) - score)
+    elif known:
+        score = calibrate(_kept(changes, meant), _ANCHOR)
     else:
         score = calibrate(float(np.median(alike)), _ANCHOR)
+    turned = _turned(changes, meant) if known else 0.0
+    score = min(score, calibrate(turned, _TURNED_DEG))
     matched = same_kind(anchor, subject)
     if not matched:
         score = min(score, _OTHER_KIND_SCORE)
@@ -80,7 +117,29 @@ def identity_consistency(subject: Subject | None, anchor: Anchor | None) -> Meas
         "sightings": len(subject.sightings),
         "same_kind": float(matched),
     }
-    return measured(name, score, _reason(subject, anchor, score, matched), raw, _worst(subject, alike))
+    if known:
+        raw |= {"turned_deg": turned, "moments": len(changes)}
+    reason = _reason(subject, anchor, score, matched)
+    if matched and calibrate(turned, _TURNED_DEG) <= score < _ALIKE:
+        reason = (
+            f"The subject's colours are turned by {turned:.0f} degrees against the source{_doubt(subject)}."
+        )
+    return measured(name, score, reason, raw, _worst(subject, alike))
+
+
+def _meant(change: Change, wanted: Look) -> bool:
+    """Whether the subject came nearer to what it should look like."""
+    return look_similarity(wanted, change.look) > look_similarity(wanted, change.before) + _NEARER
+
+
+def _kept(changes: Sequence[Change], meant: Sequence[bool]) -> float:
+    alike = [look_similarity(one.before, one.look) for one in changes]
+    return float(np.median([1.0 if fine else like for like, fine in zip(alike, meant, strict=True)]))
+
+
+def _turned(changes: Sequence[Change], meant: Sequence[bool]) -> float:
+    turns = [0.0 if fine else one.turned_deg for one, fine in zip(changes, meant, strict=True)]
+    return float(np.median(turns))
 
 
 def _reason(subject: Subject, anchor: Anchor, score: float, matched: bool) -> str:
@@ -91,7 +150,7 @@ def _reason(subject: Subject, anchor: Anchor, score: float, matched: bool) -> st
     )
     if not matched:
         return f"The clip shows a {subject.kind.value} where the reference shows a {anchor.kind.value}."
-    verdict = "matches" if score >= 0.7 else "resembles" if score >= 0.35 else "does not match"
+    verdict = "matches" if score >= _ALIKE else "resembles" if score >= 0.35 else "does not match"
     sentence = f"The subject {verdict} {against}, seen in {len(subject.sightings)} sampled frames"
     return f"{sentence}{_doubt(subject)}."
 
@@ -109,12 +168,14 @@ def _worst(subject: Subject, alike: np.ndarray) -> tuple[int, ...]:
     return tuple(sorted(subject.sightings[int(place)].sample.index for place in order))
 
 
-def identity_drift(subject: Subject | None) -> Measurement:
+def identity_drift(subject: Subject | None, changes: Sequence[Change] = ()) -> Measurement:
     """How much the subject's look changes from the first third of its sightings to a later third.
 
     score: calibrated similarity of the third that is least like the early look. Of each third the median
     sighting counts (the better of two): a change that stays is in all of them, a turned back or a mistaken
-    neighbour is not. Below six sightings, halves. raw: `drift` = 1 - similarity, `sightings`, `span_s`.
+    neighbour is not. Below six sightings, halves. With `changes` at most what it is worth that the hues are turned
+    further against the source later on than early, unless the look became steadier by it.
+    raw: `drift` = 1 - similarity, `sightings`, `span_s`, `turned_deg`.
     """
     name = "identity_drift"
     if subject is None or len(subject.sightings) < _LEAST_FOR_DRIFT:
@@ -128,16 +189,37 @@ def identity_drift(subject: Subject | None) -> Measurement:
     groups = [[seen[int(place)] for place in part] for part in parts]
     early = _typical(groups[0])
     alike = [_usual_likeness(early, group) for group in groups[1:]]
-    score = calibrate(min(alike), _DRIFT)
+    turned = _turned_further(changes)
+    score = min(calibrate(min(alike), _DRIFT), calibrate(turned, _TURNED_DEG))
     raw = {
+        "turned_deg": turned,
         "drift": 1 - min(alike),
         "sightings": len(seen),
         "span_s": seen[-1].sample.time_s - seen[0].sample.time_s,
     }
-    change = "keeps its look" if score >= 0.8 else "changes its look"
+    change = "keeps its look" if score >= _STEADY else "changes its look"
     reason = f"The subject {change} over {raw['span_s']:.1f} s{_doubt(subject)}."
-    worst = () if score >= 0.8 else _least_like(early, groups[1 + int(np.argmin(alike))])
+    if calibrate(turned, _TURNED_DEG) <= score < _STEADY:
+        reason = (
+            f"The subject's colours turn by {turned:.0f} degrees more than the source's{_doubt(subject)}."
+        )
+    worst = () if score >= _STEADY else _least_like(early, groups[1 + int(np.argmin(alike))])
     return measured(name, score, reason, raw, worst)
+
+
+def _turned_further(changes: Sequence[Change]) -> float:
+    """Degrees by which a later third is turned more than the first; 0 where the source changes more than the clip."""
+    if len(changes) < _LEAST_CHANGES:
+        return 0.0
+    parts = np.array_split(np.arange(len(changes)), 3 if len(changes) >= 6 else 2)
+    groups = [[changes[int(place)] for place in part] for part in parts]
+    turns = [float(np.median([one.turned_deg for one in group])) for group in groups]
+    most = 1 + int(np.argmax(turns[1:]))
+    here = look_similarity(blend([one.look for one in groups[0]]), blend([one.look for one in groups[most]]))
+    there = look_similarity(
+        blend([one.before for one in groups[0]]), blend([one.before for one in groups[most]])
+    )
+    return 0.0 if here > there + _STEADIER else max(0.0, turns[most] - turns[0])
 
 
 def _typical(group: list[Sighting]) -> Look:

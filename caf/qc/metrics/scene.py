@@ -97,9 +97,10 @@ class _CatSearch:
     def find(self, sample: Sample, place: int) -> list[Box]:
         if self._close_up and (face := close_up_cat_face(sample.image)):
             return [face]
-        # A second cat may come in, so every fourth sample is searched in full.
-        near = len(self._known) == 1 and place % 4 != 0
+        # Another cat may come in, so every fourth sample is searched in full.
+        near = bool(self._known) and place % 4 != 0
         boxes = cat_faces(sample.image, _around(self._known)) if near else []
+        fewer = near and 0 < len(boxes) < len(self._known)
         boxes = boxes or cat_faces(sample.image)
         self._close_up = False
         if not boxes and (self._misses < 2 or place % 3 == 0):
@@ -107,13 +108,16 @@ class _CatSearch:
             self._close_up = face is not None
             self._misses = 0 if face else self._misses + 1
             boxes = [face] if face else []
-        self._known = boxes
+        # Who turned away for a moment will be looked for in the same place.
+        self._known = self._known if fewer else boxes
         return boxes
 
 
 def _around(boxes: list[Box]) -> Box:
-    (box,) = boxes
-    return Box(box.x - box.w, box.y - box.h, 3 * box.w, 3 * box.h)
+    """All of them, with as much room on every side of each as it is large."""
+    left, top = min(box.x - box.w for box in boxes), min(box.y - box.h for box in boxes)
+    right, bottom = max(box.x + 2 * box.w for box in boxes), max(box.y + 2 * box.h for box in boxes)
+    return Box(left, top, right - left, bottom - top)
 
 
 def overlap(one: Box, other: Box) -> bool:
