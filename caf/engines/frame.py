@@ -88,7 +88,7 @@ def _edits(
     if deflicker > 0:
         plan = plan_light(light, info.fps or 25.0, deflicker)
         facts |= {"flicker_before_pct": plan.flicker_before_pct, "flicker_after_pct": plan.flicker_after_pct}
-        edits.append(lambda image, index: lit(image, plan.gains[min(index, len(plan.gains) - 1)]))
+        edits.append(plan.applied)
     if settings.number("denoise") > 0:
         edits.append(lambda image, index: _denoised(image, settings.number("denoise")))
     if identity > 0:

@@ -1,141 +1,154 @@
-"""Flicker: how the light changed from frame to frame, and the gains that hold it to its smooth course."""
+"""Flicker: how the light changed over a clip, and the gains that hold it to the course that is meant."""
 
-from collections.abc import Sequence
+from collections import deque
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.scene import is_cut, overlaid
-from caf.engines.smooth import high_pass_rms, shots, smooth
+from caf.engines.gain import Gain, Small, gain_between, shrunk
+from caf.engines.light_course import flicker_rms, intended, switches
+from caf.engines.scene import is_cut
 
 __all__ = ["LightMeter", "LightPlan", "lit", "plan_light"]
 
-SIGMA_S = 0.4
-"""Light that changes more slowly than this is meant."""
-_SMALL = (96, 54)
-_DARK, _BRIGHT = 14.0, 238.0  # outside, clipping hides the gain
-_LEAST_SHARE = 0.05
-_JUMP_FRAMES = 8
-_JUMP = 0.08
-_SURELY = 3.0
+_LAGS = (1, 4, 16)
+"""Frames back: over the near ones the picture agrees best, over the far ones small errors do not add up."""
+_SUREST = 0.004
 _LARGEST = 0.7
 _WORTH_IT = 0.003
+_POWER_WORTH_IT = 0.01
+_LARGEST_POWER = 2.0
 _SHOULDER = 236
 _KEPT_BURNT = 0.4
 _BURNT_SOFTNESS_PX = 1.5
+# Brightness, and what two channels have more of than the others: lamps and exposure change all alike.
+_PARTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-0.5, 1.0, -0.5]]).T
 
 Series = NDArray[np.float64]
 
 
+class _Level(NamedTuple):
+    """A frame's light since the shot's first frame."""
+
+    factors: Series
+    at_pivot: Series
+    power: float
+    """Log of it."""
+
+
 class LightMeter:
-    """Measures, frame by frame, the gain of each colour channel against the frame before."""
+    """Measures, frame by frame, the gain of each colour channel against several frames before."""
 
     def __init__(self) -> None:
-        self._before: NDArray[np.float32] | None = None
-        self.steps: list[Series] = []
-        """(3,) log gain B, G, R per frame; zero for the first frame of a shot."""
+        self._before: deque[Small] = deque(maxlen=max(_LAGS))
+        self._pivot = 0.0
+        self.levels: list[_Level] = []
+        """Log gains since the first frame of the shot."""
+        self.pivots: list[float] = []
+        """Log level at which a change of gamma changes nothing."""
         self.noise: list[float] = []
-        """Standard error of the steps, in the same unit."""
+        """Standard error of the step from the frame before, in the same unit."""
         self.cuts: list[int] = []
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """Measure the next frame, (H, W, 3) uint8 BGR."""
-        small = cv2.resize(image, _SMALL, interpolation=cv2.INTER_AREA).astype(np.float32)
-        before, self._before = self._before, small
-        step, noise = np.zeros(3), 0.0
-        if before is not None:
-            if is_cut(before.mean(axis=2), small.mean(axis=2)):
-                self.cuts.append(len(self.steps))
-            else:
-                step, noise = _gains(*overlaid(before, small))
-        self.steps.append(step)
-        self.noise.append(noise)
+        small = shrunk(image)
+        if self._before and is_cut(self._before[-1].mean(axis=2), small.mean(axis=2)):
+            self.cuts.append(len(self.levels))
+            self._before.clear()
+        if not self._before:
+            self._pivot = float(np.log(np.clip(small, 8.0, 247.0)).mean())
+        gains = {lag: self._since(small, lag) for lag in _LAGS if lag <= len(self._before)}
+        found = {lag: gain for lag, gain in gains.items() if gain is not None}
+        last = found.get(1)
+        self.noise.append(0.0 if last is None else 1.25 * last.spread / float(np.sqrt(last.cells)))
+        self.levels.append(self._level(found))
+        self.pivots.append(self._pivot)
+        self._before.append(small)
 
+    def _since(self, small: Small, lag: int) -> Gain | None:
+        return gain_between(self._before[-lag], small, self._pivot)
 
-def _gains(before: NDArray[np.float32], after: NDArray[np.float32]) -> tuple[Series, float]:
-    """Median log ratio per channel: what moves in the picture does not pull it."""
-    step, noise = np.zeros(3), 0.0
-    for channel in range(3):
-        a, b = before[..., channel], after[..., channel]
-        usable = (a > _DARK) & (a < _BRIGHT) & (b > _DARK) & (b < _BRIGHT)
-        if usable.mean() < _LEAST_SHARE:
-            continue
-        ratio = np.log(b[usable] / a[usable])
-        step[channel] = np.median(ratio)
-        spread = 1.4826 * float(np.median(np.abs(ratio - step[channel])))
-        noise = max(noise, 1.25 * spread / float(np.sqrt(ratio.size)))
-    return step, noise
+    def _level(self, gains: dict[int, Gain]) -> _Level:
+        """What the frames before lead to, each by how well it agrees."""
+        if not self._before:
+            return _Level(np.zeros(3), np.zeros(3), 0.0)
+        if not gains:
+            return self.levels[-1]
+        factors, at_pivot, power, total = np.zeros(3), np.zeros(3), 0.0, 0.0
+        for lag, gain in gains.items():
+            before, weight = self.levels[-lag], 1.0 / max(gain.spread, _SUREST)
+            bent = (1.0 + gain.slope / 2) / (1.0 - gain.slope / 2)
+            factors += weight * (before.factors + gain.factors)
+            at_pivot += weight * (bent * before.at_pivot + gain.at_pivot / (1.0 - gain.slope / 2))
+            power += weight * (before.power + float(np.log(bent)))
+            total += weight
+        return _Level(factors / total, at_pivot / total, power / total)
 
 
 class LightPlan(NamedTuple):
-    """Gains to apply, and what they do."""
+    """What `lit` is to do to each frame, and how much flicker that leaves."""
 
     gains: Series
     """(T, 3) factors for B, G, R."""
+    powers: Series
+    """(T,) 1 where the flicker is one of gain alone."""
     flicker_before_pct: float
     flicker_after_pct: float
 
+    def applied(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+        """Frame `index` evened; frames after the last that was measured are treated as that one."""
+        if not len(self.gains):
+            return image
+        at = min(index, len(self.gains) - 1)
+        return lit(image, self.gains[at], float(self.powers[at]))
+
 
 def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
-    """Gains that hold each frame to the clip's smooth course of light with `strength` 0..1.
+    """Gains that hold each frame to the course of light that is meant, with `strength` 0..1.
 
-    Cuts and switched lights stay where they are, fades stay straight. Where the flicker cannot be told from
-    the measurement's own error nothing is done.
+    Cuts and switched lights stay where they are, fades stay fades. Where the flicker cannot be told from the
+    measurement's own error nothing is done.
     """
-    count = len(meter.steps)
-    course = np.zeros((count, 3))
-    for shot in shots(count, meter.cuts):
-        course[shot] = np.cumsum(np.array(meter.steps[shot]), axis=0)
-    edges = sorted({*meter.cuts, *_switches(course.mean(axis=1), meter.cuts)})
-    sigma = SIGMA_S * fps
-    before = high_pass_rms(course.mean(axis=1)[:, None], sigma, cuts=edges)
+    count = len(meter.levels)
+    factors = np.array([level.factors for level in meter.levels]).reshape(-1, 3)
+    edges = sorted({*meter.cuts, *switches(factors.mean(axis=1), fps, meter.cuts)})
+    powers = np.array([level.power for level in meter.levels])
+    bent = flicker_rms(powers[:, None], fps, edges) > _POWER_WORTH_IT
+    light = np.array([level.at_pivot for level in meter.levels]) if bent else factors
+    before = flicker_rms(light.mean(axis=1)[:, None], fps, edges)
     worth = max(_WORTH_IT, 1.5 * float(np.median(meter.noise)) if count else 0.0)
-    colour = high_pass_rms(course, sigma, cuts=edges) / np.sqrt(3)
-    if strength <= 0 or count < 3 or max(before, colour) < worth:
-        return LightPlan(np.ones((count, 3)), 100 * before, 100 * before)
-    change = np.clip(strength * (smooth(course, sigma, cuts=edges) - course), -_LARGEST, _LARGEST)
-    after = high_pass_rms((course + change).mean(axis=1)[:, None], sigma, cuts=edges)
-    return LightPlan(np.exp(change), 100 * before, 100 * after)
+    colour = flicker_rms(light, fps, edges) / np.sqrt(3)
+    if strength <= 0 or count < 3 or (max(before, colour) < worth and not bent):
+        return LightPlan(np.ones((count, 3)), np.ones(count), 100 * before, 100 * before)
+    change = np.clip(strength * (_meant(light, fps, edges) - light), -_LARGEST, _LARGEST)
+    after = flicker_rms((light + change).mean(axis=1)[:, None], fps, edges)
+    if not bent:
+        return LightPlan(np.exp(change), np.ones(count), 100 * before, 100 * after)
+    power = np.exp(strength * (intended(powers, fps, edges) - powers))
+    power = np.clip(power, 1 / _LARGEST_POWER, _LARGEST_POWER)[:, None]
+    # From the level of the pivot to white, which a power of levels between 0 and 1 leaves alone.
+    to_white = np.log(255.0) - np.array(meter.pivots)[:, None]
+    gains = np.exp(light + change - power * light + (power - 1.0) * to_white)
+    return LightPlan(gains, power[:, 0], 100 * before, 100 * after)
 
 
-def _switches(light: Series, cuts: Sequence[int]) -> list[int]:
-    """Frames at which the light was switched: a jump between the straight lines on either side."""
-    found: list[int] = []
-    reach = _JUMP_FRAMES
-    for shot in shots(len(light), cuts):
-        scores = np.zeros(shot.stop - shot.start)
-        for index in range(shot.start + reach, shot.stop - reach + 1):
-            left, left_rest = _line_end(light[index - reach : index], reach)
-            right, right_rest = _line_end(light[index : index + reach][::-1], reach)
-            jump = abs(right - left)
-            if jump > _JUMP and jump > _SURELY * max(left_rest, right_rest):
-                scores[index - shot.start] = jump
-        while scores.any():
-            peak = int(np.argmax(scores))
-            found.append(shot.start + peak)
-            scores[max(0, peak - reach) : peak + reach] = 0.0
-    return sorted(found)
+def _meant(light: Series, fps: float, edges: list[int]) -> Series:
+    parts = light @ np.linalg.inv(_PARTS).T
+    return np.asarray(np.column_stack([intended(part, fps, edges) for part in parts.T]) @ _PARTS.T)
 
 
-def _line_end(values: Series, reach: int) -> tuple[float, float]:
-    """Where the straight line through `values` is half a step after them, and the RMS distance from it."""
-    at = np.arange(reach, dtype=np.float64)
-    slope, base = np.polyfit(at, values, 1)
-    rest = float(np.sqrt(np.mean((values - base - slope * at) ** 2)))
-    return float(base + slope * (reach - 0.5)), rest
-
-
-def lit(image: NDArray[np.uint8], gains: Series) -> NDArray[np.uint8]:
-    """The frame with its channels multiplied by `gains` (3,).
+def lit(image: NDArray[np.uint8], gains: Series, power: float = 1.0) -> NDArray[np.uint8]:
+    """The frame with its levels, 0..1, raised to `power` and its channels multiplied by `gains` (3,).
 
     Burnt-out highlights have lost their colour, and dimmed in full they would turn into flat grey-green
     patches: pixels with a channel near the top are dimmed less, all channels alike.
     """
-    if np.abs(gains - 1.0).max() < 1e-4:
+    if np.abs(gains - 1.0).max() < 1e-4 and abs(power - 1.0) < 1e-4:
         return image
-    levels = np.arange(256.0)[:, None] * gains[None, :]
+    levels = 255.0 * ((np.arange(256.0) / 255.0) ** power)[:, None] * gains[None, :]
     even = np.asarray(cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]), np.uint8)
     if gains.max() >= 1.0:
         return even

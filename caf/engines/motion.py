@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.camera import Camera, Step
-from caf.engines.light import LightMeter, LightPlan, lit, plan_light
+from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.seam import SeamMeter, closed, plan_seam
 from caf.engines.stage import Passes, input_of, look, lossless
@@ -81,8 +81,8 @@ def _measured(
 def _corrected(frames: Iterable[Frame], steady: Plan | None, light: LightPlan | None) -> Iterator[Frame]:
     for index, frame in enumerate(frames):
         image = frame.image
-        if light is not None and index < len(light.gains):
-            image = lit(image, light.gains[index])
+        if light is not None:
+            image = light.applied(image, index)
         if steady is not None and steady.active and index < len(steady.matrices):
             image = warped(image, steady.matrices[index])
         yield Frame(image, frame.time_s)

@@ -1,10 +1,11 @@
 """Flicker of a known gain is taken out; light that is meant to change is left."""
 
+import cv2
 import numpy as np
 import pytest
 
 from caf.engines.light import LightMeter, lit, plan_light
-from tests.clips import camera_frames, shake_path, texture
+from tests.clips import Image, add_subject, camera_frames, shake_path, texture
 
 SIZE = (160, 120)
 FRAMES = 48
@@ -87,3 +88,84 @@ def test_black_frames_have_no_gain() -> None:
     for _ in range(5):
         meter.add(np.zeros((32, 32, 3), np.uint8))
     assert (plan_light(meter, 30.0, 1.0).gains == 1.0).all()
+
+
+def evened(frames: list[Image]) -> list[Image]:
+    meter = LightMeter()
+    for frame in frames:
+        meter.add(frame)
+    plan = plan_light(meter, 30.0, 1.0)
+    return [plan.applied(frame, index) for index, frame in enumerate(frames)]
+
+
+def dance() -> list[Image]:
+    """A subject that crosses a quarter of the picture before a wall, and changes its mean brightness by that."""
+    wall = (texture(*SIZE) * 0.6 + 20).astype(np.uint8)
+    return [add_subject(wall, (50 + 40 * np.sin(0.2 * i), 60), 22.0) for i in range(FRAMES)]
+
+
+def error_pct(shown: list[Image], clean: list[Image], intended: np.ndarray) -> float:
+    light = [a.mean() / (b.mean() * g) for a, b, g in zip(shown, clean, intended, strict=True)]
+    return float(100 * np.std(np.log(light)))
+
+
+INTENDED = {
+    "steady": np.full(FRAMES, 0.8),
+    "fade": np.linspace(0.9, 0.6, FRAMES),
+    "switched": np.where(np.arange(FRAMES) < 24, 0.9, 0.55),
+}
+FLICKER = {
+    "random": 0.05 * np.random.default_rng(4).normal(size=FRAMES).clip(-2.5, 2.5),
+    "hum": 0.1 * np.sin(2 * np.pi * 8 * np.arange(FRAMES) / 30.0),
+}
+
+
+@pytest.mark.parametrize("kind", FLICKER)
+@pytest.mark.parametrize(("meant", "left_pct"), [("steady", 0.2), ("fade", 0.9), ("switched", 1.5)])
+def test_a_clip_with_a_moving_subject_is_held_to_its_intended_light(
+    meant: str, left_pct: float, kind: str
+) -> None:
+    clean, intended = dance(), INTENDED[meant]
+    spoiled = [
+        np.clip(f * g + 0.5, 0, 255).astype(np.uint8)
+        for f, g in zip(clean, intended * (1 + FLICKER[kind]), strict=True)
+    ]
+    assert error_pct(spoiled, clean, intended) > 4.0
+    assert error_pct(evened(spoiled), clean, intended) < left_pct
+
+
+def test_flicker_of_gamma_is_taken_out_of_the_darks_and_the_lights() -> None:
+    clean = dance()
+    levels = np.arange(256.0) / 255.0
+    powers = 1 + 0.06 * np.random.default_rng(2).normal(size=FRAMES).clip(-2, 2)
+    tables = [np.clip(255 * levels**power + 0.5, 0, 255).astype(np.uint8) for power in powers]
+    spoiled = [np.asarray(cv2.LUT(f, t), np.uint8) for f, t in zip(clean, tables, strict=True)]
+
+    def flicker_levels(frames: list[Image]) -> float:
+        """Of each pixel over time, apart from what moves."""
+        return float(np.std([a.astype(float) - b for a, b in zip(frames, clean, strict=True)], axis=0).mean())
+
+    assert flicker_levels(evened(spoiled)) < 0.2 * flicker_levels(spoiled)
+
+
+def test_flicker_of_single_channels_is_taken_out() -> None:
+    clean = dance()
+    gains = 0.8 * (1 + 0.04 * np.random.default_rng(3).normal(size=(FRAMES, 3)).clip(-2, 2))
+    spoiled = [np.clip(f * g + 0.5, 0, 255).astype(np.uint8) for f, g in zip(clean, gains, strict=True)]
+    shown = evened(spoiled)
+    for channel in range(3):
+        before, after = (
+            error_pct([f[..., channel] for f in frames], [f[..., channel] for f in clean], INTENDED["steady"])
+            for frames in (spoiled, shown)
+        )
+        assert after < 0.2 * before
+
+
+def test_a_moving_subject_before_a_steady_light_is_left_exactly_as_it_is() -> None:
+    assert all(np.array_equal(a, b) for a, b in zip(evened(dance()), dance(), strict=True))
+
+
+def test_the_same_clip_has_the_same_pixels_each_time() -> None:
+    gains = 0.8 * (1 + FLICKER["random"])
+    spoiled = [np.clip(f * g, 0, 255).astype(np.uint8) for f, g in zip(dance(), gains, strict=True)]
+    assert all(np.array_equal(a, b) for a, b in zip(evened(spoiled), evened(spoiled), strict=True))
