@@ -97,8 +97,8 @@ class _CatSearch:
     def find(self, sample: Sample, place: int) -> list[Box]:
         if self._close_up and (face := close_up_cat_face(sample.image)):
             return [face]
-        # Another cat may come in, so every fourth sample is searched in full.
-        near = bool(self._known) and place % 4 != 0
+        # Another cat may come in, so every other sample is searched in full.
+        near = bool(self._known) and place % 2 != 0
         boxes = cat_faces(sample.image, _around(self._known)) if near else []
         fewer = near and 0 < len(boxes) < len(self._known)
         boxes = boxes or cat_faces(sample.image)
