@@ -15,8 +15,9 @@ from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError, NotThereError
 from caf.comfy.http import Timeouts
 from caf.comfy.model import ServerFacts
-from caf.comfy.object_info import NodeInfo, Problem, nodes_of, problems
+from caf.comfy.object_info import NodeInfo, nodes_of
 from caf.comfy.patience import patiently
+from caf.comfy.problems import Problem, problems
 from caf.errors import CafError, InputError, TryAgainError
 
 __all__ = ["Examined", "Servers", "Standing", "refusal"]
@@ -150,8 +151,8 @@ async def _examined(
 ) -> Examined:
     try:
         async with Comfy(url, timeouts=QUICK) as comfy:
-            facts = await patiently(comfy.system_stats, patience_s)
-            waiting = await patiently(comfy.waiting, patience_s)
+            facts = await patiently(comfy.system_stats, patience_s, believe_refusals=False)
+            waiting = await patiently(comfy.waiting, patience_s, believe_refusals=False)
             found: tuple[Problem, ...] = ()
             if graph is not None:
                 names = {str(node["class_type"]) for node in graph.values()}
