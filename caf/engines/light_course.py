@@ -21,7 +21,7 @@ SIGMA_S = 0.4
 """A quadratic under a Gaussian of this width is the quickest course: light that changes in a second is meant."""
 _WIDER = (10, 4, 2, 1)
 _TRIALS = 32
-_STIFF = 2.5
+_STIFF = 5.0
 """A simpler course is preferred until it is this much worse than the flicker explains."""
 _LEAST = 5
 _FARTHEST_SIGMAS = 3.5

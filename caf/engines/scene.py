@@ -27,16 +27,20 @@ def overlaid(before: Small, after: Small) -> tuple[Small, Small]:
     (dx, dy), sure = cv2.phaseCorrelate(gray_before.astype(np.float64), gray.astype(np.float64), window)
     rim = _RIM_PX
     if sure > _SURE_SHIFT and abs(dx) < _FARTHEST * width and abs(dy) < _FARTHEST * height:
-        matrix = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy]])
         further = int(np.ceil(max(abs(dx), abs(dy))))
         if 2 * (rim + further) < min(height, width):  # of very small pictures nothing would be left
             rim += further
-            after = np.asarray(
-                cv2.warpAffine(after, matrix, (width, height), flags=cv2.INTER_LINEAR), np.float32
-            )
+            # Half of the way each, so that both are blurred alike: else one is brighter on a logarithmic scale.
+            before, after = _shifted(before, dx / 2, dy / 2), _shifted(after, -dx / 2, -dy / 2)
     rim = min(rim, (min(height, width) - 1) // 2)
     inner = np.s_[rim : height - rim, rim : width - rim]
     return before[inner], after[inner]
+
+
+def _shifted(picture: Small, dx: float, dy: float) -> Small:
+    matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]])
+    size = picture.shape[1::-1]
+    return np.asarray(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR), np.float32)
 
 
 def is_cut(before: Small, after: Small) -> bool:

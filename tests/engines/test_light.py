@@ -45,6 +45,16 @@ def test_flicker_of_a_known_gain_is_reduced_to_a_tenth(kind: str, shake_px: floa
     assert after_pct < 0.1 * before_pct
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_shaking_camera_in_even_light_is_no_drift_of_the_light(seed: int) -> None:
+    meter = LightMeter()
+    path = shake_path(96, amplitude_px=8.0, seed=seed)
+    for image in camera_frames(texture(640, 400, seed=seed), path, (320, 180)):
+        meter.add(image)
+    drift = [float(level.factors.mean()) for level in meter.levels]
+    assert np.abs(drift).max() < 0.0015
+
+
 def test_a_fade_stays_a_fade() -> None:
     left, _, _ = corrected(np.linspace(0.5, 1.2, FRAMES))
     assert np.abs(np.diff(left) - np.diff(np.log(np.linspace(0.5, 1.2, FRAMES)))).max() < 0.01
