@@ -27,6 +27,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.comfy.graph": 2,
     "caf.comfy.model": 2,
     "caf.comfy.object_info": 2,
+    "caf.comfy.problems": 2,
     "caf.commands": 2,
     "caf.daemon.state": 2,
     "caf.job": 2,

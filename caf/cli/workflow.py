@@ -57,7 +57,8 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
     """
     from caf.comfy.binding import check_node_parameters, graph_of, models_of
     from caf.comfy.graph import mode_of, outputs_of, placeholders, read_workflow, workflow_digest
-    from caf.comfy.object_info import adjustable, problems
+    from caf.comfy.object_info import adjustable
+    from caf.comfy.problems import problems
     from caf.submission import document_bytes
     from caf.workflows import as_document
 

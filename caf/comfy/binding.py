@@ -268,7 +268,7 @@ def _conditioned(workflow: ComfyUIWorkflow, name: str) -> tuple[str, ...]:
     seen: set[str] = set()
     while starts:
         node_id = starts.pop(0)
-        if node_id in seen:
+        if node_id in seen or node_id not in workflow.nodes:
             continue
         seen.add(node_id)
         node = workflow.nodes[node_id]

@@ -1,6 +1,6 @@
 """ComfyUI workflows: what a file holds, read and checked, and what is meant by it. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final, Literal
 
@@ -29,6 +29,7 @@ __all__ = [
     "mode_of",
     "outputs_of",
     "placeholders",
+    "reached",
     "read_workflow",
     "takes_poses",
     "workflow_digest",
@@ -69,7 +70,6 @@ TEXTS: Final = ("__CAF_CHECKPOINT__",)
 SAVERS: Final = {
     "SaveImage": "image",
     "PreviewImage": "image",
-    "SaveImageWebsocket": "image",
     "SaveAnimatedWEBP": "clip",
     "SaveAnimatedPNG": "clip",
     "SaveWEBM": "clip",
@@ -117,7 +117,7 @@ def _plain(nodes: Mapping[str, Any], where: str, workflow_id: str) -> ComfyUIWor
             )
     document = msgspec.json.encode({"workflow_id": workflow_id, "nodes": nodes})
     plain = read_document(document, ComfyUIWorkflow, where=where)
-    if any(placeholders(plain)):
+    if any(value not in TEXTS for _, _, value in placeholders(plain)):
         return plain
     loaders = [node_id for node_id, node in plain.nodes.items() if node.class_type in LOADERS]
     if len(loaders) > 1:
@@ -152,7 +152,6 @@ def _check(workflow: ComfyUIWorkflow, where: str) -> None:
             raise _bad(
                 f"{where} requires nodes of class {name} and has none.", "Correct required_node_classes."
             )
-    _check_links(workflow, where)
     if workflow.caf_mode is not None and workflow.caf_mode not in MODES:
         raise _bad(f"{where}: caf has no mode {workflow.caf_mode!r}.", f"The modes are {', '.join(MODES)}.")
     known = {*FILES, *TEXTS}
@@ -162,7 +161,7 @@ def _check(workflow: ComfyUIWorkflow, where: str) -> None:
                 f"{where}: node {node_id}, {name}: there is no placeholder {value}.",
                 f"The placeholders are {', '.join((*FILES, *TEXTS))}.",
             )
-    outputs_of(workflow, where)
+    _check_links(workflow, where, outputs_of(workflow, where))
     _check_mode(workflow, where)
 
 
@@ -173,6 +172,12 @@ def _check_mode(workflow: ComfyUIWorkflow, where: str) -> None:
         raise _bad(
             f"{where} is run once a frame ({mode.name}), and no node takes the frame.",
             f"Put {FRAME} as the file of the node that loads it, or {POSE} for its pose.",
+        )
+    whole = sorted(used & {CLIP, POSES})
+    if mode.unit == "frame" and whole:
+        raise _bad(
+            f"{where} is run once a frame ({mode.name}), so that there is no {' or '.join(whole)}.",
+            f"Use {FRAME} and {POSE} for the frame and its pose, or another caf_mode, without {FRAME}.",
         )
     if mode.unit != "frame" and FRAME in used:
         raise _bad(
@@ -186,9 +191,13 @@ def _check_mode(workflow: ComfyUIWorkflow, where: str) -> None:
         )
 
 
-def _check_links(workflow: ComfyUIWorkflow, where: str) -> None:
-    graph: dict[str, set[str]] = {node_id: set() for node_id in workflow.nodes}
+def _check_links(workflow: ComfyUIWorkflow, where: str, outputs: tuple[str, ...]) -> None:
+    """Of the nodes that the outputs need; what is left over beside them, no server looks at."""
+    live = reached(msgspec.to_builtins(workflow.nodes), outputs)
+    graph: dict[str, set[str]] = {node_id: set() for node_id in live}
     for node_id, name, (source, _) in links(workflow.nodes):
+        if node_id not in live:
+            continue
         if source not in workflow.nodes:
             raise _bad(
                 f"{where}: node {node_id}, {name}: it is linked to node {source}, which is not there.",
@@ -252,6 +261,20 @@ def links(nodes: Mapping[str, ComfyNode]) -> Iterator[tuple[str, str, tuple[str,
             link = link_of(value)
             if link is not None:
                 yield node_id, name, link
+
+
+def reached(graph: Mapping[str, Any], ends: Iterable[str]) -> frozenset[str]:
+    """These nodes and all that they are linked to, through whatever lies between, as far as the graph has them."""
+    found: set[str] = set()
+    pending = [node_id for node_id in ends if node_id in graph]
+    while pending:
+        node_id = pending.pop()
+        if node_id in found:
+            continue
+        found.add(node_id)
+        given = graph[node_id].get("inputs", {}).values()
+        pending += [link[0] for value in given if (link := link_of(value)) and link[0] in graph]
+    return frozenset(found)
 
 
 def link_of(value: object) -> tuple[str, int] | None:

@@ -15,8 +15,9 @@ from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError, NotThereError
 from caf.comfy.http import Timeouts
 from caf.comfy.model import ServerFacts
-from caf.comfy.object_info import NodeInfo, Problem, nodes_of, problems
+from caf.comfy.object_info import NodeInfo, nodes_of
 from caf.comfy.patience import patiently
+from caf.comfy.problems import Problem, problems
 from caf.errors import CafError, InputError, TryAgainError
 
 __all__ = ["Examined", "Servers", "Standing", "refusal"]

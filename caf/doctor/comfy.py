@@ -13,7 +13,8 @@ from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError
 from caf.comfy.graph import outputs_of
 from caf.comfy.model import ServerFacts
-from caf.comfy.object_info import NodeInfo, nodes_of, problems
+from caf.comfy.object_info import NodeInfo, nodes_of
+from caf.comfy.problems import problems
 from caf.contracts import ComfyUIWorkflow
 from caf.doctor.finding import Finding, bad, good, warning
 from caf.errors import InputError

@@ -27,6 +27,12 @@ def test_prompts_go_to_the_nodes_that_are_named() -> None:
     assert from_bindings(CATS, bindings) == {"7": {"text": "a cat"}, "3": {"seed": 7}}
 
 
+def test_prompts_pass_over_what_is_left_over_with_broken_links() -> None:
+    left = {"20": {"class_type": "KSampler", "inputs": {"positive": ["77", 0]}}}
+    bindings = ComfyBindings(positive_prompt="a dancing cat")
+    assert from_bindings(read(cat_graph() | left), bindings) == {"6": {"text": "a dancing cat"}}
+
+
 @pytest.mark.parametrize(
     ("bindings", "told"),
     [

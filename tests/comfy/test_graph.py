@@ -42,6 +42,24 @@ def test_a_plain_export_s_only_loader_takes_the_frame() -> None:
     assert outputs_of(workflow) == ("9",)
 
 
+def test_a_place_for_the_model_alone_leaves_the_only_loader_to_the_frame() -> None:
+    graph = cat_graph()
+    graph["1"]["inputs"] = {"image": "example.png"}
+    workflow = read_workflow(json.dumps(graph).encode(), "cats.json")
+    assert workflow.nodes["1"].inputs["image"] == "__CAF_FRAME_IMAGE__"
+    graph["1"]["inputs"] = {"image": "__CAF_FRAME__"}
+    assert "there is no placeholder __CAF_FRAME__" in refused(json.dumps(graph).encode()).message
+
+
+def test_what_is_left_over_beside_the_outputs_may_be_broken() -> None:
+    left = {
+        "20": {"class_type": "VAEDecode", "inputs": {"samples": ["77", 0], "positive": ["78", 0]}},
+        "21": {"class_type": "VAEEncode", "inputs": {"pixels": ["22", 0]}},
+        "22": {"class_type": "VAEDecode", "inputs": {"samples": ["21", 0]}},
+    }
+    assert set(left) < set(read(frame_graph() | left).nodes)
+
+
 def test_the_body_of_a_request_is_an_export_too() -> None:
     assert set(read_workflow(json.dumps({"prompt": frame_graph()}).encode(), "x").nodes) == {"1", "2", "9"}
 
@@ -96,6 +114,17 @@ def test_a_preview_beside_what_is_saved_is_not_meant() -> None:
                 with_node("1", image="__CAF_CLIP_VIDEO__"), caf_mode="motion_chunks", caf_chunk_frames=1
             ),
             "caf_chunk_frames",
+        ),
+        (document(with_node("2", clip="__CAF_CLIP_VIDEO__")), "so that there is no __CAF_CLIP_VIDEO__"),
+        (
+            document(with_node("2", poses="__CAF_POSE_VIDEO__"), caf_mode="frame_sequence"),
+            "so that there is no __CAF_POSE_VIDEO__",
+        ),
+        (
+            document(
+                frame_graph() | {"9": {"class_type": "SaveImageWebsocket", "inputs": {"images": ["2", 0]}}}
+            ),
+            "no node that is known to save",
         ),
         (document({"video": frame_graph()["1"]}), "cannot have the id 'video'"),
         (document({"1": frame_graph()["1"]}), "no node that is known to save"),
