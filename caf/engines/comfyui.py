@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ComfyEngine"]
 
-COMFY_VERSION: Final = "1"
+COMFY_VERSION: Final = "2"
 """Raised when the same workflow, inputs and parameters would be asked for or put together in another way."""
 AWAY: Final = frozenset({"comfy_unreachable", "comfy_damaged_answer"})
 """Failures that say nothing of the job: it is taken up again when the server is back, with what it has by then."""
@@ -239,13 +239,10 @@ class ComfyEngine:
                     kind="comfy_output_count",
                 )
         parts = tuple(path for one in done for path in one.files)
-        pictures = single or not any(
-            item.animated or _is_clip(item.filename) for one in done for item in one.outputs
-        )
         clip = str(Path(request.out_dir) / f"rendered-{request.stage}.mp4")
         task = AssembleRequest(
             parts=parts,
-            pictures=pictures,
+            pictures=single,  # what a file holds is seen in it; a WebP may be a clip, whatever node saved it
             out=clip,
             times_s=exploded.times_s,
             end_s=exploded.duration_s,
@@ -385,7 +382,3 @@ def _is_stale(extra: Mapping[str, Any], outside: Outside) -> bool:
         return False
     ours = (mark.get("workspace_id"), mark.get("job_id")) == (outside.workspace_id, outside.job_id)
     return ours and mark.get("attempt_id") != outside.attempt_id
-
-
-def _is_clip(filename: str) -> bool:
-    return not filename.lower().endswith((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"))

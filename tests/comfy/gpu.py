@@ -62,6 +62,8 @@ class Gpu:
         self.cache: dict[str, dict[str, Any]] = {}
         self.rendered: Counter[str] = Counter()
         self.preview: Callable[[str, str], None] = lambda prompt_id, node: None
+        self.combined: tuple[str, bytes] = (".mp4", b"")
+        """What VHS_VideoCombine saves, where it is not the clip of the tests."""
 
     async def run(self, prompt_id: str, graph: dict[str, Any], outputs: list[str]) -> dict[str, Any]:
         """The ui outputs per node. Raises with the node in `args`-like attribute `node`."""
@@ -164,11 +166,15 @@ class Gpu:
         subfolder, _, name = prefix.rpartition("/")
         folder = self.root / where / subfolder
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = {"SaveAnimatedWEBP": ".webp", "VHS_VideoCombine": ".mp4"}.get(kind, ".png")
+        suffix = {"SaveAnimatedWEBP": ".webp", "VHS_VideoCombine": self.combined[0]}.get(kind, ".png")
         counter = 1 + sum(1 for _ in folder.glob(f"{name}_*"))
         filename = f"{name}_{counter:05}_{suffix}"
         content = png(self.signature(graph, inputs["images"][0]), *self.picture)
-        (folder / filename).write_bytes(content if suffix == ".png" else b"caf test clip " + content)
+        if kind == "VHS_VideoCombine" and self.combined[1]:
+            content = self.combined[1]
+        elif suffix != ".png":
+            content = b"caf test clip " + content
+        (folder / filename).write_bytes(content)
         self.rendered[prompt_id] += 1
         there = {"filename": filename, "subfolder": subfolder, "type": where}
         if kind == "VHS_VideoCombine":

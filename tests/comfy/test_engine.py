@@ -228,6 +228,22 @@ async def test_a_whole_clip_is_one_prompt(worker: Worker, tmp_path: Path, clip: 
     ]
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
+async def test_a_clip_in_a_picture_s_file_is_taken_with_all_its_frames(
+    worker: Worker, tmp_path: Path, clip: Path, suffix: str
+) -> None:
+    animation = cv2.Animation()
+    animation.frames = [np.full((16, 24, 4), 30 * index, np.uint8) for index in range(FRAMES)]
+    animation.durations = np.array([40] * FRAMES)
+    assert cv2.imwriteanimation(str(tmp_path / f"combined{suffix}"), animation)
+    document = loading("__CAF_CLIP_VIDEO__")
+    document["nodes"]["9"]["class_type"] = "VHS_VideoCombine"
+    async with FakeComfy(tmp_path / "server") as server:
+        server.gpu.combined = suffix, (tmp_path / f"combined{suffix}").read_bytes()
+        result = await Bench(worker, tmp_path, server.url).run(document, clip, Notes())
+    assert (look(result).frames, look(result).fps) == (FRAMES, 24.0)
+
+
 async def test_a_picture_becomes_a_still_clip_of_the_frame_stage(
     worker: Worker, tmp_path: Path, clip: Path
 ) -> None:
