@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeVar
 
-from caf.comfy.failures import ComfyError
+from caf.comfy.failures import ComfyError, ComfyRefusedError
 
 __all__ = ["patiently", "pauses"]
 
@@ -22,8 +22,11 @@ def pauses(first_s: float = _FIRST_S, longest_s: float = _LONGEST_S) -> Iterator
         pause = min(longest_s, pause * 2)
 
 
-async def patiently(call: Callable[[], Awaitable[T]], budget_s: float) -> T:
+async def patiently(call: Callable[[], Awaitable[T]], budget_s: float, *, believe_refusals: bool = True) -> T:
     """The call's answer; a transient fault is met with a pause and another try until the budget is spent.
+
+    A look at what every server has (its queue, history, facts) is refused by no server, but by something before it:
+    not to be believed at once, then.
 
     Raises `ComfyError`: one that is not transient at once, else the last.
     """
@@ -33,7 +36,8 @@ async def patiently(call: Callable[[], Awaitable[T]], budget_s: float) -> T:
         try:
             return await call()
         except ComfyError as fault:
-            if not fault.transient or clock() + pause > end:
+            again = fault.transient or (isinstance(fault, ComfyRefusedError) and not believe_refusals)
+            if not again or clock() + pause > end:
                 raise
         await asyncio.sleep(pause)
     raise AssertionError("pauses have no end")

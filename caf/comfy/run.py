@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 
@@ -37,6 +37,8 @@ from caf.comfy.watching import Watch
 from caf.errors import InputError
 
 __all__ = ["Found", "Withdrawn", "manage_queue", "reconcile", "run_prompts"]
+
+T = TypeVar("T")
 
 _SOCKET_S: Final = 2.0
 """So long the first prompt waits for the WebSocket; then polling must do."""
@@ -151,11 +153,14 @@ class _Run:
         await self._feed()
         self.tasks.cancel_scope.cancel()
 
+    async def _seen(self, look: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(look, self.limits.unreachable_s, believe_refusals=False)
+
     async def _adopt(self, known: Mapping[str, str]) -> None:
         """Take up what an earlier life submitted; the rest is to be sent."""
         mine = {flight.prompt.key: flight for flight in self.board.flights}
         asked = {key: prompt_id for key, prompt_id in known.items() if key in mine and key not in self.done}
-        found = await patiently(lambda: reconcile(self.comfy, asked), self.limits.unreachable_s)
+        found = await self._seen(lambda: reconcile(self.comfy, asked))
         now = asyncio.get_running_loop().time()
         self.board.alive_at = now
         for key, prompt_id in asked.items():
@@ -167,7 +172,7 @@ class _Run:
             flight.leave(prompt_id, None, now)
             if there.account is not None:
                 flight.land(there.account, now)
-        queue = await patiently(self.comfy.queue, self.limits.unreachable_s)
+        queue = await self._seen(self.comfy.queue)
         for item in (*queue.running, *queue.pending):
             own = key_of(item.extra_data, self.owner)
             if own in mine and item.prompt_id not in self.board.by_id:
@@ -258,7 +263,7 @@ class _Run:
 
     async def _gone_file(self, flight: Flight, no: NotThereError) -> None:
         """A restarted server has wiped its previews and forgotten the prompt: again. Else it is a failure."""
-        known = await patiently(lambda: self.comfy.history(flight.prompt_id), self.limits.unreachable_s)
+        known = await self._seen(lambda: self.comfy.history(flight.prompt_id))
         if known is None:
             flight.lose()
             return

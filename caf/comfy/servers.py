@@ -151,8 +151,8 @@ async def _examined(
 ) -> Examined:
     try:
         async with Comfy(url, timeouts=QUICK) as comfy:
-            facts = await patiently(comfy.system_stats, patience_s)
-            waiting = await patiently(comfy.waiting, patience_s)
+            facts = await patiently(comfy.system_stats, patience_s, believe_refusals=False)
+            waiting = await patiently(comfy.waiting, patience_s, believe_refusals=False)
             found: tuple[Problem, ...] = ()
             if graph is not None:
                 names = {str(node["class_type"]) for node in graph.values()}

@@ -182,7 +182,9 @@ class Submitter:
         clock = asyncio.get_running_loop().time
         end = None
         for pause in pauses():
-            found = await patiently(lambda: find(self._comfy, prompt_id), self._limits.unreachable_s)
+            found = await patiently(
+                lambda: find(self._comfy, prompt_id), self._limits.unreachable_s, believe_refusals=False
+            )
             if flight.news or found.state != "gone":
                 return True
             end = end or clock() + self._limits.grace_s

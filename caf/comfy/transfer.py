@@ -4,9 +4,12 @@ A server takes half a picture, loads it and renders it with success; a line that
 """
 
 import asyncio
+import errno
 import hashlib
+import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,15 +28,18 @@ from caf.comfy.failures import (
 )
 from caf.comfy.model import Output
 from caf.comfy.whole import damage_of
-from caf.errors import InputError
+from caf.errors import InputError, TryAgainError, UnavailableError
 
 __all__ = ["download", "upload"]
 
 _TRIES: Final = 5
 """Attempts at one file that bring nothing, before it is given up; one that brings bytes does not count."""
+_BELIEVED: Final = 3
+"""Refusals of one file in a row, before they are believed; one may be the word of something before the server."""
 _PAUSE_S: Final = 0.05
 _TAIL: Final = 4096
 _PIECE: Final = 2**18
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_SPACE: Final = ("no space left on device", "errno 28", "disk quota exceeded")
 
 
@@ -56,18 +62,18 @@ async def upload(comfy: Comfy, path: Path, subfolder: str) -> Uploaded:
     try:
         name, size, tail = await asyncio.to_thread(_described, path)
     except OSError as fault:
-        raise InputError(
-            f"{path} cannot be read: {fault.strerror}.",
-            remedy="Nothing was sent; see that the file is there.",
-            kind="missing_input",
-        ) from fault
+        raise _unreadable(path, fault) from fault
     last: ComfyError | None = None
     for again in range(_TRIES):
         if again:
             await asyncio.sleep(_PAUSE_S * 2**again)
         try:
             there = await _send(comfy, path, name, subfolder, overwrite=again > 0)
-            seen = await _end_of(comfy, _as_output(there))
+            try:
+                seen = await _end_of(comfy, _as_output(there))
+            except ComfyRefusedError as no:
+                last = no
+                continue
             if seen.total == size and seen.tail == tail[-len(seen.tail) :] and seen.tail:
                 return there
             last = DamagedAnswerError(
@@ -90,9 +96,34 @@ def _described(path: Path) -> tuple[str, int, bytes]:
     return f"{digest[:32]}{path.suffix.lower()}", size, tail
 
 
+def _unreadable(path: Path, fault: OSError) -> InputError:
+    return InputError(
+        f"{path} cannot be read: {fault.strerror}.",
+        remedy="Nothing was sent; see that the file is there.",
+        kind="missing_input",
+    )
+
+
+class _Source(io.BufferedReader):
+    """A file that is sent. aiohttp takes a fault of its disk for one of the line; here it is kept."""
+
+    fault: OSError | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(size)
+        except OSError as fault:
+            self.fault = fault
+            raise
+
+
 async def _send(comfy: Comfy, path: Path, name: str, subfolder: str, *, overwrite: bool) -> Uploaded:
     # Opened in a thread, it would stay open when the upload is called off meanwhile.
-    with path.open("rb") as file:
+    try:
+        raw = path.open("rb", buffering=0)
+    except OSError as fault:
+        raise _unreadable(path, fault) from fault
+    with _Source(raw) as file:
         form = aiohttp.FormData(quote_fields=False)
         form.add_field("image", file, filename=name, content_type="application/octet-stream")
         form.add_field("type", "input")
@@ -101,6 +132,10 @@ async def _send(comfy: Comfy, path: Path, name: str, subfolder: str, *, overwrit
             form.add_field("overwrite", "true")
         try:
             answer = await comfy.http.post("/upload/image", form)
+        except UnreachableError:
+            if file.fault is not None:
+                raise _unreadable(path, file.fault) from file.fault
+            raise
         except ComfyRefusedError as no:
             if no.status == 500 and await _disk_full(comfy):
                 raise PromptFailedError(
@@ -153,28 +188,36 @@ async def download(comfy: Comfy, output: Output, to: Path) -> Path:
     """Bring an output here, going on where a broken line left off, and see that it is whole.
 
     Raises:
-        NotThereError: the server has no such file. PromptFailedError: comfy_output_damaged.
-        UnreachableError: no bytes came for several tries. OSError: it cannot be written here.
+        NotThereError: the server has no such file. ComfyRefusedError: it gives none, asked several times.
+        PromptFailedError: comfy_output_damaged. UnreachableError: no bytes came for several tries.
+        TryAgainError: `disk_full`. UnavailableError: `disk_failed`.
     """
     part = _Part(to.with_name(to.name + ".part"))
     part.drop()
-    fruitless = 0
+    fruitless = refusals = begun = longest = 0
     last: ComfyError = DamagedAnswerError("it brought no bytes")
-    while fruitless < _TRIES:
-        have = part.size
+    # A cut is progress only where more has come than ever since the file was begun, and it is begun only so often.
+    while max(fruitless, begun) < _TRIES:
         try:
             await part.read_on(comfy, output)
             damage = await _damage(comfy, output, part.path)
             if damage is None:
-                await asyncio.to_thread(os.replace, part.path, to)
+                await asyncio.to_thread(part.become, to)
                 return to
-            part.drop()
             last = DamagedAnswerError(damage)
+            part.drop()
+        except ComfyRefusedError as no:
+            last, refusals = no, refusals + 1
+            if refusals == _BELIEVED:
+                part.drop()
+                raise
         except (UnreachableError, DamagedAnswerError) as fault:
             last = fault
-            if part.size > have:
-                fruitless = 0
+            if part.size > longest:
+                longest, fruitless, refusals = part.size, 0, 0
                 continue
+        if not part.size:
+            begun, longest = begun + 1, 0
         fruitless += 1
         await asyncio.sleep(min(2.0, _PAUSE_S * 2**fruitless))
     part.drop()
@@ -194,17 +237,27 @@ class _Part:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.tag: str | None = None
+        self.whole = False
+        """It came to the end that the server named."""
 
     @property
     def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        with _here(self.path):
+            return self.path.stat().st_size if self.path.exists() else 0
 
     def drop(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.tag = None
+        with _here(self.path):
+            self.path.unlink(missing_ok=True)
+        self.tag, self.whole = None, False
+
+    def become(self, to: Path) -> None:
+        with _here(to):
+            self.path.replace(to)
 
     async def read_on(self, comfy: Comfy, output: Output) -> None:
         """Up to the end that the server names; what comes of another file version starts anew."""
+        if self.whole:
+            return
         have = self.size
         ask = {"Accept-Encoding": "identity"}
         if have and self.tag:
@@ -222,6 +275,7 @@ class _Part:
             ) from no
         if (total is not None and self.size != total) or not self.size:
             raise DamagedAnswerError(f"{comfy.address}/view gave {self.size} of {total} bytes.")
+        self.whole = True
 
     def _begin(self, answer: aiohttp.ClientResponse, have: int) -> int | None:
         """The length of the whole file, if it is told."""
@@ -236,15 +290,44 @@ class _Part:
         return answer.content_length
 
     async def _take(self, answer: aiohttp.ClientResponse) -> None:
-        with self.path.open("ab") as file:
+        # Unbuffered: what a full disk did not take must not be tried again when the file is closed.
+        with _here(self.path):
+            file = self.path.open("ab", buffering=0)
+        with file:
             async for piece in answer.content.iter_chunked(_PIECE):
-                file.write(piece)
+                left = memoryview(piece)
+                while left:
+                    with _here(self.path):
+                        left = left[file.write(left) :]
+
+
+@contextmanager
+def _here(path: Path) -> Iterator[None]:
+    """What this machine's disk says is no word of the server's, whose connection it comes up in."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno in _NO_ROOM:
+            raise TryAgainError(
+                f"There is no room here to write {path}.",
+                remedy="Free some space on that disk, then go on with: caf resume JOB",
+                kind="disk_full",
+                transient=True,
+            ) from fault
+        raise UnavailableError(
+            f"{path} cannot be written here: {fault.strerror}.",
+            remedy="See that its folder is there and may be written to, then go on with: caf resume JOB",
+            kind="disk_failed",
+        ) from fault
 
 
 async def _damage(comfy: Comfy, output: Output, path: Path) -> str | None:
-    """What is wrong with a file that came to its end; None if nothing is."""
-    found, certain = await asyncio.to_thread(damage_of, path)
-    if found or certain:
+    """What is wrong with a file that came to its end; None if nothing is.
+
+    A whole file may be another one's: something before the server may answer for it what it had of before.
+    """
+    found = await asyncio.to_thread(damage_of, path)
+    if found is not None:
         return found
     seen = await _end_of(comfy, output)
     size, tail = await asyncio.to_thread(_size_and_end, path, len(seen.tail))

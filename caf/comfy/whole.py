@@ -12,26 +12,26 @@ _JPEG: Final = b"\xff\xd8\xff"
 _PIECE: Final = 2**20
 
 
-def damage_of(path: Path) -> tuple[str | None, bool]:
-    """What is wrong with it, or None; and whether its structure proves that it is whole.
+def damage_of(path: Path) -> str | None:
+    """What is wrong with it, or None where nothing is seen.
 
-    A PNG proves it by the check sum of every chunk; a RIFF file (WebP, WAV) and a JPEG only show where they
-    end; of other files nothing is known.
+    A PNG proves by the check sum of every chunk that it is whole; a RIFF file (WebP, WAV) and a JPEG only show
+    where they end; of other files nothing is known.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         if not head:
-            return "it is empty", True
+            return "it is empty"
         if head.startswith(_PNG):
-            return _png_damage(file, size), True
+            return _png_damage(file, size)
         if head.startswith(b"RIFF") and len(head) == 12:
             told = struct.unpack("<I", head[4:8])[0] + 8
-            return (f"it has {size} bytes and says {told}" if size < told else None), False
+            return f"it has {size} bytes and says {told}" if size < told else None
         if head.startswith(_JPEG):
             file.seek(max(0, size - 64))
-            return (None if b"\xff\xd9" in file.read() else "it stops before its end"), False
-    return None, False
+            return None if b"\xff\xd9" in file.read() else "it stops before its end"
+    return None
 
 
 def _png_damage(file: BinaryIO, size: int) -> str | None:

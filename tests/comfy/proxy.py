@@ -14,6 +14,8 @@ LINE_FAULTS: Final = ("drop", "lost", "half", "slow", "busy", "gateway", "garbag
 """What may happen to any request: not sent, sent and the answer lost, the answer cut, dripping, 503, 502, no JSON."""
 LIES: Final = ("shrunk", "empty", "stale")
 """Half a body that looks whole; nothing in queue and history; the answer of before."""
+REFUSALS: Final = ("403", "404", "500")
+"""Of something before the server."""
 SUBMISSION_FAULTS: Final = ("late", "twice")
 """The request arrives when nobody waits for its answer any more; it arrives twice."""
 SOCKET_FAULTS: Final = ("cut", "mute", "repeat", "garble")
@@ -31,6 +33,7 @@ class FaultProxy:
         self.did: Counter[str] = Counter()
         self.late_s = 0.6
         self._before: dict[str, bytes] = {}
+        self._last: dict[str, bytes] = {}
         self._later: set[asyncio.Task[None]] = set()
 
     @property
@@ -86,12 +89,19 @@ class FaultProxy:
             return self._abort(request)
         before = self._before.get(request.path_qs, answer)
         self._before[request.path_qs] = answer
+        other = self._last.get(request.path, answer)
+        if "Range" not in request.headers:
+            self._last[request.path] = answer
+        if fault == "other":
+            answer = other
         return await self._answer(request, fault, status, headers, before if fault == "stale" else answer)
 
     async def _answer(
         self, request: web.Request, fault: str, status: int, headers: dict[str, str], body: bytes
     ) -> web.StreamResponse:
         match fault:
+            case "403" | "404" | "500":
+                return web.Response(status=int(fault), text="<html>Sorry</html>")
             case "lost":
                 return self._abort(request)
             case "gateway":
@@ -103,7 +113,9 @@ class FaultProxy:
             case "empty":
                 queue = b'{"queue_running": [], "queue_pending": []}'
                 return web.Response(status=200, body=queue if request.path == "/queue" else b"{}")
-            case "half" | "slow":
+            case "overlong" if status >= 400:
+                pass
+            case "half" | "slow" | "overlong":
                 return await self._piecewise(request, fault, status, headers, body)
         return web.Response(status=status, body=body, headers=headers)
 
@@ -111,10 +123,10 @@ class FaultProxy:
         self, request: web.Request, fault: str, status: int, headers: dict[str, str], body: bytes
     ) -> web.StreamResponse:
         answer = web.StreamResponse(status=status, headers=headers)
-        answer.content_length = len(body)
+        answer.content_length = len(body) + (1000 if fault == "overlong" else 0)
         await answer.prepare(request)
-        if fault == "half":
-            await answer.write(body[: len(body) // 2])
+        if fault in ("half", "overlong"):
+            await answer.write(body[: len(body) // 2] if fault == "half" else body)
             return self._abort(request)
         step = max(1, len(body) // 4)
         for start in range(0, len(body), step):

@@ -5,7 +5,6 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -209,23 +208,23 @@ def _flipped(whole: bytes, at: int) -> bytes:
 )
 def test_damage_is_seen_in_a_file_s_own_structure(tmp_path: Path, data: bytes, word: str) -> None:
     (tmp_path / "file").write_bytes(data)
-    found, _ = damage_of(tmp_path / "file")
+    found = damage_of(tmp_path / "file")
     assert found is not None
     assert word in found
 
 
 @pytest.mark.parametrize(
-    ("data", "certain"),
+    "data",
     [
-        (png("a"), True),
-        (b"RIFF" + struct.pack("<I", 4) + b"WEBP", False),
-        (b"\xff\xd8\xff\xe0" + bytes(300) + b"\xff\xd9", False),
-        (b"something else" + zlib.compress(b"x"), False),
+        png("a"),
+        b"RIFF" + struct.pack("<I", 4) + b"WEBP",
+        b"\xff\xd8\xff\xe0" + bytes(300) + b"\xff\xd9",
+        b"something else" + zlib.compress(b"x"),
     ],
 )
-def test_a_whole_file_is_whole(tmp_path: Path, data: bytes, certain: Any) -> None:
+def test_a_whole_file_is_whole(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "file").write_bytes(data)
-    assert damage_of(tmp_path / "file") == (None, certain)
+    assert damage_of(tmp_path / "file") is None
 
 
 async def test_a_server_that_cannot_say_which_weights_it_has_has_said_nothing(tmp_path: Path) -> None:

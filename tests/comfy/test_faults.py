@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.comfy.given import Render, frames, graph, post, reading, refused, seeds, until
 from tests.comfy.pixels import png
-from tests.comfy.proxy import LIES, LINE_FAULTS, Chance, FaultProxy, Plan
+from tests.comfy.proxy import LIES, LINE_FAULTS, REFUSALS, Chance, FaultProxy, Plan
 from tests.comfy.server import FakeComfy
 
 ONCE = {f"frame-{index:06}": 1 for index in range(6)}
@@ -66,6 +66,33 @@ async def test_a_damaged_look_at_the_server_is_repeated(tmp_path: Path, path: st
     async with between(tmp_path, at("GET", path, fault, 2)) as (server, _, render):
         assert len(await render.run(frames(6, seconds=0.03))) == 6
     assert server.renders == ONCE
+
+
+@pytest.mark.parametrize("fault", REFUSALS)
+@pytest.mark.parametrize("path", ["/history", "/queue"])
+async def test_a_look_that_something_before_the_server_refuses_is_repeated(
+    tmp_path: Path, path: str, fault: str
+) -> None:
+    """The first ones are those for what an earlier life has submitted."""
+    known = {"frame-000000": "11111111-1111-4111-8111-111111111111"}
+    async with between(tmp_path, at("GET", path, fault, 2)) as (server, _, render):
+        assert len(await render.run(frames(3), known=known)) == 3
+    assert server.renders.total() == 3
+
+
+@pytest.mark.parametrize("fault", REFUSALS)
+async def test_a_refused_look_for_a_submission_whose_answer_was_lost_is_repeated(
+    tmp_path: Path, fault: str
+) -> None:
+    faults = {"POST /prompt": ["lost"], "GET /queue": [None, fault, fault]}
+
+    def plan(request: web.Request) -> str | None:
+        left = faults.get(f"{request.method} {request.path}")
+        return left.pop(0) if left else None
+
+    async with between(tmp_path, plan) as (server, _, render):
+        assert len(await render.run(frames(3))) == 3
+    assert server.renders.total() == 3
 
 
 async def test_a_line_that_denies_a_prompt_twice_does_not_have_it_rendered_twice(tmp_path: Path) -> None:
