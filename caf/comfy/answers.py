@@ -3,6 +3,8 @@
 Servers of other versions answer more, or leave fields out; what is not used here is passed over.
 """
 
+import json
+import math
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -115,11 +117,28 @@ class _ModelEntry(Struct):
 def read_json(body: bytes, shape: type[T], where: str) -> T:
     """Raises `DamagedAnswerError`."""
     try:
-        return msgspec.json.decode(body, type=shape, strict=False)
-    except (msgspec.DecodeError, ValidationError, UnicodeDecodeError, RecursionError) as damage:
+        try:
+            return msgspec.json.decode(body, type=shape, strict=False)
+        except ValidationError:
+            raise
+        except msgspec.DecodeError:
+            return msgspec.json.decode(_strict(body), type=shape, strict=False)
+    except (ValueError, RecursionError) as damage:  # msgspec's and json's own are among them
         raise DamagedAnswerError(
             f"{where} answered what cannot be read ({len(body)} bytes): {damage}."
         ) from damage
+
+
+def _strict(body: bytes) -> bytes:
+    """What Python's json writes and JSON does not know, in JSON: NaN and infinities as null, in names of files that
+    are no Unicode a question mark. Raises `ValueError`."""
+    found = json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
+    return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
 
 
 def read_model_folders(body: bytes, where: str) -> tuple[str, ...]:

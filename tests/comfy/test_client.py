@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from caf.comfy.answers import (
     outputs_of,
     read_history,
+    read_json,
     read_model_files,
     read_model_folders,
     read_queue,
@@ -27,6 +29,7 @@ from caf.comfy.events import read_binary, read_text
 from caf.comfy.failures import ComfyError, ComfyRefusedError, DamagedAnswerError, UnreachableError
 from caf.comfy.http import Timeouts
 from caf.comfy.model_files import model_files
+from caf.comfy.object_info import nodes_of
 from caf.comfy.whole import damage_of
 from caf.errors import InputError
 from tests.comfy.given import graph
@@ -144,6 +147,29 @@ async def test_a_status_says_whether_asking_again_is_of_use(status: int, kind: s
             await comfy.queue()
     assert (told.value.kind, told.value.transient) == (kind, transient)
     assert f"answered {status}: why" in told.value.message
+
+
+def test_what_python_writes_beyond_json_is_read_all_the_same() -> None:
+    """Names of files that are no Unicode, and numbers that are none: in graphs, in nodes, in what they changed by."""
+    graph = b'{"1": {"class_type": "X", "inputs": {"image": "plate\\udcff.png"}, "is_changed": [NaN]}}'
+    item = b'[0, "p", ' + graph + b', {"caf": {"key": "frame-0"}, "at": -Infinity}, ["9"]]'
+    queue = read_queue(b'{"queue_running": [' + item + b'], "queue_pending": []}', "there")
+    assert [(one.prompt_id, one.extra_data["caf"]) for one in queue.running] == [("p", {"key": "frame-0"})]
+    outputs = b'{"9": {"images": [{"filename": "a.png"}], "loss": [Infinity]}}'
+    entry = b'{"p": {"prompt": ' + item + b', "outputs": ' + outputs + b"}}"
+    account = read_history(entry, "p", "there")
+    assert account is not None
+    assert [output.filename for output in outputs_of("9", account.outputs["9"])] == ["a.png"]
+    takes = b'{"image": [["a.png", "plate\\udcff.png"]], "x": ["FLOAT", {"max": Infinity}]}'
+    nodes = b'{"LoadImage": {"input": {"required": ' + takes + b"}}}"
+    found = nodes_of(read_json(nodes, dict[str, Any], "there"))["LoadImage"].inputs
+    assert (found["image"].choices, found["x"].maximum) == (("a.png", "plate?.png"), None)
+
+
+@pytest.mark.parametrize("body", [b'{"a": NaN', b'{"a": nan}', b"\xff", b'{"a": "\xff"}', b"[" * 100_000])
+def test_what_python_would_not_write_either_is_damage(body: bytes) -> None:
+    with pytest.raises(DamagedAnswerError):
+        read_json(body, dict[str, Any], "there")
 
 
 async def test_a_page_instead_of_an_answer_is_no_answer() -> None:
