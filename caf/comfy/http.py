@@ -36,6 +36,8 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     connect_s: float = 5.0
     read_s: float = 30.0
     """Between two pieces of an answer."""
+    answer_s: float = 60.0
+    """For all of an answer that is no file: one that drips would keep who waits for it for ever."""
     heartbeat_s: float = 10.0
     """A WebSocket that leaves a ping unanswered for half as long is dead."""
 
@@ -55,14 +57,8 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "Http":
-        timeout = aiohttp.ClientTimeout(
-            total=None,
-            connect=None,
-            sock_connect=self.timeouts.connect_s,
-            sock_read=self.timeouts.read_s,
-        )
         self._session = aiohttp.ClientSession(
-            timeout=timeout,
+            timeout=self._timeout(None),
             connector=aiohttp.TCPConnector(limit=16, ttl_dns_cache=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -73,6 +69,14 @@ class Http:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _timeout(self, total_s: float | None) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=total_s,
+            connect=None,
+            sock_connect=self.timeouts.connect_s,
+            sock_read=self.timeouts.read_s,
+        )
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -85,12 +89,17 @@ class Http:
         return whole.with_query(query) if query else whole
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
-        async with self.open("GET", path, query) as answer:
+        """Raises `ComfyError`. Not for files: the whole answer must come within `answer_s`."""
+        async with self.open("GET", path, query, timeout=self._timeout(self.timeouts.answer_s)) as answer:
             return await self.body(answer, path)
 
     async def post(self, path: str, body: Mapping[str, Any] | aiohttp.FormData) -> bytes:
         """Raises `ComfyError`; a refusal carries the status and, in `answer`, the body."""
-        given: dict[str, Any] = {"data": body} if isinstance(body, aiohttp.FormData) else {"json": body}
+        given: dict[str, Any] = (
+            {"data": body}
+            if isinstance(body, aiohttp.FormData)
+            else {"json": body, "timeout": self._timeout(self.timeouts.answer_s)}
+        )
         async with self.open("POST", path, None, **given) as answer:
             return await self.body(answer, path)
 

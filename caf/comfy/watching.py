@@ -13,7 +13,7 @@ from caf.comfy.failures import ComfyError, PromptFailedError
 from caf.comfy.flights import MISSES_TO_BE_LOST, Board, Flight
 from caf.comfy.model import Limits
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "rest_s"]
 
 _COVERED_S: Final = 1.0
 """Between looks while the WebSocket tells of every prompt under way."""
@@ -23,6 +23,8 @@ _DOUBT_S: Final = 30.0
 """So long after a submission was given up, looks are frequent: it must be taken out before it runs."""
 _SHARE: Final = 10
 """A look that takes long is not repeated before so many times its duration: a queue echoes whole graphs."""
+_LONGEST_S: Final = 2.0
+"""But no longer than this: what stalls or is wedged is seen by looking."""
 
 
 class Watch:
@@ -48,10 +50,12 @@ class Watch:
                 await self._look(asked_at)
                 if self._away_since is not None:
                     self._away_since, self._board.alive_at = None, clock()
+                took = clock() - asked_at
             except ComfyError as fault:
                 self._trouble(asked_at, fault)
+                took = 0.0  # how long a silence lasted says nothing of how dear a look is
             self._judge(clock(), end)
-            await self._rest(clock() - asked_at)
+            await self._rest(took)
 
     def look_soon(self) -> None:
         self._pause = _SHORTEST_S
@@ -179,5 +183,10 @@ class Watch:
             pause = _SHORTEST_S
         self._pause = min(_COVERED_S, self._pause * _GROWTH)
         self._soon.clear()
-        with anyio.move_on_after(max(pause, took * _SHARE)):
+        with anyio.move_on_after(rest_s(pause, took)):
             await self._soon.wait()
+
+
+def rest_s(pause_s: float, took_s: float) -> float:
+    """How long to rest after a look that took so long, where `pause_s` would do for one that took no time."""
+    return max(pause_s, min(took_s * _SHARE, _LONGEST_S))

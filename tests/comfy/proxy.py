@@ -113,11 +113,21 @@ class FaultProxy:
             case "empty":
                 queue = b'{"queue_running": [], "queue_pending": []}'
                 return web.Response(status=200, body=queue if request.path == "/queue" else b"{}")
+            case "drip":
+                await self._drip(request, headers)
             case "overlong" if status >= 400:
                 pass
             case "half" | "slow" | "overlong":
                 return await self._piecewise(request, fault, status, headers, body)
         return web.Response(status=status, body=body, headers=headers)
+
+    async def _drip(self, request: web.Request, headers: dict[str, str]) -> None:
+        """An answer that never ends and is never silent for long."""
+        answer = web.StreamResponse(headers=headers)
+        await answer.prepare(request)
+        while True:
+            await answer.write(b" ")
+            await asyncio.sleep(0.02)
 
     async def _piecewise(
         self, request: web.Request, fault: str, status: int, headers: dict[str, str], body: bytes

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from aiohttp import web
 
+from caf.comfy.watching import rest_s
 from tests.comfy.given import Render, frames, graph, post, reading, refused, seeds, until
 from tests.comfy.pixels import png
 from tests.comfy.proxy import LIES, LINE_FAULTS, REFUSALS, Chance, FaultProxy, Plan
@@ -66,6 +68,26 @@ async def test_a_damaged_look_at_the_server_is_repeated(tmp_path: Path, path: st
     async with between(tmp_path, at("GET", path, fault, 2)) as (server, _, render):
         assert len(await render.run(frames(6, seconds=0.03))) == 6
     assert server.renders == ONCE
+
+
+@pytest.mark.parametrize("path", ["/history", "/queue"])
+async def test_an_answer_that_never_ends_keeps_nobody_from_looking_again(tmp_path: Path, path: str) -> None:
+    async with between(tmp_path, at("GET", path, "drip", 2), lambda _: "refuse") as (server, proxy, render):
+        render.timeouts = msgspec.structs.replace(render.timeouts, answer_s=0.3)
+        with anyio.fail_after(20):
+            assert len(await render.run(frames(3))) == 3
+        assert proxy.did["drip"] == 2
+    assert server.renders.total() == 3
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "took_s", "rests_s"),
+    [(0.1, 0.001, 0.1), (0.1, 0.05, 0.5), (1.0, 0.0, 1.0), (0.1, 30.0, 2.0)],
+)
+def test_a_dear_look_is_rested_after_and_never_so_long_that_nobody_watches(
+    pause_s: float, took_s: float, rests_s: float
+) -> None:
+    assert rest_s(pause_s, took_s) == pytest.approx(rests_s)
 
 
 @pytest.mark.parametrize("fault", REFUSALS)
