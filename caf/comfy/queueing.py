@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Final, Literal
 
 import anyio
@@ -11,7 +12,9 @@ from msgspec import Struct
 from caf.comfy.answers import Account, Queue, Queued
 from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError
+from caf.comfy.flights import MISSES_TO_BE_LOST
 from caf.comfy.model import OwnKey, QueuePolicy
+from caf.comfy.patience import pauses
 
 __all__ = ["Found", "Withdrawn", "find", "manage_queue", "reconcile", "withdraw"]
 
@@ -41,14 +44,26 @@ async def find(comfy: Comfy, prompt_id: str) -> Found:
 
 
 async def reconcile(comfy: Comfy, known: Mapping[str, str]) -> dict[str, Found]:
-    """Where each of these prompts is, by key; asks for the queue once."""
-    if not known:
-        return {}
-    queue = await comfy.queue()
-    return {
-        key: _found(queue, prompt_id) or _over(await comfy.history(prompt_id))
-        for key, prompt_id in known.items()
-    }
+    """Where each of these prompts is, by key; one look at the queue for all of them.
+
+    What is gone is looked for again: a prompt that is denied once would be rendered twice. The last word has what
+    newer servers say of each prompt.
+    """
+    found: dict[str, Found] = {}
+    left = dict(known)
+    for pause in islice(pauses(), MISSES_TO_BE_LOST):
+        if not left:
+            return found
+        if found:
+            await asyncio.sleep(pause)
+        queue = await comfy.queue()
+        for key, prompt_id in left.items():
+            found[key] = _found(queue, prompt_id) or _over(await comfy.history(prompt_id))
+        left = {key: prompt_id for key, prompt_id in left.items() if found[key].state == "gone"}
+    for key, prompt_id in left.items():
+        if await comfy.job(prompt_id) not in (None, "unknown"):
+            found[key] = Found("waiting")  # it is there; whoever waits for it will see where
+    return found
 
 
 def _found(queue: Queue, prompt_id: str) -> Found | None:

@@ -167,19 +167,26 @@ class _Run:
             flight, there = mine[key], found[key]
             self.board.name(flight, prompt_id)
             self._tend(flight)
-            if there.state == "gone" or (there.account is not None and there.account.interrupted):
-                continue  # never there, forgotten, or ended by whoever stopped us
+            if there.state == "gone":
+                self.board.doubt_at = (
+                    now  # never there, or forgotten; should it come up all the same, it counts
+                )
+                continue
+            if there.account is not None and there.account.interrupted:
+                continue  # by whoever stopped us
             flight.leave(prompt_id, None, now)
             if there.account is not None:
                 flight.land(there.account, now)
         queue = await self._seen(self.comfy.queue)
         for item in (*queue.running, *queue.pending):
             own = key_of(item.extra_data, self.owner)
-            if own in mine and item.prompt_id not in self.board.by_id:
+            if own not in mine:
+                continue
+            if item.prompt_id not in self.board.by_id:
                 self.board.name(mine[own], item.prompt_id)
-                if mine[own].stage == "ashore":
-                    mine[own].leave(item.prompt_id, None, now)
-                    self._tend(mine[own])
+            if mine[own].stage == "ashore":
+                mine[own].leave(item.prompt_id, None, now)
+                self._tend(mine[own])
         self.to_send = [flight.index for flight in self.board.flights if flight.stage == "ashore"]
 
     async def _feed(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
+from aiohttp import web
 
 from caf.comfy.client import Comfy
 from caf.comfy.model import Prompt, QueuePolicy
@@ -15,6 +16,7 @@ from caf.comfy.run import manage_queue
 from caf.comfy.submitting import own_data
 from tests.comfy.given import OWNER, Render, frames, graph, post, reading, refused, until
 from tests.comfy.pixels import png
+from tests.comfy.proxy import FaultProxy
 from tests.comfy.server import FakeComfy
 
 
@@ -128,6 +130,28 @@ async def test_a_second_life_takes_up_what_the_first_had_submitted(tmp_path: Pat
     assert [one.prompt_id for one in done[:3]] == [known[one.key] for one in (over, running, waiting)]
     assert [key for key, _ in render.recorded] == [never.key, new.key]
     assert server.renders == {f"frame-{index:06}": 1 for index in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("old", "path", "lies"),
+    [(True, "/history", 2), (False, "/history", 3), (True, "/queue", 1), (True, "/queue", 3)],
+)
+async def test_a_second_life_does_not_believe_at_once_that_a_prompt_is_gone(
+    tmp_path: Path, old: bool, path: str, lies: int
+) -> None:
+    """Neither one that is over and denied by history, nor one that runs and is denied by the queue."""
+    denied = iter(["empty"] * lies)
+
+    def deny(request: web.Request) -> str | None:
+        return next(denied, None) if request.method == "GET" and request.path.startswith(path) else None
+
+    async with FakeComfy(tmp_path / "server", old=old) as server, FaultProxy(server.url, deny) as proxy:
+        (prompt,) = frames(1, seconds=2.0 if path == "/queue" else 0.005)
+        known = {prompt.key: await _left_behind(server, prompt)}
+        await until(lambda: server.running if path == "/queue" else server.history)
+        (done,) = await Render(proxy.url, tmp_path / "out").run([prompt], known=known)
+        assert proxy.did["empty"] == lies
+        assert server.posts == [done.prompt_id] == [known[prompt.key]]
 
 
 async def test_a_second_life_submits_again_what_the_first_had_interrupted(tmp_path: Path) -> None:
