@@ -1,11 +1,18 @@
 """Where ComfyUI servers are, as settings say it."""
 
-__all__ = ["shown", "urls_of"]
+from collections.abc import Iterable
+
+__all__ = ["each_once", "shown", "urls_of"]
 
 
 def urls_of(setting: str) -> tuple[str, ...]:
     """Addresses from a setting: one or more, separated by commas or space, each once."""
-    return tuple(dict.fromkeys(url.rstrip("/") for url in setting.replace(",", " ").split()))
+    return each_once(setting.replace(",", " ").split())
+
+
+def each_once(urls: Iterable[str]) -> tuple[str, ...]:
+    """The addresses in one spelling, without a slash at the end, so that one server is one."""
+    return tuple(dict.fromkeys(url.rstrip("/") for url in urls))
 
 
 def shown(url: str) -> str:

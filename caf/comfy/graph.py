@@ -100,6 +100,9 @@ def read_workflow(data: bytes, where: str, *, workflow_id: str = "workflow") -> 
             kind="comfy_ui_format",
         )
     if isinstance(found.get("nodes"), dict) and "class_type" not in found["nodes"]:
+        titled = _titled(found["nodes"])
+        if titled != found["nodes"]:
+            data = msgspec.json.encode(found | {"nodes": titled})
         workflow = read_document(data, ComfyUIWorkflow, where=where)
     else:
         inner = found["prompt"] if isinstance(found.get("prompt"), dict) else found
@@ -115,7 +118,7 @@ def _plain(nodes: Mapping[str, Any], where: str, workflow_id: str) -> ComfyUIWor
                 f"{where}: node {node_id} has no class_type, so this is no workflow in ComfyUI's API form.",
                 _HOW_TO_EXPORT,
             )
-    document = msgspec.json.encode({"workflow_id": workflow_id, "nodes": nodes})
+    document = msgspec.json.encode({"workflow_id": workflow_id, "nodes": _titled(nodes)})
     plain = read_document(document, ComfyUIWorkflow, where=where)
     if any(value not in TEXTS for _, _, value in placeholders(plain)):
         return plain
@@ -131,6 +134,16 @@ def _plain(nodes: Mapping[str, Any], where: str, workflow_id: str) -> ComfyUIWor
         filled = msgspec.structs.replace(node, inputs={**node.inputs, "image": FRAME})
         return msgspec.structs.replace(plain, nodes={**plain.nodes, node_id: filled})
     return plain
+
+
+def _titled(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes without what only the editor looks at and is not of its form: a title that is no text."""
+    kept = {}
+    for node_id, node in nodes.items():
+        meta = node.get("_meta", {}) if isinstance(node, dict) else {}
+        good = isinstance(meta, dict) and isinstance(meta.get("title", ""), str)
+        kept[node_id] = node if good else {name: value for name, value in node.items() if name != "_meta"}
+    return kept
 
 
 def _check(workflow: ComfyUIWorkflow, where: str) -> None:

@@ -48,6 +48,7 @@ class Http:
     def __init__(self, base_url: str, timeouts: Timeouts) -> None:
         try:
             self.base = URL(base_url.rstrip("/"))
+            (self.base.raw_host or "").encode("idna")  # as it is looked up; `a..b` is no name
         except (ValueError, TypeError) as fault:
             raise _bad_address(base_url) from fault
         if self.base.scheme not in ("http", "https") or not self.base.host:

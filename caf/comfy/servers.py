@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 from msgspec import Struct
 
-from caf.comfy.addresses import shown
+from caf.comfy.addresses import each_once, shown
 from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError, NotThereError
 from caf.comfy.http import Timeouts
@@ -67,7 +67,7 @@ class Servers:
 
     def __init__(self, urls: Sequence[str], *, patience_s: float = 0.0) -> None:
         """`patience_s`: so long a question to the only server is asked again; where there are others, a fifth."""
-        self.urls = tuple(urls)
+        self.urls = each_once(urls)
         self.patience_s = patience_s
         self._taken: set[str] = set()
         self._freed = anyio.Event()
@@ -85,13 +85,13 @@ class Servers:
             InputError: none would run it: `comfy_missing_node`, `comfy_missing_model`, `comfy_invalid_prompt`.
             TryAgainError: `comfy_unreachable`: none can be reached.
         """
-        chosen = await self._take(graph, tuple(outputs), tuple(urls) or self.urls, prefer)
+        chosen = await self._take(graph, tuple(outputs), each_once(urls) or self.urls, prefer)
         try:
             async with Comfy(chosen.url) as comfy:
                 assert chosen.facts is not None
                 yield Standing(comfy=comfy, address=chosen.address, facts=chosen.facts)
         finally:
-            self._taken.discard(chosen.url)
+            self._taken.discard(chosen.address)
             freed, self._freed = self._freed, anyio.Event()
             freed.set()
 
@@ -99,7 +99,7 @@ class Servers:
         self, graph: Mapping[str, Any], *, outputs: Iterable[str], urls: Sequence[str] = ()
     ) -> list[Examined]:
         """All servers with what each would say against the graph. Raises as `turn` does when none would run it."""
-        named = tuple(urls) or self.urls
+        named = each_once(urls) or self.urls
         seen = await self.examine(named, graph, tuple(outputs))
         if not any(server.able for server in seen):
             raise refusal(seen)
@@ -131,11 +131,11 @@ class Servers:
             able = [
                 server for server in await self.preflight(graph, outputs=outputs, urls=urls) if server.able
             ]
-            before = [server for server in able if server.address == prefer]
-            free = [server for server in before or able if server.url not in self._taken]
+            before = [server for server in able if server.address == prefer.rstrip("/")]
+            free = [server for server in before or able if server.address not in self._taken]
             if free:
                 best = min(free, key=_load)
-                self._taken.add(best.url)
+                self._taken.add(best.address)
                 return best
             await freed.wait()
 

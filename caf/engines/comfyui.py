@@ -367,7 +367,7 @@ def _prompts(
 def _place(handle: str) -> tuple[str, str]:
     """The server's address and the prompt's id there."""
     address, _, prompt_id = handle.rpartition("#")
-    return address, prompt_id
+    return address.rstrip("/"), prompt_id
 
 
 def _policy(nodes: Mapping[str, Parameter]) -> QueuePolicy:

@@ -102,7 +102,17 @@ def test_any_news_is_read_or_passed_over(message: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "127.0.0.1:8188", "ftp://host", "http://", "http://[", "file:///etc/passwd"]
+    "address",
+    [
+        "",
+        "127.0.0.1:8188",
+        "ftp://host",
+        "http://",
+        "http://[",
+        "file:///etc/passwd",
+        "http://a..b:8188",
+        f"http://{'a' * 70}:8188",
+    ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(InputError) as told:

@@ -369,6 +369,7 @@ async def test_a_missing_model_is_found_before_anything_is_uploaded_or_rendered(
         "class_type": "CheckpointLoaderSimple",
         "inputs": {"ckpt_name": "cat.safetensors"},
     }
+    document["nodes"]["5"] = {"class_type": "PreviewAny", "inputs": {"source": ["4", 0]}}
     async with FakeComfy(tmp_path / "server") as server:
         with pytest.raises(InputError) as caught:
             await Bench(worker, tmp_path, server.url).run(document, clip, Notes())

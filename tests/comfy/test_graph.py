@@ -64,6 +64,16 @@ def test_the_body_of_a_request_is_an_export_too() -> None:
     assert set(read_workflow(json.dumps({"prompt": frame_graph()}).encode(), "x").nodes) == {"1", "2", "9"}
 
 
+@pytest.mark.parametrize("meta", [None, 5, [], {"title": None}, {"title": 5}])
+def test_a_title_that_is_none_is_nobody_s_concern(meta: Any) -> None:
+    graph = frame_graph()
+    graph["2"]["_meta"] = meta
+    graph["9"]["_meta"] = {"title": "Save"}
+    for data in (document(graph), json.dumps(graph).encode()):
+        nodes = read_workflow(data, "cats.json").nodes
+        assert (nodes["2"].meta.title, nodes["9"].meta.title) == ("", "Save")
+
+
 def test_a_plain_export_with_two_loaders_must_say_which_the_frame_is() -> None:
     graph = frame_graph()
     graph["1"]["inputs"]["image"] = "plate.png"

@@ -214,6 +214,7 @@ async def test_a_missing_model_is_a_question_to_a_person_and_not_a_render(tmp_pa
             {
                 "1": {"class_type": "LoadImage", "inputs": {"image": "any.png"}},
                 "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "cat.safetensors"}},
+                "5": {"class_type": "PreviewAny", "inputs": {"source": ["4", 0]}},
                 "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
             },
         )

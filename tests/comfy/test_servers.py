@@ -65,6 +65,23 @@ async def test_a_stage_has_a_server_for_itself_and_the_next_one_waits_for_it(tmp
     assert order == ["first", "second"]
 
 
+async def test_a_server_with_a_slash_after_its_address_is_the_same_server(tmp_path: Path) -> None:
+    order: list[str] = []
+    async with FakeComfy(tmp_path / "server") as server:
+        servers = Servers([server.url])
+
+        async def second() -> None:
+            async with servers.turn(GRAPH, outputs=("9",), urls=[f"{server.url}/"]) as standing:
+                order.append(standing.address)
+
+        async with anyio.create_task_group() as group, servers.turn(GRAPH, outputs=("9",)) as standing:
+            group.start_soon(second)
+            await until(lambda: server.calls["GET /object_info/SaveImage"] == 2)
+            await servers.preflight(GRAPH, outputs=("9",))  # by then the second one has seen that it is taken
+            order.append("first")
+    assert order == ["first", standing.address]
+
+
 async def test_two_stages_have_two_servers_at_the_same_time(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "a") as one, FakeComfy(tmp_path / "b") as other:
         servers = Servers([one.url, other.url])
