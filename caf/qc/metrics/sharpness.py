@@ -59,9 +59,8 @@ class CrispnessCollector:
 
     def add(self, frame: SeenFrame) -> None:
         band = _bands(frame.gray)
-        quarter = cv2.resize(band, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         self._fine.append(_cells(band))
-        self._coarse.append(_cells(np.asarray(quarter, dtype=np.uint8)))
+        self._coarse.append(_cells(_quarter(band)))
         self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
             self._blur.append(_crete_blur(band))
@@ -95,6 +94,17 @@ def _bands(gray: Gray) -> Gray:
     return np.ascontiguousarray(np.concatenate([gray[start : start + rows] for start in starts]))
 
 
+def _quarter(gray: Gray) -> Gray:
+    """A quarter of each side, and at least a pixel."""
+    height, width = gray.shape
+    if min(height, width) > 2:
+        small = cv2.resize(gray, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    else:
+        size = (max(1, round(width / 4)), max(1, round(height / 4)))
+        small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
+
+
 def _crete_blur(gray: Gray) -> float:
     """0 crisp .. 1 blurred: how little of the gradient a second blurring takes away.
 
@@ -121,14 +131,14 @@ def _grid_excess(gray: Gray) -> float:
     """
     worst = 0.0
     for axis in (0, 1):
+        usable = (gray.shape[axis] - 1) // 8 * 8
+        if usable < 32:
+            continue
         steps = np.asarray(
             cv2.absdiff(gray[1:], gray[:-1]) if axis == 0 else cv2.absdiff(gray[:, 1:], gray[:, :-1])
         )
         # Strong edges are content, not the coder.
         profile = cv2.reduce(cv2.min(steps, 24.0), 1 - axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
-        usable = len(profile) // 8 * 8
-        if usable < 32:
-            continue
         beside = (np.convolve(profile, np.ones(9), mode="same") - profile) / 8
         ratio = ((profile + 0.05) / (beside + 0.05))[:usable].reshape(-1, 8)
         drawn = beside[:usable].reshape(-1, 8).max(axis=1) > _FLAT_LEVELS
