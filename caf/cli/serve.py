@@ -97,7 +97,7 @@ def _line(recorded: RecordedEvent) -> str:
     try:
         said = tell(decode(recorded.type, recorded.type_version, recorded.data))
     except UnreadableEvent as fault:
-        said = f"UNREADABLE: {fault}"
+        said = one_line(f"UNREADABLE: {fault}")
     when = local_time(timestamp(recorded.recorded_at_ms))
     return f"{when}  {recorded.stream.partition('-')[2]:<24}  {recorded.type:<20} {said}"
 
