@@ -25,6 +25,7 @@ from caf.cli.common import (
 )
 from caf.cli.read import described
 from caf.cli.run import summary
+from caf.cli.tables import one_line
 from caf.cli.telling import tell
 from caf.contracts.times import timestamp
 from caf.errors import RefusedError

@@ -11,6 +11,7 @@ import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, local_time
 from caf.cli.lines import Lines
+from caf.cli.tables import one_line
 from caf.cli.telling import tell
 from caf.config import Config
 from caf.contracts.times import timestamp
