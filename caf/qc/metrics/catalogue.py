@@ -73,7 +73,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            2,
+            3,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
@@ -91,7 +91,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "freeze",
             "motion",
-            1,
+            2,
             "the picture never stands still while the clip moves",
             "it hangs, then goes on",
         ),

@@ -61,7 +61,7 @@ def _parts(seen: Course) -> dict[str, _Part]:
     share = float(seen.jump.mean())
     parts = {
         "flicker_percent": _Part(flicker, FLICKER, f"brightness flickers by {flicker:.1f} %", flicker_frames),
-        "repeated_share": _flagged(seen.repeated, unit, REPEATS, "frames are repeated"),
+        "repeated_share": _repeated(seen),
         "jump_share": _Part(share, ((share, of_jumps),), "motion jumps: frames are missing", places(odd)),
         "glitch_frames": _flagged(seen.spoiled, 1.0, GLITCHES, "single frames are spoiled"),
         "pop_share": _flagged(seen.popped, unit, POPS, "parts of the picture pop for single frames"),
@@ -71,6 +71,15 @@ def _parts(seen: Course) -> dict[str, _Part]:
         words = f"the picture shakes by {shake:.1f} per mille of its diagonal"
         parts["shake_permille"] = _Part(shake, SHAKE, words, shake_frames)
     return parts
+
+
+def _repeated(seen: Course) -> _Part:
+    """A picture that hangs counts as the frames that are missing for as long."""
+    steps, still = seen.steps, seen.repeated | (seen.hung_s > 0)
+    missing = float(seen.hung_s.sum()) / steps.interval_s if steps.interval_s > 0 else 0.0
+    share = (int(seen.repeated.sum()) + missing) / (steps.frames + missing)
+    words = "the picture hangs" if missing else f"frames are repeated ({int(seen.repeated.sum())})"
+    return _Part(share, REPEATS, words, places(still))
 
 
 def _flagged(flags: Flags, unit: float, table: Calibration, words: str) -> _Part:
