@@ -270,6 +270,30 @@ def test_a_clip_of_few_frames_has_reasons_in_place_of_scores(clean: list[Image],
         assert found[name].blamed == ()
 
 
+def test_what_cannot_be_measured_has_a_reason_and_no_score(clean: list[Image]) -> None:
+    frames = list(clean[:13])
+    frames[5:7] = [np.zeros_like(frames[5])] * 2
+    way = course_of(frames)
+    assert flicker(way).measurement.score is None
+    assert "whole" in flicker(way).measurement.reason
+    judged = temporal_stability(way).measurement
+    assert "flicker_percent" not in judged.raw
+    assert "too few frames are whole to measure flicker" in judged.reason
+    for level in (0, 255):
+        flat = crispness_of([np.full_like(clean[0], level)] * 20)
+        assert "Nothing is drawn" in sharpness(flat).measurement.reason
+        assert (sharpness(flat).measurement.score, blockiness(flat).measurement.score) == (None, None)
+    small = crispness_of([np.ascontiguousarray(frame[100:116, 100:116]) for frame in clean[:20]])
+    assert blockiness(small).measurement.score is None
+    assert sharpness(small).measurement.score is not None
+
+
+def test_stripes_are_as_sharp_as_they_are_across() -> None:
+    columns = np.where(np.arange(240) // 6 % 2, 200, 40).astype(np.uint8)
+    striped = np.ascontiguousarray(np.broadcast_to(columns[None, :, None], (160, 240, 3)))
+    assert score(sharpness(crispness_of([striped] * 20))) > 0.7
+
+
 def exposed(frames: list[Image], source: list[Image] | None = None) -> Finding:
     def collected(images: list[Image]) -> ExposureCollector:
         collector = ExposureCollector()

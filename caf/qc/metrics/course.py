@@ -182,7 +182,8 @@ def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:
     """Whether the picture shakes or its light flickers so that single frames stick out for that alone."""
     shake, _ = shake_permille(path, blank)
     flicker, _ = flicker_percent(steps, blank)
-    return (shake is not None and shake > _RESTLESS_PERMILLE) or flicker > _RESTLESS_PERCENT
+    flickers = flicker is not None and flicker > _RESTLESS_PERCENT
+    return flickers or (shake is not None and shake > _RESTLESS_PERMILLE)
 
 
 def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, Flags, Floats]:
