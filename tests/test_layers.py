@@ -78,6 +78,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.decide": 5,
     "caf.lanes": 5,
     "caf.log": 5,
+    "caf.projections.asking": 5,
     "caf.projections.follower": 5,
     "caf.projections.rows": 5,
     "caf.projections.tables": 5,

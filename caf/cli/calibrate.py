@@ -95,17 +95,16 @@ def calibrate(
     FOLDER/source may hold what clips were made from, under the same names. Records nothing in the log.
     """
     from caf.cli.tool import run_tool
-    from caf.media.outputs import check_place, plot_form
+    from caf.media.outputs import check_places, plot_form
     from caf.qc.labelled import labelled_clips
 
     if not 0 <= false_alarms <= 1:  # "nan" too, which click's range lets through
         raise click.BadParameter("A share is a number from 0 to 1.", param_hint="--false-alarms")
     if plot is not None:
         plot_form(str(plot))
-    for place in (scores, plot, target, policy):
-        if place is not None:
-            check_place(place)
     clips = labelled_clips(folder.absolute())
+    sorted_files = (path for clip in clips for path in (clip.path, clip.source))
+    check_places((scores, plot, target, policy), (reference, *sorted_files))
     wish = _Wish(
         folder=folder.absolute(),
         reference=reference.absolute() if reference else None,

@@ -25,6 +25,7 @@ from caf.cli.common import (
 )
 from caf.cli.read import described
 from caf.cli.run import summary
+from caf.cli.tables import one_line
 from caf.cli.telling import tell
 from caf.contracts.times import timestamp
 from caf.errors import RefusedError
@@ -111,7 +112,7 @@ def _as_line(recorded: RecordedEvent, *, wide: bool) -> str:
     try:
         said = tell(decode(recorded.type, recorded.type_version, recorded.data))
     except UnreadableEvent as fault:
-        said = f"UNREADABLE: {fault}"
+        said = one_line(f"UNREADABLE: {fault}")
     where = f"{recorded.position:>6}  {job_of(recorded.stream):<28}" if wide else f"{recorded.version:>4}"
     return f"{where}  {local_time(timestamp(recorded.recorded_at_ms))}  {recorded.type:<21} {said}"
 

@@ -42,7 +42,7 @@ class View:
 
             self._progress = Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),  # it names nodes of other engines
                 BarColumn(bar_width=30),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),

@@ -61,16 +61,14 @@ def examine(
 
     Exits with 3 when a technical metric is poor. The gates of jobs have the thresholds of their policy.
     """
-    from caf.media.outputs import check_place, check_sheet_name, plot_form
+    from caf.media.outputs import check_places, check_sheet_name, plot_form
     from caf.qc.examination import ExamineRequest
 
     if plot is not None:
         plot_form(str(plot))
     if sheet is not None:
         check_sheet_name(str(sheet))
-    for place in (series, plot, sheet):
-        if place is not None:
-            check_place(place)
+    check_places((series, plot, sheet), (clip, reference, against))
     request = ExamineRequest(
         measure=_measure_request(clip, reference, against, require_costume, metrics),
         series=str(series.absolute()) if series else None,

@@ -11,6 +11,7 @@ import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, local_time
 from caf.cli.lines import Lines
+from caf.cli.tables import one_line
 from caf.cli.telling import tell
 from caf.config import Config
 from caf.contracts.times import timestamp
@@ -97,7 +98,7 @@ def _line(recorded: RecordedEvent) -> str:
     try:
         said = tell(decode(recorded.type, recorded.type_version, recorded.data))
     except UnreadableEvent as fault:
-        said = f"UNREADABLE: {fault}"
+        said = one_line(f"UNREADABLE: {fault}")
     when = local_time(timestamp(recorded.recorded_at_ms))
     return f"{when}  {recorded.stream.partition('-')[2]:<24}  {recorded.type:<20} {said}"
 

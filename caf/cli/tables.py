@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-__all__ = ["local_time", "print_table"]
+__all__ = ["local_time", "one_line", "print_table"]
 
 NARROW: Final = 60
 """Columns of a terminal below which a table is not readable."""
@@ -19,10 +19,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     if not rows:
         click.echo(empty, err=True)
         return
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in cells:
-            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+            click.echo("\t".join(row))
         return
     from rich.console import Console
     from rich.table import Table
@@ -41,6 +41,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     for row in cells:
         table.add_row(*row)
     console.print(table, markup=False)
+
+
+def one_line(text: str) -> str:
+    """Free text with a space for each letter that is none: it begins no line and moves no cursor."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
 def local_time(utc: str) -> str:

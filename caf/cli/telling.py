@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from caf.cli.tables import one_line
 from caf.engines.parameters import PARAMETERS
 from caf.events import (
     AttemptStarted,
@@ -60,8 +61,8 @@ def spans_told(spans: Sequence[tuple[int, int]]) -> str:
 
 
 def tell(event: Event | DaemonEvent) -> str:
-    """The event's content in a line; its type and time are told beside it."""
-    return _of_the_daemon(event) if isinstance(event, DaemonEvent) else _of_a_job(event)
+    """The event's content in a line, whatever is in it; its type and time are told beside it."""
+    return one_line(_of_the_daemon(event) if isinstance(event, DaemonEvent) else _of_a_job(event))
 
 
 def _of_the_daemon(event: DaemonEvent) -> str:

@@ -9,20 +9,19 @@ import av
 import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from caf.media.opening import damaged, opened, video_stream
+from caf.media.sound import Samples, laid_out
 
 __all__ = ["SoundTrack", "open_sound"]
 
 _COPIED = frozenset({"aac"})
 """Codecs that every player of the written container understands; others are encoded to AAC."""
 _PREROLL_S = 0.06  # AAC needs the packet before the cut to start cleanly
-_GAP_S = 0.05
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _BITS_PER_CHANNEL = 96_000
 _FOREVER = float("inf")
@@ -127,8 +126,8 @@ class _Encode:
         self._to = out.add_stream("aac", rate=self._rate)
         self._to.codec_context.layout = self._layout
         self._to.codec_context.bit_rate = _BITS_PER_CHANNEL * self._channels
-        self._blocks = (block for block in self._sound(stream, zero_s) if block.shape[1])
-        self._held: np.ndarray | None = next(self._blocks, None)
+        self._blocks = laid_out(self._decoded(stream), layout=self._layout, rate_hz=self._rate, zero_s=zero_s)
+        self._held: Samples | None = next(self._blocks, None)
         self._written = 0
 
     def advance(self, until_s: float) -> None:
@@ -149,28 +148,6 @@ class _Encode:
             self._out.mux(self._to.encode(frame))
             self._written += block.shape[1]
             self._held = next(self._blocks, None)
-
-    def _sound(self, stream: AudioStream, zero_s: float) -> Iterator[np.ndarray]:
-        """Blocks (channels, n) float32, one after the other from zero; gaps and a late start are silence."""
-        resampler = AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
-        at: int | None = None
-        for frame in self._decoded(stream):
-            start = round(((frame.time or 0.0) - zero_s) * self._rate)
-            if at is None:
-                at = min(0, start)
-            if start - at > _GAP_S * self._rate:
-                yield self._after_zero(np.zeros((self._channels, start - at), np.float32), at)
-                at = start
-            for part in resampler.resample(frame):
-                samples = part.to_ndarray()
-                yield self._after_zero(samples, at)
-                at += samples.shape[1]
-        for part in resampler.resample(None):
-            yield part.to_ndarray()
-
-    @staticmethod
-    def _after_zero(samples: np.ndarray, at: int) -> np.ndarray:
-        return samples[:, max(0, -at) :]
 
     def _decoded(self, stream: AudioStream) -> Iterator[AudioFrame]:
         found = False

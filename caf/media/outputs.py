@@ -3,12 +3,13 @@
 import contextlib
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from caf.errors import InputError, TryAgainError
 
-__all__ = ["PlotForm", "check_place", "check_sheet_name", "plot_form", "write_whole"]
+__all__ = ["PlotForm", "check_place", "check_places", "check_sheet_name", "plot_form", "write_whole"]
 
 PlotForm = Literal["png", "svg"]
 
@@ -43,6 +44,37 @@ def check_place(path: Path) -> None:
         raise _not_writable(f"{path} cannot be written: {path.parent} may not be written to.")
 
 
+def check_places(places: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """As `check_place` for each; also where one is an input by whatever name, or another of them.
+
+    None stands for what was not asked for, or not given.
+
+    Raises:
+        InputError: `not_writable`, or `bad_output`.
+    """
+    read = {_file_of(path) for path in inputs if path is not None}
+    written: dict[object, Path] = {}
+    for place in places:
+        if place is None:
+            continue
+        check_place(place)
+        file = _file_of(place)
+        if file in read:
+            raise _bad_output(f"{place} is read from, and would be written over.")
+        if file in written:
+            raise _bad_output(f"{place} and {written[file]} are the same file.")
+        written[file] = place
+
+
+def _file_of(path: Path) -> object:
+    """What is equal for two names of one file, also of one that is not there yet."""
+    try:
+        found = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """All of it or nothing: beside first, then in its place.
 
@@ -68,6 +100,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _badly_named(message: str, remedy: str) -> InputError:
     return InputError(message, remedy=remedy, kind="bad_picture_name")
+
+
+def _bad_output(message: str) -> InputError:
+    return InputError(message, remedy="Give another name to write to.", kind="bad_output")
 
 
 def _not_writable(message: str) -> InputError:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, closing
@@ -16,6 +17,7 @@ from caf.contracts.times import timestamp
 from caf.events.codec import decoder
 from caf.log import CATEGORY
 from caf.projections import Seen, SqlValue
+from caf.projections.asking import ask, in_a_thread
 from caf.projections.rows import RowCache
 from caf.projections.tables import are_ours, dump, make
 from eventstore import Batch, Column, EventStore, Unreadable
@@ -156,9 +158,12 @@ class ReadModels:
             return await anyio.to_thread.run_sync(self._rows, sql, tuple(values))
 
     async def select(self, sql: str) -> list[dict[str, Any]]:
-        """The rows of a query that may only read. Raises `sqlite3.Error`, also for one that would write."""
+        """The rows of a query that may only read; one that is cancelled ends at once.
+
+        Raises `sqlite3.Error`, also for one that would write.
+        """
         async with self._alone():
-            return await anyio.to_thread.run_sync(self._select, sql)
+            return await in_a_thread(lambda stop: self._select(sql, stop))
 
     async def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables in a fixed order, as of one moment, to compare two sets of read models."""
@@ -262,17 +267,11 @@ class ReadModels:
         finally:
             self._release(connection)
 
-    def _select(self, sql: str) -> list[dict[str, Any]]:
+    def _select(self, sql: str, stop: threading.Event) -> list[dict[str, Any]]:
         connection = self._connect()
         try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.set_authorizer(_no_other_files)
-            with closing(connection.execute(sql)) as cursor:
-                names = [column[0] for column in cursor.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in cursor]
+            return ask(connection, sql, stop)
         finally:
-            connection.set_authorizer(None)
-            connection.execute("PRAGMA query_only = OFF")
             self._release(connection)
 
     def _dump(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -285,11 +284,6 @@ class ReadModels:
                 connection.rollback()
         finally:
             self._release(connection)
-
-
-def _no_other_files(action: int, *what: str | None) -> int:
-    """An authorizer: `ATTACH`, and `VACUUM INTO` by way of it, would create files in spite of `query_only`."""
-    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def is_damage(fault: sqlite3.Error) -> bool:

@@ -100,11 +100,19 @@ def _from_here(*, loopback: bool) -> Middleware:
             return error(403, "wrong_host", "This address is asked under another name.", "Ask 127.0.0.1.")
         origin = headers.get("Origin")
         foreign = origin is not None and _place_of(origin) != headers.get("Host")
-        if foreign or headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        other = headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        if foreign or (other and not _follows_a_link(request)):
             return error(403, "wrong_origin", "Pages of other sites may not ask.", "Ask from a program.")
         return await handler(request)
 
     return guard
+
+
+def _follows_a_link(request: web.Request) -> bool:
+    """True for a person who comes to the page from elsewhere; it says nothing by itself, and stands in no frame."""
+    headers = request.headers
+    opens = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+    return opens and request.method == "GET" and request.path == "/"
 
 
 def _with_token(token: str | None) -> Middleware:

@@ -229,7 +229,11 @@ def test_without_a_choice_every_metric_with_a_threshold_or_with_bad_clips_of_its
         (("FOLDER", "--metric", "beauty"), "unknown_metric"),
         (("FOLDER", "--plot", "roc.pdf"), "bad_picture_name"),
         (("FOLDER", "--target", "no/such/folder/target.json"), "not_writable"),
-        (("FOLDER", "--scores", "FOLDER/bad/notes.txt"), "contract_violation"),
+        (("FOLDER", "--scores", "FOLDER/bad/.hidden"), "contract_violation"),
+        (("FOLDER", "--scores", "FOLDER/bad/notes.txt"), "bad_output"),
+        (("FOLDER", "--policy", "FOLDER/source/0.mp4"), "bad_output"),
+        (("FOLDER", "--plot", "FOLDER/good/still.png"), "bad_output"),
+        (("FOLDER", "--target", "same.json", "--policy", "./same.json"), "bad_output"),
         (("FOLDER", "--reference", "FOLDER/bad/notes.txt"), "not_a_video"),
     ],
 )

@@ -153,6 +153,18 @@ def test_what_cannot_be_done_is_a_typed_error(
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.parametrize("words", ["--plot", "--sheet", "--series"])
+@pytest.mark.parametrize("read", ["clip", "--against", "--reference"])
+def test_no_file_that_is_read_is_written_over(caf: Caf, tmp_path: Path, words: str, read: str) -> None:
+    clip, other = tmp_path / "clip.png", tmp_path / "other.png"
+    clip.write_bytes(b"mine")
+    other.write_bytes(b"mine too")
+    given = [clip, words, clip] if read == "clip" else [clip, read, other, words, other]
+    ran = caf("qc", "examine", *given, "--json")
+    assert (ran.code, ran.json()["error"]["kind"]) == (65, "bad_output")
+    assert (clip.read_bytes(), other.read_bytes()) == (b"mine", b"mine too")
+
+
 def test_a_clip_without_its_reference_is_unknown_in_what_needs_one(caf: Caf, clean: Path) -> None:
     ran = caf("qc", clean, "--metric", "identity_consistency", "--json")
     (found,) = ran.json()["examination"]["metrics"]

@@ -1,7 +1,15 @@
 """An event's line says what is special about it; everything stands in `caf events --json`."""
 
+import sys
+from io import StringIO
+
+import pytest
+
+from caf.cli.progress import View
+from caf.cli.tables import print_table
 from caf.cli.telling import tell
 from caf.engines.parameters import PARAMETERS
+from caf.events import JobCancelled, QueuePaused
 from tests.support.jobs import attempt
 
 
@@ -26,3 +34,39 @@ def test_the_range_of_a_parameter_has_no_exponent() -> None:
     assert ranges["max_frames"] == "0 to 1000000"
     assert ranges["exposure"] == "-3 to 3"
     assert ranges["max_crop"] == "0 to 0.3"
+
+
+HOSTILE = "ill\n2026-01-01 JobCompleted\r\x1b[2J\x1b]0;mine\x07\x9b31m\u202e"
+SAID = "ill 2026-01-01 JobCompleted  [2J ]0;mine  31m "
+
+
+def test_free_text_can_neither_begin_a_line_nor_steer_the_terminal() -> None:
+    assert tell(JobCancelled(by="me", reason=HOSTILE)) == f"by me: {SAID}"
+    assert tell(QueuePaused(by="me", reason=HOSTILE)) == f"by me: {SAID}"
+    assert tell(JobCancelled(by="me", reason="猫 is ill, naïve 🐈")) == "by me: 猫 is ill, naïve 🐈"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nor_can_the_cell_of_a_table(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    print_table(["job", "why"], [["one\ttwo", HOSTILE]], empty="")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[terminal:]] == [["one", "two", *SAID.split()]]
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_name_of_a_node_is_no_markup_for_the_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", shown)
+    with View() as view:
+        view.tick("job", "render · frame-000001: 7 Load [/image] [red]", 1, 10)
+    assert "Load [/image] [red]" in shown.getvalue()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from caf.errors import InputError, TryAgainError
-from caf.media.outputs import check_place, check_sheet_name, plot_form, write_whole
+from caf.media.outputs import check_place, check_places, check_sheet_name, plot_form, write_whole
 
 
 def test_a_plot_is_a_png_or_an_svg_by_its_ending() -> None:
@@ -42,6 +42,23 @@ def test_a_place_is_judged_before_there_is_anything_to_write(tmp_path: Path) -> 
             check_place(bad)
         assert refused.value.kind == "not_writable"
         assert str(bad) in refused.value.message
+
+
+def test_no_place_is_an_input_by_whatever_name_nor_another_place(tmp_path: Path) -> None:
+    clip, link, hard = (tmp_path / name for name in ("clip.mp4", "link.png", "hard.png"))
+    clip.write_bytes(b"clip")
+    link.symlink_to(clip)
+    hard.hardlink_to(clip)
+    (tmp_path / "folder").mkdir()
+    check_places((tmp_path / "a.png", None, tmp_path / "b.png"), (clip, None, tmp_path / "missing.mp4"))
+    for name in (clip, link, hard, tmp_path / "folder" / ".." / "clip.mp4"):
+        with pytest.raises(InputError, match="would be written over") as refused:
+            check_places((tmp_path / "a.png", name), (None, clip))
+        assert refused.value.kind == "bad_output"
+    with pytest.raises(InputError, match="are the same file"):
+        check_places((tmp_path / "a.png", tmp_path / "folder" / ".." / "a.png"), ())
+    with pytest.raises(InputError, match="there is no folder"):
+        check_places((tmp_path / "no" / "a.png",), (clip,))
 
 
 def test_a_folder_that_may_not_be_written_to_is_told_before(

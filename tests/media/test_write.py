@@ -184,6 +184,27 @@ def test_sound_ends_with_the_picture(tmp_path: Path, name: str) -> None:
     assert len(click_times_s(tmp_path / "out.mp4")) == 1
 
 
+def test_sound_that_changes_its_rate_midway_is_carried(tmp_path: Path) -> None:
+    parts = []
+    for rate, images in ((48_000, noise(25, 64, 48)), (32_000, noise(25, 64, 48))):
+        path = tmp_path / f"{rate}.ts"
+        sound = clicks(1.0, [0.5], rate_hz=rate)
+        write_clip(
+            path, images, fps=25, sound=sound, rate_hz=rate, audio_codec="ac3", video_codec="mpeg2video"
+        )
+        parts.append(path.read_bytes())
+    source = tmp_path / "mixed.ts"
+    source.write_bytes(b"".join(parts))
+    with ClipWriter(
+        tmp_path / "out.mp4", width=64, height=48, fps=25, mode="final", sound_from=source
+    ) as writer:
+        for index, image in enumerate(noise(50, 64, 48)):
+            writer.write(image, index / 25)
+    assert writer.sound == "encoded"
+    first, second = click_times_s(tmp_path / "out.mp4")
+    assert second - first == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_clip_without_sound_gets_none(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "silent.mp4", [texture(64, 48)] * 3)
     assert rewritten(path, tmp_path / "out.mp4").sound == "none"

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import anyio
 import anyio.to_process
+import anyio.to_thread
 import pytest
 
 from caf import projections
 from caf.contracts.times import timestamp
 from caf.log import new_events, stream_of
 from caf.projections import follower
+from caf.projections.asking import ask
 from caf.projections.follower import ReadModels
 from caf.projections.model import JobRows, Projection, Seen
 from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore
@@ -374,6 +377,39 @@ async def test_a_question_may_read_and_never_write(storm: Simulation, tmp_path: 
             await models.select(sql)
     assert {name for name in os.listdir(tmp_path) if name.endswith(".db")} == {"rows.db"}  # noqa: PTH208
     assert await models.dump() == before
+
+
+LONG = (
+    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 100000000) SELECT count(*) FROM n"
+)
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+async def test_a_question_that_takes_long_ends_when_it_is_called_off(
+    storm: Simulation, tmp_path: Path, on_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), []
+
+    def asked(connection: sqlite3.Connection, sql: str, stop: threading.Event) -> list[dict[str, Any]]:
+        begun.set()
+        try:
+            return ask(connection, sql, stop)
+        except sqlite3.OperationalError as fault:
+            ended.append(str(fault))
+            raise
+
+    models = ReadModels(tmp_path / "rows.db" if on_disk else None)
+    async with MemoryStore(storm.log) as store:
+        await models.catch_up(store)
+        with monkeypatch.context() as patched:
+            patched.setattr(follower, "ask", asked)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(models.select, LONG)
+                await anyio.to_thread.run_sync(begun.wait)
+                tasks.cancel_scope.cancel()
+        assert ended == ["interrupted"]
+        [row] = await models.select("SELECT count(*) AS jobs FROM jobs")
+        assert row["jobs"] == len(storm.jobs())
 
 
 @pytest.mark.parametrize("projection", projections.ALL, ids=lambda one: one.name)

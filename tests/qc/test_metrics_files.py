@@ -60,6 +60,21 @@ def test_a_clean_clip_of_any_kind_is_poor_in_nothing(kind: str, frames: list[Ima
     assert poor(KINDS[kind](tmp_path / "clip.mp4", frames)) == {}
 
 
+@pytest.mark.parametrize(("width", "height"), [(360, 8), (320, 18), (9, 240), (2, 2), (1, 1)])
+def test_a_strip_and_a_clip_of_a_pixel_are_examined_like_any_other(
+    width: int, height: int, frames: list[Image], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mkv"
+    cut = [np.ascontiguousarray(frame[:height, :width]) for frame in frames[:24]]
+    write_clip(path, cut, video_codec="ffv1", pixel_format="bgr0", options={})
+    names = tuple(METRICS)
+    measured = measure(
+        MeasureRequest(metrics=names, video=str(path), source=str(path)), lambda done, of: None
+    )
+    assert [one.metric for one in measured] == list(names)
+    assert all(one.reason for one in measured)
+
+
 def test_every_technical_metric_says_what_a_viewer_sees_and_where_it_is_poor() -> None:
     assert len(TECHNICAL) == 11
     for name in TECHNICAL:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -125,3 +126,83 @@ def test_the_sound_of_a_real_file_is_compared_with_its_source(clip_of: Callable[
     assert late_one.raw["offset_ms"] == pytest.approx(200, abs=2)
     assert score(late_one) < 0.5
     assert load_sound(mute) is None
+
+
+def cut_without_encoding(source: Path, out: Path, at_s: float) -> Path:
+    """As `ffmpeg -ss AT -c copy`: pictures from the key frame before are kept, and hidden by an edit list."""
+    with av.open(str(source)) as reader, av.open(str(out), "w") as writer:
+        to = {one.index: writer.add_stream_from_template(one) for one in reader.streams}
+        for packet in reader.demux():
+            if packet.dts is None or packet.pts is None:
+                continue
+            shift = round(at_s / packet.time_base)
+            if packet.stream.type == "audio" and packet.pts < shift:
+                continue
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = to[packet.stream_index]
+            writer.mux(packet)
+    return out
+
+
+def test_pictures_that_an_edit_list_hides_do_not_shift_the_sound(tmp_path: Path) -> None:
+    long = write_clip(tmp_path / "long.mp4", pan(picture("chelsea"), 60), fps=FPS, sound=noise(2.5))
+    found = load_sound(str(cut_without_encoding(long, tmp_path / "cut.mp4", 1.25)))
+    assert found is not None
+    assert found.start_s == pytest.approx(0.0, abs=0.03)
+    assert found.picture_s == pytest.approx(1.25, abs=0.05)
+
+
+def test_a_damaged_packet_is_a_hole_in_the_sound_and_stops_nothing(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mp4", pan(picture("chelsea"), 48), fps=FPS, sound=noise(2.0))
+    broken = tmp_path / "broken.mp4"
+    with av.open(str(whole)) as reader, av.open(str(broken), "w") as writer:
+        to = {one.index: writer.add_stream_from_template(one) for one in reader.streams}
+        for packet in reader.demux():
+            if packet.dts is None or packet.pts is None:
+                continue
+            sent = packet
+            if packet.stream.type == "audio" and 1.0 <= float(packet.pts * packet.time_base) < 1.2:
+                sent = av.Packet(b"\xff" * packet.size)
+                sent.pts, sent.dts, sent.duration = packet.pts, packet.dts, packet.duration
+                sent.time_base = packet.time_base
+            sent.stream = to[packet.stream_index]
+            writer.mux(sent)
+    heard, source = load_sound(str(broken)), load_sound(str(whole))
+    assert heard is not None
+    assert source is not None
+    assert abs(len(heard.samples) - len(source.samples)) < RATE_HZ // 100
+    assert np.abs(heard.samples[round(1.05 * RATE_HZ) : round(1.15 * RATE_HZ)]).max() < 0.01
+    found = audio_video(heard, source)
+    assert found.raw["offset_ms"] == 0
+    assert found.raw["missing_share"] == pytest.approx(0.1, abs=0.05)
+
+
+def test_sound_that_changes_its_rate_midway_is_measured(tmp_path: Path) -> None:
+    frames = pan(picture("chelsea"), 24)
+    parts = [
+        write_clip(
+            tmp_path / f"{rate_hz}.ts",
+            frames,
+            fps=FPS,
+            sound=noise(1.0)[:rate_hz],
+            rate_hz=rate_hz,
+            audio_codec="ac3",
+            video_codec="mpeg2video",
+            options={},
+        )
+        for rate_hz in (48_000, 32_000)
+    ]
+    mixed = tmp_path / "mixed.ts"
+    mixed.write_bytes(b"".join(part.read_bytes() for part in parts))
+    found = load_sound(str(mixed))
+    assert found is not None
+    assert found.end_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_sound_stamped_hours_late_takes_no_memory_for_the_silence_before(tmp_path: Path) -> None:
+    frames = pan(picture("chelsea"), 24)
+    path = write_clip(tmp_path / "late.mkv", frames, fps=FPS, sound=noise(0.5), sound_start_s=40_000.0)
+    found = load_sound(str(path))
+    assert found is not None
+    assert found.start_s == pytest.approx(40_000, abs=0.1)
+    assert found.end_s < 100

@@ -57,6 +57,21 @@ def test_the_cat_matches_her_own_picture_in_look_and_costume(
     assert found["costume_fidelity"].score == 1.0
 
 
+def test_a_cat_in_black_and_white_is_itself_and_one_that_loses_its_colour_is_not(
+    cat_clip: str, clip_of: Writer, judge: Judge
+) -> None:
+    colour = pan(picture("chelsea"))
+    gray = [np.repeat(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)[..., None], 3, axis=2) for frame in colour]
+    path = clip_of(gray)
+    found = judge(path, "identity_consistency", "identity_drift")
+    assert {name: one.score for name, one in found.items()} == {
+        "identity_consistency": 1.0,
+        "identity_drift": 1.0,
+    }
+    (lost,) = judge(path, "identity_consistency", source=cat_clip).values()
+    assert (lost.score or 0) < 0.3
+
+
 def test_a_person_as_reference_fails_the_cat_in_look_and_costume(
     cat_clip: str, judge: Judge, picture_file: Writer
 ) -> None:

@@ -1,6 +1,7 @@
 """The technical metrics on frames that are spoiled in a known way: what is seen, and which frames are blamed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -17,6 +18,7 @@ from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.steps import StepCollector
+from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence, freeze
 from caf.qc.metrics.tracks import TrackCollector
 from tests.qc.metric_clips import FRAMES, Image, lit, pan, picture, seen
@@ -30,9 +32,14 @@ MOTION: dict[str, Callable[[Course], Finding]] = {
 }
 
 
-def course_of(frames: list[Image]) -> Course:
+def course_of(frames: list[Image], shown_s: list[float] | None = None) -> Course:
+    """How the frames run, each shown so many seconds; a 24th if nothing else is said."""
     steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
-    for frame in seen(frames):
+    given = seen(frames)
+    if shown_s is not None:
+        times = np.concatenate([[0.0], np.cumsum(shown_s)])
+        given = [replace(frame, time_s=float(time)) for frame, time in zip(given, times, strict=False)]
+    for frame in given:
         for collector in (steps, tracks, outliers):
             collector.add(frame)
     return course(steps.result(), tracks.result(), outliers.result())
@@ -82,6 +89,46 @@ def test_a_slow_pan_is_poor_in_nothing(clean: list[Image]) -> None:
 def test_a_freeze_is_blamed_from_its_first_repeated_frame_to_its_last(clean: list[Image]) -> None:
     frozen = [*clean[:30], *[clean[29]] * 10, *clean[40:]]
     assert poor(frozen) == {"freeze": ((30, 39),)}
+
+
+def test_a_frame_that_its_timestamps_hold_for_long_is_a_freeze_by_name_and_by_seconds(
+    clean: list[Image],
+) -> None:
+    shown_s = [1 / 24] * FRAMES
+    shown_s[29] = 3.0
+    way = course_of(clean, shown_s)
+    found = freeze(way)
+    assert found.blamed == (29,)
+    assert found.measurement.raw["longest_freeze_s"] == pytest.approx(3.0 - 1 / 24)
+    assert score(found) < 0.1
+    hung = temporal_stability(way)
+    assert score(hung) < 0.1
+    assert "hangs" in hung.measurement.reason
+
+
+def test_repeated_frames_count_as_long_as_they_are_shown(clean: list[Image]) -> None:
+    frozen = [*clean[:30], *[clean[29]] * 4, *clean[34:]]
+    shown_s = [1 / 24] * 31 + [0.5, 0.5] + [1 / 24] * (FRAMES - 33)
+    found = freeze(course_of(frozen, shown_s))
+    assert found.blamed == (30, 31, 32, 33)
+    assert found.measurement.raw["longest_freeze_s"] == pytest.approx(1.0 + 2 / 24)
+
+
+def test_slides_uneven_times_and_a_rest_are_no_freeze(clean: list[Image]) -> None:
+    rng = np.random.default_rng(2)
+    slides = [rng.integers(0, 255, clean[0].shape, dtype=np.uint8) for _ in range(6)]
+    talk = [frame for place, slide in enumerate(slides) for frame in (slide, *clean[12 * place :][:11])]
+    slow = pan(picture("chelsea"), 8 * FRAMES)
+    paces = [8] * 30 + [6, 4, 2, 1, 1, 2, 4, 6] + [8] * 30
+    rest = [slow[at] for at in np.cumsum(paces)]
+    for frames, shown_s in (
+        (slides * 4, [3.0] * 24),
+        (talk, [2.0 if at % 12 == 0 else 1 / 24 for at in range(len(talk))]),
+        (clean, [(0.04, 0.005, 0.2, 0.033)[at % 4] for at in range(FRAMES)]),
+        (rest, [2.0 if at == 34 else 1 / 24 for at in range(len(rest))]),
+    ):
+        found = freeze(course_of(frames, shown_s))
+        assert (score(found), found.blamed) == (1.0, ())
 
 
 def test_doubled_frames_are_the_cadences_and_each_is_named(clean: list[Image]) -> None:
@@ -221,6 +268,30 @@ def test_a_clip_of_few_frames_has_reasons_in_place_of_scores(clean: list[Image],
         assert found[name].measurement.score is None
         assert "too few" in found[name].measurement.reason
         assert found[name].blamed == ()
+
+
+def test_what_cannot_be_measured_has_a_reason_and_no_score(clean: list[Image]) -> None:
+    frames = list(clean[:13])
+    frames[5:7] = [np.zeros_like(frames[5])] * 2
+    way = course_of(frames)
+    assert flicker(way).measurement.score is None
+    assert "whole" in flicker(way).measurement.reason
+    judged = temporal_stability(way).measurement
+    assert "flicker_percent" not in judged.raw
+    assert "too few frames are whole to measure flicker" in judged.reason
+    for level in (0, 255):
+        flat = crispness_of([np.full_like(clean[0], level)] * 20)
+        assert "Nothing is drawn" in sharpness(flat).measurement.reason
+        assert (sharpness(flat).measurement.score, blockiness(flat).measurement.score) == (None, None)
+    small = crispness_of([np.ascontiguousarray(frame[100:116, 100:116]) for frame in clean[:20]])
+    assert blockiness(small).measurement.score is None
+    assert sharpness(small).measurement.score is not None
+
+
+def test_stripes_are_as_sharp_as_they_are_across() -> None:
+    columns = np.where(np.arange(240) // 6 % 2, 200, 40).astype(np.uint8)
+    striped = np.ascontiguousarray(np.broadcast_to(columns[None, :, None], (160, 240, 3)))
+    assert score(sharpness(crispness_of([striped] * 20))) > 0.7
 
 
 def exposed(frames: list[Image], source: list[Image] | None = None) -> Finding:

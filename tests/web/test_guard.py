@@ -77,6 +77,22 @@ async def test_a_page_of_another_site_is_refused_on_every_path_and_method(api: A
     assert api.service.dispatcher.daemon.paused is not None
 
 
+LINK = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+
+
+async def test_a_link_of_another_site_opens_the_page_and_nothing_else(api: Api) -> None:
+    assert (await exchange(api, request(api, "/", *LINK))).status == 200
+    for path in sorted({*PATHS, "/live.js", "/api/v1/status"} - {"/"}):
+        assert (await exchange(api, request(api, path, *LINK))).kind == "wrong_origin"
+    for odd in (
+        request(api, "/", *LINK, method="POST"),
+        request(api, "/", *LINK, "Origin: http://evil.example"),
+        request(api, "/", *LINK[:2], "Sec-Fetch-Dest: iframe"),
+        request(api, "/", LINK[0], "Sec-Fetch-Mode: no-cors", LINK[2]),
+    ):
+        assert (await exchange(api, odd)).kind == "wrong_origin"
+
+
 async def test_a_page_of_this_very_place_is_answered_and_no_other_is_let_in_by_headers(api: Api) -> None:
     own = f"Origin: http://127.0.0.1:{api.port}"
     answer = await exchange(api, request(api, "/api/v1/jobs", own, "Sec-Fetch-Site: same-origin"))

@@ -1,6 +1,9 @@
 """The page for a browser: says nothing by itself, asks the API, and may load nothing from elsewhere."""
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 
 from caf.events import attempt_id
 from caf.lanes import Turn
+from caf.web import pages
 from tests.docs.small_log import STEADY
 from tests.web.serving import Api, served
 
@@ -37,6 +41,29 @@ async def test_everything_that_the_page_names_is_there(shared_api: Api) -> None:
     assert asked
     for path in asked:
         assert (await shared_api.get(path)).status == 200
+
+
+BROWSER = """
+const place = {};
+const element = (id) => place[id] ??= { hidden: true, value: "", textContent: "", addEventListener() {} };
+globalThis.document = { getElementById: element, hidden: false };
+globalThis.sessionStorage = { getItem: () => process.argv[2] };
+globalThis.setTimeout = () => {};
+globalThis.fetch = async (path, asked) => { new Headers(asked.headers); return { status: 401 }; };
+await import(process.argv[3]);
+await new Promise(setImmediate);
+console.log(JSON.stringify([place.unlock.hidden, place.refused?.textContent, place.daemon?.textContent]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run the page's script")
+@pytest.mark.parametrize("token", ["wrong", "tokeń", "two\nlines", "naïve"])
+def test_a_token_that_is_wrong_or_can_be_none_is_asked_for_again(token: str, tmp_path: Path) -> None:
+    script, browser = tmp_path / "live.mjs", tmp_path / "browser.mjs"
+    shutil.copyfile(Path(pages.__file__).parent / "page" / "live.js", script)
+    browser.write_text(BROWSER)
+    said = subprocess.run(["node", browser, token, script], capture_output=True, text=True, check=True).stdout
+    assert json.loads(said) == [False, "That is not its token.", ""]
 
 
 async def test_the_page_needs_no_token_and_what_it_asks_does(workspace: Path) -> None:

@@ -24,7 +24,8 @@ Histogram = NDArray[np.float64]
 _L_BINS, _AB_BINS, _CHROMA_BINS = 6, 16, 32
 _AB_REACH, _CHROMA_REACH = 80.0, 1.6
 _DARKEST_L = 12.0
-_NO_COLOUR = 0.01
+_COLOURLESS = 0.02
+"""Share of coloured pixels below which a look has no costume to compare, as in black and white."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def costume_similarity(reference: Look, other: Look) -> float:
     Two without any colour (black and white) are alike. Not symmetric: extra colour around the subject (a warm room)
     does not count against it.
     """
-    if max(reference.coloured, other.coloured) < _NO_COLOUR:
+    if max(reference.coloured, other.coloured) < _COLOURLESS:
         return 1.0
     alike = min(1.0, float(np.sqrt(reference.costume * other.costume).sum()))
     enough = min(1.0, other.coloured / reference.coloured) if reference.coloured > 0 else 1.0
@@ -144,6 +145,8 @@ def costume_similarity(reference: Look, other: Look) -> float:
 
 
 def look_similarity(one: Look, other: Look) -> float:
-    """0..1; face and costume together, for telling subjects of one clip apart."""
+    """0..1; face and costume together, for telling subjects of one clip apart; the face alone without colour."""
+    if max(one.coloured, other.coloured) < _COLOURLESS:
+        return face_similarity(one, other)
     costume = (costume_similarity(one, other) + costume_similarity(other, one)) / 2
     return 0.5 * face_similarity(one, other) + 0.5 * costume

@@ -1,14 +1,17 @@
 """audio_video: is the sound there, in time with the source's, and as long as the picture?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from itertools import chain
 
-import av
+import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.container import InputContainer
 from numpy.typing import NDArray
 
-from caf.media.opening import opened
+from caf.media.opening import opened, video_stream
+from caf.media.sound import laid_out
 from caf.ports import Measurement
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 
@@ -58,38 +61,42 @@ def load_sound(path: str) -> Sound | None:
             return None
         starts, ends = [], []
         if container.streams.video:
-            for packet in container.demux(container.streams.video[0]):
-                if packet.pts is not None and packet.time_base is not None:
+            for packet in container.demux(video_stream(container, path)):
+                # An edit list hides what a cut without re-encoding had to keep; nobody sees it.
+                if packet.pts is not None and not packet.is_discard:
                     starts.append(float(packet.pts * packet.time_base))
                     ends.append(starts[-1] + float((packet.duration or 0) * packet.time_base))
     zero_s, end_s = (min(starts), max(ends)) if starts else (0.0, 0.0)
     with opened(path) as container:
-        stream = container.streams.audio[0]
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+        frames = _decoded(container)
+        first = next((frame for frame in frames if frame is not None), None)
+        first_s = 0.0 if first is None else first.time or 0.0
         pieces: list[NDArray[np.float32]] = []
-        first_s: float | None = None
         held = 0
-        for frame in container.decode(stream):
-            if first_s is None:
-                first_s = (frame.time or 0.0) - zero_s
-            for out in resampler.resample(frame):
-                pieces.append(_values(out))
-                held += len(pieces[-1])
+        for block in laid_out(chain([first], frames), layout="mono", rate_hz=RATE_HZ, zero_s=first_s):
+            pieces.append(block[0])
+            held += block.shape[1]
             if held > _LONGEST_S * RATE_HZ:
                 break
-        pieces += [_values(out) for out in resampler.resample(None)]
     samples = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
-    return Sound(_placed(samples, first_s or 0.0), first_s or 0.0, end_s - zero_s)
+    start_s = 0.0 if first is None else first_s - zero_s
+    return Sound(_placed(samples, start_s), start_s, end_s - zero_s)
 
 
-def _values(frame: AudioFrame) -> NDArray[np.float32]:
-    return cast("NDArray[np.float32]", frame.to_ndarray()).ravel()
+def _decoded(container: InputContainer) -> Iterator[AudioFrame | None]:
+    """The frames of the first sound track; None for a packet that is damaged."""
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            yield None
 
 
 def _placed(samples: NDArray[np.float32], start_s: float) -> NDArray[np.float32]:
     shift = round(start_s * RATE_HZ)
     if shift >= 0:
-        return np.concatenate([np.zeros(shift, dtype=np.float32), samples])
+        # Sound that begins after all that is compared leaves silence, of that length.
+        return np.concatenate([np.zeros(min(shift, _LONGEST_S * RATE_HZ), dtype=np.float32), samples])
     return samples[-shift:]
 
 

@@ -73,7 +73,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            2,
+            3,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
@@ -85,19 +85,19 @@ METRICS: dict[str, MetricInfo] = {
             _SCORE,
             "the step from the last frame to the first is like any other step",
         ),
-        ("audio_video", "video", 1, _SCORE, "the sound is there, in time and as long as the picture"),
+        ("audio_video", "video", 2, _SCORE, "the sound is there, in time and as long as the picture"),
     ),
     **_technical(
         (
             "freeze",
             "motion",
-            1,
+            2,
             "the picture never stands still while the clip moves",
             "it hangs, then goes on",
         ),
         ("cadence", "motion", 1, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 1, "every frame has a picture", "it flashes black, white or grey"),
-        ("flicker", "motion", 1, "the light is steady", "brightness pulses"),
+        ("flicker", "motion", 2, "the light is steady", "brightness pulses"),
         ("jitter", "motion", 1, "the camera stands or moves steadily", "the picture trembles"),
         (
             "glitch",
@@ -109,11 +109,11 @@ METRICS: dict[str, MetricInfo] = {
         (
             "sharpness",
             "frame",
-            2,
+            3,
             "the picture is crisp and no stretch of it is suddenly blurred",
             "it goes soft",
         ),
-        ("blockiness", "frame", 2, "no visible grid of coding blocks", "squares show in smooth places"),
+        ("blockiness", "frame", 3, "no visible grid of coding blocks", "squares show in smooth places"),
         ("resolution", "frame", 1, "the detail of the source is still there", "it looks enlarged and mushy"),
         ("exposure", "frame", 1, "light and dark are where they belong", "it is washed out or too dark"),
         (

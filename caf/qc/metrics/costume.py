@@ -28,7 +28,7 @@ def costume_fidelity(subject: Subject | None, anchor: Anchor | None, *, required
     if not required:
         return unmeasured(name, "The job does not require a costume.")
     if anchor is None or not anchor.from_reference:
-        return unmeasured(name, "A costume is required but there is no reference picture to compare with.")
+        return unmeasured(name, "A costume is required, and no reference picture shows one to compare with.")
     if subject is None:
         return unmeasured(name, "No frame of the clip shows a subject whose costume could be compared.")
     if subject.kind is Kind.GUESS and anchor.kind is not Kind.GUESS:

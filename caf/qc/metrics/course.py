@@ -28,6 +28,9 @@ _FADING = 0.02
 _CUT_LEVELS = 10.0
 _QUIET_LEVELS = 0.25
 _DAMPING_LEVELS = 1.2
+_HANGS = 3.5
+"""A picture hangs that is shown so many times as long as nine tenths of all, although things moved right before it."""
+_LEAST_STEP_S = 0.01
 _JUMP = 1.26
 """Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
 clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
@@ -41,6 +44,8 @@ class Course:
     path: CameraPath
     blank: Flags
     repeated: Flags
+    hung_s: Floats
+    """How long the picture hangs by its timestamps, beyond a usual step; 0 for nearly all."""
     jump: Flags
     cut: Flags
     fading: Flags
@@ -73,7 +78,8 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     hurry = _hurry(steps, path, touched | repeated | cut | fading)
     after = np.concatenate([[False], repeated[:-1]])
     jump = (hurry > _JUMP) & ~touched & ~repeated & ~after & ~cut & ~fading
-    return Course(steps, path, blank, repeated, jump, cut, fading, spoiled, popped, hurry, excess)
+    hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
+    return Course(steps, path, blank, repeated, hung_s, jump, cut, fading, spoiled, popped, hurry, excess)
 
 
 def _neighbourhood(step: Floats, usable: Flags, reach: int) -> Floats:
@@ -131,6 +137,25 @@ def _repeated(steps: Steps, cut: Flags) -> Flags:
     return low
 
 
+def _hung_s(steps: Steps, cut: Flags) -> Floats:
+    """Of frames that stand by their timestamps alone, as where a recording lost what came next.
+
+    A slide, which a cut brought, does not hang, nor does a picture in which motion had come to rest.
+    """
+    result = np.zeros(steps.frames)
+    moves = (steps.peak > 2 * _QUIET_LEVELS) & ~cut
+    moves[:1] = False
+    if moves.sum() < max(3, 0.1 * steps.frames):
+        return result
+    shown_s = np.diff(steps.time_s)
+    usual_s = max(float(np.percentile(shown_s, 90)), _LEAST_STEP_S)
+    before = moves[:-1] & (steps.peak[:-1] > 0.3 * np.median(steps.peak[moves]))
+    after = moves[1:] | cut[1:]
+    hangs = (shown_s > _HANGS * usual_s) & before & after
+    result[:-1][hangs] = shown_s[hangs] - steps.interval_s
+    return result
+
+
 def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
     """How much further the picture went in each step than in those around it.
 
@@ -157,7 +182,8 @@ def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:
     """Whether the picture shakes or its light flickers so that single frames stick out for that alone."""
     shake, _ = shake_permille(path, blank)
     flicker, _ = flicker_percent(steps, blank)
-    return (shake is not None and shake > _RESTLESS_PERMILLE) or flicker > _RESTLESS_PERCENT
+    flickers = flicker is not None and flicker > _RESTLESS_PERCENT
+    return flickers or (shake is not None and shake > _RESTLESS_PERMILLE)
 
 
 def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, Flags, Floats]:

@@ -12,8 +12,13 @@ __all__ = ["deviation_percent", "flicker_percent"]
 _HALF_WINDOW = 3
 
 
-def flicker_percent(steps: Steps, spoiled: Flags) -> tuple[float, tuple[int, ...]]:
-    """RMS of `deviation_percent` in the worst second, and frames of that second."""
+def flicker_percent(steps: Steps, spoiled: Flags) -> tuple[float | None, tuple[int, ...]]:
+    """RMS of `deviation_percent` in the worst second, and frames of that second.
+
+    None where too few frames are whole.
+    """
+    if np.count_nonzero(~spoiled) < LEAST_FRAMES:
+        return None, ()
     worst, place = worst_second(deviation_percent(steps, spoiled) ** 2)
     return float(np.sqrt(worst)), tuple(range(place, min(place + 25, steps.frames), 5))
 

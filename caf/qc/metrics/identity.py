@@ -88,7 +88,7 @@ def identity_consistency(
     """
     name = "identity_consistency"
     if anchor is None:
-        return unmeasured(name, "There is neither a reference picture nor a source frame to compare with.")
+        return unmeasured(name, "Neither a reference picture nor the source shows a subject to compare with.")
     if subject is None or len(subject.sightings) < 1:
         return unmeasured(name, "No frame of the clip shows a subject.")
     faces = np.array([face_similarity(anchor.look, seen.look) for seen in subject.sightings])

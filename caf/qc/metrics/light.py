@@ -38,6 +38,8 @@ def flicker(seen: Course) -> Finding:
     if steps.frames < LEAST_FRAMES:
         return Finding(unmeasured(name, f"{steps.frames} frames are too few to tell flicker from light."))
     percent, frames = flicker_percent(steps, seen.blank | seen.spoiled)
+    if percent is None:
+        return Finding(unmeasured(name, "Too few frames are whole to tell flicker from light."))
     deviation = np.abs(deviation_percent(steps, seen.blank | seen.spoiled))
     flickers = percent > _VISIBLE_PERCENT
     blamed = places(deviation > _VISIBLE_PERCENT) if flickers else ()

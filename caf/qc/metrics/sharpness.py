@@ -32,7 +32,7 @@ _GRID_EXCESS = ((1.0, 1.0), (1.12, 0.94), (1.3, 0.72), (1.7, 0.4), (3.0, 0.1), (
 class Crispness:
     """`fine` and `coarse` (T, 36) logarithms of the mean absolute Laplacian per cell, in full size and at a quarter.
 
-    `blur` and `grid` are of sampled frames, `time_s` (T,) of all.
+    `blur` and `grid` are of sampled frames, NaN where too little is drawn in one; `time_s` (T,) of all.
     """
 
     fine: Floats
@@ -59,9 +59,8 @@ class CrispnessCollector:
 
     def add(self, frame: SeenFrame) -> None:
         band = _bands(frame.gray)
-        quarter = cv2.resize(band, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         self._fine.append(_cells(band))
-        self._coarse.append(_cells(np.asarray(quarter, dtype=np.uint8)))
+        self._coarse.append(_cells(_quarter(band)))
         self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
             self._blur.append(_crete_blur(band))
@@ -95,22 +94,36 @@ def _bands(gray: Gray) -> Gray:
     return np.ascontiguousarray(np.concatenate([gray[start : start + rows] for start in starts]))
 
 
+def _quarter(gray: Gray) -> Gray:
+    """A quarter of each side, and at least a pixel."""
+    height, width = gray.shape
+    if min(height, width) > 2:
+        small = cv2.resize(gray, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    else:
+        size = (max(1, round(width / 4)), max(1, round(height / 4)))
+        small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
+
+
 def _crete_blur(gray: Gray) -> float:
-    """0 crisp .. 1 blurred: how little of the gradient a second blurring takes away.
+    """0 crisp .. 1 blurred: how little of the gradient a second blurring takes away; NaN without a gradient.
 
     Source: F. Crete et al., "The blur effect", SPIE 6492 (2007).
     """
     picture = gray.astype(np.float32)
-    worst = 0.0
+    worst = float("nan")
     for kernel, here, there in (
         ((9, 1), np.s_[:, 1:], np.s_[:, :-1]),
         ((1, 9), np.s_[1:], np.s_[:-1]),
     ):
         smooth = cv2.blur(picture, kernel)
+        if not picture[here].size:
+            continue
         sharp_step = cv2.absdiff(picture[here], picture[there])
         lost = cv2.max(cv2.subtract(sharp_step, cv2.absdiff(smooth[here], smooth[there])), 0.0)
         total = float(cv2.sumElems(sharp_step)[0])
-        worst = max(worst, (total - float(cv2.sumElems(lost)[0])) / total if total > 0 else 1.0)
+        if total > 0:
+            worst = float(np.fmax(worst, (total - float(cv2.sumElems(lost)[0])) / total))
     return worst
 
 
@@ -118,22 +131,23 @@ def _grid_excess(gray: Gray) -> float:
     """Mean step over the 8-pixel grid's lines relative to the lines beside them; the stronger phase counts.
 
     The median over the lines of a phase: a single edge right across the picture, such as a bar's, is no grid.
+    NaN where there are too few lines, or nothing is drawn beside them.
     """
-    worst = 0.0
+    worst = float("nan")
     for axis in (0, 1):
+        usable = (gray.shape[axis] - 1) // 8 * 8
+        if usable < 32:
+            continue
         steps = np.asarray(
             cv2.absdiff(gray[1:], gray[:-1]) if axis == 0 else cv2.absdiff(gray[:, 1:], gray[:, :-1])
         )
         # Strong edges are content, not the coder.
         profile = cv2.reduce(cv2.min(steps, 24.0), 1 - axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
-        usable = len(profile) // 8 * 8
-        if usable < 32:
-            continue
         beside = (np.convolve(profile, np.ones(9), mode="same") - profile) / 8
         ratio = ((profile + 0.05) / (beside + 0.05))[:usable].reshape(-1, 8)
         drawn = beside[:usable].reshape(-1, 8).max(axis=1) > _FLAT_LEVELS
         if drawn.sum() >= 4:
-            worst = max(worst, float(np.median(ratio[drawn], axis=0).max()))
+            worst = float(np.fmax(worst, float(np.median(ratio[drawn], axis=0).max())))
     return worst
 
 
@@ -145,7 +159,10 @@ def sharpness(crisp: Crispness) -> Finding:
     """
     if len(crisp.blur) == 0:
         return Finding(unmeasured("sharpness", "The clip has no frame to look at."))
-    blur = float(np.median(crisp.blur))
+    drawn = crisp.blur[np.isfinite(crisp.blur)]
+    if not len(drawn):
+        return Finding(unmeasured("sharpness", "Nothing is drawn in the picture that could be sharp."))
+    blur = float(np.median(drawn))
     dips = _dips(crisp)
     soft = _soft(dips)
     dip = float(np.exp(np.max(_lasting(dips), initial=0.0)))
@@ -199,7 +216,11 @@ def blockiness(crisp: Crispness) -> Finding:
     """Calibrated strength of the 8-pixel grid. raw: `grid_ratio` (1 = no grid)."""
     if len(crisp.grid) == 0:
         return Finding(unmeasured("blockiness", "The clip has no frame to look at."))
-    ratio = float(np.percentile(crisp.grid, 75))
+    drawn = crisp.grid[np.isfinite(crisp.grid)]
+    if not len(drawn):
+        reason = "The picture is too small, or too little is drawn in it, to tell coding blocks."
+        return Finding(unmeasured("blockiness", reason))
+    ratio = float(np.percentile(drawn, 75))
     score = calibrate(ratio, _GRID_EXCESS)
     reason = (
         "No coding blocks show."

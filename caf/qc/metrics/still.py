@@ -89,9 +89,10 @@ class StillCollector:
 
         Correlation ignores brightness, and a few pixels of warp leave it high; a subject that moves does not.
         """
-        if not self._held:
+        height, width = self._held[0][1].shape if self._held else (0, 0)
+        rows, columns = height // _CELL_PX, width // _CELL_PX
+        if rows == 0 or columns == 0:  # a strip narrower than a cell
             return BackgroundMap(np.zeros((1, 1), dtype=bool), path, self._scale)
-        height, width = self._held[0][1].shape
         aligned = np.stack(
             [
                 self._from_first(
@@ -103,7 +104,6 @@ class StillCollector:
                 for index, tiny in self._held
             ]
         )
-        rows, columns = height // _CELL_PX, width // _CELL_PX
         cells = aligned[:, : rows * _CELL_PX, : columns * _CELL_PX].astype(np.float64)
         cells = cells.reshape(-1, rows, _CELL_PX, columns, _CELL_PX).transpose(0, 1, 3, 2, 4)
         cells = cells.reshape(len(aligned), rows, columns, -1)

@@ -31,7 +31,8 @@ def temporal_stability(seen: Course) -> Finding:
 
     raw: `shake_permille` (of the diagonal, RMS), `flicker_percent` (brightness, RMS), `repeated_share`,
     `jump_share`, `glitch_frames`, `pop_share`, `blank_frames`, `longest_freeze_frames`; a part that could not be
-    measured (no texture to follow for the shake) is left out and named in the reason.
+    measured (no texture to follow for the shake, too few whole frames for the flicker) is left out and named in the
+    reason.
     """
     name, steps = "temporal_stability", seen.steps
     if steps.frames < LEAST_FRAMES:
@@ -47,6 +48,8 @@ def temporal_stability(seen: Course) -> Finding:
     reason = "The clip runs smoothly" if score >= 0.7 else f"The clip is unsteady: {parts[weakest].words}"
     if "shake_permille" not in parts:
         reason += "; it has too little texture to measure shake"
+    if "flicker_percent" not in parts:
+        reason += "; too few frames are whole to measure flicker"
     if score >= 0.7:
         frames = ()
     return Finding(measured(name, score, reason + ".", raw, frames[:12]), frames)
@@ -60,17 +63,28 @@ def _parts(seen: Course) -> dict[str, _Part]:
     of_jumps, odd = jumps_score(seen.jump)
     share = float(seen.jump.mean())
     parts = {
-        "flicker_percent": _Part(flicker, FLICKER, f"brightness flickers by {flicker:.1f} %", flicker_frames),
-        "repeated_share": _flagged(seen.repeated, unit, REPEATS, "frames are repeated"),
+        "repeated_share": _repeated(seen),
         "jump_share": _Part(share, ((share, of_jumps),), "motion jumps: frames are missing", places(odd)),
         "glitch_frames": _flagged(seen.spoiled, 1.0, GLITCHES, "single frames are spoiled"),
         "pop_share": _flagged(seen.popped, unit, POPS, "parts of the picture pop for single frames"),
         "blank_frames": _flagged(seen.blank, 1.0, BLANKS, "frames are blank"),
     }
+    if flicker is not None:
+        words = f"brightness flickers by {flicker:.1f} %"
+        parts["flicker_percent"] = _Part(flicker, FLICKER, words, flicker_frames)
     if shake is not None:
         words = f"the picture shakes by {shake:.1f} per mille of its diagonal"
         parts["shake_permille"] = _Part(shake, SHAKE, words, shake_frames)
     return parts
+
+
+def _repeated(seen: Course) -> _Part:
+    """A picture that hangs counts as the frames that are missing for as long."""
+    steps, still = seen.steps, seen.repeated | (seen.hung_s > 0)
+    missing = float(seen.hung_s.sum()) / steps.interval_s if steps.interval_s > 0 else 0.0
+    share = (int(seen.repeated.sum()) + missing) / (steps.frames + missing)
+    words = "the picture hangs" if missing else f"frames are repeated ({int(seen.repeated.sum())})"
+    return _Part(share, REPEATS, words, places(still))
 
 
 def _flagged(flags: Flags, unit: float, table: Calibration, words: str) -> _Part:

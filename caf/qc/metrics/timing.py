@@ -23,26 +23,32 @@ _SHORT_RUN = 2
 def freeze(seen: Course) -> Finding:
     """Calibrated length of the longest stretch in which the picture stands still although the clip moves.
 
-    raw: `longest_freeze_s`, `longest_freeze_frames`, `frozen_share`. Stretches of up to two frames count as cadence.
+    Frames stand still that repeat the one before, and those that the timestamps hold for long.
+    raw: `longest_freeze_s`, `longest_freeze_frames` (repeated ones), `frozen_share`. Stretches of up to two repeated
+    frames count as cadence.
     """
     name, steps = "freeze", seen.steps
     if steps.frames < LEAST_FRAMES:
         return _too_short(name, steps.frames)
     held = _in_runs(seen.repeated, _SHORT_RUN + 1)
     longest = max((stop - start for start, stop in runs(held)), default=0)
-    still_s = longest * steps.interval_s
+    shown_s = np.diff(steps.time_s, append=steps.time_s[-1:] + steps.interval_s)
+    stands_s = np.where(held, shown_s, seen.hung_s)
+    held |= seen.hung_s > 0
+    still_s = max((float(stands_s[start:stop].sum()) for start, stop in runs(held)), default=0.0)
     raw = {
         "longest_freeze_s": still_s,
         "longest_freeze_frames": longest,
         "frozen_share": float(held.mean()),
     }
     blamed = places(held)
+    repeats = f" ({longest} repeated frames)" if longest else ""
     reason = (
-        "The picture never stands still."
-        if not blamed
-        else f"The picture stands still for {still_s:.2f} s ({longest} repeated frames)."
+        f"The picture stands still for {still_s:.2f} s{repeats}."
+        if blamed
+        else "The picture never stands still while the clip moves."
     )
-    found = measured(name, calibrate(still_s, _FREEZE), reason, raw, worst_of(blamed, -steps.peak))
+    found = measured(name, calibrate(still_s, _FREEZE), reason, raw, worst_of(blamed, stands_s - steps.peak))
     return Finding(found, blamed, {"peak_step_levels": steps.peak})
 
 

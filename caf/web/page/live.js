@@ -11,6 +11,8 @@ class Refused extends Error {}
 
 async function ask(path) {
   const token = sessionStorage.getItem(TOKEN);
+  // A header takes no other letter: fetch would fail as if the daemon were gone.
+  if (token && !/^[\x21-\x7e]+$/.test(token)) throw new Refused();
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   const answer = await fetch(path, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
   if (answer.status === 401) throw new Refused();
