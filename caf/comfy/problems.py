@@ -90,6 +90,7 @@ def _of_node(
     for name, value in given.items():
         link = link_of(value)
         if name not in accepted and link is not None and link[0] not in graph:
+            # No server looks at it, and its worker dies of it: seen on 0.26, NodeNotFoundError, a queue for ever.
             yield _dangling(graph, node_id, name, link[0])
         elif name not in accepted and name not in _EDITOR_ONLY and not _grown(name, info):
             near = get_close_matches(name, accepted, n=1)

@@ -4,7 +4,7 @@ Each renders one stage of ours at a time; others' prompts may be in its queue al
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import anyio
@@ -156,7 +156,7 @@ async def _examined(
             found: tuple[Problem, ...] = ()
             if graph is not None:
                 names = {str(node["class_type"]) for node in graph.values()}
-                known = await patiently(lambda: _classes(comfy, names), patience_s)
+                known = await patiently(lambda: _classes(comfy, names), patience_s, believe_refusals=False)
                 found = tuple(problems(graph, known, outputs=outputs))
             return Examined(url=url, facts=facts, waiting=waiting, problems=found)
     except (ComfyError, InputError) as fault:
@@ -169,8 +169,10 @@ async def _classes(comfy: Comfy, names: Iterable[str]) -> dict[str, NodeInfo]:
     for name in sorted(names):
         if "/" in name:  # no route leads there
             return nodes_of(await comfy.object_info())
-        with suppress(NotThereError):
+        try:
             answers |= await comfy.object_info(name)
+        except NotThereError:  # a server answers {} for a class that it has not; this is somebody else's word
+            return nodes_of(await comfy.object_info())
     return nodes_of(answers)
 
 

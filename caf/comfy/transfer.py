@@ -316,7 +316,7 @@ def _here(path: Path) -> Iterator[None]:
             ) from fault
         raise UnavailableError(
             f"{path} cannot be written here: {fault.strerror}.",
-            remedy="See that its folder is there and may be written to, then go on with: caf resume JOB",
+            remedy="See that its folder is there and may be written to, then retry the stage.",
             kind="disk_failed",
         ) from fault
 

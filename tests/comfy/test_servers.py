@@ -5,11 +5,13 @@ from typing import Any
 
 import anyio
 import pytest
+from aiohttp import web
 
 from caf.comfy.addresses import shown, urls_of
 from caf.comfy.servers import Servers
 from caf.errors import CafError, InputError, TryAgainError
 from tests.comfy.given import graph, until
+from tests.comfy.proxy import FaultProxy
 from tests.comfy.server import FakeComfy
 
 GRAPH = graph(0)
@@ -139,6 +141,18 @@ async def test_classes_with_odd_names_are_looked_up_too(tmp_path: Path) -> None:
         other = await refusal(Servers([server.url]), wanted)
     assert "Node 5 (Load / Ü (Cat) 100%?#)" in fault.message
     assert "Node 6 (Ü (Cat) 100%?#)" in other.message
+
+
+async def test_a_class_that_something_before_the_server_denies_is_not_believed_to_be_missing(
+    tmp_path: Path,
+) -> None:
+    def deny(request: web.Request) -> str | None:
+        return "404" if request.path == "/object_info/SaveImage" else None
+
+    async with FakeComfy(tmp_path / "server") as server, FaultProxy(server.url, deny) as proxy:
+        [seen] = await Servers([proxy.url]).preflight(GRAPH, outputs=("9",))
+    assert seen.able
+    assert proxy.did["404"] == 1
 
 
 async def test_a_password_in_an_address_is_told_to_nobody(tmp_path: Path) -> None:
