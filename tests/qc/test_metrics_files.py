@@ -34,7 +34,10 @@ def frames() -> list[Image]:
 
 
 KINDS: dict[str, Callable[[Path, list[Image]], Path]] = {
-    "120 frames a second": lambda path, frames: write_clip(path, frames, fps=120),
+    # As fast as the others by the clock: four times as many frames of the same path.
+    "120 frames a second": lambda path, frames: write_clip(
+        path, pan(picture("chelsea"), 4 * len(frames)), fps=120
+    ),
     "variable rate": lambda path, frames: write_clip(
         path, frames, times_s=(np.arange(len(frames)) / 30 + np.arange(len(frames)) % 3 / 90).tolist()
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from caf.qc.metrics.course import Course, course
 from caf.qc.metrics.exposure import ExposureCollector, exposure
-from caf.qc.metrics.findings import Finding, spans
+from caf.qc.metrics.findings import Finding, at_rate, spans
 from caf.qc.metrics.glitch import glitch
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.outliers import OutlierCollector
@@ -268,6 +268,27 @@ def test_a_clip_of_few_frames_has_reasons_in_place_of_scores(clean: list[Image],
         assert found[name].measurement.score is None
         assert "too few" in found[name].measurement.reason
         assert found[name].blamed == ()
+
+
+@pytest.mark.parametrize("fps", [24, 30, 120])
+def test_shake_and_flicker_are_seen_at_any_frame_rate_and_smooth_motion_is_none(fps: int) -> None:
+    count = 2 * fps
+    time_s = np.arange(count) / fps
+    shown_s = [1 / fps] * count
+    sway = np.stack([4 * np.sin(2 * np.pi * 5 * time_s), np.zeros(count)], axis=1)
+    shaken = course_of(pan(picture("chelsea"), count, shift=sway), shown_s)
+    assert score(jitter(shaken.path, shaken.broken)) < 0.6
+    steady = pan(picture("chelsea"), count)
+    lights = course_of(lit(steady, 1 + 0.06 * np.sin(2 * np.pi * 6 * time_s)), shown_s)
+    assert score(flicker(lights)) < 0.7
+    calm = course_of(steady, shown_s)
+    assert score(jitter(calm.path, calm.broken)) > 0.9
+    assert score(flicker(calm)) > 0.9
+
+
+def test_up_to_thirty_frames_a_second_the_stretches_are_as_they_were() -> None:
+    assert [at_rate(25, 1 / fps) for fps in (12, 24, 25, 29.97, 30, 60, 120)] == [25, 25, 25, 25, 25, 50, 100]
+    assert at_rate(7, 0.0) == 7
 
 
 def test_what_cannot_be_measured_has_a_reason_and_no_score(clean: list[Image]) -> None:

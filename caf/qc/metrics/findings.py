@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from caf.ports import Measurement
 
-__all__ = ["LEAST_FRAMES", "Finding", "Flags", "Floats", "places", "runs", "spans", "worst_of"]
+__all__ = ["LEAST_FRAMES", "Finding", "Flags", "Floats", "at_rate", "places", "runs", "spans", "worst_of"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -16,6 +16,7 @@ Flags = NDArray[np.bool_]
 LEAST_FRAMES = 12
 """Half a second: less does not tell shake from motion."""
 _MOST_WORST = 12
+_USUAL_HZ = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Finding:
     """Rising indices; empty where the clip as a whole is meant, or nothing is wrong."""
     series: Mapping[str, Floats] = field(default_factory=dict)
     """Name to (T,) values, units in the names; the first is the one that a plot shows."""
+
+
+def at_rate(frames: int, interval_s: float) -> int:
+    """As many frames as last as long as so many at 30 a second; of slower clips just so many."""
+    return round(frames * max(1.0, 1 / (_USUAL_HZ * interval_s))) if interval_s > 0 else frames
 
 
 def runs(flags: Flags) -> list[tuple[int, int]]:

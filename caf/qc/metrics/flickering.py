@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from caf.qc.metrics.findings import LEAST_FRAMES, Flags, Floats
-from caf.qc.metrics.shake import worst_second
+from caf.qc.metrics.findings import LEAST_FRAMES, Flags, Floats, at_rate
+from caf.qc.metrics.shake import frames_of_second, worst_second
 from caf.qc.metrics.steps import Steps
 from caf.qc.metrics.tracks import smoothing_residual
 
 __all__ = ["deviation_percent", "flicker_percent"]
 
-_HALF_WINDOW = 3
+_REACH, _MEDIAN_REACH = 4, 3
+"""Frames to both sides, up to 30 a second."""
 
 
 def flicker_percent(steps: Steps, spoiled: Flags) -> tuple[float | None, tuple[int, ...]]:
@@ -19,32 +20,34 @@ def flicker_percent(steps: Steps, spoiled: Flags) -> tuple[float | None, tuple[i
     """
     if np.count_nonzero(~spoiled) < LEAST_FRAMES:
         return None, ()
-    worst, place = worst_second(deviation_percent(steps, spoiled) ** 2)
-    return float(np.sqrt(worst)), tuple(range(place, min(place + 25, steps.frames), 5))
+    worst, place = worst_second(deviation_percent(steps, spoiled) ** 2, steps.interval_s)
+    return float(np.sqrt(worst)), frames_of_second(place, steps.frames, steps.interval_s)
 
 
 def deviation_percent(steps: Steps, spoiled: Flags) -> Floats:
     """(T,) percent by which the median cell's brightness leaves its course, spoiled frames apart.
 
-    The smaller of two deviations: from a quadratic over nine frames, and from the median of seven. A fade, a cut
-    or a lamp that is switched on goes one way and so is its own median. Zeros where too little is left.
+    The smaller of two deviations: from a quadratic over nine frames, and from the median of seven, or as long as
+    those last at 30 frames a second. A fade, a cut or a lamp that is switched on goes one way and so is its own
+    median. Zeros where too little is left.
     """
     good = np.flatnonzero(~spoiled)
     if len(good) < LEAST_FRAMES:
         return np.zeros(steps.frames)
     gain = np.interp(np.arange(steps.frames), good, steps.gain[good])
-    smooth = smoothing_residual(gain, window=9)
-    ranked = gain - _running_median(gain)
+    smooth = smoothing_residual(gain, window=2 * at_rate(_REACH, steps.interval_s) + 1)
+    ranked = gain - _running_median(gain, at_rate(_MEDIAN_REACH, steps.interval_s))
     return 100 * np.where(np.abs(smooth) < np.abs(ranked), smooth, ranked)
 
 
-def _running_median(series: Floats) -> Floats:
-    """Median of up to seven values; at the ends of as many as lie to both sides alike."""
+def _running_median(series: Floats, most: int) -> Floats:
+    """Median over up to `most` values to both sides; at the ends as many as lie to both alike."""
     length = len(series)
+    most = min(most, (length - 1) // 2)
     result = np.empty(length)
-    windows = np.lib.stride_tricks.sliding_window_view(series, 2 * _HALF_WINDOW + 1)
-    result[_HALF_WINDOW : length - _HALF_WINDOW] = np.median(windows, axis=1)
-    for index in (*range(_HALF_WINDOW), *range(length - _HALF_WINDOW, length)):
+    windows = np.lib.stride_tricks.sliding_window_view(series, 2 * most + 1)
+    result[most : length - most] = np.median(windows, axis=1)
+    for index in (*range(most), *range(length - most, length)):
         reach = min(index, length - 1 - index)
         result[index] = np.median(series[index - reach : index + reach + 1])
     return result

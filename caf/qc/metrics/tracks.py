@@ -51,6 +51,8 @@ class CameraPath:
     blocks: list[BlockSway]
     size: tuple[int, int]
     """Width and height of the small frame."""
+    interval_s: float
+    """Median time from frame to frame; 0 for a single one."""
 
     @property
     def diagonal_px(self) -> float:
@@ -74,11 +76,13 @@ class TrackCollector:
         self._known: list[bool] = [True]
         self._pace: list[float] = [np.nan]
         self._blocks: list[BlockSway] = []
+        self._time_s: list[float] = []
         self._size = (1, 1)
         self._diagonal = 1.0
 
     def add(self, frame: SeenFrame) -> None:
         small = frame.small
+        self._time_s.append(frame.time_s)
         if self._last is None:
             height, width = small.shape
             self._size = (width, height)
@@ -101,6 +105,7 @@ class TrackCollector:
             pace=np.array(self._pace),
             blocks=self._blocks,
             size=self._size,
+            interval_s=float(np.median(np.diff(self._time_s))) if len(self._time_s) > 1 else 0.0,
         )
 
     def _lose(self) -> None:
