@@ -12,6 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from caf.qc.metrics.catalogue import METRICS as CATALOGUE
 from tests.cli.conftest import Caf, call_caf, end_by_ctrl_c
 from tests.clips import Image, camera_frames, make_picture, subject_sway, texture, write_clip
 
@@ -166,7 +167,7 @@ def test_kept_scores_name_the_bytes_and_the_version_that_they_are_true_of(done: 
         "source_sha256": hashlib.sha256((done.folder / "source" / "0.mp4").read_bytes()).hexdigest(),
     }
     assert by_name["good/1.mp4"]["of"].keys() == {"sha256"}
-    assert first["metrics"]["glitch"]["version"] == 1
+    assert first["metrics"]["glitch"]["version"] == CATALOGUE["glitch"].version
     assert list(by_name["bad/glitch/1.mp4"]["metrics"]) == ["glitch"]
     assert by_name["good/still.png"]["metrics"]["glitch"]["score"] is None
 
@@ -186,7 +187,7 @@ def test_known_scores_are_taken_and_only_the_rest_is_measured(
     assert scores["good/1.mp4"] == {"glitch": 0.4321}
     assert scores["good/2.mp4"]["glitch"] == before["good/2.mp4"]["glitch"]
     again = {one["clip"]: one["metrics"] for one in json.loads(book.read_bytes())["clips"]}
-    assert again["good/2.mp4"]["glitch"]["version"] == 1
+    assert again["good/2.mp4"]["glitch"]["version"] == CATALOGUE["glitch"].version
     assert "loop_seam" in again["good/2.mp4"]  # what was kept of others stays
 
 
