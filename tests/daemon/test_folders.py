@@ -243,11 +243,11 @@ def test_what_was_dropped_while_nobody_served_is_taken_once_also_by_a_daemon_tha
     (workspace / JOBS / "broken-for-ever.job.json").write_text("{")
     with serving(workspace) as first:
         first.until_recorded(names[3], "JobSubmitted")
-        first.until_rejected(f"{JOBS}/broken-for-ever.job.json")
         first.kill()
     with serving(workspace) as second:
+        second.until_rejected(f"{JOBS}/broken-for-ever.job.json")
         second.until(
-            lambda: len([e for e in second.events if e["type"] == "JobCompleted"]) > 5, "half of them"
+            lambda: len([e for e in second.events if e["type"] == "JobCompleted"]) > 1, "some of them"
         )
         assert second.stop() == 0
     with serving(workspace) as third:
