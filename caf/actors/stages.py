@@ -9,7 +9,6 @@ from typing import Any, Final
 import anyio.to_thread
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from caf.actors import poses
 from caf.actors.effects import MeasureStage, RunStage
@@ -183,22 +182,22 @@ class Stages:
                 f"There is no {role} to measure.", remedy="Run its stage again.", kind="artifact_missing"
             )
         await self.inputs.prove(video, job)
-        request = MeasureRequest(
-            metrics=metrics,
-            video=str(self.artifacts.path(video.sha256)),
-            source=inputs["source"][1],
-            reference=inputs["reference"][1] if "reference" in inputs else None,
-            pose=inputs["pose"][1] if "pose" in inputs else None,
-            costume_required=job.spec.costume_required,
-            target=job.target if effect.stage == "video" else None,
-        )
-        async with (
-            scratch(self.workspace, job.spec.job_id, f"{effect.stage}.qc") as out,
-            self.lanes.native.turn(_turn(effect, job, gate=True)),
-        ):
+        async with scratch(self.workspace, job.spec.job_id, f"{effect.stage}.qc") as out:
             series = out / "series.npz"
-            request = replace(request, series=str(series))
-            measured: tuple[Measurement, ...] = (await self._call("measure", request, job, progress)).result
+            request = MeasureRequest(
+                metrics=metrics,
+                video=str(self.artifacts.path(video.sha256)),
+                source=inputs["source"][1],
+                reference=inputs["reference"][1] if "reference" in inputs else None,
+                pose=inputs["pose"][1] if "pose" in inputs else None,
+                costume_required=job.spec.costume_required,
+                target=job.target if effect.stage == "video" else None,
+                series=str(series),
+            )
+            async with self.lanes.native.turn(_turn(effect, job, gate=True)):
+                called = await self._call("measure", request, job, progress)
+            # The next job has the lane while this one's series are put away.
+            measured: tuple[Measurement, ...] = called.result
             if not await anyio.to_thread.run_sync(series.exists):
                 return measured, None
             return measured, await anyio.to_thread.run_sync(self.artifacts.adopt, series, "series")
