@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from caf.errors import InputError, TryAgainError
+from caf.errors import NO_ROOM, InputError, TryAgainError
 from caf.events import Artifact
 from caf.sha256 import sha256_of
 
@@ -19,7 +19,6 @@ __all__ = ["ArtifactStore", "disk_errors", "replacing", "sync_folder", "write_at
 CHUNK: Final = 1 << 20
 MOST_PROVED: Final = 2048
 """Files that are remembered as proved; then all are forgotten, and read once more when they are wanted."""
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 

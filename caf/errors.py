@@ -9,9 +9,11 @@ CafError
 └── TryAgainError     75  nothing is wrong with the input: the disk is full, the workspace is taken
 """
 
-from typing import ClassVar
+import errno
+from typing import ClassVar, Final
 
 __all__ = [
+    "NO_ROOM",
     "CafError",
     "DocumentError",
     "InputError",
@@ -20,6 +22,9 @@ __all__ = [
     "TryAgainError",
     "UnavailableError",
 ]
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where nothing more can be written: a full disk, a quota, a file limit."""
 
 
 class CafError(Exception):

@@ -4,7 +4,6 @@ A server takes half a picture, loads it and renders it with success; a line that
 """
 
 import asyncio
-import errno
 import hashlib
 import io
 import os
@@ -28,7 +27,7 @@ from caf.comfy.failures import (
 )
 from caf.comfy.model import Output
 from caf.comfy.whole import damage_of
-from caf.errors import InputError, TryAgainError, UnavailableError
+from caf.errors import NO_ROOM, InputError, TryAgainError, UnavailableError
 
 __all__ = ["download", "upload"]
 
@@ -39,7 +38,6 @@ _BELIEVED: Final = 3
 _PAUSE_S: Final = 0.05
 _TAIL: Final = 4096
 _PIECE: Final = 2**18
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_SPACE: Final = ("no space left on device", "errno 28", "disk quota exceeded")
 
 
@@ -307,7 +305,7 @@ def _here(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        if fault.errno in _NO_ROOM:
+        if fault.errno in NO_ROOM:
             raise TryAgainError(
                 f"There is no room here to write {path}.",
                 remedy="Free some space on that disk, then go on with: caf resume JOB",

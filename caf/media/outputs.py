@@ -1,19 +1,16 @@
 """Files that a person names for what was measured: what their names must be, and how they are written; light."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from caf.errors import InputError, TryAgainError
+from caf.errors import NO_ROOM, InputError, TryAgainError
 
 __all__ = ["PlotForm", "check_place", "check_places", "check_sheet_name", "plot_form", "write_whole"]
 
 PlotForm = Literal["png", "svg"]
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def plot_form(path: str) -> PlotForm:
@@ -89,7 +86,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as fault:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
-        if fault.errno in _NO_ROOM:
+        if fault.errno in NO_ROOM:
             raise TryAgainError(
                 f"There is no room to write {path}.",
                 remedy="Free some space on that disk, then try again.",

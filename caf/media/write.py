@@ -1,6 +1,5 @@
 """Write clips: lossless between the stages, H.264 with sound at the end; whole or not at all."""
 
-import errno
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from caf.errors import CafError, TryAgainError
+from caf.errors import NO_ROOM, CafError, TryAgainError
 from caf.media.audio import SoundTrack, open_sound
 from caf.media.timing import snapped_rate, time_base_for
 
@@ -25,7 +24,6 @@ __all__ = ["ClipWriter", "Mode", "disk_full"]
 
 Mode = Literal["lossless", "final"]
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _THREADS = 4
 """Fixed, because x264 decides differently with another number of threads."""
@@ -37,7 +35,7 @@ _BT709 = 1
 
 def disk_full(path: Path, fault: BaseException) -> TryAgainError | None:
     """The error for a full disk, quota or file limit if that is what `fault` says."""
-    if getattr(fault, "errno", None) not in _FULL:
+    if getattr(fault, "errno", None) not in NO_ROOM:
         return None
     return TryAgainError(
         f"There is no room to write {path}.",
