@@ -56,7 +56,7 @@ class Config(Struct, frozen=True, kw_only=True):
     cache_dir: str | None = None
     """Where fetched models are kept; default: the user's cache folder."""
     policy: str | None = None
-    """A qc_policy.v1 file, relative to the workspace; default: the built-in policy."""
+    """A qc_policy.v1 file, relative to the workspace, or a built-in one: default or technical."""
     registry: str | None = None
     """A workflow_registry.v1 file, relative to the workspace; default: the built-in registry."""
     pose_coverage_threshold: float = 0.3

@@ -29,7 +29,7 @@ from caf.errors import DocumentError, InputError, MediaError
 from caf.events import JobId, JobSubmitted, Parameters
 from caf.events.codec import digest
 from caf.outside import pose_video
-from caf.policies import DEFAULT_POLICY, DEFAULT_REGISTRY
+from caf.policies import BUILT_IN_POLICIES, DEFAULT_POLICY, DEFAULT_REGISTRY
 from caf.ports import MediaInfo, VideoTarget
 from caf.repairs import merge
 from caf.workflows import Chosen, choose
@@ -44,6 +44,7 @@ __all__ = [
     "file_bytes",
     "job_id_for",
     "load_defaults",
+    "named_policy",
     "submission",
 ]
 
@@ -99,9 +100,15 @@ class Defaults(Struct, frozen=True, kw_only=True):
 def load_defaults(root: Path, config: Config) -> Defaults:
     """The configured policy and registry, or the built-in ones. Raises `DocumentError` for a broken file."""
     return Defaults(
-        policy=_read(_configured(config.policy, root), QCPolicy, DEFAULT_POLICY),
+        policy=BUILT_IN_POLICIES.get("default" if config.policy is None else config.policy)
+        or _read(_configured(config.policy, root), QCPolicy, DEFAULT_POLICY),
         registry=_read(_configured(config.registry, root), WorkflowRegistry, DEFAULT_REGISTRY),
     )
+
+
+def named_policy(name: Path) -> QCPolicy:
+    """The built-in policy of that name, else the one in the file. Raises `DocumentError`."""
+    return BUILT_IN_POLICIES.get(str(name)) or read_document(document_bytes(name), QCPolicy, where=str(name))
 
 
 def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
@@ -117,7 +124,11 @@ def draft(wish: Wish, root: Path, fresh: str, defaults: Defaults) -> Draft:
             f"The job document of {job.job_id} is nested more than {MOST_DEPTH} levels deep.",
             remedy="Leave out what caf does not read, or keep it in a file of its own.",
         )
-    policy = _given(wish.policy, _ref(job, "quality_policy", root), QCPolicy, defaults.policy)
+    policy = (
+        _read(_ref(job, "quality_policy", root), QCPolicy, defaults.policy)
+        if wish.policy is None
+        else named_policy(wish.policy)
+    )
     registry = _given(wish.registry, None, WorkflowRegistry, defaults.registry)
     target = _given(wish.targets, _ref(job, "quality_target", root), QualityTarget, None)
     pack = _read(_ref(job, "continuity_pack", root), ContinuityPack, None)

@@ -13,7 +13,7 @@ import anyio
 import click
 import msgspec
 
-from caf.cli.options import COUNT, FILE, JOB, JSON, WORKSPACE, job_ids
+from caf.cli.options import COUNT, FILE, JOB, JSON, POLICY, WORKSPACE, job_ids
 from caf.cli.tables import local_time, print_table
 from caf.config import Config, load_config
 from caf.errors import InputError
@@ -25,6 +25,7 @@ __all__ = [
     "FILE",
     "JOB",
     "JSON",
+    "POLICY",
     "WORKSPACE",
     "configured",
     "exit_code_of",

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-__all__ = ["COUNT", "FILE", "JOB", "JSON", "WORKSPACE", "job_ids"]
+__all__ = ["COUNT", "FILE", "JOB", "JSON", "POLICY", "WORKSPACE", "job_ids"]
 
 FILE: Final = click.Path(path_type=Path, readable=False)
 """A path that is judged where it is read, so that what is wrong with it is told by what it is for."""
@@ -19,6 +19,12 @@ WORKSPACE = click.option(
     default=Path(),
     metavar="DIR",
     help="Folder of the log and the documents; default: here.",
+)
+POLICY = click.option(
+    "--policy",
+    type=FILE,
+    metavar="FILE|NAME",
+    help="A qc_policy.v1 document, or default or technical, which come with caf.",
 )
 COUNT: Final = click.IntRange(0, 2**63 - 1)
 """A position or a number of rows, as SQLite can count them."""

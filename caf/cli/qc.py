@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caf.cli.calibrate import calibrate
-from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
+from caf.cli.common import FILE, JSON, POLICY, WORKSPACE, configured, print_json, print_table
 from caf.cli.telling import spans_told
 
 if TYPE_CHECKING:
@@ -100,7 +100,24 @@ def _show(found: "Examination") -> None:
 
 
 @qc.command()
-@click.option("--policy", type=FILE, metavar="FILE", help="A qc_policy.v1 document; default: the built-in.")
+@click.argument("name", default="default", metavar="[NAME]")
+@click.option("--json", "as_json", is_flag=True, help="Always: the policy is JSON.")
+def policy(name: str, as_json: bool) -> None:
+    """Print a policy that comes with caf: default or technical. A start for one of your own."""
+    from caf.contracts.read import write_document
+    from caf.errors import InputError
+    from caf.policies import BUILT_IN_POLICIES
+
+    found = BUILT_IN_POLICIES.get(name)
+    if found is None:
+        raise InputError(
+            f"No policy named {name} comes with caf.", remedy=f"Use one of: {', '.join(BUILT_IN_POLICIES)}."
+        )
+    click.echo(write_document(found).decode(), nl=False)
+
+
+@qc.command()
+@POLICY
 @click.option("--metrics", type=FILE, required=True, metavar="FILE", help='{"metrics": {name: {"score": x}}}')
 @click.option("--targets", type=FILE, metavar="FILE", help="A quality_target.v1 document.")
 @click.option("--require-costume", is_flag=True, help="The continuity pack requires the costume.")
@@ -120,17 +137,14 @@ def evaluate(
 ) -> int:
     """Print the qc_report.v1 for given scores. Exits with 3 when a gate failed."""
     from caf.clock import SystemClock
-    from caf.contracts import QCPolicy
-    from caf.contracts.read import read_document, write_document
+    from caf.contracts.read import write_document
     from caf.contracts.times import timestamp
     from caf.policies import DEFAULT_POLICY
     from caf.qc.gates import evaluate as judge
     from caf.qc.scores import parse_metrics, parse_reasons, parse_targets
-    from caf.submission import document_bytes
+    from caf.submission import document_bytes, named_policy
 
-    judged_by = (
-        read_document(document_bytes(policy), QCPolicy, where=str(policy)) if policy else DEFAULT_POLICY
-    )
+    judged_by = named_policy(policy) if policy else DEFAULT_POLICY
     scores = document_bytes(metrics)
     report = judge(
         judged_by,

@@ -10,6 +10,7 @@ from caf.cli.common import (
     FILE,
     JOB,
     JSON,
+    POLICY,
     WORKSPACE,
     configured,
     exit_code_of,
@@ -38,9 +39,7 @@ GIVEN: Final = (
     click.option(
         "--workflow", metavar="ID", help="Workflow of the registry; default: the embedded engine's."
     ),
-    click.option(
-        "--policy", type=FILE, metavar="FILE", help="A qc_policy.v1 document; default: the built-in."
-    ),
+    POLICY,
     click.option("--registry", type=FILE, metavar="FILE", help="A workflow_registry.v1 document."),
     click.option("--targets", type=FILE, metavar="FILE", help="A quality_target.v1 document."),
     click.option(

@@ -6,8 +6,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from caf.contracts import Gate, QCPolicy, QualityTarget, TargetStage
-from caf.policies import DEFAULT_POLICY
+from caf.contracts import QCPolicy, QualityTarget, TargetStage
+from caf.policies import DEFAULT_POLICY, technical_gate
 from caf.qc.gates import COSTUME
 from caf.qc.thresholds import NoProposal, Outcome, auc, outcome, propose, roc
 
@@ -132,16 +132,7 @@ def policy_of(found: Sequence[Calibrated], stages: Mapping[str, TargetStage], po
         replace(gate, threshold=proposals.get(gate.metric, gate.threshold)) for gate in DEFAULT_POLICY.gates
     )
     technical = (
-        Gate(
-            gate_id=f"{metric}_gate",
-            metric=metric,
-            dimension="technical",
-            threshold=proposals[metric],
-            severity="MEDIUM",
-            repairable=True,
-            failure_action="RETRY_STAGE",
-            target_stage=stage,
-        )
+        technical_gate(metric, stage, proposals[metric])
         for metric, stage in stages.items()
         if metric in proposals
     )
