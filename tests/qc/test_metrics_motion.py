@@ -243,3 +243,43 @@ def test_slow_and_faint_breathing_lowers_the_score() -> None:
     assert background(still).raw["swing_permille"] < 0.2
     assert background(warped).raw["swing_permille"] > 3 * background(still).raw["swing_permille"]
     assert score(background(warped)) < score(background(still))
+
+
+def wall() -> Image:
+    """A plain wall with small marks all over it."""
+    width, height = SIZE
+    result = np.full((height, width, 3), 150, np.uint8)
+    for x in range(15, width, 30):
+        for y in range(15, height, 30):
+            cv2.rectangle(result, (x, y), (x + 5, y + 4), (95, 95, 95), -1)
+    return result
+
+
+def beside(subject: Image, path: NDArray[np.float64]) -> list[Image]:
+    """The wall as a camera on a tripod shows it, and before it `subject`, which goes its own `path` (T, 2) px."""
+    height, width = subject.shape[:2]
+    left, top = (SIZE[0] - width) // 2, SIZE[1] - height
+    out = []
+    for x, y in path:
+        moved = cv2.warpAffine(
+            subject, np.array([[1, 0, x], [0, 1, y]]), (width, height), borderMode=cv2.BORDER_REFLECT_101
+        )
+        frame = wall()
+        frame[top:, left : left + width] = moved
+        out.append(frame)
+    return out
+
+
+def test_a_restless_subject_before_a_standing_camera_is_no_shake() -> None:
+    subject = np.asarray(cv2.resize(picture("chelsea"), (190, 200)), dtype=np.uint8)
+    frames = beside(subject, np.cumsum(tremor(2.0), axis=0) * 0.5)
+    assert steadiness(frames).raw["shake_permille"] < 0.1
+    assert score(steadiness([np.roll(one, n % 3, axis=1) for n, one in enumerate(frames)])) < 0.6
+
+
+def test_somebody_who_stands_and_nods_is_no_background_that_swings() -> None:
+    person = np.asarray(picture("astronaut")[0:300, 100:400], dtype=np.uint8)
+    subject = np.asarray(cv2.resize(person, (200, 200)), dtype=np.uint8)
+    nods = 2.0 * np.sin(2 * np.pi * np.arange(FRAMES) / 11)
+    frames = beside(subject, np.stack([0.3 * nods, nods], axis=1))
+    assert score(background(frames)) >= 0.8

@@ -73,11 +73,11 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            3,
+            4,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
-        ("background_stability", "motion", 3, _SCORE, "the background neither trembles nor warps"),
+        ("background_stability", "motion", 4, _SCORE, "the background neither trembles nor warps"),
         (
             "loop_seam",
             "motion",
@@ -98,7 +98,7 @@ METRICS: dict[str, MetricInfo] = {
         ("cadence", "motion", 2, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 1, "every frame has a picture", "it flashes black, white or grey"),
         ("flicker", "motion", 2, "the light is steady", "brightness pulses"),
-        ("jitter", "motion", 2, "the camera stands or moves steadily", "the picture trembles"),
+        ("jitter", "motion", 3, "the camera stands or moves steadily", "the picture trembles"),
         (
             "glitch",
             "motion",

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.faces import cat_faces, human_faces
+from caf.qc.metrics.frames import Gray, SeenFrame, shrink_to_side
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["BackgroundMap", "StillCollector"]
@@ -12,6 +13,11 @@ __all__ = ["BackgroundMap", "StillCollector"]
 _MOST = 48
 _CELL_PX = 10
 _ALIKE, _ALWAYS_ALIKE = 0.85, 0.7
+
+_FOR_FACES, _FACES_SIDE_PX = 4, 480
+"""Every so manieth of the kept frames is also kept so large that a face can be found in it."""
+_BESIDE, _ABOVE = 1.75, 1.1
+"""A figure's reach from the centre of its face, in widths of the face: to both sides, and above it."""
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +58,7 @@ class StillCollector:
 
     def __init__(self) -> None:
         self._held: list[tuple[int, NDArray[np.float32]]] = []
+        self._clear: list[tuple[int, Gray]] = []
         self._every = 1
         self._scale = 1.0
 
@@ -60,9 +67,30 @@ class StillCollector:
             return
         self._scale = frame.tiny.shape[1] / frame.small.shape[1]
         self._held.append((frame.index, frame.tiny))
+        if frame.index % (_FOR_FACES * self._every) == 0:
+            self._clear.append((frame.index, shrink_to_side(frame.gray, _FACES_SIDE_PX)))
         if len(self._held) > _MOST:
             self._held = self._held[::2]
             self._every *= 2
+            self._clear = self._clear[::2]
+
+    def figures(self, path: CameraPath) -> NDArray[np.bool_]:
+        """(H, W) where the first tiny frame shows figures with a face: the face, and what is below and beside it.
+
+        Searched in at most twelve pictures; somebody who hardly moves looks as steady as a wall.
+        """
+        height, width = self._held[0][1].shape
+        result = np.zeros((height, width), dtype=bool)
+        for index, picture in self._clear:
+            matrix, scale = _to_frame(path, index, self._scale), width / picture.shape[1]
+            colours = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+            for face in (*cat_faces(colours), *human_faces(colours)):
+                there = np.array(face.centre) * scale
+                x, y = np.linalg.solve(matrix[:, :2], there - matrix[:, 2])
+                side = face.w * scale
+                left, right = max(0, int(x - _BESIDE * side)), max(0, int(x + _BESIDE * side) + 1)
+                result[max(0, int(y - _ABOVE * side)) :, left:right] = True
+        return result
 
     def aligned(self, path: CameraPath) -> tuple[NDArray[np.int64], Floats]:
         """(K,) indices of the kept frames and (K, H, W) how they look from the first frame's camera."""

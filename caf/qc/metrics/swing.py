@@ -17,7 +17,11 @@ __all__ = ["swing_permille"]
 Floats = NDArray[np.float64]
 
 _LEAST_FRAMES, _LEAST_POINTS, _LEAST_CELLS = 12, 8, 4
-_CELL_PX = 16
+_LEAST_ALONE = 10
+"""Corners beside figures that can speak for the background alone."""
+_CELL_PX, _WINDOW_PX = 16, 11
+_CORNER = 0.05
+"""Share of the strongest direction's contrast that a corner has in its weakest one; on door frames 0.001 to 0.02."""
 _FARTHEST_PX, _UNLIKE_LEVELS = 3.0, 12.0
 """A corner that seems further away, or looks so different there, is covered by the subject."""
 _COVERED = 0.3
@@ -25,11 +29,14 @@ _FADED = 1.25
 """A picture that differs in light from most by more than this factor is in a fade; nothing is to be found there."""
 _NOISE_PX = 0.1
 _USUAL_SHARE = 0.9
+_SUSPICIOUS_PERMILLE = 1.0
+"""From here on figures are looked for: somebody who stands and nods swings as a wall does that breathes."""
 
 
 def swing_permille(path: CameraPath, still: StillCollector, background: BackgroundMap) -> float | None:
     """RMS swing of the background's cells, per mille of the diagonal: the 90th percentile of the cells.
 
+    Figures with a face are left out where they swing and the background beside them can be judged alone.
     None where fewer than eight corners in four cells can be compared in at least twelve frames.
     """
     indices, pictures = _lit(*still.aligned(path))
@@ -40,20 +47,33 @@ def swing_permille(path: CameraPath, still: StillCollector, background: Backgrou
     corners = cv2.goodFeaturesToTrack(median, 200, 0.002, 4, mask=background.pixels(height, width))
     if corners is None or len(corners) < _LEAST_POINTS:
         return None
-    moved = _moved(median, pictures, np.asarray(corners, dtype=np.float32))
+    corners = _no_edges(median, np.asarray(corners, dtype=np.float32))
+    if len(corners) < _LEAST_POINTS:
+        return None
+    moved = _moved(median, pictures, corners)
     seen = np.isfinite(moved[..., 0]).mean(axis=0) >= 1 - _COVERED
     if int(seen.sum()) < _LEAST_POINTS:
         return None
     place = corners[seen, 0].astype(np.float64)
-    own = _without_camera(place, moved[:, seen])
-    swings = _about_rest(own, _slow(path, indices))
+    moved, slow = moved[:, seen], _slow(path, indices)
+    swing = _worst(place, moved, slow)
+    diagonal = float(np.hypot(width, height))
+    if swing is None or swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
+        return None if swing is None else swing * 1000 / diagonal
+    apart = ~still.figures(path)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
+    alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_ALONE else None
+    return min(swing, alone or swing) * 1000 / diagonal
+
+
+def _worst(place: Floats, moved: Floats, slow: Floats) -> float | None:
+    """The 90th percentile of the cells' swings, px; None where too few cells hold a corner."""
+    swings = _about_rest(_without_camera(place, moved), slow)
     cells: dict[tuple[int, int], list[float]] = {}
     for (x, y), swing in zip(place, swings, strict=True):
         cells.setdefault((int(y) // _CELL_PX, int(x) // _CELL_PX), []).append(float(swing))
     if len(cells) < _LEAST_CELLS:
         return None
-    worst = np.percentile([float(np.median(values)) for values in cells.values()], 90)
-    return float(worst) * 1000 / float(np.hypot(width, height))
+    return float(np.percentile([float(np.median(values)) for values in cells.values()], 90))
 
 
 def _lit(indices: NDArray[np.int64], pictures: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -66,13 +86,21 @@ def _lit(indices: NDArray[np.int64], pictures: Floats) -> tuple[NDArray[np.int64
     return indices[alike], pictures[alike]
 
 
+def _no_edges(median: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Those corners that change in every direction: one on a straight edge slides along it."""
+    both = cv2.cornerEigenValsAndVecs(median, _WINDOW_PX, 3)[..., :2]
+    x, y = corners[:, 0].astype(np.int64).T
+    least, most = both[y, x].min(axis=1), both[y, x].max(axis=1)
+    return np.asarray(corners[least > _CORNER * most], dtype=np.float32)
+
+
 def _moved(median: NDArray[np.uint8], pictures: Floats, corners: NDArray[np.float32]) -> Floats:
     """(K, N, 2) px: where each corner of the median picture is in each picture, from its place; NaN where covered."""
     found = []
     for picture in pictures:
         now = np.clip(picture, 0, 255).astype(np.uint8)
         there, ok, fault = cv2.calcOpticalFlowPyrLK(
-            median, now, corners, None, winSize=(11, 11), maxLevel=1, criteria=(3, 20, 0.01)
+            median, now, corners, None, winSize=(_WINDOW_PX, _WINDOW_PX), maxLevel=1, criteria=(3, 20, 0.01)
         )
         step = (there - corners)[:, 0].astype(np.float64)
         lost = (ok[:, 0] == 0) | (fault[:, 0] > _UNLIKE_LEVELS) | (np.abs(step).max(axis=1) > _FARTHEST_PX)

@@ -2,7 +2,7 @@
 
 Points are chosen anew every `BLOCK` frames. Within a block the camera's motion is the similarity (shift, turn,
 scale) on which the largest group of points agrees, found by RANSAC: the background, as long as no single
-moving thing carries more points.
+moving thing carries more points. Where it does, points that stand still all over the picture tell a camera on a tripod.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,13 @@ BLOCK = 12
 _MIN_POINTS = 12
 _LOST_LEVELS = 22.0
 """Median grey difference between a point's neighbourhoods above which the frames show different things."""
+_STILL_PX, _OFF_PX = 0.35, 0.5
+"""How far a point wanders that stands still, and how far from the camera's motion one counts half; small frame."""
+_WIDE, _AS_WIDE = 8, 0.75
+"""Parts of the picture, of 36, and their ratio to those of the points that agree."""
 
 Floats = NDArray[np.float64]
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class TrackCollector:
         if block is None or len(block.at) < 2 or self._last is None:
             return
         positions = np.ascontiguousarray(np.stack(block.at)[:, block.alive], dtype=np.float64)
-        motion, residual, support = _camera(positions)
+        motion, residual, support = _camera(positions, self._size)
         pace = pace_of(positions)
         base, height, width = self._shift[-1], *self._last.shape
         for matrix, agreed, of_usual in zip(motion[1:], support[1:], pace, strict=True):
@@ -157,7 +162,7 @@ class TrackCollector:
             self._blocks.append(BlockSway(len(self._shift) - len(positions), positions[0], _sway(residual)))
 
 
-def _camera(positions: Floats) -> tuple[list[Floats], Floats, list[bool]]:
+def _camera(positions: Floats, size: Size) -> tuple[list[Floats], Floats, list[bool]]:
     """Similarity from the block's first frame to each, residuals (F, N, 2), and whether enough points agree.
 
     RANSAC frame by frame first; then all frames again by least squares over the points that were inliers
@@ -173,8 +178,14 @@ def _camera(positions: Floats) -> tuple[list[Floats], Floats, list[bool]]:
     enough = int(steady.sum()) >= _MIN_POINTS
     # Where the background itself sways, the points that agree longest still tell the camera best.
     chosen = steady if enough else votes >= np.sort(votes)[-_MIN_POINTS]
+    still = _still(positions)
+    stands = _tells_a_tripod(start, still, chosen, size)
+    if stands:
+        chosen, enough = still, True
+    # Points that leave a camera on a tripod go with the subject; where it moves they may be a wall that sways.
+    fit = _robust if stands else _least_squares
     enough = enough or float(votes[chosen].min()) > 0.25 * (len(positions) - 1)
-    motion = [_least_squares(start[chosen], place[chosen]) for place in positions]
+    motion = [fit(start[chosen], place[chosen]) for place in positions]
     residual = np.stack(
         [
             place - (start @ matrix[:, :2].T + matrix[:, 2])
@@ -184,15 +195,47 @@ def _camera(positions: Floats) -> tuple[list[Floats], Floats, list[bool]]:
     return motion, residual, [enough] * len(positions)
 
 
-def _least_squares(here: Floats, there: Floats) -> Floats:
-    """The similarity (2, 3) that maps `here` to `there` best.
+def _still(positions: Floats) -> NDArray[np.bool_]:
+    """(N,) the points that stay where they are for most of the block."""
+    stays = np.linalg.norm(positions[1:] - positions[0], axis=2) < _STILL_PX
+    return np.asarray(stays.mean(axis=0) > 0.6, dtype=bool)
+
+
+def _tells_a_tripod(start: Floats, still: NDArray[np.bool_], agreed: NDArray[np.bool_], size: Size) -> bool:
+    """True where the points that stand still are nearly all over the picture, as those that agree are, or more.
+
+    They say that the camera stands, however few they are beside a subject's; a caption's, which also stand when the
+    camera moves, are in few places.
+    """
+    places = _places(start[still], size)
+    return int(still.sum()) >= _MIN_POINTS and places >= max(_WIDE, _AS_WIDE * _places(start[agreed], size))
+
+
+def _places(points: Floats, size: Size) -> int:
+    """In how many of 6x6 parts of the picture the points are."""
+    cells = np.clip(points * 6 / np.array(size), 0, 5).astype(np.int64)
+    return len(np.unique(cells[:, 0] * 6 + cells[:, 1]))
+
+
+def _robust(here: Floats, there: Floats) -> Floats:
+    """`_least_squares`, a second and third time with little weight for points that went elsewhere in this frame."""
+    matrix = _least_squares(here, there)
+    for _ in range(2):
+        missed = np.sum((there - (here @ matrix[:, :2].T + matrix[:, 2])) ** 2, axis=1)
+        matrix = _least_squares(here, there, 1 / (1 + missed / _OFF_PX**2))
+    return matrix
+
+
+def _least_squares(here: Floats, there: Floats, weight: Floats | None = None) -> Floats:
+    """The similarity (2, 3) that maps `here` to `there` best, each point with its `weight` or all alike.
 
     Source: S. Umeyama, IEEE PAMI 13 (1991), in two dimensions with complex numbers.
     """
+    weight = np.ones(len(here)) if weight is None else weight
     z, w = here[:, 0] + 1j * here[:, 1], there[:, 0] + 1j * there[:, 1]
-    z_mean, w_mean = z.mean(), w.mean()
-    spread = float(np.sum(np.abs(z - z_mean) ** 2))
-    turn = np.sum(np.conj(z - z_mean) * (w - w_mean)) / spread if spread > 0 else 1.0 + 0j
+    z_mean, w_mean = np.average(z, weights=weight), np.average(w, weights=weight)
+    spread = float(np.sum(weight * np.abs(z - z_mean) ** 2))
+    turn = np.sum(weight * np.conj(z - z_mean) * (w - w_mean)) / spread if spread > 0 else 1.0 + 0j
     shift = w_mean - turn * z_mean
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
