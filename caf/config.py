@@ -59,6 +59,12 @@ class Config(Struct, frozen=True, kw_only=True):
     """A qc_policy.v1 file, relative to the workspace, or a built-in one: default or technical."""
     registry: str | None = None
     """A workflow_registry.v1 file, relative to the workspace; default: the built-in registry."""
+    extra_metrics: str = ""
+    """What `caf qc` measures beside its own metrics, separated by commas: vmaf, identity_embedding."""
+    identity_model: str | None = None
+    """An .onnx of your own for `identity_embedding`, relative to the workspace."""
+    identity_model_input: str = ""
+    """What it wants to be given: size=112,mean=127.5,scale=0.0078125,colours=rgb; what is left out is so by default."""
     pose_coverage_threshold: float = 0.3
     """Share of frames with a pose below which raw frames are used. Real dancing-cat clips give 0.6-0.8."""
     stall_s: float = 60.0
@@ -109,11 +115,8 @@ def load_config(root: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration of a workspace. Raises `DocumentError` naming the file or variable at fault."""
     config = Config(**{one.name: one.value for one in settings_of(root, environ)})
     # A service's own folder is anywhere; what the workspace's settings name lies where they lie.
-    return (
-        replace(config, token_file=str((root / config.token_file).absolute()))
-        if config.token_file
-        else config
-    )
+    named = {name: getattr(config, name) for name in ("token_file", "identity_model")}
+    return replace(config, **{name: str((root / path).absolute()) for name, path in named.items() if path})
 
 
 def settings_of(root: Path, environ: Mapping[str, str] = os.environ) -> list[Setting]:

@@ -15,9 +15,12 @@ __all__ = [
     "Called",
     "Clock",
     "DemoRequest",
+    "EmbeddingModel",
     "Engine",
     "ExplodeRequest",
     "Exploded",
+    "ExtraMetric",
+    "ExtraSeen",
     "Ids",
     "MeasureRequest",
     "Measurement",
@@ -203,6 +206,18 @@ class StageResult(Struct, frozen=True, kw_only=True):
     """Highest resident memory of the process that did it, as far as is known; 0: not known."""
 
 
+class EmbeddingModel(Struct, frozen=True, kw_only=True):
+    """An .onnx of the user's that turns a face into a vector; it is given (pixel - mean) x scale."""
+
+    path: str
+    size: int = 0
+    """Pixels of a side, where the model takes any."""
+    mean: float = 127.5
+    scale: float = 1 / 127.5
+    colours: str = "rgb"
+    """rgb | bgr: their order."""
+
+
 class MeasureRequest(Struct, frozen=True, kw_only=True):
     """Measure these metrics on one stage's output."""
 
@@ -217,6 +232,8 @@ class MeasureRequest(Struct, frozen=True, kw_only=True):
     """What the finished clip must look like; None: as the source."""
     series: str | None = None
     """Where the series behind the scores go (.npz), when there are any; None: nowhere."""
+    embedding: EmbeddingModel | None = None
+    """For `identity_embedding`."""
 
 
 class Measurement(Struct, frozen=True, kw_only=True):
@@ -234,6 +251,28 @@ class Measurement(Struct, frozen=True, kw_only=True):
     """At most twelve, the worst first."""
     spans: tuple[tuple[int, int], ...] = ()
     """Stretches of blamed frames, first and last, counted from 0; empty where the whole clip is meant."""
+
+
+class ExtraSeen(Struct, frozen=True, kw_only=True):
+    """What an extra metric found."""
+
+    measurement: Measurement
+    blamed: tuple[int, ...] = ()
+    """Rising indices of frames; empty where the whole clip is meant."""
+    series: dict[str, tuple[float, ...]] = {}
+    """Name to one value a frame from the first on, units in the names; may end before the clip does."""
+
+
+class ExtraMetric(Protocol):
+    """A metric that needs what caf does not bring. It is only measured where it is asked for by its name."""
+
+    name: str
+
+    def missing(self, request: MeasureRequest) -> str | None:
+        """Why it cannot be measured here, in a sentence; None: it can be. Fetches nothing."""
+
+    def measure(self, request: MeasureRequest, progress: Progress) -> ExtraSeen:
+        """Only called where nothing is missing. Without a score and with the reason where it fails all the same."""
 
 
 class Called(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from caf.log import Entry, fold, read_job
 from caf.ports import MediaInfo, Parameter, ProbeRequest, Progress
 from caf.pose.source import FetchedModel
 from caf.pose.workers import workers_for
+from caf.qc.extras import embedding_of
 from caf.submission import Draft, submission
 from caf.system import require_system_libraries
 from caf.worker import Worker, WorkerPool
@@ -96,6 +97,7 @@ class Runner:
             model=self._model,
             pose_version=metadata.version("mediapipe"),
             pose_workers=workers_for(app.config.pose_workers, lanes.native.capacity),
+            embedding=embedding_of(app.config.identity_model, app.config.identity_model_input),
             engines={engine.id: engine, comfy.id: comfy},
             find=self._find,
             limits=limits,

@@ -52,6 +52,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.media": 4,
     "caf.pose": 4,
     "caf.qc.examine": 4,
+    "caf.qc.extras": 4,
     "caf.qc.labelled": 4,
     "caf.qc.measure": 4,
     "caf.qc.metrics": 4,

@@ -24,6 +24,7 @@ from caf.outside import OUTSIDE_ENGINE, outside_work
 from caf.ports import (
     Called,
     Clock,
+    EmbeddingModel,
     Engine,
     Measurement,
     MeasureRequest,
@@ -105,6 +106,7 @@ class Stages:
         model: Callable[[], Awaitable[tuple[str, str]]],
         pose_version: str,
         pose_workers: int,
+        embedding: EmbeddingModel | None,
         engines: Mapping[str, Engine],
         find: Callable[[str], Awaitable[Computed | None]],
         limits: Limits,
@@ -117,6 +119,7 @@ class Stages:
         self.model = model
         self.pose_version = pose_version
         self.pose_workers = pose_workers
+        self.embedding = embedding
         self.engines = engines
         self.find = find
         self.limits = limits
@@ -193,6 +196,7 @@ class Stages:
                 costume_required=job.spec.costume_required,
                 target=job.target if effect.stage == "video" else None,
                 series=str(series),
+                embedding=self.embedding,
             )
             async with self.lanes.native.turn(_turn(effect, job, gate=True)):
                 called = await self._call("measure", request, job, progress)

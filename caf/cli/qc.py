@@ -1,7 +1,9 @@
 """`caf qc`: examine a clip; judge given scores by a policy; measure a clip; calibrate thresholds."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
     from caf.qc.examination import Examination
 
 __all__ = ["qc"]
+
+
+class _Extras(NamedTuple):
+    """What was asked for beside caf's own metrics."""
+
+    names: tuple[str, ...]
+    identity_model: Path | None
+    identity_input: str | None
 
 
 class _QcGroup(click.Group):
@@ -34,12 +44,32 @@ def qc() -> None:
 qc.add_command(calibrate)
 
 
+def _extras(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of what is off by default; they come as one argument, `extras`."""
+
+    @wraps(command)
+    def together(
+        *, extra: tuple[str, ...], identity_model: Path | None, identity_input: str | None, **others: Any
+    ) -> Any:
+        return command(extras=_Extras(extra, identity_model, identity_input), **others)
+
+    options = (
+        click.option("--identity-input", metavar="TEXT", help="What it is given; see identity_model_input."),
+        click.option("--identity-model", type=FILE, metavar="ONNX", help="Model for identity_embedding."),
+        click.option("--extra", multiple=True, metavar="NAME", help="Also: vmaf or identity_embedding."),
+    )
+    for option in options:
+        together = option(together)
+    return together
+
+
 @qc.command()
 @click.argument("clip", type=FILE)
 @click.option("--reference", type=FILE, metavar="IMAGE", help="Picture of the cat.")
 @click.option("--against", type=FILE, metavar="CLIP", help="What the clip was made from.")
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
+@_extras
 @click.option("--series", type=FILE, metavar="NPZ", help="Also write the per-frame series and the spans.")
 @click.option("--plot", type=FILE, metavar="PNG|SVG", help="Also draw the series with the blamed spans.")
 @click.option("--sheet", type=FILE, metavar="PNG", help="Also draw a contact sheet of the worst frames.")
@@ -51,6 +81,7 @@ def examine(
     against: Path | None,
     require_costume: bool,
     metrics: tuple[str, ...],
+    extras: "_Extras",
     series: Path | None,
     plot: Path | None,
     sheet: Path | None,
@@ -68,14 +99,17 @@ def examine(
         plot_form(str(plot))
     if sheet is not None:
         check_sheet_name(str(sheet))
-    check_places((series, plot, sheet), (clip, reference, against))
+    config = configured(workspace)
+    asked = _measure_request(clip, reference, against, require_costume, metrics, extras, config)
+    model = Path(asked.embedding.path) if asked.embedding else None
+    check_places((series, plot, sheet), (clip, reference, against, model))
     request = ExamineRequest(
-        measure=_measure_request(clip, reference, against, require_costume, metrics),
+        measure=asked,
         series=str(series.absolute()) if series else None,
         plot=str(plot.absolute()) if plot else None,
         sheet=str(sheet.absolute()) if sheet else None,
     )
-    found: Examination = _in_worker("examine", request, request.measure, configured(workspace), as_json)
+    found: Examination = _in_worker("examine", request, asked, config, as_json)
     if as_json:
         print_json({"clip": str(clip), "examination": found})
     else:
@@ -167,6 +201,7 @@ def evaluate(
 @click.option("--against", type=FILE, metavar="CLIP", help="What the clip was made from; default: itself.")
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
+@_extras
 @WORKSPACE
 @JSON
 def measure(
@@ -175,16 +210,16 @@ def measure(
     against: Path | None,
     require_costume: bool,
     metrics: tuple[str, ...],
+    extras: "_Extras",
     workspace: Path,
     as_json: bool,
 ) -> None:
     """Measure a clip and print every score with its reason; records nothing."""
     from caf.ports import Measurement
 
-    request = _measure_request(clip, reference, against, require_costume, metrics)
-    measured: tuple[Measurement, ...] = _in_worker(
-        "measure", request, request, configured(workspace), as_json
-    )
+    config = configured(workspace)
+    request = _measure_request(clip, reference, against, require_costume, metrics, extras, config)
+    measured: tuple[Measurement, ...] = _in_worker("measure", request, request, config, as_json)
     if as_json:
         print_json({"clip": str(clip), "measurements": measured})
         return
@@ -209,13 +244,20 @@ def _measure_request(
     against: Path | None,
     require_costume: bool,
     metrics: tuple[str, ...],
+    extras: _Extras,
+    config: "Config",
 ) -> "MeasureRequest":
     """What is to be measured, with absolute paths. Raises `InputError` for an unknown metric."""
     from caf.ports import MeasureRequest
-    from caf.qc.metrics.catalogue import METRICS, known_metrics
+    from caf.qc.extras import embedding_of, extras_of
+    from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
 
+    named = known_metrics(metrics, METRICS | EXTRAS) or tuple(METRICS)
+    beside = extras_of("" if metrics else config.extra_metrics, extras.names)
+    said = config.identity_model_input if extras.identity_input is None else extras.identity_input
     return MeasureRequest(
-        metrics=known_metrics(metrics) or tuple(METRICS),
+        metrics=tuple(dict.fromkeys((*named, *beside))),
+        embedding=embedding_of(extras.identity_model or config.identity_model, said),
         video=str(clip.absolute()),
         source=str((against or clip).absolute()),
         reference=str(reference.absolute()) if reference else None,

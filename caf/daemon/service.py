@@ -39,6 +39,8 @@ AT_THE_START: Final = (
     "comfy_urls",
     "comfy_stall_s",
     "comfy_depth",
+    "identity_model",
+    "identity_model_input",
 )
 AT_THE_START_TOO: Final = ("model_path", "model_url", "model_sha256", "stall_s", "deadline_s")
 UNFINISHED: Final = """

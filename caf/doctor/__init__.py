@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from caf.config import Config
-from caf.doctor import machine, place, services
+from caf.doctor import extras, machine, place, services
 from caf.doctor.finding import Finding
 from caf.doctor.log import look_at_log
 from caf.workspace import Workspace
@@ -20,6 +20,8 @@ def examine(root: Path, config: Config) -> list[Finding]:
         machine.sqlite(),
         machine.libraries(),
         services.model(config),
+        extras.vmaf(config),
+        extras.identity_model(config),
         *place.folder(workspace),
         place.filesystem(workspace),
         place.permissions(workspace, config),

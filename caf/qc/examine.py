@@ -9,7 +9,7 @@ from caf.media.outputs import plot_form, write_whole
 from caf.ports import Measurement, Progress
 from caf.qc.examination import Examination, Examined, ExamineRequest
 from caf.qc.measure import Found, find
-from caf.qc.metrics.catalogue import METRICS
+from caf.qc.metrics.catalogue import info_of
 from caf.qc.metrics.drawing import contact_sheet, plot
 from caf.qc.metrics.findings import Finding, spans
 from caf.qc.metrics.scoring import unmeasured
@@ -49,7 +49,7 @@ def _without_reference(name: str) -> Finding:
 
 def _told(finding: Finding) -> Examined:
     seen: Measurement = finding.measurement
-    info = METRICS[seen.metric]
+    info = info_of(seen.metric)
     if seen.score is None:
         verdict = "unknown"
     elif info.threshold is None:

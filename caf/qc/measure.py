@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from caf.media.probe import probe
 from caf.media.read import read_frames
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
+from caf.qc.extras.measuring import measured_extras
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
-from caf.qc.metrics.catalogue import known_metrics
+from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
 from caf.qc.metrics.costume import costume_fidelity
 from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
@@ -90,7 +91,7 @@ class Found:
 
 def find(request: MeasureRequest, progress: Progress) -> Found:
     """As `measure`, and with every blamed frame and the series behind the scores. Raises as `measure` does."""
-    known_metrics(request.metrics)
+    known_metrics(request.metrics, METRICS | EXTRAS)
     with deterministic_cv2():
         return _Measuring(request, progress).run()
 
@@ -115,12 +116,13 @@ class _Measuring:
         found = self._of_motion() | self._of_picture() | self._of_file()
         alone = self._of_subject() | self._of_sound()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
+        found |= measured_extras(self._request, len(self._time_s), self._progress)
         return Found(tuple(found[name] for name in self._request.metrics), tuple(self._time_s))
 
     def _decode(self) -> None:
         motion = (self._tracks, self._still, self._steps, self._outliers)
         collectors = [one for one in (self._samples, *motion, self._crisp, self._exposure) if one is not None]
-        if not collectors:
+        if not collectors and not self._wanted & EXTRAS.keys():
             return
         for frame in see(self._request.video):
             for collector in collectors:

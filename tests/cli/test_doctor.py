@@ -18,6 +18,7 @@ from caf.config import Config
 from caf.daemon.lock import hold_daemon_lock, publish_address
 from caf.doctor import machine, place
 from tests.cli.conftest import Caf
+from tests.qc.onnx_bytes import mean_colours
 
 EVERYTHING = {
     "python",
@@ -30,7 +31,18 @@ EVERYTHING = {
     "permissions",
     "log",
     "clock",
-} | {"time_sync", "memory", "open_files", "watches", "gpu", "comfyui", "token", "daemon"}
+} | {
+    "time_sync",
+    "memory",
+    "open_files",
+    "watches",
+    "gpu",
+    "comfyui",
+    "token",
+    "daemon",
+    "vmaf",
+    "identity_model",
+}
 
 
 def by_name(root: Path, config: Config | None = None) -> dict[str, doctor.Finding]:
@@ -65,6 +77,36 @@ def test_a_model_that_was_never_fetched_is_a_warning(tmp_path: Path) -> None:
     found = by_name(tmp_path, Config(cache_dir=str(tmp_path / "cache")))
     assert found["model"].verdict == "warning"
     assert "caf models fetch" in found["model"].remedy
+
+
+def test_what_an_extra_metric_needs_is_only_missed_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    found = by_name(tmp_path)
+    assert [found[name].verdict for name in ("vmaf", "identity_model")] == ["good", "good"]
+    assert "There is no ffmpeg on PATH" in found["vmaf"].what
+    asked = by_name(tmp_path, Config(extra_metrics="vmaf, identity_embedding"))
+    assert [asked[name].verdict for name in ("vmaf", "identity_model")] == ["warning", "warning"]
+
+
+def test_a_model_for_faces_is_told_with_its_input_or_with_what_is_wrong_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "face.onnx"
+
+    def told(said: str = "") -> tuple[str, str]:
+        config = Config(identity_model=str(path), identity_model_input=said)
+        found = by_name(tmp_path, config)["identity_model"]
+        return found.verdict, found.what
+
+    assert told() == ("warning", f"There is no model {path}.")
+    path.write_bytes(b"none")
+    assert told() == ("warning", f"{path} is no ONNX model.")
+    path.write_bytes(mean_colours())
+    assert "32x32 pixels" in told()[1]
+    assert told("side=3")[0] == "warning"
+    path.write_bytes(mean_colours("any"))
+    assert told()[0] == "warning"
+    assert told("size=112")[0] == "good"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

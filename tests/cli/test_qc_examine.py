@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Caf, end_by_ctrl_c
 from tests.clips import Image, camera_frames, subject_sway, texture, write_clip
+from tests.qc.onnx_bytes import mean_colours
 
 SIZE = (240, 160)
 FRAMES = 40
@@ -181,3 +182,43 @@ def test_ctrl_c_ends_it_with_nothing_left(clean: Path, tmp_path: Path) -> None:
     out = end_by_ctrl_c(["qc", clean, "--plot", tmp_path / "plot.png"], tmp_path / "workspace", has_child)
     assert out == b""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_extra_metric_is_only_told_of_where_it_is_asked_for(caf: Caf, clean: Path, tmp_path: Path) -> None:
+    model = tmp_path / "face.onnx"
+    model.write_bytes(mean_colours("any"))
+    few = ("qc", clean, "--metric", "format", "--json")
+
+    def told(*words: object, **environ: str) -> dict[str, str]:
+        ran = caf(*few, *words, PATH="", **environ)
+        assert ran.code == 0, ran.err
+        return {item["metric"]: item["reason"] for item in ran.json()["examination"]["metrics"]}
+
+    assert set(told()) == {"format"}
+    both = told("--extra", "vmaf", "--extra", "identity_embedding", "--against", clean)
+    assert "no source was given" in both["vmaf"]
+    assert "No model was given" in both["identity_embedding"]
+    named = told("--metric", "identity_embedding", "--identity-model", model)
+    assert "size=PIXELS" in named["identity_embedding"]
+    set_up = told(
+        "--extra", "identity_embedding", CAF_IDENTITY_MODEL=str(model), CAF_IDENTITY_MODEL_INPUT="size=32"
+    )
+    assert "No picture of the cat" in set_up["identity_embedding"]
+
+
+def test_the_setting_asks_for_extra_metrics_beside_all_others(caf: Caf, clean: Path) -> None:
+    ran = caf("qc", "measure", clean, "--json", PATH="", CAF_EXTRA_METRICS="vmaf")
+    names = [item["metric"] for item in ran.json()["measurements"]]
+    assert names[-1] == "vmaf"
+    assert "identity_embedding" not in names
+    wrong = caf("qc", clean, CAF_EXTRA_METRICS="vmaff")
+    assert wrong.code == 65
+    assert "vmaf, identity_embedding" in wrong.err
+
+
+def test_what_is_said_wrongly_of_a_model_is_refused_before_anything_is_measured(
+    caf: Caf, clean: Path
+) -> None:
+    ran = caf("qc", clean, "--identity-model", "x.onnx", "--identity-input", "width=3")
+    assert ran.code == 65
+    assert "size=PIXELS" in ran.err

@@ -21,7 +21,7 @@ from caf.events.codec import type_version
 from caf.policies import DEFAULT_POLICY
 from caf.ports import Measurement, MediaInfo, VideoTarget
 from caf.projections import ALL
-from caf.qc.metrics import METRICS
+from caf.qc.metrics import EXTRAS, METRICS
 from caf.qc.stages import judged_at
 from tests.docs.telling import doc, field_notes, fields_table, first_sentence, flat, json_type, shown, table
 
@@ -174,6 +174,12 @@ def _metrics() -> str:
         for item in METRICS.values()
     ]
     lines += [*table(("metric", "version", "looks at the output of", "unit", "meaning"), rows), ""]
+    extra = [
+        (f"`{item.name}`", str(item.version), item.stage, item.unit, item.description)
+        for item in EXTRAS.values()
+    ]
+    lines += ["## Extra metrics", "", "Only measured where they are asked for by name.", ""]
+    lines += [*table(("metric", "version", "looks at the output of", "unit", "meaning"), extra), ""]
     lines += [f"## The gates of `{DEFAULT_POLICY.policy_id}`", ""]
     classes = {name: one for one in DEFAULT_POLICY.failure_classification.classes for name in one.metrics}
     gates = [

@@ -1,11 +1,13 @@
 """The table of metrics: names, units, versions and the stage each one judges. Pure data, no numpy."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from caf.contracts.types import TargetStage
 from caf.errors import InputError
 
-__all__ = ["METRICS", "MetricInfo", "known_metrics"]
+__all__ = ["EXTRAS", "METRICS", "MetricInfo", "info_of", "known_metrics"]
 
 
 class MetricInfo(Struct, frozen=True, kw_only=True):
@@ -128,13 +130,40 @@ METRICS: dict[str, MetricInfo] = {
 """Every metric that `caf.qc.measure` knows, in the order it reports them."""
 
 
-def known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names as they are. Raises `InputError` where one of them is no metric's."""
+EXTRAS: dict[str, MetricInfo] = {
+    "vmaf": MetricInfo(
+        name="vmaf",
+        stage="video",
+        version=1,
+        unit="VMAF / 100, 0..1",
+        description="a viewer sees no loss against the source",
+        threshold=0.70,
+        viewer="it looks worse than its source",
+    ),
+    "identity_embedding": MetricInfo(
+        name="identity_embedding",
+        stage="frame",
+        version=1,
+        unit=_SCORE,
+        description="to a model of the user's, the subject's face is that of the reference picture",
+    ),
+}
+"""What needs more than caf brings: only measured where it is asked for by name."""
+
+
+def info_of(metric: str) -> MetricInfo:
+    """The row of a metric, extra or not. Raises `InputError` where there is none."""
+    known_metrics((metric,), METRICS | EXTRAS)
+    return (METRICS | EXTRAS)[metric]
+
+
+def known_metrics(names: tuple[str, ...], table: Mapping[str, MetricInfo] = METRICS) -> tuple[str, ...]:
+    """The names as they are. Raises `InputError` where one of them is no metric's of the table."""
     for name in names:
-        if name not in METRICS:
+        if name not in table:
             raise InputError(
-                f"There is no metric named {name}.",
-                remedy=f"Use one of: {', '.join(METRICS)}.",
+                f"There is no {'extra ' if table is EXTRAS else ''}metric named {name}.",
+                remedy=f"Use one of: {', '.join(table)}.",
                 kind="unknown_metric",
             )
     return names

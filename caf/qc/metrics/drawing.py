@@ -11,7 +11,7 @@ from caf.media.outputs import PlotForm
 from caf.media.read import read_frames
 from caf.media.surface import Colour, Surface, surface
 from caf.ports import Progress
-from caf.qc.metrics.catalogue import METRICS
+from caf.qc.metrics.catalogue import info_of
 from caf.qc.metrics.findings import Finding, Floats, spans
 
 __all__ = ["contact_sheet", "plot"]
@@ -46,7 +46,7 @@ def plot(findings: Sequence[Finding], frames: int, form: PlotForm) -> bytes:
 def _row(sheet: Surface, finding: Finding, top: int, frames: int) -> None:
     seen = finding.measurement
     sheet.line([(0, top + _ROW - 1), (_WIDTH, top + _ROW - 1)], _PALE)
-    threshold = METRICS[seen.metric].threshold
+    threshold = info_of(seen.metric).threshold
     poor = seen.score is not None and threshold is not None and seen.score < threshold
     sheet.text(seen.metric, (8, top + 24), _INK)
     score = "unknown" if seen.score is None else f"{seen.score:.2f}"
@@ -58,13 +58,15 @@ def _row(sheet: Surface, finding: Finding, top: int, frames: int) -> None:
     if finding.series:
         name, series = next(iter(finding.series.items()))
         _curve(sheet, series, top, place)
-        sheet.text(f"{name}, up to {float(np.max(series)):.3g}", (72, top + 48), _INK, size=10)
+        sheet.text(f"{name}, up to {float(np.nanmax(series)):.3g}", (72, top + 48), _INK, size=10)
 
 
 def _curve(sheet: Surface, series: Floats, top: int, place: float) -> None:
+    known = np.flatnonzero(np.isfinite(series))
+    series = series[known]
     low, high = float(np.min(series, initial=0.0)), float(np.max(series, initial=0.0))
     share = (series - low) / (high - low) if high > low else np.zeros(len(series))
-    x = _LEFT + np.arange(len(series)) * place
+    x = _LEFT + known * place
     y = top + _ROW - 7 - share * (_ROW - 14)
     sheet.line(list(zip(x.tolist(), y.tolist(), strict=True)), _INK)
 

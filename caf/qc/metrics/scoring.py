@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from caf.ports import Measurement
-from caf.qc.metrics.catalogue import METRICS
+from caf.qc.metrics.catalogue import info_of
 
 __all__ = ["Calibration", "calibrate", "measured", "unmeasured"]
 
@@ -41,7 +41,7 @@ def measured(
         return unmeasured(metric, "The numbers of this clip do not allow a measurement.", clean)
     return Measurement(
         metric=metric,
-        version=METRICS[metric].version,
+        version=info_of(metric).version,
         score=round(min(1.0, max(0.0, float(score))), 6),
         reason=reason,
         raw=clean,
@@ -52,5 +52,5 @@ def measured(
 def unmeasured(metric: str, reason: str, raw: Mapping[str, float] | None = None) -> Measurement:
     """A measurement without a score, because `reason`."""
     return Measurement(
-        metric=metric, version=METRICS[metric].version, score=None, reason=reason, raw=dict(raw or {})
+        metric=metric, version=info_of(metric).version, score=None, reason=reason, raw=dict(raw or {})
     )
