@@ -217,6 +217,8 @@ class MeasureRequest(Struct, frozen=True, kw_only=True):
     """What the finished clip must look like; None: as the source."""
     series: str | None = None
     """Where the series behind the scores go (.npz), when there are any; None: nowhere."""
+    workers: int = 1
+    """Processes that share the clip, where it is long enough and can be cut; the outcome is the same."""
 
 
 class Measurement(Struct, frozen=True, kw_only=True):

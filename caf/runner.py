@@ -96,6 +96,7 @@ class Runner:
             model=self._model,
             pose_version=metadata.version("mediapipe"),
             pose_workers=workers_for(app.config.pose_workers, lanes.native.capacity),
+            measure_workers=workers_for(app.config.measure_workers, lanes.native.capacity),
             engines={engine.id: engine, comfy.id: comfy},
             find=self._find,
             limits=limits,

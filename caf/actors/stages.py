@@ -105,6 +105,7 @@ class Stages:
         model: Callable[[], Awaitable[tuple[str, str]]],
         pose_version: str,
         pose_workers: int,
+        measure_workers: int,
         engines: Mapping[str, Engine],
         find: Callable[[str], Awaitable[Computed | None]],
         limits: Limits,
@@ -117,6 +118,7 @@ class Stages:
         self.model = model
         self.pose_version = pose_version
         self.pose_workers = pose_workers
+        self.measure_workers = measure_workers
         self.engines = engines
         self.find = find
         self.limits = limits
@@ -193,6 +195,7 @@ class Stages:
                 costume_required=job.spec.costume_required,
                 target=job.target if effect.stage == "video" else None,
                 series=str(series),
+                workers=self.measure_workers,
             )
             async with self.lanes.native.turn(_turn(effect, job, gate=True)):
                 called = await self._call("measure", request, job, progress)

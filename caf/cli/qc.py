@@ -8,6 +8,7 @@ import click
 from caf.cli.calibrate import calibrate
 from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
 from caf.cli.telling import spans_told
+from caf.pose.workers import MOST_WORKERS, workers_for
 
 if TYPE_CHECKING:
     from caf.config import Config
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from caf.qc.examination import Examination
 
 __all__ = ["qc"]
+
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(0, MOST_WORKERS),
+    default=0,
+    show_default=True,
+    help="Processes that share the clip; 0: one a processor, at most 4. The outcome is the same.",
+)
 
 
 class _QcGroup(click.Group):
@@ -40,6 +49,7 @@ qc.add_command(calibrate)
 @click.option("--against", type=FILE, metavar="CLIP", help="What the clip was made from.")
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
+@WORKERS
 @click.option("--series", type=FILE, metavar="NPZ", help="Also write the per-frame series and the spans.")
 @click.option("--plot", type=FILE, metavar="PNG|SVG", help="Also draw the series with the blamed spans.")
 @click.option("--sheet", type=FILE, metavar="PNG", help="Also draw a contact sheet of the worst frames.")
@@ -51,6 +61,7 @@ def examine(
     against: Path | None,
     require_costume: bool,
     metrics: tuple[str, ...],
+    workers: int,
     series: Path | None,
     plot: Path | None,
     sheet: Path | None,
@@ -70,7 +81,7 @@ def examine(
         check_sheet_name(str(sheet))
     check_places((series, plot, sheet), (clip, reference, against))
     request = ExamineRequest(
-        measure=_measure_request(clip, reference, against, require_costume, metrics),
+        measure=_measure_request(clip, reference, against, require_costume, metrics, workers),
         series=str(series.absolute()) if series else None,
         plot=str(plot.absolute()) if plot else None,
         sheet=str(sheet.absolute()) if sheet else None,
@@ -153,6 +164,7 @@ def evaluate(
 @click.option("--against", type=FILE, metavar="CLIP", help="What the clip was made from; default: itself.")
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
+@WORKERS
 @WORKSPACE
 @JSON
 def measure(
@@ -161,13 +173,14 @@ def measure(
     against: Path | None,
     require_costume: bool,
     metrics: tuple[str, ...],
+    workers: int,
     workspace: Path,
     as_json: bool,
 ) -> None:
     """Measure a clip and print every score with its reason; records nothing."""
     from caf.ports import Measurement
 
-    request = _measure_request(clip, reference, against, require_costume, metrics)
+    request = _measure_request(clip, reference, against, require_costume, metrics, workers)
     measured: tuple[Measurement, ...] = _in_worker(
         "measure", request, request, configured(workspace), as_json
     )
@@ -195,6 +208,7 @@ def _measure_request(
     against: Path | None,
     require_costume: bool,
     metrics: tuple[str, ...],
+    workers: int,
 ) -> "MeasureRequest":
     """What is to be measured, with absolute paths. Raises `InputError` for an unknown metric."""
     from caf.ports import MeasureRequest
@@ -206,6 +220,7 @@ def _measure_request(
         source=str((against or clip).absolute()),
         reference=str(reference.absolute()) if reference else None,
         costume_required=require_costume,
+        workers=workers_for(workers, 1),
     )
 
 

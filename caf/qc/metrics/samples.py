@@ -1,11 +1,12 @@
 """A few dozen colour pictures spread evenly over a clip of unknown length, kept while it streams by."""
 
 from dataclasses import dataclass
+from typing import Self
 
-import cv2
 import numpy as np
 
-from caf.qc.metrics.frames import Image, SeenFrame, shrink_to_area
+from caf.qc.metrics.frames import Image, SeenFrame
+from caf.qc.metrics.piece import WHOLE, Piece, step_for
 
 __all__ = ["Sample", "SampleCollector", "sample_of", "spread"]
 
@@ -25,40 +26,33 @@ class Sample:
 
 
 class SampleCollector:
-    """Keeps every n-th frame from every second on, doubling n whenever more than 32 are held: 16 to 32 remain."""
+    """Keeps every n-th frame, n doubled from 2 until at most 32 of the clip are kept, and so at least 16."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._held: list[Sample] = []
-        self._every = _FIRST_STEP
-
-    def wants(self, index: int) -> bool:
-        return index % self._every == 0
+        self._every = step_for(piece.frames, _FIRST_STEP, _MOST)
 
     def add(self, frame: SeenFrame) -> None:
-        if not self.wants(frame.index):
+        if frame.index % self._every or not self._piece.holds(frame.index):
             return
-        self._held.append(sample_of(frame.image, frame.index, frame.time_s))
-        if len(self._held) > _MOST:
+        self._held.append(sample_of(frame))
+        if len(self._held) > _MOST:  # the file has more frames than it says
             self._held = self._held[::2]
             self._every *= 2
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._held += later._held
 
     def result(self) -> list[Sample]:
         return self._held
 
 
-def sample_of(image: Image, index: int = 0, time_s: float = 0.0) -> Sample:
-    """A picture of any size as a sample."""
-    small = shrink_to_area(_halved(image), SAMPLE_AREA_PX)
-    kept = small.copy() if small is image else small
-    return Sample(index, time_s, kept, small.shape[1] / image.shape[1])
-
-
-def _halved(image: Image) -> Image:
-    """Half the size while that is large enough: by whole steps it costs a quarter."""
-    while image.shape[0] * image.shape[1] >= 4 * SAMPLE_AREA_PX:
-        size = (image.shape[1] // 2, image.shape[0] // 2)
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return image
+def sample_of(frame: SeenFrame) -> Sample:
+    """A frame of any size as a sample."""
+    small = frame.picture(SAMPLE_AREA_PX)
+    return Sample(frame.index, frame.time_s, small, small.shape[1] / frame.luma.shape[1])
 
 
 def spread(samples: list[Sample], most: int) -> list[Sample]:

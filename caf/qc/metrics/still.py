@@ -1,10 +1,13 @@
 """Which parts of the picture are background: those that look the same whenever the camera is taken away."""
 
+from typing import Self
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.piece import WHOLE, Piece, step_for
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["BackgroundMap", "StillCollector"]
@@ -48,21 +51,26 @@ class BackgroundMap:
 
 
 class StillCollector:
-    """Keeps 24 to 48 tiny frames, evenly spread over a clip of unknown length."""
+    """Keeps 24 to 48 tiny frames, evenly spread over the clip."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._held: list[tuple[int, NDArray[np.float32]]] = []
-        self._every = 1
+        self._every = step_for(piece.frames, 1, _MOST)
         self._scale = 1.0
 
     def add(self, frame: SeenFrame) -> None:
-        if frame.index % self._every:
+        if frame.index % self._every or not self._piece.holds(frame.index):
             return
         self._scale = frame.tiny.shape[1] / frame.small.shape[1]
         self._held.append((frame.index, frame.tiny))
         if len(self._held) > _MOST:
             self._held = self._held[::2]
             self._every *= 2
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._held += later._held
 
     def aligned(self, path: CameraPath) -> tuple[NDArray[np.int64], Floats]:
         """(K,) indices of the kept frames and (K, H, W) how they look from the first frame's camera."""
