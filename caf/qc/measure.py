@@ -48,7 +48,6 @@ __all__ = ["Found", "find", "measure"]
 
 _ANCHOR_FRAMES = 61
 _ANCHOR_SCANS = 6
-_FEWEST_SCANS, _MOST_SCANS, _FRAMES_PER_SCAN = 8, 20, 36
 
 
 def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, ...]:
@@ -114,8 +113,7 @@ class _Measuring:
         if samples is None:
             return {}
         pose = load_pose(request.pose) if request.pose is not None else None
-        scans = min(_MOST_SCANS, max(_FEWEST_SCANS, len(self._collected.time_s) // _FRAMES_PER_SCAN))
-        scene = scan(spread(samples.result(), scans), pose)
+        scene = scan(samples.result(), pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
         if not self._wanted & SUBJECT:

@@ -7,6 +7,7 @@ are the frames beside them.
 
 from collections import deque
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import cv2
@@ -49,7 +50,7 @@ class _Kept:
     """What is remembered of a frame."""
 
     tiny: NDArray[np.float32]
-    chroma: _Map
+    chroma: tuple[_Map, _Map]
     logs: _Map
     gain: float
     """Logarithm of the brightness relative to the frame before, as the median cell sees it."""
@@ -72,8 +73,10 @@ class OutlierCollector:
         # Eight grey levels keep the noise of black cells out of the ratio.
         logs = np.log(cv2.resize(tiny, (_GRID, _GRID), interpolation=cv2.INTER_AREA) + np.float32(8.0))
         gain = float(np.median(logs - self._recent[-1].logs)) if self._recent else 0.0
-        chroma = frame.chroma(_GRID, _CHROMA_SIDE_PX)
-        self._recent.append(_Kept(tiny, chroma, np.asarray(logs, dtype=np.float32), gain))
+        red, blue = cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
+        self._recent.append(
+            _Kept(tiny, (np.asarray(red), np.asarray(blue)), np.asarray(logs, dtype=np.float32), gain)
+        )
         if self._piece.holds(frame.index):
             self._excess.append([0.0] * LONGEST)
             self._area.append([0.0] * LONGEST)
@@ -133,8 +136,11 @@ class OutlierCollector:
             if not steps:
                 continue
             # What moves here now was next to here a frame ago.
-            usual = cv2.dilate(np.max(np.stack(steps), axis=0), _NEIGHBOURS)
-            excess = (np.minimum(entry, leave) - across - usual / 2) / (usual + np.float32(_FLOOR_LEVELS))
+            usual = cv2.dilate(reduce(cv2.max, steps), _NEIGHBOURS)
+            over = cv2.subtract(cv2.min(entry, leave), cv2.scaleAdd(usual, 0.5, across))
+            if over.max() <= 0.0:
+                continue
+            excess = over / (usual + np.float32(_FLOOR_LEVELS))
             strength = float(np.mean(np.partition(excess, -_TOP_CELLS, axis=None)[-_TOP_CELLS:]))
             if strength <= 0.0 or self._is_turning(start, stop):
                 continue
@@ -162,4 +168,7 @@ def _difference(one: _Kept, other: _Kept, lighter: float) -> _Map:
     gain = np.float32(np.exp(min(0.4, max(-0.4, lighter))))
     lit = other.tiny if abs(lighter) < _SAME_LIGHT else other.tiny * gain
     grey = cv2.resize(cv2.absdiff(one.tiny, lit), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-    return np.asarray(grey + np.abs(one.chroma - gain * other.chroma).sum(axis=2), dtype=np.float32)
+    red, blue = (
+        cv2.absdiff(here, there * gain) for here, there in zip(one.chroma, other.chroma, strict=True)
+    )
+    return np.asarray(cv2.add(cv2.add(grey, red), blue), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A few dozen colour pictures spread evenly over a clip of unknown length, kept while it streams by."""
+"""A few colour pictures spread evenly over a clip, kept while it streams by."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,13 +6,13 @@ from typing import Self
 import numpy as np
 
 from caf.qc.metrics.frames import Image, SeenFrame
-from caf.qc.metrics.piece import WHOLE, Piece, step_for
+from caf.qc.metrics.piece import WHOLE, Piece
 
-__all__ = ["Sample", "SampleCollector", "sample_of", "spread"]
+__all__ = ["Sample", "SampleCollector", "sample_of", "samples_of", "spread"]
 
 SAMPLE_AREA_PX = 130_000
-_MOST = 32
-_FIRST_STEP = 2
+_FEWEST, _MOST, _FRAMES_EACH = 8, 20, 36
+_MOST_HELD, _FIRST_STEP = 32, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +26,43 @@ class Sample:
 
 
 class SampleCollector:
-    """Keeps every n-th frame, n doubled from 2 until at most 32 of the clip are kept, and so at least 16."""
+    """Keeps as many frames as `samples_of` says, evenly spread, the first and the last included.
+
+    Of a clip whose length nobody knows it keeps every n-th, n doubled from 2 whenever 32 are too many.
+    """
 
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
         self._held: list[Sample] = []
-        self._every = step_for(piece.frames, _FIRST_STEP, _MOST)
+        places = np.linspace(0, piece.frames - 1, samples_of(piece.frames)).round()
+        self._picks = frozenset(places.astype(int).tolist()) if piece.frames else frozenset()
+        self._every = _FIRST_STEP
 
     def add(self, frame: SeenFrame) -> None:
-        if frame.index % self._every or not self._piece.holds(frame.index):
+        if not self._piece.holds(frame.index):
             return
-        self._held.append(sample_of(frame))
-        if len(self._held) > _MOST:  # the file has more frames than it says
-            self._held = self._held[::2]
-            self._every *= 2
+        if self._picks:
+            if frame.index in self._picks:
+                self._held.append(sample_of(frame))
+        elif frame.index % self._every == 0:
+            self._held.append(sample_of(frame))
+            if len(self._held) > _MOST_HELD:
+                self._held = self._held[::2]
+                self._every *= 2
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._held += later._held
 
     def result(self) -> list[Sample]:
-        return self._held
+        """In time order."""
+        count = samples_of(self._piece.frames or self._every * len(self._held))
+        return spread(self._held, count)
+
+
+def samples_of(frames: int) -> int:
+    """How many pictures stand for a clip of so many frames: 8 to 20, one for each 36 of them."""
+    return min(_MOST, max(_FEWEST, frames // _FRAMES_EACH))
 
 
 def sample_of(frame: SeenFrame) -> Sample:
