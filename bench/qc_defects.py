@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.edges import subject_mask
+from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.samples import sample_of
 from caf.qc.metrics.scene import Sighting, scan
 from caf.qc.metrics.subject import follow
@@ -235,7 +236,7 @@ def _recolour(frames: Frames, severity: int, rng: np.random.Generator) -> Frames
 
 def subject_masks(frames: Frames) -> Frames:
     """The one subject of the clip, cut out of every frame; zeros where it was not found near by."""
-    samples = [sample_of(frame, index) for index, frame in enumerate(frames)]
+    samples = [sample_of(seen_image(index, 0.0, frame)) for index, frame in enumerate(frames)]
     subject = follow(scan(samples[::8]), None)
     height, width = frames[0].shape[:2]
     masks = []

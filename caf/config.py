@@ -33,6 +33,7 @@ RANGES: Final[dict[str, tuple[Callable[[float], bool], str]]] = {
     "render_lanes": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "workers": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "pose_workers": (lambda value: 0 <= value <= MOST_WORKERS, f"a whole number from 0 to {MOST_WORKERS}"),
+    "measure_workers": (lambda value: 0 <= value <= MOST_WORKERS, f"a whole number from 0 to {MOST_WORKERS}"),
     "jobs_at_once": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
     "comfy_stall_s": (lambda value: value > 0, "a number of seconds above 0"),
     "comfy_depth": (lambda value: 1 <= value <= MOST, f"a whole number from 1 to {MOST}"),
@@ -79,6 +80,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Child processes of the daemon for poses and measuring."""
     pose_workers: int = 0
     """Processes that share the poses of one clip; 0: a fair share of the processors, at most 4. 0.3 GB each."""
+    measure_workers: int = 1
+    """Processes that share the measuring of one clip in jobs; 0: a fair share of the processors, at most 4."""
     jobs_at_once: int = 4
     """Jobs that the daemon has under way; the others wait their turn."""
     listen: str = "127.0.0.1:8765"

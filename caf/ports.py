@@ -234,6 +234,8 @@ class MeasureRequest(Struct, frozen=True, kw_only=True):
     """Where the series behind the scores go (.npz), when there are any; None: nowhere."""
     embedding: EmbeddingModel | None = None
     """For `identity_embedding`."""
+    workers: int = 1
+    """Processes that share the clip, where it is long enough and can be cut; the outcome is the same."""
 
 
 class Measurement(Struct, frozen=True, kw_only=True):

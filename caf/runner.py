@@ -98,6 +98,7 @@ class Runner:
             pose_version=metadata.version("mediapipe"),
             pose_workers=workers_for(app.config.pose_workers, lanes.native.capacity),
             embedding=embedding_of(app.config.identity_model, app.config.identity_model_input),
+            measure_workers=workers_for(app.config.measure_workers, lanes.native.capacity),
             engines={engine.id: engine, comfy.id: comfy},
             find=self._find,
             limits=limits,

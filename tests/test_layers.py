@@ -64,6 +64,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.worker.fault": 4,
     "caf.worker.memory": 4,
     "caf.worker.protocol": 4,
+    "caf.worker.tether": 4,
     # 5: the shell
     "caf.actors.deadletter": 5,
     "caf.actors.feed": 5,

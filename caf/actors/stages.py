@@ -107,6 +107,7 @@ class Stages:
         pose_version: str,
         pose_workers: int,
         embedding: EmbeddingModel | None,
+        measure_workers: int,
         engines: Mapping[str, Engine],
         find: Callable[[str], Awaitable[Computed | None]],
         limits: Limits,
@@ -120,6 +121,7 @@ class Stages:
         self.pose_version = pose_version
         self.pose_workers = pose_workers
         self.embedding = embedding
+        self.measure_workers = measure_workers
         self.engines = engines
         self.find = find
         self.limits = limits
@@ -197,6 +199,7 @@ class Stages:
                 target=job.target if effect.stage == "video" else None,
                 series=str(series),
                 embedding=self.embedding,
+                workers=self.measure_workers,
             )
             async with self.lanes.native.turn(_turn(effect, job, gate=True)):
                 called = await self._call("measure", request, job, progress)

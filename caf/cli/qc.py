@@ -10,6 +10,7 @@ import click
 from caf.cli.calibrate import calibrate
 from caf.cli.common import FILE, JSON, POLICY, WORKSPACE, configured, print_json, print_table
 from caf.cli.telling import spans_told
+from caf.pose.workers import MOST_WORKERS, workers_for
 
 if TYPE_CHECKING:
     from caf.config import Config
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from caf.qc.examination import Examination
 
 __all__ = ["qc"]
+
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(0, MOST_WORKERS),
+    default=0,
+    show_default=True,
+    help="Processes that share the clip; 0: one a processor, at most 4. The outcome is the same.",
+)
 
 
 class _Extras(NamedTuple):
@@ -70,6 +79,7 @@ def _extras(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
 @_extras
+@WORKERS
 @click.option("--series", type=FILE, metavar="NPZ", help="Also write the per-frame series and the spans.")
 @click.option("--plot", type=FILE, metavar="PNG|SVG", help="Also draw the series with the blamed spans.")
 @click.option("--sheet", type=FILE, metavar="PNG", help="Also draw a contact sheet of the worst frames.")
@@ -82,6 +92,7 @@ def examine(
     require_costume: bool,
     metrics: tuple[str, ...],
     extras: "_Extras",
+    workers: int,
     series: Path | None,
     plot: Path | None,
     sheet: Path | None,
@@ -100,7 +111,7 @@ def examine(
     if sheet is not None:
         check_sheet_name(str(sheet))
     config = configured(workspace)
-    asked = _measure_request(clip, reference, against, require_costume, metrics, extras, config)
+    asked = _measure_request(clip, reference, against, require_costume, metrics, extras, config, workers)
     model = Path(asked.embedding.path) if asked.embedding else None
     check_places((series, plot, sheet), (clip, reference, against, model))
     request = ExamineRequest(
@@ -211,6 +222,7 @@ def measure(
     require_costume: bool,
     metrics: tuple[str, ...],
     extras: "_Extras",
+    workers: int,
     workspace: Path,
     as_json: bool,
 ) -> None:
@@ -218,7 +230,7 @@ def measure(
     from caf.ports import Measurement
 
     config = configured(workspace)
-    request = _measure_request(clip, reference, against, require_costume, metrics, extras, config)
+    request = _measure_request(clip, reference, against, require_costume, metrics, extras, config, workers)
     measured: tuple[Measurement, ...] = _in_worker("measure", request, request, config, as_json)
     if as_json:
         print_json({"clip": str(clip), "measurements": measured})
@@ -246,6 +258,7 @@ def _measure_request(
     metrics: tuple[str, ...],
     extras: _Extras,
     config: "Config",
+    workers: int,
 ) -> "MeasureRequest":
     """What is to be measured, with absolute paths. Raises `InputError` for an unknown metric."""
     from caf.ports import MeasureRequest
@@ -262,6 +275,7 @@ def _measure_request(
         source=str((against or clip).absolute()),
         reference=str(reference.absolute()) if reference else None,
         costume_required=require_costume,
+        workers=workers_for(workers, 1),
     )
 
 

@@ -31,6 +31,7 @@ AT_THE_START: Final = (
     "render_lanes",
     "workers",
     "pose_workers",
+    "measure_workers",
     "jobs_at_once",
     "listen",
     "token_file",

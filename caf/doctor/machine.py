@@ -84,14 +84,17 @@ def memory(config: Config) -> Finding:
     if total is None or available is None:
         return good("memory", "this system does not say how much memory there is")
     children = config.render_lanes + config.workers
-    helpers = config.workers * (workers_for(config.pose_workers, config.workers) - 1)
-    counted = f"{children} child processes" + (f" and {helpers} more for poses" if helpers else "")
+    each = max(workers_for(asked, config.workers) for asked in (config.pose_workers, config.measure_workers))
+    helpers = config.workers * (each - 1)
+    counted = f"{children} child processes" + (
+        f" and {helpers} more for poses and measuring" if helpers else ""
+    )
     told = f"{available / 1024**3:.1f} of {total / 1024**3:.1f} GiB free"
     if total < children * _CHILD_BYTES + helpers * _HELPER_BYTES:
         return warning(
             "memory",
             f"{told}; {counted} at {_CHILD_BYTES // 1024**2} and {_HELPER_BYTES // 1024**2} MiB may not fit",
-            "Set fewer workers, pose_workers or render_lanes in caf.toml, or a memory_mb for each.",
+            "Set fewer workers, pose_workers, measure_workers or render_lanes in caf.toml, or a memory_mb for each.",
         )
     return good("memory", f"{told}, for {counted}")
 

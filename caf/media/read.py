@@ -15,9 +15,20 @@ from numpy.typing import NDArray
 
 from caf.errors import MediaError
 from caf.media.opening import check_size, damaged, opened, video_stream
-from caf.media.upright import displayed_size, orientation, upright
+from caf.media.upright import Orientation, displayed_size, orientation, upright
 
-__all__ = ["Frame", "Pixel", "decoded", "is_animated_webp", "read_frames", "read_picture"]
+__all__ = [
+    "Frame",
+    "Pixel",
+    "Shown",
+    "decoded",
+    "is_animated_webp",
+    "presentation_s",
+    "read_frames",
+    "read_picture",
+    "shown_as",
+    "shown_frames",
+]
 
 Pixel = Literal["bgr24", "rgb24"]
 
@@ -29,6 +40,16 @@ class Frame(NamedTuple):
 
     image: NDArray[np.uint8]
     time_s: float
+
+
+class Shown(NamedTuple):
+    """A decoded frame that is not converted yet, and how it is displayed."""
+
+    frame: VideoFrame
+    time_s: float
+    size: tuple[int, int]
+    """Width and height on screen."""
+    turn: Orientation
 
 
 def read_frames(
@@ -53,6 +74,15 @@ def read_frames(
         frames = _webp_frames(Path(path), pixel, start_s)
         yield from (frame for frame in frames if wanted is None or wanted(frame.time_s))
         return
+    for shown in shown_frames(path, start_s=start_s, wanted=wanted):
+        image = upright(shown.frame, shown.size, shown.turn)
+        yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if pixel == "rgb24" else image, shown.time_s)
+
+
+def shown_frames(
+    path: str | Path, *, start_s: float = 0.0, wanted: Callable[[float], bool] | None = None
+) -> Iterator[Shown]:
+    """As `read_frames`, of anything but an animated WebP, and before the conversion, which costs a quarter."""
     with opened(path) as container:
         stream = video_stream(container, path)
         size: tuple[int, int] | None = None
@@ -61,7 +91,7 @@ def read_frames(
         if first is not None and stream.time_base:
             container.seek(int((first + start_s) / stream.time_base), stream=stream)
         for frame in decoded(container, stream, path):
-            time = _presentation_s(frame, stream)
+            time = presentation_s(frame, stream)
             first = time if first is None and time is not None else first
             time_s = (
                 time - first if time is not None and first is not None else previous + _nominal_step_s(stream)
@@ -73,10 +103,16 @@ def read_frames(
             previous = time_s
             if wanted is not None and not wanted(time_s):
                 continue
-            turn = orientation(frame)
-            size = size or displayed_size(frame.width, frame.height, stream.sample_aspect_ratio, turn)
-            image = upright(frame, size, turn)
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if pixel == "rgb24" else image, time_s)
+            shown = shown_as(frame, stream, time_s, size)
+            size = shown.size
+            yield shown
+
+
+def shown_as(frame: VideoFrame, stream: VideoStream, time_s: float, size: tuple[int, int] | None) -> Shown:
+    """How a frame is displayed; `size` is that of the clip's first one, which all have."""
+    turn = orientation(frame)
+    size = size or displayed_size(frame.width, frame.height, stream.sample_aspect_ratio, turn)
+    return Shown(frame, time_s, size, turn)
 
 
 def read_picture(path: str | Path) -> NDArray[np.uint8]:
@@ -86,16 +122,20 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     raise damaged(path, "at its start")
 
 
-def decoded(container: InputContainer, stream: VideoStream, path: str | Path) -> Iterator[VideoFrame]:
+def decoded(
+    container: InputContainer, stream: VideoStream, path: str | Path, *, strict: bool = False
+) -> Iterator[VideoFrame]:
     """Decode the stream from where the container stands.
 
-    Undecodable packets before the first picture are passed over (a cut stream starts inside a group).
+    Undecodable packets before the first picture are passed over (a cut stream starts inside a group). What a decoder
+    would guess of a damaged picture is as good as nothing if `strict`.
 
     Raises:
         MediaError: `media_damaged` after the first picture, or when no picture comes at all.
     """
     stream.thread_type = "AUTO"
-    stream.codec_context.options = {"max_pixels": "40000000"}
+    options = {"max_pixels": "40000000"}
+    stream.codec_context.options = options | {"err_detect": "explode"} if strict else options
     at_s, faults, found = 0.0, 0, False
     packets = container.demux(stream)
     while True:
@@ -120,7 +160,8 @@ def decoded(container: InputContainer, stream: VideoStream, path: str | Path) ->
         raise damaged(path, "anywhere")
 
 
-def _presentation_s(frame: VideoFrame, stream: VideoStream) -> float | None:
+def presentation_s(frame: VideoFrame, stream: VideoStream) -> float | None:
+    """When a frame is shown by the file's own clock; None where nothing says so."""
     base = frame.time_base or stream.time_base
     pts = frame.pts if frame.pts is not None else frame.dts
     return None if pts is None or base is None else float(pts * base)

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from msgspec import Struct
 from numpy.typing import NDArray
 
-__all__ = ["Orientation", "displayed_size", "orientation", "upright"]
+__all__ = ["Orientation", "displayed_size", "matrix_of", "orientation", "upright"]
 
 _BT709 = 1
 _UNSPECIFIED = 2
@@ -57,13 +57,16 @@ def displayed_size(width: int, height: int, aspect: Fraction | None, turn: Orien
     return (height, width) if turn.quarter_turns % 2 else (width, height)
 
 
+def matrix_of(frame: VideoFrame) -> int:
+    """By which matrix a frame's colours were made; what players take it for where the file does not say."""
+    unsaid = frame.colorspace == _UNSPECIFIED and frame.height >= _HD_LINES
+    return _BT709 if unsaid else frame.colorspace
+
+
 def upright(frame: VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
     """The frame as (H, W, 3) uint8 BGR of the displayed `size`; transparent pixels are laid on black."""
-    colorspace = frame.colorspace
-    if colorspace == _UNSPECIFIED and frame.height >= _HD_LINES:
-        colorspace = _BT709
     alpha = any(c.is_alpha for c in frame.format.components) or "pal" in frame.format.name
-    image = frame.to_ndarray(format="bgra" if alpha else "bgr24", src_colorspace=colorspace)
+    image = frame.to_ndarray(format="bgra" if alpha else "bgr24", src_colorspace=matrix_of(frame))
     if alpha:
         weight = image[:, :, 3:4].astype(np.uint16)
         image = ((image[:, :, :3] * weight + 127) // 255).astype(np.uint8)

@@ -8,11 +8,8 @@ import contextlib
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, Self
 
 import msgspec
@@ -25,6 +22,7 @@ from caf.pose.protocol import SpanEnded, SpanFailed, SpanFound, SpanRequest, Spa
 from caf.worker.autopsy import cause_of_death, last_words
 from caf.worker.errors import WorkerStalledError
 from caf.worker.memory import oom_kills
+from caf.worker.tether import start_tethered
 
 __all__ = ["Helpers"]
 
@@ -191,17 +189,7 @@ class _Helper:
     """One running helper, its pipes and what it has said in part."""
 
     def __init__(self, request: SpanRequest) -> None:
-        command = [sys.executable, "-P", "-m", "caf.pose.span", "--parent", str(os.getpid())]
-        # It looks for modules where this process does, and not in the folder it happens to be in.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
-        self.process = subprocess.Popen(  # noqa: S603  this Python, and a module of ours
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            bufsize=0,
-        )
+        self.process = start_tethered("caf.pose.span")
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         assert self.process.stderr is not None

@@ -1,12 +1,8 @@
 """`python -m caf.pose.span`: follows a clip from a place in its middle. Started by `caf.pose.helpers` alone."""
 
 import argparse
-import ctypes
 import os
-import signal
 import sys
-import threading
-from typing import Final
 
 import msgspec
 
@@ -14,42 +10,26 @@ from caf.pose.protocol import SpanEnded, SpanFailed, SpanFound, SpanRequest
 from caf.worker.fault import fault_of
 from caf.worker.memory import peak_bytes
 from caf.worker.protocol import send
+from caf.worker.tether import tether, watch_stdin
 
 __all__ = ["main"]
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def main(argv: list[str]) -> None:
     """Reads one request from stdin and answers on stdout; does not return."""
     parser = argparse.ArgumentParser(prog="python -m caf.pose.span", description=__doc__)
     parser.add_argument("--parent", type=int, required=True, help="process id of the caller; end with it")
-    _bind(parser.parse_args(argv).parent)
+    tether(parser.parse_args(argv).parent)
     answers = os.dup(1)
     os.dup2(2, 1)  # native code may print; limits on memory and core files are the caller's
     try:
         request = msgspec.json.decode(sys.stdin.buffer.readline(), type=SpanRequest)
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
+        watch_stdin()
         _follow(request, answers)
         send(answers, SpanEnded())
     except Exception as error:  # noqa: BLE001  whatever it is, the caller is told
         send(answers, SpanFailed(fault_of(error)))
     # There is nothing to tidy up, and native libraries are known to hang in their exit handlers.
-    os._exit(0)
-
-
-def _bind(parent: int) -> None:
-    """The end of the caller is the end of this process; Ctrl-C is the caller's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _end_with_stdin() -> None:
-    """Where the kernel does not end it with its caller, the caller's end of the pipe tells."""
-    sys.stdin.buffer.read()
     os._exit(0)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from caf.media.probe import probe
-from caf.media.read import read_frames
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.extras.measuring import measured_extras
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
+from caf.qc.metrics.collected import COMPARED, SUBJECT, Collected
 from caf.qc.metrics.costume import costume_fidelity
 from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
@@ -30,47 +30,38 @@ from caf.qc.metrics.identity import (
 )
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import changes_of, same_moments
-from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.poses import load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
-from caf.qc.metrics.samples import Sample, SampleCollector, sample_of, spread
+from caf.qc.metrics.samples import Sample, sample_of, spread
 from caf.qc.metrics.scene import scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
 from caf.qc.metrics.shake import jitter
+from caf.qc.metrics.sharing import collect
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
-from caf.qc.metrics.steps import StepCollector
-from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
 from caf.qc.metrics.swing import swing_permille
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence, freeze
-from caf.qc.metrics.tracks import TrackCollector
 
 __all__ = ["Found", "find", "measure"]
 
-_SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed", "costume_fidelity"})
-_SCENE = _SUBJECT | {"feline_presence", "human_presence"}
-_COURSE = frozenset({"temporal_stability", "freeze", "cadence", "blank", "flicker", "glitch"})
-_MOTION = _COURSE | {"jitter", "background_stability"}
-_STEPS = _MOTION | {"loop_seam"}
-_CRISP = frozenset({"sharpness", "blockiness", "resolution"})
-_COMPARED = frozenset({"resolution", "exposure"})
 _ANCHOR_FRAMES = 61
 _ANCHOR_SCANS = 6
-_FEWEST_SCANS, _MOST_SCANS, _FRAMES_PER_SCAN = 8, 20, 36
 
 
 def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, ...]:
     """Every metric of `request.metrics`, in that order, each with a score or the reason why it has none.
 
-    The same files give the same bits on one machine. Memory does not grow with the picture count beyond some
-    hundred bytes a frame; the clip is decoded once, of the source only its first two seconds and its sound.
+    The same files give the same bits on one machine, however many processes share the clip. Memory does not grow with
+    the picture count beyond some hundred bytes a frame; the clip is decoded once, of the source only its first two
+    seconds and its sound. Call it from a thread that stays where there are helpers: they end with it.
 
     Raises:
         InputError: an unknown metric, or a file that is not there.
         MediaError: a file that cannot be decoded.
+        UnavailableError: a helper died.
         OSError: the series cannot be written.
     """
     found = find(request, progress)
@@ -100,49 +91,34 @@ class _Measuring:
     """The collectors of one request, fed by one decode, and the metrics made from them."""
 
     def __init__(self, request: MeasureRequest, progress: Progress) -> None:
-        wanted = frozenset(request.metrics)
-        self._request, self._progress, self._wanted = request, progress, wanted
-        self._samples = SampleCollector() if wanted & _SCENE else None
-        self._tracks = TrackCollector() if wanted & _MOTION else None
-        self._still = StillCollector() if "background_stability" in wanted else None
-        self._steps = StepCollector() if wanted & _STEPS else None
-        self._outliers = OutlierCollector() if wanted & _MOTION else None
-        self._crisp = CrispnessCollector() if wanted & _CRISP else None
-        self._exposure = ExposureCollector() if "exposure" in wanted else None
-        self._time_s: list[float] = []
+        self._request, self._progress, self._wanted = request, progress, frozenset(request.metrics)
+        self._done = 0
+        self._collected = Collected(self._wanted)
 
     def run(self) -> Found:
-        self._decode()
+        self._collected = collect(self._request.video, self._wanted, self._request.workers, self._frames_done)
         found = self._of_motion() | self._of_picture() | self._of_file()
         alone = self._of_subject() | self._of_sound()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
-        found |= measured_extras(self._request, len(self._time_s), self._progress)
-        return Found(tuple(found[name] for name in self._request.metrics), tuple(self._time_s))
+        found |= measured_extras(self._request, len(self._collected.time_s), self._progress)
+        return Found(tuple(found[name] for name in self._request.metrics), tuple(self._collected.time_s))
 
-    def _decode(self) -> None:
-        motion = (self._tracks, self._still, self._steps, self._outliers)
-        collectors = [one for one in (self._samples, *motion, self._crisp, self._exposure) if one is not None]
-        if not collectors and not self._wanted & EXTRAS.keys():
-            return
-        for frame in see(self._request.video):
-            for collector in collectors:
-                collector.add(frame)
-            self._time_s.append(frame.time_s)
-            self._beat()
+    def _frames_done(self, done: int) -> None:
+        self._done = max(self._done, done)
+        self._beat()
 
     def _beat(self) -> None:
-        self._progress(len(self._time_s), None)
+        self._progress(self._done, None)
 
     def _of_subject(self) -> dict[str, Measurement]:
-        if self._samples is None:
+        samples, request = self._collected.samples, self._request
+        if samples is None:
             return {}
-        request = self._request
         pose = load_pose(request.pose) if request.pose is not None else None
-        scans = min(_MOST_SCANS, max(_FEWEST_SCANS, len(self._time_s) // _FRAMES_PER_SCAN))
-        scene = scan(spread(self._samples.result(), scans), pose)
+        scene = scan(samples.result(), pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
-        if not self._wanted & _SUBJECT:
+        if not self._wanted & SUBJECT:
             return found
         other = request.source != request.video
         moments = same_moments(request.source, scene.samples, self._beat) if other else {}
@@ -182,11 +158,12 @@ class _Measuring:
 
     def _of_motion(self) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
-        steps = self._steps.result() if self._steps is not None else None
-        path = self._tracks.result() if self._tracks is not None else None
+        seen_by = self._collected
+        steps = seen_by.steps.result() if seen_by.steps is not None else None
+        path = seen_by.tracks.result() if seen_by.tracks is not None else None
         apart = None
-        if steps is not None and path is not None and self._outliers is not None:
-            seen = course(steps, path, self._outliers.result())
+        if steps is not None and path is not None and seen_by.outliers is not None:
+            seen = course(steps, path, seen_by.outliers.result())
             apart = seen.broken
             makers = {
                 "temporal_stability": temporal_stability,
@@ -199,9 +176,9 @@ class _Measuring:
             found |= {name: make(seen) for name, make in makers.items() if name in self._wanted}
         if path is not None and "jitter" in self._wanted:
             found["jitter"] = jitter(path, apart)
-        if path is not None and self._still is not None:
-            background = self._still.result(path)
-            swing = swing_permille(path, self._still, background)
+        if path is not None and seen_by.still is not None:
+            background = seen_by.still.result(path)
+            swing = swing_permille(path, seen_by.still, background)
             stable = background_stability(path, background, swing, apart)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:
@@ -211,13 +188,13 @@ class _Measuring:
 
     def _of_picture(self) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
-        crisp_before, light_before = self._source() if self._wanted & _COMPARED else (None, None)
-        if self._crisp is not None:
-            crisp = self._crisp.result()
+        crisp_before, light_before = self._source() if self._wanted & COMPARED else (None, None)
+        if self._collected.crisp is not None:
+            crisp = self._collected.crisp.result()
             found |= {"sharpness": sharpness(crisp), "blockiness": blockiness(crisp)}
             found["resolution"] = resolution(crisp, crisp_before)
-        if self._exposure is not None:
-            found["exposure"] = exposure(self._exposure.result(), light_before)
+        if self._collected.exposure is not None:
+            found["exposure"] = exposure(self._collected.exposure.result(), light_before)
         return found
 
     def _source(self) -> tuple[Crispness | None, Exposure | None]:
@@ -246,13 +223,15 @@ class _Measuring:
         if "audio_video" not in self._wanted:
             return {}
         self._beat()
-        return {"audio_video": audio_video(load_sound(self._request.video), load_sound(self._request.source))}
+        sound = load_sound(self._request.video)
+        other = self._request.source != self._request.video
+        return {"audio_video": audio_video(sound, load_sound(self._request.source) if other else sound)}
 
 
 def _early_samples(path: str, frames: int) -> Iterator[Sample]:
     """Every fifth of the first `frames` frames."""
-    for index, frame in enumerate(read_frames(path)):
-        if index % 5 == 0:
-            yield sample_of(frame.image, index, frame.time_s)
-        if index + 1 >= frames:
+    for frame in see(path):
+        if frame.index % 5 == 0:
+            yield sample_of(frame)
+        if frame.index + 1 >= frames:
             return

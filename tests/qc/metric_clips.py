@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from caf.qc.metrics.frames import SeenFrame, shrink_to_side
+from caf.qc.metrics.frames import SeenFrame, seen_image
 
 Image = NDArray[np.uint8]
 FPS = 24
@@ -53,13 +53,7 @@ def lit(frames: list[Image], gains: NDArray[np.float64]) -> list[Image]:
 
 def seen(frames: list[Image]) -> list[SeenFrame]:
     """Frames as the collectors get them, without a file in between."""
-    out = []
-    for index, image in enumerate(frames):
-        gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-        small = shrink_to_side(gray, 320)
-        tiny = shrink_to_side(small, 160).astype(np.float32)
-        out.append(SeenFrame(index, index / FPS, image, gray, small, tiny))
-    return out
+    return [seen_image(index, index / FPS, image) for index, image in enumerate(frames)]
 
 
 def noise(seconds: float, seed: int = 5) -> NDArray[np.float32]:

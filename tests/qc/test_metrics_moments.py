@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.halo import added_line
 from caf.qc.metrics.moments import same_moments
 from caf.qc.metrics.samples import sample_of
@@ -127,8 +128,10 @@ def test_pictures_of_another_moment_are_not_held_against_each_other() -> None:
 
 def test_the_sources_moment_is_found_by_time_at_any_rate(source: str) -> None:
     frames = pan(picture("chelsea"))
-    samples = [sample_of(frames[place], index, place / FPS) for index, place in enumerate((0, 30, 70))]
-    late = sample_of(frames[0], 3, 100.0)
+    samples = [
+        sample_of(seen_image(index, place / FPS, frames[place])) for index, place in enumerate((0, 30, 70))
+    ]
+    late = sample_of(seen_image(3, 100.0, frames[0]))
     beats: list[int] = []
     found = same_moments(source, [*samples, late], lambda: beats.append(1))
     assert sorted(found) == [0, 1, 2]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from caf.qc.metrics.appearance import look_of, look_similarity
 from caf.qc.metrics.edges import mask_edge_bleed
 from caf.qc.metrics.faces import Box, close_up_cat_face, human_faces
+from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Kind, Scene, Sighting, scan
 from caf.qc.metrics.subject import follow, subject_of_picture
@@ -141,7 +142,7 @@ def test_a_subject_that_turns_away_is_not_followed_into_its_twin_beside_it() -> 
     assert looks[0] is not None
     assert looks[1] is not None
     assert 0.78 < look_similarity(looks[0], looks[1]) < 0.98
-    samples = [sample_of(cat, index, index / 2) for index in range(5)]
+    samples = [sample_of(seen_image(index, index / 2, cat)) for index in range(5)]
 
     def sighted(place: int, who: int) -> Sighting:
         look = looks[who]
@@ -183,8 +184,8 @@ def test_a_ring_of_foreign_colour_around_the_subject_is_seen() -> None:
 
 def test_of_several_pictures_the_face_tells_what_the_reference_shows() -> None:
     cat, person = (
-        subject_of_picture(sample_of(picture("chelsea"))),
-        subject_of_picture(sample_of(picture("astronaut"))),
+        subject_of_picture(sample_of(seen_image(0, 0.0, picture("chelsea")))),
+        subject_of_picture(sample_of(seen_image(0, 0.0, picture("astronaut")))),
     )
     assert cat is not None
     assert person is not None

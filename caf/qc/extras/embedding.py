@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.media.read import read_frames
 from caf.ports import EmbeddingModel, ExtraSeen, MeasureRequest, Progress
 from caf.qc.extras.fingerprint import fingerprint
 from caf.qc.extras.model_file import ModelFile, model_file
@@ -67,7 +66,7 @@ class IdentityEmbedding:
             model = _Model(request.embedding, file)
         except cv2.error as fault:
             return _unknown(f"OpenCV cannot read the model: {_line(fault)}")
-        picture = next((sample_of(frame.image) for frame in read_frames(request.reference)), None)
+        picture = next((sample_of(frame) for frame in see(request.reference)), None)
         face = subject_of_picture(picture) if picture is not None else None
         if face is None or face.kind is Kind.GUESS:
             return _unknown("No face is found in the picture of the cat.")

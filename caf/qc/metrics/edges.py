@@ -243,6 +243,8 @@ def _deviation(image: Image, mask: NDArray[np.bool_]) -> float | None:
     centre_row, centre_column = rows[mask].mean(), columns[mask].mean()
     angle = np.arctan2(rows - centre_row, columns - centre_column)
     sector = np.minimum(((angle + np.pi) * (_SECTORS / (2 * np.pi))).astype(np.int64), _SECTORS - 1)
+    near = (away >= _INSIDE.start) & (away < _OUTSIDE.stop)
+    lab, away, sector = lab[near], away[near], sector[near]
     deviations = [_sector_deviation(lab[sector == which], away[sector == which]) for which in range(_SECTORS)]
     usable = [deviation for deviation in deviations if deviation is not None]
     if len(usable) < _LEAST_SECTORS:

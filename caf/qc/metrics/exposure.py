@@ -1,6 +1,7 @@
 """exposure: are the light ends cut off, or is everything too dark?"""
 
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.findings import Finding, places, worst_of
 from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.piece import WHOLE, Piece
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
 __all__ = ["COMPARED_S", "Exposure", "ExposureCollector", "exposure"]
@@ -38,10 +40,13 @@ class Exposure:
 class ExposureCollector:
     """Four numbers per frame, of a picture with its long side at most 320."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._rows: list[tuple[float, float, float, float]] = []
 
     def add(self, frame: SeenFrame) -> None:
+        if not self._piece.holds(frame.index):
+            return
         counts = np.asarray(cv2.calcHist([frame.small], [0], None, [256], [0, 256]), dtype=np.float64)[:, 0]
         share = counts / counts.sum()
         lightest = float(np.searchsorted(np.cumsum(share), 0.95))
@@ -50,6 +55,10 @@ class ExposureCollector:
         drawn = share[_BAR_LEVEL:]
         luma = float(drawn @ np.arange(_BAR_LEVEL, 256)) / max(float(drawn.sum()), 1e-9)
         self._rows.append((burnt, lightest, luma, frame.time_s))
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._rows += later._rows
 
     def result(self) -> Exposure:
         return Exposure(*np.array(self._rows, dtype=np.float64).reshape(-1, 4).T)

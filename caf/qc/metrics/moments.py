@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.media.read import read_frames
 from caf.qc.metrics.appearance import Look, look_of
-from caf.qc.metrics.frames import Image
+from caf.qc.metrics.frames import Image, SeenFrame, see
 from caf.qc.metrics.samples import Sample, sample_of
 from caf.qc.metrics.scene import Kind, Sighting
 
@@ -53,7 +52,7 @@ class Change:
 def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None]) -> dict[int, Image]:
     """By sample index: the source's picture at that time, in the sample's size. Moments it does not have are left out.
 
-    Black and white where the samples are. Calls `beat` with every frame. Raises as `read_frames` does.
+    Black and white where the samples are. Calls `beat` with every frame. Raises as `see` does.
     """
     waiting = sorted(samples, key=lambda sample: sample.time_s)[::-1]
 
@@ -63,10 +62,10 @@ def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None])
 
     found: dict[int, Image] = {}
     grey = _colourless(samples)
-    for frame in read_frames(path, wanted=due):
+    for frame in see(path, wanted=due):
         while due(frame.time_s):
             sample = waiting.pop()
-            picture = _fitted(frame.image, sample)
+            picture = _fitted(frame, sample)
             if picture is not None and frame.time_s < sample.time_s + 2 * _LATE_S:
                 found[sample.index] = _greyed(picture) if grey else picture
         if not waiting:
@@ -74,11 +73,11 @@ def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None])
     return found
 
 
-def _fitted(picture: Image, sample: Sample) -> Image | None:
+def _fitted(frame: SeenFrame, sample: Sample) -> Image | None:
     height, width = sample.image.shape[:2]
-    if abs(picture.shape[1] * height / (picture.shape[0] * width) - 1) > _SAME_SHAPE:
+    if abs(frame.luma.shape[1] * height / (frame.luma.shape[0] * width) - 1) > _SAME_SHAPE:
         return None
-    small = sample_of(picture).image
+    small = sample_of(frame).image
     if small.shape[:2] == (height, width):
         return small
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

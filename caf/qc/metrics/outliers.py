@@ -7,12 +7,15 @@ are the frames beside them.
 
 from collections import deque
 from dataclasses import dataclass
+from functools import reduce
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.qc.metrics.frames import Image, SeenFrame
+from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.piece import WHOLE, Piece
 
 __all__ = ["LONGEST", "OutlierCollector", "Outliers"]
 
@@ -47,41 +50,49 @@ class _Kept:
     """What is remembered of a frame."""
 
     tiny: NDArray[np.float32]
-    chroma: _Map
+    chroma: tuple[_Map, _Map]
     logs: _Map
-    light: float
-    """Logarithm of the brightness relative to the first frame, as the median cell sees it."""
+    gain: float
+    """Logarithm of the brightness relative to the frame before, as the median cell sees it."""
 
 
 class OutlierCollector:
     """Holds a dozen small frames and some maps of 16x16 numbers, whatever the clip's length."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._recent: deque[_Kept] = deque(maxlen=2 * LONGEST + 6)
         self._lags: dict[tuple[int, int], _Map] = {}
         self._excess: list[list[float]] = []
         self._area: list[list[float]] = []
         self._frames = 0
+        """One more than the newest frame's index."""
 
     def add(self, frame: SeenFrame) -> None:
         tiny = np.asarray(cv2.blur(frame.tiny, (3, 3)), dtype=np.float32)
         # Eight grey levels keep the noise of black cells out of the ratio.
         logs = np.log(cv2.resize(tiny, (_GRID, _GRID), interpolation=cv2.INTER_AREA) + np.float32(8.0))
-        light = 0.0
-        if self._recent:
-            last = self._recent[-1]
-            light = last.light + float(np.median(logs - last.logs))
+        gain = float(np.median(logs - self._recent[-1].logs)) if self._recent else 0.0
+        red, blue = cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
         self._recent.append(
-            _Kept(tiny, _chroma_cells(frame.image), np.asarray(logs, dtype=np.float32), light)
+            _Kept(tiny, (np.asarray(red), np.asarray(blue)), np.asarray(logs, dtype=np.float32), gain)
         )
-        self._excess.append([0.0] * LONGEST)
-        self._area.append([0.0] * LONGEST)
-        self._frames += 1
+        if self._piece.holds(frame.index):
+            self._excess.append([0.0] * LONGEST)
+            self._area.append([0.0] * LONGEST)
+        self._frames = frame.index + 1
         self._judge(self._frames)
         oldest = self._frames - len(self._recent)
         if oldest > 0:
             for back in range(1, 2 * LONGEST + 1):
                 self._lags.pop((oldest + back, back), None)
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._excess += later._excess
+        self._area += later._area
+        self._recent, self._lags, self._frames = later._recent, later._lags, later._frames
+        self._piece = self._piece._replace(stop=later._piece.stop)
 
     def result(self) -> Outliers:
         # The last two frames were waiting for what comes after them.
@@ -102,7 +113,9 @@ class OutlierCollector:
             return None
         found = self._lags.get((index, back))
         if found is None:
-            found = _difference(self._recent[index - first], self._recent[index - back - first])
+            here, there = self._recent[index - first], self._recent[index - back - first]
+            between = [self._recent[at - first].gain for at in range(index - back + 1, index + 1)]
+            found = _difference(here, there, sum(between))
             self._lags[index, back] = found
         return found
 
@@ -123,16 +136,20 @@ class OutlierCollector:
             if not steps:
                 continue
             # What moves here now was next to here a frame ago.
-            usual = cv2.dilate(np.max(np.stack(steps), axis=0), _NEIGHBOURS)
-            excess = (np.minimum(entry, leave) - across - usual / 2) / (usual + np.float32(_FLOOR_LEVELS))
+            usual = cv2.dilate(reduce(cv2.max, steps), _NEIGHBOURS)
+            over = cv2.subtract(cv2.min(entry, leave), cv2.scaleAdd(usual, 0.5, across))
+            if over.max() <= 0.0:
+                continue
+            excess = over / (usual + np.float32(_FLOOR_LEVELS))
             strength = float(np.mean(np.partition(excess, -_TOP_CELLS, axis=None)[-_TOP_CELLS:]))
             if strength <= 0.0 or self._is_turning(start, stop):
                 continue
             share = float(np.mean(excess > 0.5))
             for at in range(start, stop + 1):
-                if strength > self._excess[at][length - 1]:
-                    self._excess[at][length - 1] = strength
-                    self._area[at][length - 1] = share
+                row = at - self._piece.start
+                if self._piece.holds(at) and strength > self._excess[row][length - 1]:
+                    self._excess[row][length - 1] = strength
+                    self._area[row][length - 1] = share
 
     def _is_turning(self, start: int, stop: int) -> bool:
         """Whether the clip runs back from here: two frames out on both sides are the same, though it moves."""
@@ -143,18 +160,15 @@ class OutlierCollector:
         return moved > _MOVED_LEVELS and float(wide.mean()) < 0.5 * moved
 
 
-def _chroma_cells(image: Image) -> _Map:
-    """(16, 16, 2) mean Cr and Cb per cell, about 0, from every n-th pixel."""
-    every = max(1, max(image.shape[:2]) // _CHROMA_SIDE_PX)
-    cells = cv2.resize(image[::every, ::every], (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-    return np.asarray(
-        cv2.cvtColor(cells.astype(np.float32) / 255, cv2.COLOR_BGR2YCrCb)[..., 1:] * 255 - 127.5
-    )
+def _difference(one: _Kept, other: _Kept, lighter: float) -> _Map:
+    """(16, 16) mean absolute grey difference per cell in the same light, plus that of the cells' mean colours.
 
-
-def _difference(one: _Kept, other: _Kept) -> _Map:
-    """(16, 16) mean absolute grey difference per cell in the same light, plus that of the cells' mean colours."""
-    gain = np.float32(np.exp(np.clip(one.light - other.light, -0.4, 0.4)))
-    lit = other.tiny if abs(one.light - other.light) < _SAME_LIGHT else other.tiny * gain
+    `lighter` is the logarithm of the brightness of the one over that of the other.
+    """
+    gain = np.float32(np.exp(min(0.4, max(-0.4, lighter))))
+    lit = other.tiny if abs(lighter) < _SAME_LIGHT else other.tiny * gain
     grey = cv2.resize(cv2.absdiff(one.tiny, lit), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-    return np.asarray(grey + np.abs(one.chroma - gain * other.chroma).sum(axis=2), dtype=np.float32)
+    red, blue = (
+        cv2.absdiff(here, there * gain) for here, there in zip(one.chroma, other.chroma, strict=True)
+    )
+    return np.asarray(cv2.add(cv2.add(grey, red), blue), dtype=np.float32)

@@ -1,17 +1,18 @@
-"""A few dozen colour pictures spread evenly over a clip of unknown length, kept while it streams by."""
+"""A few colour pictures spread evenly over a clip, kept while it streams by."""
 
 from dataclasses import dataclass
+from typing import Self
 
-import cv2
 import numpy as np
 
-from caf.qc.metrics.frames import Image, SeenFrame, shrink_to_area
+from caf.qc.metrics.frames import Image, SeenFrame
+from caf.qc.metrics.piece import WHOLE, Piece
 
-__all__ = ["Sample", "SampleCollector", "sample_of", "spread"]
+__all__ = ["Sample", "SampleCollector", "sample_of", "samples_of", "spread"]
 
 SAMPLE_AREA_PX = 130_000
-_MOST = 32
-_FIRST_STEP = 2
+_FEWEST, _MOST, _FRAMES_EACH = 8, 20, 36
+_MOST_HELD, _FIRST_STEP = 32, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,40 +26,49 @@ class Sample:
 
 
 class SampleCollector:
-    """Keeps every n-th frame from every second on, doubling n whenever more than 32 are held: 16 to 32 remain."""
+    """Keeps as many frames as `samples_of` says, evenly spread, the first and the last included.
 
-    def __init__(self) -> None:
+    Of a clip whose length nobody knows it keeps every n-th, n doubled from 2 whenever 32 are too many.
+    """
+
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._held: list[Sample] = []
+        places = np.linspace(0, piece.frames - 1, samples_of(piece.frames)).round()
+        self._picks = frozenset(places.astype(int).tolist()) if piece.frames else frozenset()
         self._every = _FIRST_STEP
 
-    def wants(self, index: int) -> bool:
-        return index % self._every == 0
-
     def add(self, frame: SeenFrame) -> None:
-        if not self.wants(frame.index):
+        if not self._piece.holds(frame.index):
             return
-        self._held.append(sample_of(frame.image, frame.index, frame.time_s))
-        if len(self._held) > _MOST:
-            self._held = self._held[::2]
-            self._every *= 2
+        if self._picks:
+            if frame.index in self._picks:
+                self._held.append(sample_of(frame))
+        elif frame.index % self._every == 0:
+            self._held.append(sample_of(frame))
+            if len(self._held) > _MOST_HELD:
+                self._held = self._held[::2]
+                self._every *= 2
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._held += later._held
 
     def result(self) -> list[Sample]:
-        return self._held
+        """In time order."""
+        count = samples_of(self._piece.frames or self._every * len(self._held))
+        return spread(self._held, count)
 
 
-def sample_of(image: Image, index: int = 0, time_s: float = 0.0) -> Sample:
-    """A picture of any size as a sample."""
-    small = shrink_to_area(_halved(image), SAMPLE_AREA_PX)
-    kept = small.copy() if small is image else small
-    return Sample(index, time_s, kept, small.shape[1] / image.shape[1])
+def samples_of(frames: int) -> int:
+    """How many pictures stand for a clip of so many frames: 8 to 20, one for each 36 of them."""
+    return min(_MOST, max(_FEWEST, frames // _FRAMES_EACH))
 
 
-def _halved(image: Image) -> Image:
-    """Half the size while that is large enough: by whole steps it costs a quarter."""
-    while image.shape[0] * image.shape[1] >= 4 * SAMPLE_AREA_PX:
-        size = (image.shape[1] // 2, image.shape[0] // 2)
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return image
+def sample_of(frame: SeenFrame) -> Sample:
+    """A frame of any size as a sample."""
+    small = frame.picture(SAMPLE_AREA_PX)
+    return Sample(frame.index, frame.time_s, small, small.shape[1] / frame.luma.shape[1])
 
 
 def spread(samples: list[Sample], most: int) -> list[Sample]:

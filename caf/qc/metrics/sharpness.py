@@ -1,6 +1,8 @@
 """sharpness and blockiness: how crisp the picture is, and whether the coder's blocks show."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
 
 import cv2
 import numpy as np
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.findings import Finding, runs, worst_of
 from caf.qc.metrics.frames import Gray, SeenFrame
+from caf.qc.metrics.piece import WHOLE, Piece, step_for
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 
 __all__ = ["Crispness", "CrispnessCollector", "blockiness", "sharpness"]
@@ -15,7 +18,9 @@ __all__ = ["Crispness", "CrispnessCollector", "blockiness", "sharpness"]
 Floats = NDArray[np.float64]
 
 _CELLS = 6
+_FIRST_STEP, _MOST = 8, 16
 _BAND_PX = 640 * 360
+"""So many pixels a frame tell its detail."""
 _FLAT_LEVELS = 0.15
 """Mean step below which nothing is drawn there, such as in a bar."""
 # Crete's blur: crisp clips 0.25-0.45, soft 0.5, clearly blurred from 0.6 on.
@@ -47,26 +52,37 @@ class Crispness:
 
 
 class CrispnessCollector:
-    """Numbers per frame; blur and grid are measured on every n-th, n doubling from 8 as the clip goes on."""
+    """Numbers per frame; blur and grid are measured on every n-th, n doubled from 8 until they are at most 16."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._fine: list[NDArray[np.float32]] = []
         self._coarse: list[NDArray[np.float32]] = []
         self._time_s: list[float] = []
         self._blur: list[float] = []
         self._grid: list[float] = []
-        self._every = 8
+        self._every = step_for(piece.frames, _FIRST_STEP, _MOST)
 
     def add(self, frame: SeenFrame) -> None:
-        band = _bands(frame.gray)
+        if not self._piece.holds(frame.index):
+            return
+        band = frame.full(_bands(frame.luma))
         self._fine.append(_cells(band))
         self._coarse.append(_cells(_quarter(band)))
         self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
             self._blur.append(_crete_blur(band))
-            self._grid.append(_grid_excess(frame.gray))
-            if len(self._blur) >= 48:
+            self._grid.append(_grid_excess(frame.full(frame.luma)))
+            if len(self._blur) > _MOST:  # the file has more frames than it says
                 self._blur, self._grid, self._every = self._blur[::2], self._grid[::2], self._every * 2
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._fine += later._fine
+        self._coarse += later._coarse
+        self._time_s += later._time_s
+        self._blur += later._blur
+        self._grid += later._grid
 
     def result(self) -> Crispness:
         return Crispness(
@@ -79,9 +95,21 @@ class CrispnessCollector:
 
 
 def _cells(gray: Gray) -> NDArray[np.float32]:
-    laplacian = cv2.convertScaleAbs(cv2.Laplacian(gray, cv2.CV_16S, ksize=1)).astype(np.float32)
-    cells = cv2.resize(laplacian, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-    return np.asarray(np.log(np.asarray(cells) + np.float32(0.5)).ravel(), dtype=np.float32)
+    laplacian = cv2.convertScaleAbs(cv2.Laplacian(gray, cv2.CV_16S, ksize=1))
+    height, width = laplacian.shape
+    if min(height, width) < _CELLS:
+        cells = cv2.resize(laplacian.astype(np.float32), (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
+    else:
+        rows, columns = (np.linspace(0, side, _CELLS + 1).astype(int) for side in (height, width))
+        sums = [
+            np.add.reduceat(
+                cv2.reduce(laplacian[top:bottom], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0], columns[:-1]
+            )
+            for top, bottom in pairwise(rows)
+        ]
+        cells = np.array(sums) / np.outer(np.diff(rows), np.diff(columns))
+    logs = np.log(np.asarray(cells, dtype=np.float32) + np.float32(0.5))
+    return np.asarray(logs, dtype=np.float32).ravel()
 
 
 def _bands(gray: Gray) -> Gray:
@@ -110,18 +138,19 @@ def _crete_blur(gray: Gray) -> float:
 
     Source: F. Crete et al., "The blur effect", SPIE 6492 (2007).
     """
-    picture = gray.astype(np.float32)
     worst = float("nan")
     for kernel, here, there in (
         ((9, 1), np.s_[:, 1:], np.s_[:, :-1]),
         ((1, 9), np.s_[1:], np.s_[:-1]),
     ):
-        smooth = cv2.blur(picture, kernel)
-        if not picture[here].size:
+        if not gray[here].size:
             continue
-        sharp_step = cv2.absdiff(picture[here], picture[there])
-        lost = cv2.max(cv2.subtract(sharp_step, cv2.absdiff(smooth[here], smooth[there])), 0.0)
-        total = float(cv2.sumElems(sharp_step)[0])
+        # Nine times the blurred picture, in whole numbers: exact, and half as much to move as fractions.
+        smooth = cv2.boxFilter(gray, cv2.CV_16U, kernel, normalize=False)
+        sharp_step = cv2.absdiff(gray[here], gray[there])
+        total = 9.0 * float(cv2.sumElems(sharp_step)[0])
+        smooth_step = cv2.absdiff(smooth[here], smooth[there])
+        lost = cv2.subtract(cv2.multiply(sharp_step, 9.0, dtype=cv2.CV_16U), smooth_step)
         if total > 0:
             worst = float(np.fmax(worst, (total - float(cv2.sumElems(lost)[0])) / total))
     return worst

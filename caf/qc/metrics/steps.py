@@ -1,12 +1,14 @@
 """How much each frame differs from the one before: the series behind stutter, freeze, flicker and seam."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.piece import WHOLE, Piece
 
 __all__ = ["StepCollector", "Steps"]
 
@@ -58,7 +60,8 @@ def _log_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 class StepCollector:
     """Holds the first and the last frame and a few numbers per frame, whatever the clip's length."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._step: list[float] = []
         self._peak: list[float] = []
         self._luma: list[float] = []
@@ -70,12 +73,19 @@ class StepCollector:
         self._last_log: NDArray[np.float32] | None = None
 
     def add(self, frame: SeenFrame) -> None:
+        if frame.index >= self._piece.stop:
+            return
+        logs = _log_cells(frame.tiny)
+        if frame.index >= self._piece.start:
+            self._note(frame, logs)
+        self._last, self._last_log = frame.tiny, logs
+
+    def _note(self, frame: SeenFrame, logs: NDArray[np.float32]) -> None:
         tiny = frame.tiny
         self._time_s.append(frame.time_s)
         mean, deviation = cv2.meanStdDev(tiny)
         self._luma.append(float(mean[0, 0]))
         self._contrast.append(float(deviation[0, 0]))
-        logs = _log_cells(tiny)
         if self._last is None or self._last_log is None:
             self._first = tiny
             self._step.append(0.0)
@@ -87,7 +97,16 @@ class StepCollector:
             self._step.append(float(cv2.mean(difference)[0]))
             self._gain_step.append(float(np.median(logs - self._last_log)))
             self._peak.append(float(np.mean(np.sort(cells, axis=None)[-_TOP_CELLS:])))
-        self._last, self._last_log = tiny, logs
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._step += later._step
+        self._peak += later._peak
+        self._luma += later._luma
+        self._contrast += later._contrast
+        self._gain_step += later._gain_step
+        self._time_s += later._time_s
+        self._last, self._last_log = later._last, later._last_log
 
     def result(self) -> Steps:
         seam, seam_gain = 0.0, 0.0

@@ -1,11 +1,14 @@
 """Which parts of the picture are background: those that look the same whenever the camera is taken away."""
 
+from typing import Self
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.faces import cat_faces, human_faces
 from caf.qc.metrics.frames import Gray, SeenFrame, shrink_to_side
+from caf.qc.metrics.piece import WHOLE, Piece, step_for
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["BackgroundMap", "StillCollector"]
@@ -54,21 +57,22 @@ class BackgroundMap:
 
 
 class StillCollector:
-    """Keeps 24 to 48 tiny frames, evenly spread over a clip of unknown length."""
+    """Keeps 24 to 48 tiny frames, evenly spread over the clip."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._held: list[tuple[int, NDArray[np.float32]]] = []
         self._clear: list[tuple[int, Gray]] = []
-        self._every = 1
+        self._every = step_for(piece.frames, 1, _MOST)
         self._scale = 1.0
 
     def add(self, frame: SeenFrame) -> None:
-        if frame.index % self._every:
+        if frame.index % self._every or not self._piece.holds(frame.index):
             return
         self._scale = frame.tiny.shape[1] / frame.small.shape[1]
         self._held.append((frame.index, frame.tiny))
         if frame.index % (_FOR_FACES * self._every) == 0:
-            self._clear.append((frame.index, shrink_to_side(frame.gray, _FACES_SIDE_PX)))
+            self._clear.append((frame.index, frame.full(shrink_to_side(frame.luma, _FACES_SIDE_PX))))
         if len(self._held) > _MOST:
             self._held = self._held[::2]
             self._every *= 2
@@ -91,6 +95,11 @@ class StillCollector:
                 left, right = max(0, int(x - _BESIDE * side)), max(0, int(x + _BESIDE * side) + 1)
                 result[max(0, int(y - _ABOVE * side)) :, left:right] = True
         return result
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._held += later._held
+        self._clear += later._clear
 
     def aligned(self, path: CameraPath) -> tuple[NDArray[np.int64], Floats]:
         """(K,) indices of the kept frames and (K, H, W) how they look from the first frame's camera."""

@@ -1,11 +1,13 @@
 """The camera's path and what moves against it, from corner points followed through the clip.
 
-Points are chosen anew every `BLOCK` frames. Within a block the camera's motion is the similarity (shift, turn,
-scale) on which the largest group of points agrees, found by RANSAC: the background, as long as no single
-moving thing carries more points. Where it does, points that stand still all over the picture tell a camera on a tripod.
+Points are chosen anew at every multiple of `BLOCK` frames, and where they are lost. Within a block the camera's
+motion is the similarity (shift, turn, scale) on which the largest group of points agrees, found by RANSAC: the
+background, as long as no single moving thing carries more points. Where it does, points that stand still all over the
+picture tell a camera on a tripod.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -13,10 +15,11 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import Gray, SeenFrame
 from caf.qc.metrics.pace import pace_of
+from caf.qc.metrics.piece import GRID, WHOLE, Piece
 
 __all__ = ["BLOCK", "BlockSway", "CameraPath", "TrackCollector", "smoothing_residual"]
 
-BLOCK = 12
+BLOCK = GRID
 """Frames over which one set of points is followed."""
 _MIN_POINTS = 12
 _LOST_LEVELS = 22.0
@@ -67,6 +70,7 @@ class CameraPath:
 
 @dataclass(slots=True)
 class _Block:
+    start: int
     alive: NDArray[np.bool_]
     at: list[NDArray[np.float32]]
 
@@ -74,56 +78,82 @@ class _Block:
 class TrackCollector:
     """Follows points; holds one frame, one block of point positions and a few numbers per frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: Piece = WHOLE) -> None:
+        self._piece = piece
         self._last: Gray | None = None
         self._block: _Block | None = None
-        self._shift: list[Floats] = [np.zeros(4)]
-        self._known: list[bool] = [True]
-        self._pace: list[float] = [np.nan]
+        self._moves: list[Floats | None] = []
+        """Of each block (F - 1, 4) where the camera is from where it stood at the block's start; None: a step that
+        is not known."""
+        self._pace: list[float] = [np.nan] if piece.start == 0 else []
         self._blocks: list[BlockSway] = []
         self._time_s: list[float] = []
         self._size = (1, 1)
         self._diagonal = 1.0
 
     def add(self, frame: SeenFrame) -> None:
+        """Of the frames around the piece only the first one after it is looked at: the last step leads there."""
+        if not self._piece.start <= frame.index <= self._piece.stop:
+            return
         small = frame.small
-        self._time_s.append(frame.time_s)
+        if self._piece.holds(frame.index):
+            self._time_s.append(frame.time_s)
         if self._last is None:
             height, width = small.shape
             self._size = (width, height)
             self._diagonal = float(np.hypot(width, height))
-            self._start_block(small)
+            self._start_block(small, frame.index)
         elif not self._follow(self._last, small):
             self._finish_block()
             self._lose()
-            self._start_block(small)
-        elif self._block is not None and len(self._block.at) > BLOCK:
+            self._start_block(small, frame.index)
+        elif frame.index % BLOCK == 0:
             self._finish_block()
-            self._start_block(small)
+            self._start_block(small, frame.index)
         self._last = small
+
+    def extend(self, later: Self) -> None:
+        """Joins what was gathered of the piece after this one."""
+        self._finish_block()
+        self._moves += later._moves
+        self._pace += later._pace
+        self._blocks += later._blocks
+        self._time_s += later._time_s
+        self._block, self._last = later._block, later._last
 
     def result(self) -> CameraPath:
         self._finish_block()
+        shift, known = self._path()
         return CameraPath(
-            shift=np.array(self._shift),
-            known=np.array(self._known, dtype=bool),
+            shift=shift,
+            known=known,
             pace=np.array(self._pace),
             blocks=self._blocks,
             size=self._size,
             interval_s=float(np.median(np.diff(self._time_s))) if len(self._time_s) > 1 else 0.0,
         )
 
+    def _path(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """(T, 4) the moves put together, and (T,) which of them are known."""
+        shift, known = [np.zeros(4)], [True]
+        for moves in self._moves:
+            base = shift[-1]
+            shift += [base] if moves is None else [base + move for move in moves]
+            known += [moves is not None] * (1 if moves is None else len(moves))
+        return np.array(shift), np.array(known, dtype=bool)
+
     def _lose(self) -> None:
-        self._shift.append(self._shift[-1])
-        self._known.append(False)
+        self._moves.append(None)
         self._pace.append(np.nan)
 
-    def _start_block(self, small: Gray) -> None:
-        corners = cv2.goodFeaturesToTrack(small, 220, 0.01, max(6.0, self._diagonal / 40))
+    def _start_block(self, small: Gray, index: int) -> None:
         self._block = None
+        if index >= self._piece.stop:
+            return
+        corners = cv2.goodFeaturesToTrack(small, 220, 0.01, max(6.0, self._diagonal / 40))
         if corners is not None and len(corners) >= _MIN_POINTS:
             points = np.asarray(corners, dtype=np.float32)[:, 0]
-            self._block = _Block(np.ones(len(points), dtype=bool), [points])
+            self._block = _Block(index, np.ones(len(points), dtype=bool), [points])
 
     def _follow(self, last: Gray, small: Gray) -> bool:
         """False when nothing can be followed: no texture, a cut, or a spoiled frame."""
@@ -148,21 +178,20 @@ class TrackCollector:
         if block is None or len(block.at) < 2 or self._last is None:
             return
         positions = np.ascontiguousarray(np.stack(block.at)[:, block.alive], dtype=np.float64)
-        motion, residual, support = _camera(positions, self._size)
-        pace = pace_of(positions)
-        base, height, width = self._shift[-1], *self._last.shape
-        for matrix, agreed, of_usual in zip(motion[1:], support[1:], pace, strict=True):
-            if agreed:
-                self._shift.append(base + _at_corners(matrix, width, height, self._diagonal))
-                self._known.append(True)
-                self._pace.append(of_usual)
-            else:
+        motion, residual, agreed = _camera(positions, self._size)
+        if agreed:
+            height, width = self._last.shape
+            moves = [_at_corners(matrix, width, height, self._diagonal) for matrix in motion[1:]]
+            self._moves.append(np.array(moves))
+            self._pace += pace_of(positions)
+        else:
+            for _ in motion[1:]:
                 self._lose()
         if len(positions) >= BLOCK // 2:
-            self._blocks.append(BlockSway(len(self._shift) - len(positions), positions[0], _sway(residual)))
+            self._blocks.append(BlockSway(block.start, positions[0], _sway(residual)))
 
 
-def _camera(positions: Floats, size: Size) -> tuple[list[Floats], Floats, list[bool]]:
+def _camera(positions: Floats, size: Size) -> tuple[list[Floats], Floats, bool]:
     """Similarity from the block's first frame to each, residuals (F, N, 2), and whether enough points agree.
 
     RANSAC frame by frame first; then all frames again by least squares over the points that were inliers
@@ -192,7 +221,7 @@ def _camera(positions: Floats, size: Size) -> tuple[list[Floats], Floats, list[b
             for place, matrix in zip(positions, motion, strict=True)
         ]
     )
-    return motion, residual, [enough] * len(positions)
+    return motion, residual, enough
 
 
 def _still(positions: Floats) -> NDArray[np.bool_]:

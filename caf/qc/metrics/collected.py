@@ -1,0 +1,77 @@
+"""What the frames of a clip leave behind: the collectors that the wanted metrics need, of the whole or of a piece."""
+
+from collections.abc import Iterator
+from typing import Protocol, Self
+
+from caf.qc.metrics.catalogue import EXTRAS
+from caf.qc.metrics.exposure import ExposureCollector
+from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.outliers import OutlierCollector
+from caf.qc.metrics.piece import WHOLE, Piece
+from caf.qc.metrics.samples import SampleCollector
+from caf.qc.metrics.sharpness import CrispnessCollector
+from caf.qc.metrics.steps import StepCollector
+from caf.qc.metrics.still import StillCollector
+from caf.qc.metrics.tracks import TrackCollector
+
+__all__ = ["COMPARED", "SUBJECT", "Collected"]
+
+SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed", "costume_fidelity"})
+"""Metrics about one subject that is followed."""
+COMPARED = frozenset({"resolution", "exposure"})
+"""Metrics that look at the source's first two seconds too."""
+_SCENE = SUBJECT | {"feline_presence", "human_presence"}
+_COURSE = frozenset({"temporal_stability", "freeze", "cadence", "blank", "flicker", "glitch"})
+_MOTION = _COURSE | {"jitter", "background_stability"}
+_STEPS = _MOTION | {"loop_seam"}
+_CRISP = frozenset({"sharpness", "blockiness", "resolution"})
+
+
+class _Collector(Protocol):
+    def add(self, frame: SeenFrame) -> None: ...
+
+
+class Collected:
+    """The collectors of one piece of a clip; those that no wanted metric needs are None. Can be pickled."""
+
+    def __init__(self, wanted: frozenset[str], piece: Piece = WHOLE) -> None:
+        self._piece = piece
+        self.samples = SampleCollector(piece) if wanted & _SCENE else None
+        self.tracks = TrackCollector(piece) if wanted & _MOTION else None
+        self.still = StillCollector(piece) if "background_stability" in wanted else None
+        self.steps = StepCollector(piece) if wanted & _STEPS else None
+        self.outliers = OutlierCollector(piece) if wanted & _MOTION else None
+        self.crisp = CrispnessCollector(piece) if wanted & _CRISP else None
+        self.exposure = ExposureCollector(piece) if "exposure" in wanted else None
+        self._timed = bool(wanted & EXTRAS.keys())
+        self.time_s: list[float] = []
+
+    @property
+    def looks(self) -> bool:
+        """Whether any metric looks at the pictures, or must know how many there are."""
+        return self._timed or any(True for _ in self._collectors())
+
+    def add(self, frame: SeenFrame) -> None:
+        for collector in self._collectors():
+            collector.add(frame)
+        if self._piece.holds(frame.index):
+            self.time_s.append(frame.time_s)
+
+    def extend(self, later: Self) -> None:
+        """Joins what was collected of the piece after this one, for the same metrics."""
+        for mine, other in (
+            (self.samples, later.samples),
+            (self.tracks, later.tracks),
+            (self.still, later.still),
+            (self.steps, later.steps),
+            (self.outliers, later.outliers),
+            (self.crisp, later.crisp),
+            (self.exposure, later.exposure),
+        ):
+            if mine is not None and other is not None:
+                mine.extend(other)  # type: ignore[arg-type]  # both are of one kind
+        self.time_s += later.time_s
+
+    def _collectors(self) -> Iterator[_Collector]:
+        every = (self.samples, self.tracks, self.still, self.steps, self.outliers, self.crisp, self.exposure)
+        return (one for one in every if one is not None)
