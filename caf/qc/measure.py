@@ -30,7 +30,7 @@ from caf.qc.metrics.identity import (
 )
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import changes_of, same_moments
-from caf.qc.metrics.poses import load_pose
+from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, sample_of, spread
@@ -110,11 +110,14 @@ class _Measuring:
     def _beat(self) -> None:
         self._progress(self._done, None)
 
+    def _pose(self) -> PosePoints | None:
+        return load_pose(self._request.pose) if self._request.pose is not None else None
+
     def _of_subject(self) -> dict[str, Measurement]:
         samples, request = self._collected.samples, self._request
         if samples is None:
             return {}
-        pose = load_pose(request.pose) if request.pose is not None else None
+        pose = self._pose()
         scene = scan(samples.result(), pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
@@ -178,7 +181,7 @@ class _Measuring:
             found["jitter"] = jitter(path, apart)
         if path is not None and seen_by.still is not None:
             background = seen_by.still.result(path)
-            swing = swing_permille(path, seen_by.still, background)
+            swing = swing_permille(path, seen_by.still, background, self._pose())
             stable = background_stability(path, background, swing, apart)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:

@@ -9,6 +9,7 @@ from caf.ports import Measurement
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.course import Course, course
 from caf.qc.metrics.outliers import OutlierCollector
+from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
@@ -39,14 +40,14 @@ def steadiness(frames: list[Image]) -> Measurement:
     return temporal_stability(course_of(frames)).measurement
 
 
-def background(frames: list[Image]) -> Measurement:
+def background(frames: list[Image], pose: PosePoints | None = None) -> Measurement:
     tracks, still = TrackCollector(), StillCollector()
     for frame in seen(frames):
         tracks.add(frame)
         still.add(frame)
     path = tracks.result()
     seen_still = still.result(path)
-    return background_stability(path, seen_still, swing_permille(path, still, seen_still))
+    return background_stability(path, seen_still, swing_permille(path, still, seen_still, pose))
 
 
 def seam(frames: list[Image]) -> Measurement:
@@ -283,3 +284,14 @@ def test_somebody_who_stands_and_nods_is_no_background_that_swings() -> None:
     nods = 2.0 * np.sin(2 * np.pi * np.arange(FRAMES) / 11)
     frames = beside(subject, np.stack([0.3 * nods, nods], axis=1))
     assert score(background(frames)) >= 0.8
+
+
+def test_a_subject_without_a_face_is_known_by_its_pose() -> None:
+    subject = np.asarray(cv2.resize(picture("chelsea")[180:], (200, 200)), dtype=np.uint8)
+    nods = 2.0 * np.sin(2 * np.pi * np.arange(FRAMES) / 11)
+    frames = beside(subject, np.stack([0.3 * nods, nods], axis=1))
+    corners = np.array([(85.0, 45.0), (275.0, 45.0), (275.0, 235.0), (85.0, 235.0)], np.float32)
+    points = np.zeros((FRAMES, 33, 4), np.float32)
+    points[..., :2] = corners[np.arange(33) % 4]
+    assert score(background(frames)) < 0.8
+    assert score(background(frames, PosePoints(points, np.ones(FRAMES, dtype=bool)))) >= 0.8

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from caf.qc.metrics.faces import cat_faces, human_faces
 from caf.qc.metrics.frames import Gray, SeenFrame, shrink_to_side
 from caf.qc.metrics.piece import WHOLE, Piece, step_for
+from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["BackgroundMap", "StillCollector"]
@@ -21,6 +22,8 @@ _FOR_FACES, _FACES_SIDE_PX = 4, 480
 """Every so manieth of the kept frames is also kept so large that a face can be found in it."""
 _BESIDE, _ABOVE = 1.75, 1.1
 """A figure's reach from the centre of its face, in widths of the face: to both sides, and above it."""
+_SLEEVE_PX = 10
+"""Breadth of the line around a pose, whose landmarks lie within the limbs; pixels of the tiny frame."""
 
 Floats = NDArray[np.float64]
 
@@ -64,12 +67,12 @@ class StillCollector:
         self._held: list[tuple[int, NDArray[np.float32]]] = []
         self._clear: list[tuple[int, Gray]] = []
         self._every = step_for(piece.frames, 1, _MOST)
-        self._scale = 1.0
+        self._scale, self._width = 1.0, 1
 
     def add(self, frame: SeenFrame) -> None:
         if frame.index % self._every or not self._piece.holds(frame.index):
             return
-        self._scale = frame.tiny.shape[1] / frame.small.shape[1]
+        self._scale, self._width = frame.tiny.shape[1] / frame.small.shape[1], frame.luma.shape[1]
         self._held.append((frame.index, frame.tiny))
         if frame.index % (_FOR_FACES * self._every) == 0:
             self._clear.append((frame.index, frame.full(shrink_to_side(frame.luma, _FACES_SIDE_PX))))
@@ -78,23 +81,33 @@ class StillCollector:
             self._every *= 2
             self._clear = self._clear[::2]
 
-    def figures(self, path: CameraPath) -> NDArray[np.bool_]:
-        """(H, W) where the first tiny frame shows figures with a face: the face, and what is below and beside it.
+    def figures(self, path: CameraPath, pose: PosePoints | None = None) -> NDArray[np.bool_]:
+        """(H, W) where the first tiny frame shows figures: faces, what is below and beside each, and poses.
 
-        Searched in at most twelve pictures; somebody who hardly moves looks as steady as a wall.
+        Faces are searched in at most twelve pictures; somebody who hardly moves looks as steady as a wall.
         """
         height, width = self._held[0][1].shape
-        result = np.zeros((height, width), dtype=bool)
+        result = np.zeros((height, width), dtype=np.uint8)
         for index, picture in self._clear:
-            matrix, scale = _to_frame(path, index, self._scale), width / picture.shape[1]
+            scale = width / picture.shape[1]
             colours = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
             for face in (*cat_faces(colours), *human_faces(colours)):
-                there = np.array(face.centre) * scale
-                x, y = np.linalg.solve(matrix[:, :2], there - matrix[:, 2])
+                x, y = self._in_first(path, index, np.array([face.centre]) * scale)[0]
                 side = face.w * scale
                 left, right = max(0, int(x - _BESIDE * side)), max(0, int(x + _BESIDE * side) + 1)
-                result[max(0, int(y - _ABOVE * side)) :, left:right] = True
-        return result
+                result[max(0, int(y - _ABOVE * side)) :, left:right] = 1
+        for index, _ in self._held:
+            if pose is not None and index < len(pose.detected) and pose.detected[index]:
+                body = pose.points[index, :, :2].astype(np.float64) * (width / self._width)
+                around = cv2.convexHull(self._in_first(path, index, body).round().astype(np.int32))
+                cv2.fillPoly(result, [np.asarray(around, dtype=np.int32)], (1,))
+                cv2.polylines(result, [np.asarray(around, dtype=np.int32)], True, (1,), _SLEEVE_PX)
+        return result > 0
+
+    def _in_first(self, path: CameraPath, index: int, places: Floats) -> Floats:
+        """(N, 2) places of the tiny frame `index`, where the first one has them."""
+        matrix = _to_frame(path, index, self._scale)
+        return (places - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
@@ -33,10 +34,12 @@ _SUSPICIOUS_PERMILLE = 1.0
 """From here on figures are looked for: somebody who stands and nods swings as a wall does that breathes."""
 
 
-def swing_permille(path: CameraPath, still: StillCollector, background: BackgroundMap) -> float | None:
+def swing_permille(
+    path: CameraPath, still: StillCollector, background: BackgroundMap, pose: PosePoints | None = None
+) -> float | None:
     """RMS swing of the background's cells, per mille of the diagonal: the 90th percentile of the cells.
 
-    Figures with a face are left out where they swing and the background beside them can be judged alone.
+    Figures with a face or a `pose` are left out where they swing and the background beside them can be judged alone.
     None where fewer than eight corners in four cells can be compared in at least twelve frames.
     """
     indices, pictures = _lit(*still.aligned(path))
@@ -60,7 +63,7 @@ def swing_permille(path: CameraPath, still: StillCollector, background: Backgrou
     diagonal = float(np.hypot(width, height))
     if swing is None or swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
         return None if swing is None else swing * 1000 / diagonal
-    apart = ~still.figures(path)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
+    apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
     alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_ALONE else None
     return min(swing, alone or swing) * 1000 / diagonal
 
