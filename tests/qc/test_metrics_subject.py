@@ -133,6 +133,30 @@ def test_a_look_that_stays_has_no_drift_and_one_that_changes_does(
     assert min(found.worst_frames) > FRAMES // 3
 
 
+def test_without_a_face_a_scene_that_changes_is_no_subject_that_does(clip_of: Writer, judge: Judge) -> None:
+    part = FRAMES // 3
+    frames = [*pan(picture("coffee"))[:part], *pan(picture("rocket"))[part:]]
+    clip = clip_of(frames)
+    alone = judge(clip, "identity_drift")["identity_drift"]
+    assert alone.score is None
+    assert "the scene does" in alone.reason
+    against = judge(clip, "identity_drift", source=clip_of([*frames[:-1], frames[-2]]))["identity_drift"]
+    assert (against.score or 0) > 0.9
+
+
+def test_without_a_face_a_middle_that_changes_alone_is_a_subject_that_does(
+    clip_of: Writer, judge: Judge
+) -> None:
+    frames = pan(picture("coffee"), scale=0.2)
+    other = turned(frames, np.linspace(0, 140, FRAMES))
+    width = frames[0].shape[1]
+    for one, here in zip(frames, other, strict=True):
+        one[:, width // 5 : -width // 5] = here[:, width // 5 : -width // 5]
+    found = judge(clip_of(frames), "identity_drift")["identity_drift"]
+    assert (found.score if found.score is not None else 1) < 0.8
+    assert "middle of the picture" in found.reason
+
+
 def test_a_subject_that_turns_away_is_not_followed_into_its_twin_beside_it() -> None:
     cat = picture("chelsea")
     twin = turned([cat], 14)[0]

@@ -13,7 +13,7 @@ import numpy as np
 from caf.ports import Measurement
 from caf.qc.metrics.appearance import Look, blend, costume_similarity, face_similarity, look_similarity
 from caf.qc.metrics.moments import Change
-from caf.qc.metrics.scene import Kind, Sighting
+from caf.qc.metrics.scene import Kind, Sighting, rim_looks
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 from caf.qc.metrics.subject import Subject
 
@@ -173,8 +173,10 @@ def identity_drift(subject: Subject | None, changes: Sequence[Change] = ()) -> M
 
     score: calibrated similarity of the third that is least like the early look. Of each third the median
     sighting counts (the better of two): a change that stays is in all of them, a turned back or a mistaken
-    neighbour is not. Below six sightings, halves. With `changes` at most what it is worth that the hues are turned
-    further against the source later on than early, unless the look became steadier by it.
+    neighbour is not. Below six sightings, halves. Where the middle of the picture stands for a subject that was not
+    found, what the source changes there as well does not count, and without one nothing is said where the rim of the
+    picture changes like the middle: the camera went on, or the scene. With `changes` at most what it is worth that the
+    hues are turned further against the source later on than early, unless the look became steadier by it.
     raw: `drift` = 1 - similarity, `sightings`, `span_s`, `turned_deg`.
     """
     name = "identity_drift"
@@ -189,6 +191,13 @@ def identity_drift(subject: Subject | None, changes: Sequence[Change] = ()) -> M
     groups = [[seen[int(place)] for place in part] for part in parts]
     early = _typical(groups[0])
     alike = [_usual_likeness(early, group) for group in groups[1:]]
+    if subject.kind is Kind.GUESS and calibrate(min(alike), _DRIFT) < _STEADY:
+        beside = _beside_the_middle(groups, changes)
+        if beside is None:
+            return unmeasured(
+                name, "No face was found, and the rim of the picture changes like its middle: the scene does."
+            )
+        alike = [min(1.0, like + 1 - other) for like, other in zip(alike, beside, strict=True)]
     turned = _turned_further(changes)
     score = min(calibrate(min(alike), _DRIFT), calibrate(turned, _TURNED_DEG))
     raw = {
@@ -205,6 +214,23 @@ def identity_drift(subject: Subject | None, changes: Sequence[Change] = ()) -> M
         )
     worst = () if score >= _STEADY else _least_like(early, groups[1 + int(np.argmin(alike))])
     return measured(name, score, reason, raw, worst)
+
+
+def _beside_the_middle(groups: list[list[Sighting]], changes: Sequence[Change]) -> list[float] | None:
+    """How alike the source's middle is to its early one, a number for each later group; 1 where it is not known.
+
+    None where the rim of the picture does not stay what it is.
+    """
+    before = {change.index: change.before for change in changes}
+    looks = [[before[seen.sample.index] for seen in group if seen.sample.index in before] for group in groups]
+    if all(looks):
+        return [look_similarity(blend(looks[0]), blend(group)) for group in looks[1:]]
+    seen_there = [[look for seen in group for look in rim_looks(seen.sample)] for group in groups]
+    if not all(seen_there):
+        return None
+    rims = [blend(looks) for looks in seen_there]
+    stays = min(_symmetric(rims[0], rim) for rim in rims[1:])
+    return [1.0] * (len(groups) - 1) if calibrate(stays, _DRIFT) >= _STEADY else None
 
 
 def _turned_further(changes: Sequence[Change]) -> float:

@@ -9,7 +9,7 @@ from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
 from caf.qc.metrics.poses import PosePoints, head_box
 from caf.qc.metrics.samples import Sample
 
-__all__ = ["Kind", "Scene", "Sighting", "middle", "overlap", "scan"]
+__all__ = ["Kind", "Scene", "Sighting", "middle", "overlap", "rim_looks", "scan"]
 
 _OFTEN = 0.25
 """Share of samples from which a kind of face is taken to be what the clip shows; stray hits stay below."""
@@ -135,3 +135,11 @@ def middle(sample: Sample) -> list[Sighting]:
     height, width = sample.image.shape[:2]
     side = 0.4 * min(height, width)
     return _sightings(sample, [Box((width - side) / 2, 0.4 * height - side / 2, side, side)], Kind.GUESS)
+
+
+def rim_looks(sample: Sample) -> list[Look]:
+    """What the picture's left and right rims look like."""
+    height, width = sample.image.shape[:2]
+    side = 0.2 * min(height, width)
+    boxes = [Box(x, 0.25 * height, side, side) for x in (0.0, width - side)]
+    return [look for box in boxes if (look := look_of(sample.image, box)) is not None]
