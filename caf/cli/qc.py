@@ -213,6 +213,7 @@ def evaluate(
 @click.option("--require-costume", is_flag=True, help="Measure the costume against the reference.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only these; default: all.")
 @_extras
+@WORKERS
 @WORKSPACE
 @JSON
 def measure(
