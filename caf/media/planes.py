@@ -8,6 +8,7 @@ from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from caf.media.read import Shown
+from caf.media.tone import is_hdr
 from caf.media.upright import Orientation, matrix_of
 
 __all__ = ["FULL_LEVELS", "Planes", "planes_of", "shrunk"]
@@ -78,9 +79,9 @@ def shrunk(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 
 
 def planes_of(shown: Shown) -> Planes | None:
-    """None for a frame that is coded in another way: colours, transparency, or more than eight bits."""
+    """None for a frame that is coded in another way: colours, transparency, more than eight bits, or HDR."""
     frame = shown.frame
-    if frame.format.name not in _PLANAR:
+    if frame.format.name not in _PLANAR or is_hdr(frame):
         return None
     luma, blue, red = (_plane(plane, shown.turn) for plane in frame.planes[:3])
     if (luma.shape[1], luma.shape[0]) != shown.size:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from caf.errors import MediaError
 from caf.media.opening import check_size, damaged, opened, video_stream
+from caf.media.tone import is_hdr
 from caf.media.upright import Orientation, displayed_size, orientation, upright
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Shown",
     "decoded",
     "is_animated_webp",
+    "is_hdr_file",
     "presentation_s",
     "read_frames",
     "read_picture",
@@ -61,7 +63,8 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Yield every frame in display order, one in memory at a time.
 
-    Rotation, mirroring and non-square pixels are applied, transparency is laid on black. Times strictly
+    Rotation, mirroring and non-square pixels are applied, transparency is laid on black, HDR (PQ, HLG) is brought to
+    what an ordinary screen shows. Times strictly
     increase and keep a variable rate. `start_s` skips earlier frames by seeking to the key frame before it;
     times still count from the clip's first frame. Frames at whose time `wanted` says no are decoded and passed over,
     which costs half as much. A still image is one frame at 0.
@@ -120,6 +123,14 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     for frame in read_frames(path):
         return frame.image
     raise damaged(path, "at its start")
+
+
+def is_hdr_file(path: str | Path) -> bool:
+    """Whether the first frame's numbers are PQ's or HLG's. Raises as `read_frames` does."""
+    if is_animated_webp(Path(path)):
+        return False
+    with opened(path) as container:
+        return is_hdr(next(decoded(container, video_stream(container, path), path)))
 
 
 def decoded(

@@ -13,6 +13,8 @@ from av.video.frame import VideoFrame
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from caf.media.tone import is_hdr, tone_mapped
+
 __all__ = ["Orientation", "displayed_size", "matrix_of", "orientation", "upright"]
 
 _BT709 = 1
@@ -64,12 +66,22 @@ def matrix_of(frame: VideoFrame) -> int:
 
 
 def upright(frame: VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
-    """The frame as (H, W, 3) uint8 BGR of the displayed `size`; transparent pixels are laid on black."""
+    """The frame as (H, W, 3) uint8 BGR of the displayed `size`; transparent pixels are laid on black.
+
+    HDR is brought to what an ordinary screen shows.
+    """
     alpha = any(c.is_alpha for c in frame.format.components) or "pal" in frame.format.name
+    if is_hdr(frame) and not alpha:
+        return _displayed(tone_mapped(frame, matrix_of(frame)), size, turn)
     image = frame.to_ndarray(format="bgra" if alpha else "bgr24", src_colorspace=matrix_of(frame))
     if alpha:
         weight = image[:, :, 3:4].astype(np.uint16)
         image = ((image[:, :, :3] * weight + 127) // 255).astype(np.uint8)
+    return _displayed(np.asarray(image, dtype=np.uint8), size, turn)
+
+
+def _displayed(image: NDArray[np.uint8], size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
+    """Turned, and of its size on screen."""
     if turn.mirrored:
         image = image[:, ::-1]
     if turn.quarter_turns:

@@ -21,6 +21,7 @@ from caf.qc.measure import find, measure
 from caf.qc.metrics import EXTRAS, METRICS
 from tests.cli.conftest import end_by_ctrl_c
 from tests.clips import write_clip
+from tests.hdr import PQ, write_hdr_clip
 from tests.qc.metric_clips import FPS, SIZE, pan, picture
 
 ANSWERS = """#!{python}
@@ -124,6 +125,15 @@ def test_an_ffmpeg_that_fails_gives_a_reason_and_no_score(
     found = judged(*clips)
     assert found.score is None
     assert words in found.reason
+
+
+def test_hdr_is_not_held_against_what_is_none(
+    clips: tuple[str, str], program: Callable[..., Path], tmp_path: Path
+) -> None:
+    program(WRITES)
+    hdr = write_hdr_clip(tmp_path / "hdr.mp4", pan(picture("chelsea"), 3), PQ)
+    assert "HDR" in judged(clips[0], str(hdr)).reason
+    assert judged(clips[0], str(hdr)).score is None
 
 
 def test_an_ffmpeg_that_gives_no_frame_is_ended(

@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
+from msgspec.structs import replace
 
 from caf.ports import MeasureRequest, VideoTarget
 from caf.qc.measure import find, measure
 from caf.qc.metrics import METRICS
 from tests.clips import write_clip
-from tests.qc.metric_clips import FPS, Image, pan, picture
+from tests.hdr import HLG, PQ, write_hdr_clip
+from tests.qc.metric_clips import FPS, Image, lit, pan, picture
 
 TECHNICAL = tuple(name for name, metric in METRICS.items() if metric.technical)
 SIZE = (360, 240)
@@ -33,6 +38,23 @@ def frames() -> list[Image]:
     return pan(picture("chelsea"), 48)
 
 
+OTHER = pan(picture("astronaut"), 48)
+GRAIN = np.random.default_rng(4).normal(0, 5, (4, SIZE[1], SIZE[0], 3))
+
+
+def barred(frame: Image) -> Image:
+    out = frame.copy()
+    out[:32], out[-32:] = 0, 0
+    return out
+
+
+def worded(frame: Image, at: int) -> Image:
+    words = ("meow", "again", "purr")[at // 16]
+    out = frame.copy()
+    cv2.putText(out, words, (70, 210), cv2.FONT_HERSHEY_DUPLEX, 1.5, (255, 255, 255), 3, cv2.LINE_AA)
+    return out
+
+
 KINDS: dict[str, Callable[[Path, list[Image]], Path]] = {
     # As fast as the others by the clock: four times as many frames of the same path.
     "120 frames a second": lambda path, frames: write_clip(
@@ -52,6 +74,51 @@ KINDS: dict[str, Callable[[Path, list[Image]], Path]] = {
     "alpha": lambda path, frames: write_clip(
         path.with_suffix(".mov"), frames, video_codec="qtrle", pixel_format="argb", options={}
     ),
+    "alpha in ProRes": lambda path, frames: write_clip(
+        path.with_suffix(".mov"), frames, video_codec="prores_ks", pixel_format="yuva444p10le", options={}
+    ),
+    "alpha in VP9": lambda path, frames: write_clip(
+        path.with_suffix(".webm"),
+        frames,
+        video_codec="libvpx-vp9",
+        pixel_format="yuva420p",
+        options={"crf": "15", "b": "0", "deadline": "realtime", "cpu-used": "8"},
+    ),
+    "PQ": lambda path, frames: write_hdr_clip(path, frames, PQ),
+    "HLG": lambda path, frames: write_hdr_clip(path, frames, HLG),
+    "HEVC with 10 bits": lambda path, frames: write_clip(
+        path,
+        frames,
+        video_codec="libx265",
+        pixel_format="yuv420p10le",
+        options={"crf": "14", "preset": "ultrafast", "x265-params": "log-level=none"},
+    ),
+    "16 bits of grey": lambda path, frames: write_clip(
+        path.with_suffix(".mkv"), frames, video_codec="ffv1", pixel_format="gray16le", options={}
+    ),
+    "4K": lambda path, frames: write_clip(
+        path,
+        [cv2.resize(frame, (3840, 2160), interpolation=cv2.INTER_CUBIC) for frame in frames[:13]],
+        options={"crf": "16", "preset": "superfast"},
+    ),
+    "black and white": lambda path, frames: write_clip(path, frames, pixel_format="gray"),
+    "slides": lambda path, frames: write_clip(path, [frames[16 * (at // 16)] for at in range(48)]),
+    "cuts": lambda path, frames: write_clip(path, [*frames[:16], *OTHER[:16], *frames[32:]]),
+    "fades": lambda path, frames: write_clip(
+        path, lit(frames, np.clip(np.minimum(np.arange(48), np.arange(48)[::-1]) / 14, 0, 1))
+    ),
+    "slow motion": lambda path, frames: write_clip(
+        path,
+        [
+            cv2.addWeighted(frames[at // 2], 0.5, frames[at // 2 + 1], 0.5, 0) if at % 2 else frames[at // 2]
+            for at in range(48)
+        ],
+    ),
+    "bars": lambda path, frames: write_clip(path, [barred(frame) for frame in frames]),
+    "words": lambda path, frames: write_clip(path, [worded(frame, at) for at, frame in enumerate(frames)]),
+    "grain": lambda path, frames: write_clip(
+        path, [np.clip(frame + GRAIN[at % 4], 0, 255).astype(np.uint8) for at, frame in enumerate(frames)]
+    ),
     "a small picture": lambda path, frames: write_clip(
         path, [np.ascontiguousarray(frame[:64, :64]) for frame in frames]
     ),
@@ -61,6 +128,42 @@ KINDS: dict[str, Callable[[Path, list[Image]], Path]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clean_clip_of_any_kind_is_poor_in_nothing(kind: str, frames: list[Image], tmp_path: Path) -> None:
     assert poor(KINDS[kind](tmp_path / "clip.mp4", frames)) == {}
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG], ids=["PQ", "HLG"])
+@pytest.mark.parametrize("light", [1.0, 0.35])
+def test_an_hdr_clip_is_as_well_exposed_as_its_copy_for_an_ordinary_screen(
+    transfer: int, light: float, frames: list[Image], tmp_path: Path
+) -> None:
+    seen = lit(frames[:24], np.full(24, light))
+    plain = write_clip(tmp_path / "plain.mp4", seen, fps=24)
+    hdr = write_hdr_clip(tmp_path / "hdr.mp4", seen, transfer)
+    asked = MeasureRequest(metrics=("exposure",), video=str(hdr), source=str(plain))
+    (found,) = measure(asked, lambda done, of: None)
+    (same,) = measure(replace(asked, video=str(plain)), lambda done, of: None)
+    assert abs(found.raw["stops_off"]) < 0.1
+    assert found.raw["lightest_levels"] == pytest.approx(same.raw["lightest_levels"], abs=6)
+
+
+def test_alpha_lies_on_black(frames: list[Image], tmp_path: Path) -> None:
+    height, width = frames[0].shape[:2]
+    with av.open(str(tmp_path / "half.mov"), "w") as out:
+        stream = out.add_stream("qtrle", rate=24)
+        stream.width, stream.height, stream.pix_fmt = width, height, "argb"
+        for frame in frames[:24]:
+            clear = np.dstack([np.full((height, width), 255, np.uint8), frame[..., ::-1]])
+            clear[:, : width // 2, 0] = 0
+            out.mux(stream.encode(VideoFrame.from_ndarray(np.ascontiguousarray(clear), format="argb")))
+        out.mux(stream.encode(None))
+    barred = [np.hstack([np.zeros_like(one[:, : width // 2]), one[:, width // 2 :]]) for one in frames[:24]]
+    plain = write_clip(
+        tmp_path / "plain.mkv", barred, fps=24, video_codec="ffv1", pixel_format="bgr0", options={}
+    )
+    half, same = (
+        measure(MeasureRequest(metrics=TECHNICAL, video=path, source=path), lambda done, of: None)
+        for path in (str(tmp_path / "half.mov"), str(plain))
+    )
+    assert [one.raw for one in half[:-1]] == [one.raw for one in same[:-1]]
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 8), (320, 18), (9, 240), (2, 2), (1, 1)])

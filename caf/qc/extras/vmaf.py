@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from caf.media.probe import probe
+from caf.media.read import is_hdr_file
 from caf.ports import ExtraSeen, MeasureRequest, MediaInfo, ProbeRequest, Progress
 from caf.qc.extras.ffmpeg import FFmpeg, ffmpeg_with_vmaf
 from caf.qc.extras.fingerprint import fingerprint
@@ -53,6 +54,9 @@ class Vmaf:
         if isinstance(found, str):
             return ExtraSeen(measurement=unmeasured(_NAME, found))
         source = probe(ProbeRequest(path=request.source), progress)
+        if is_hdr_file(request.source) != is_hdr_file(request.video):
+            why = "Either the clip or its source is HDR: VMAF compares numbers of one kind."
+            return ExtraSeen(measurement=unmeasured(_NAME, why))
         model = _model_for(source)
         with tempfile.TemporaryDirectory() as folder:
             command = [found.program, *_arguments(request, source, model)]

@@ -31,6 +31,8 @@ _DAMPING_LEVELS = 1.2
 _HANGS = 3.5
 """A picture hangs that is shown so many times as long as nine tenths of all, although things moved right before it."""
 _LEAST_STEP_S = 0.01
+_EVEN_PACE, _EVEN_RATIO = 1.08, 1.45
+"""Below this pace a larger difference than that makes no jump: together they stay below `_JUMP`."""
 _JUMP = 1.26
 """Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
 clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
@@ -170,6 +172,8 @@ def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
     pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
     # Where nothing could be followed the differences alone must be far off.
     pace = np.where(np.isfinite(pace), np.clip(pace, 0.2, 4.0), 1.1)
+    # Where what is followed goes on evenly, something else changed, such as words over the picture.
+    ratio = np.where(pace < _EVEN_PACE, np.minimum(ratio, _EVEN_RATIO), ratio)
     hurry = np.sqrt(np.clip(ratio, 0.2, 4.0) * pace)
     hurry[~usable] = 1.0
     # What trembles comes back in the next step; what is missing never does.
