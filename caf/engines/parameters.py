@@ -14,7 +14,7 @@ from caf.ports import Parameter
 __all__ = ["ENGINE_ID", "ENGINE_VERSION", "PARAMETERS", "ParameterSpec", "Settings", "settings_for"]
 
 ENGINE_ID = "local"
-ENGINE_VERSION = "3"
+ENGINE_VERSION = "4"
 """Raised whenever the same input and parameters would give other pixels: cached stages depend on it."""
 
 
@@ -105,7 +105,7 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "Frames that blend the loop's end into its start; 0 chooses by the clip.",
     ),
     _number(
-        "max_crop", "motion", 0.0, 0.3, 0.12, "Largest share of width and height that steadying may cut off."
+        "max_crop", "motion", 0.0, 0.3, 0.15, "Largest share of width and height that steadying may cut off."
     ),
     _word(
         "resolution_policy",
