@@ -131,6 +131,14 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "medium",
         "H.264 effort: slower is smaller at the same quality.",
     ),
+    _word(
+        "encoder",
+        "video",
+        ("libx264", "hardware", "hardware_or_libx264"),
+        "libx264",
+        "What encodes: libx264 = the processor, the same bytes for the same frames; hardware = a card's encoder, and a"
+        " refusal where none works; hardware_or_libx264 = whichever is there.",
+    ),
 )
 """Every parameter of every stage."""
 
