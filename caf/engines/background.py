@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.camera import CELLS, GRID, Step
+from caf.engines.camera import CELLS, GRID, Step, shared
 from caf.engines.similarity import agreed_similarity, agreement, refit
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
@@ -55,33 +55,31 @@ def camera_motion(steps: Sequence[Step], sigma: float) -> Motion:
         best = _chosen_again(steps, best, _usual_share(best.held, cuts))
     motion, confidence = best.motion, np.zeros(len(steps))
     nearby = _usual_share(best.held, cuts) >= _MOST
-    for index, (step, held) in enumerate(zip(steps, best.held, strict=True)):
+    for index, step in enumerate(steps):
         # Where a subject happens to move like the camera the two blend; where it usually is, is left out.
         usable = nearby[index][step.cells]
         points = step.points[usable].astype(np.float64)
-        motion[index], agree = _fitted(motion[index], points)
-        if agree < _FEW_AGREE:
-            both = np.empty(0, np.intp)
-        elif len(held):
-            both = held[nearby[index][held]]
-        else:
-            both = np.unique(step.cells[usable])
-        if len(both):
-            confidence[index] = _confidence(both, np.unique(step.cells), best.weight)
+        motion[index], agrees = _fitted(motion[index], points)
+        if agrees.any() and agrees.mean() >= _FEW_AGREE:
+            # By what the fitted motion holds for: the candidate it began with may have been the subject's.
+            both = shared(step.cells[usable], step.cells[usable][agrees])
+            confidence[index] = _confidence(both, np.unique(step.cells), best.weight) if len(both) else 0.0
     return Motion(motion, confidence, nearby)
 
 
-def _fitted(motion: NDArray[np.float64], points: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """The motion fitted to what is usually background, (n, 4), and the share of it that agrees."""
+def _fitted(
+    motion: NDArray[np.float64], points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The motion fitted to what is usually background, (n, 4), and which of its points agree; too few: none do."""
     if len(points) < _MIN_POINTS:
-        return motion, 0.0
+        return motion, np.zeros(len(points), np.bool_)
     old, new = np.ascontiguousarray(points[:, :2]), np.ascontiguousarray(points[:, 2:])
     fitted = refit(motion, old, new, _REFIT_PX)
-    agree = agreement(fitted, old, new, _REFIT_PX)
-    if agree >= _MOST_AGREE:
-        return fitted, agree
+    agrees = agreement(fitted, old, new, _REFIT_PX)
+    if agrees.mean() >= _MOST_AGREE:
+        return fitted, agrees
     again, held = agreed_similarity(old, new, 1.0)
-    return (again, float(held.mean())) if held.mean() > agree else (fitted, agree)
+    return (again, held) if held.mean() > agrees.mean() else (fitted, agrees)
 
 
 def _usual_share(held: Sequence[NDArray[np.intp]], cuts: Sequence[int]) -> NDArray[np.float64]:

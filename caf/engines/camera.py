@@ -14,7 +14,7 @@ from caf.engines.keyframe import Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
 from caf.engines.similarity import Points, agreed_similarity
 
-__all__ = ["CELLS", "GRID", "Camera", "Candidate", "Step", "cells_of"]
+__all__ = ["CELLS", "GRID", "Camera", "Candidate", "Step", "cells_of", "shared"]
 
 GRID = (8, 6)
 """Columns and rows of the cells in which motion is summarised."""
@@ -25,8 +25,8 @@ _BACK_PX = 0.2
 _INLIER_PX = 1.0
 _CANDIDATES = 3
 _MIN_POINTS = 12
-_WINDOW_PX = (17, 17)
-_WINDOW_BACK_PX = (17, 17)
+_WINDOW_PX = (15, 15)
+_WINDOW_BACK_PX = (15, 15)
 _LEVELS = 3
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
 _NO_POINTS = np.empty((0, 4), np.float32)
@@ -124,9 +124,9 @@ class Camera:
             motion, held = agreed_similarity(old[index], new[index], _INLIER_PX / self._scale)
             if held.sum() < _MIN_POINTS:
                 break
-            shared = _shared(cells, cells[index[held]])
-            if len(shared):
-                found.append(Candidate(motion, shared))
+            holding = shared(cells, cells[index[held]])
+            if len(holding):
+                found.append(Candidate(motion, holding))
             left[index[held]] = False
         return tuple(sorted(found, key=lambda c: -len(c.cells)))
 
@@ -142,7 +142,8 @@ def _nothing(*, cut: bool) -> Step:
     return Step((), _NO_POINTS, _NO_CELLS, cut, np.full((CELLS, 2), np.nan))
 
 
-def _shared(all_cells: NDArray[np.intp], held_cells: NDArray[np.intp]) -> NDArray[np.intp]:
+def shared(all_cells: NDArray[np.integer], held_cells: NDArray[np.integer]) -> NDArray[np.intp]:
+    """The cells in which at least half of the features, and two, are among those held."""
     total = np.bincount(all_cells, minlength=CELLS)
     held = np.bincount(held_cells, minlength=CELLS)
     return np.flatnonzero((held >= 2) & (held * 2 >= total))

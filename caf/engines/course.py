@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from caf.engines.smooth import shots, smooth
 
-__all__ = ["Course", "Path", "after", "as_matrices", "between", "course_within", "zoom_needed"]
+__all__ = ["Course", "Path", "after", "as_matrices", "course_within", "zoom_needed"]
 
 _TIGHTENINGS = 12
 _CALMER = (4.0, 2.8, 2.0, 1.4)
@@ -39,15 +39,6 @@ def after(first: Path, then: Path) -> Path:
             first[2] + roll,
             first[3] + log_zoom,
         ]
-    )
-
-
-def between(first: Path, last: Path) -> Path:
-    """The similarity that leads from one place on a path to another."""
-    roll, log_zoom = last[2] - first[2], last[3] - first[3]
-    a, b = np.exp(log_zoom) * np.cos(roll), np.exp(log_zoom) * np.sin(roll)
-    return np.array(
-        [last[0] - (a * first[0] - b * first[1]), last[1] - (b * first[0] + a * first[1]), roll, log_zoom]
     )
 
 

@@ -13,7 +13,7 @@ __all__ = ["Keyframe", "Since"]
 _LONGEST = 12
 _FEWEST = 0.4
 _STRAY_PX = 2.0
-_WINDOW_PX = (17, 17)
+_WINDOW_PX = (15, 15)
 _LEVELS = 1
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
 

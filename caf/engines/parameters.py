@@ -105,7 +105,7 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         "Frames that blend the loop's end into its start; 0 chooses by the clip.",
     ),
     _number(
-        "max_crop", "motion", 0.0, 0.3, 0.12, "Largest share of width and height that steadying may cut off."
+        "max_crop", "motion", 0.0, 0.3, 0.15, "Largest share of width and height that steadying may cut off."
     ),
     _word(
         "resolution_policy",
@@ -130,6 +130,14 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"),
         "medium",
         "H.264 effort: slower is smaller at the same quality.",
+    ),
+    _word(
+        "encoder",
+        "video",
+        ("libx264", "hardware", "hardware_or_libx264"),
+        "libx264",
+        "What encodes: libx264 = the processor, the same bytes for the same frames; hardware = a card's encoder, and a"
+        " refusal where none works; hardware_or_libx264 = whichever is there.",
     ),
 )
 """Every parameter of every stage."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from caf.engines.background import Motion
 from caf.engines.camera import Step, cells_of
-from caf.engines.course import Path, after, between
+from caf.engines.course import Path, after
 from caf.engines.similarity import agreed_similarity
 from caf.engines.smooth import shots
 
@@ -16,8 +16,11 @@ __all__ = ["NOTHING", "background_path"]
 NOTHING = 0.15
 """A step of less confidence is not believed."""
 _POINTS, _NEAR_PX, _AGREE = 16, 0.6, 0.6
-_DRIFT_PX = 0.25
-"""How far a chain of steps drifts, times the root of their number."""
+_STEP_PX, _UNKNOWN_STEP_PX = 0.05, 3.0
+"""Standard error of a step at the frame's corners, and of one that was bridged."""
+_LOOK_PX, _FARTHEST_PX = 0.1, 0.25
+"""Standard error of a look back to the key frame; one that is further off saw something pass, and is not counted."""
+_ROUNDS = 6
 
 
 def background_path(
@@ -25,46 +28,70 @@ def background_path(
 ) -> Path:
     """Where the background's picture has moved since its shot began, (T, 4); doubtful steps are bridged.
 
-    As far as possible from key frame to frame, so that the small errors of the steps do not add up.
+    Steps drift, looks back to a key frame are deceived where something passes before the background: both count, by
+    their errors, over all frames that look back to the same key frame.
     """
-    bridged = np.zeros_like(camera.steps)
     path = np.zeros_like(camera.steps)
     for shot in shots(len(steps), cuts):
         index = np.arange(shot.start, shot.stop)[1:]
-        known = index[camera.confidence[index] >= NOTHING]
-        if len(known):
+        sure = camera.confidence[index] >= NOTHING
+        bridged = np.zeros_like(camera.steps)
+        if sure.any():
             for column in range(4):
-                bridged[index, column] = np.interp(index, known, camera.steps[known, column])
-        chain = path[shot.start]  # by the steps alone since the key frame, so that the two can be compared
-        for t in range(shot.start + 1, shot.stop):
-            key = t - steps[t].key_frames
-            chain = after(path[t - 1] if key == t - 1 else chain, bridged[t])
-            path[t] = chain
-            if shot.start <= key < t - 1:
-                seen = camera.background[key], camera.background[t]
-                path[t] = _from_key(steps[t], path[key], chain, seen, size)
+                bridged[index, column] = np.interp(index, index[sure], camera.steps[index[sure], column])
+        step_px = np.where(camera.confidence >= NOTHING, _STEP_PX, _UNKNOWN_STEP_PX)
+        start = shot.start + 1
+        while start < shot.stop:
+            key = start - max(1, steps[start].key_frames)
+            stop = start + 1
+            while stop < shot.stop and stop - steps[stop].key_frames == key:
+                stop += 1
+            for t in range(start, stop):
+                path[t] = after(path[t - 1], bridged[t])
+            if key == start - 1 and steps[start].key_frames:
+                seen = _looks_back(steps[start:stop], camera.background[key:stop], path[key], size)
+                path[start:stop] += _drift(seen - path[start:stop], step_px[start:stop], size)
+            start = stop
     return path
 
 
-def _from_key(
-    step: Step,
-    key: Path,
-    chain: Path,
-    seen: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    size: tuple[int, int],
-) -> Path:
-    """The place on the path by what was background in the key frame and is now: `seen`, (CELLS,) each.
+def _looks_back(
+    steps: Sequence[Step], seen: NDArray[np.bool_], key: Path, size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """(n, 4) the places on the path by what was background in the key frame, at `key`, and is now; NaN: not enough.
 
-    The chain of steps drifts, but no faster than chance; where the two are further apart, something passes
-    before the background, and the steps are believed.
+    `seen`, (n + 1, CELLS), begins with the key frame's.
     """
-    points = step.key_points.astype(np.float64)
-    points = points[seen[0][step.key_cells] & seen[1][cells_of(points[:, 2:], size)]]
-    if len(points) < _POINTS:
-        return chain
-    old, new = np.ascontiguousarray(points[:, :2]), np.ascontiguousarray(points[:, 2:])
-    motion, held = agreed_similarity(old, new, _NEAR_PX)
-    apart = motion - between(key, chain)
-    far = np.hypot(apart[0], apart[1]) + np.hypot(*size) / 2 * np.hypot(apart[2], apart[3])
-    believed = held.mean() >= _AGREE and far <= _DRIFT_PX * np.sqrt(step.key_frames)
-    return after(key, motion) if believed else chain
+    out = np.full((len(steps), 4), np.nan)
+    for index, step in enumerate(steps[1:], 1):
+        points = step.key_points.astype(np.float64)
+        points = points[seen[0][step.key_cells] & seen[index + 1][cells_of(points[:, 2:], size)]]
+        if len(points) < _POINTS:
+            continue
+        old, new = np.ascontiguousarray(points[:, :2]), np.ascontiguousarray(points[:, 2:])
+        motion, held = agreed_similarity(old, new, _NEAR_PX)
+        if held.mean() >= _AGREE:
+            out[index] = after(key, motion)
+    return out
+
+
+def _drift(apart: NDArray[np.float64], step_px: NDArray[np.float64], size: tuple[int, int]) -> Path:
+    """(n, 4) how far the steps since the key frame have drifted, from how far the looks back are `apart` from them.
+
+    A walk whose steps err by `step_px`, seen with an error of its own; looks that are far off count nothing (Tukey's
+    biweight).
+    """
+    known = ~np.isnan(apart[:, 0])
+    corner = float(np.hypot(*size)) / 2
+    unit = np.array([1.0, 1.0, corner, corner])
+    goal = np.where(known[:, None], apart, 0.0) * unit
+    stiff = 1.0 / step_px**2
+    walk = np.diag(stiff + np.append(stiff[1:], 0.0)) - np.diag(stiff[1:], 1) - np.diag(stiff[1:], -1)
+    trust = known.astype(np.float64)
+    drift = np.zeros_like(goal)
+    for _ in range(_ROUNDS if known.any() else 0):
+        look = trust / _LOOK_PX**2
+        drift = np.linalg.solve(walk + np.diag(look), look[:, None] * goal)
+        off = np.linalg.norm(drift - goal, axis=1) / _FARTHEST_PX
+        trust = np.where(known & (off < 1.0), (1.0 - off**2) ** 2, 0.0)
+    return np.asarray(drift / unit)

@@ -34,9 +34,9 @@ def agreed_similarity(
     return _as_motion(solution), np.linalg.norm(_moved(solution, old) - new, axis=1) < within_px
 
 
-def agreement(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> float:
-    """The share of the points that `motion` takes to within so many px of where they went."""
-    return float((np.linalg.norm(_moved(_as_solution(motion), old) - new, axis=1) < within_px).mean())
+def agreement(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.bool_]:
+    """(n,) whether `motion` takes a point to within so many px of where it went."""
+    return np.asarray(np.linalg.norm(_moved(_as_solution(motion), old) - new, axis=1) < within_px)
 
 
 def refit(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from typing import cast
 
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look
+from caf.media.encoders import chosen
 from caf.media.read import Frame, read_frames
 from caf.media.resize import ResolutionPolicy, fit
 from caf.media.write import ClipWriter
@@ -23,6 +24,7 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
     strategy, limit = settings.word("fps_strategy"), settings.whole("max_frames")
     policy = cast("ResolutionPolicy", settings.word("resolution_policy"))
     end_s = min(info.duration_s, target.length_seconds or info.duration_s)
+    encoder = chosen(settings.word("encoder"))
     timing = _timing(info, strategy, target.fps)
     out = Path(request.out_dir) / "final.mp4"
     passes = Passes(progress, info.frames, 1)
@@ -35,6 +37,7 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
         mode="final",
         crf=settings.whole("crf"),
         preset=settings.word("preset"),
+        encoder=encoder,
         sound_from=source if look(source).has_audio else None,
     ) as writer:
         shown = timing.applied(passes.over(read_frames(path)), end_s)
@@ -52,7 +55,7 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
         "frames_in": info.frames,
         "fps": timing.fps,
         "sound": writer.sound,
-        "encoder": "libx264",
+        "encoder": encoder,
         "crf": settings.whole("crf"),
         "bytes": out.stat().st_size,
     }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from caf.errors import NO_ROOM, CafError, TryAgainError
 from caf.media.audio import SoundTrack, open_sound
+from caf.media.encoders import SOFTWARE, quality_of
 from caf.media.timing import snapped_rate, time_base_for
 
 __all__ = ["ClipWriter", "Mode", "disk_full"]
@@ -31,6 +32,7 @@ _SAME_EVERYWHERE = "cpu-independent=1"
 """x264's AVX-512 code weighs macroblocks differently from run to run; without it the same frames give the
 same bytes, on any processor."""
 _BT709 = 1
+_PIXELS = {SOFTWARE: "yuv420p"}
 
 
 def disk_full(path: Path, fault: BaseException) -> TryAgainError | None:
@@ -50,7 +52,8 @@ class ClipWriter:
 
     `lossless` keeps every BGR value and every time to the microsecond. `final` is H.264 4:2:0 in BT.709,
     tagged, index first; an odd side grows by a repeated row or column. The same frames give the same bytes
-    with one build of x264. `sound_from` names the clip whose sound goes along, zero being its first frame.
+    with one build of x264; of another `encoder` nobody knows. `sound_from` names the clip whose sound goes along, zero
+    being its first frame.
 
     Raises:
         TryAgainError: `disk_full`.
@@ -68,6 +71,7 @@ class ClipWriter:
         mode: Mode = "lossless",
         crf: int = 18,
         preset: str = "medium",
+        encoder: str = SOFTWARE,
         sound_from: str | Path | None = None,
     ) -> None:
         self.path = Path(path)
@@ -75,6 +79,7 @@ class ClipWriter:
         self.duration_s = 0.0
         self.sound = "none"
         self._mode, self._crf, self._preset = mode, crf, preset
+        self._encoder = encoder if mode == "final" else "libx264rgb"
         self._size, self._rate = (width, height), snapped_rate(fps if fps > 0 else 25.0)
         self._variable = variable_fps
         self._base = time_base_for(fps, variable=variable_fps)
@@ -103,20 +108,19 @@ class ClipWriter:
     def _video_stream(self) -> VideoStream:
         lossless = self._mode == "lossless"
         width, height = self._size if lossless else (s + s % 2 for s in self._size)
-        options = (
-            {"preset": "ultrafast", "qp": "0"}
-            if lossless
-            else {"preset": self._preset, "crf": str(self._crf)}
-        )
-        options |= {"threads": str(_THREADS), "x264-params": _SAME_EVERYWHERE}
+        if self._encoder.startswith(SOFTWARE):
+            how = {"preset": self._preset, "crf": str(self._crf)}
+            options = {"preset": "ultrafast", "qp": "0"} if lossless else how
+            options |= {"threads": str(_THREADS), "x264-params": _SAME_EVERYWHERE}
+        else:
+            options = dict(quality_of(self._encoder, self._crf))
         if self._variable:
             # Sample durations follow decoding order; without B-frames that is the order of display.
             options["bf"] = "0"
-        stream = self._out.add_stream(
-            "libx264rgb" if lossless else "libx264", rate=self._rate, options=options
-        )
+        stream = self._out.add_stream(self._encoder, rate=self._rate, options=options)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height = width, height
-        stream.pix_fmt = "bgr24" if lossless else "yuv420p"
+        stream.pix_fmt = self._pixel = "bgr24" if lossless else _PIXELS.get(self._encoder, "nv12")
         context = stream.codec_context
         context.time_base = self._base
         stream.time_base = self._base
@@ -176,7 +180,7 @@ class ClipWriter:
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
         if self._mode == "final":
             frame = frame.reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+                format=self._pixel, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
         frame.pts, frame.time_base, frame.duration = ticks, self._base, length
         return frame

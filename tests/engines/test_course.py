@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caf.engines.course import after, as_matrices, between, course_within, zoom_needed
+from caf.engines.course import after, as_matrices, course_within, zoom_needed
 from caf.engines.smooth import smooth
 
 SIZE = (320, 180)
@@ -21,9 +21,8 @@ def matrix(place: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     return np.vstack([np.column_stack((turn, middle + np.array([x, y]) - turn @ middle)), [0, 0, 1]])
 
 
-def test_a_step_is_what_lies_between_two_places() -> None:
+def test_one_step_after_another_is_the_product_of_both() -> None:
     first, then = shaken(2)
-    assert between(first, after(first, then)) == pytest.approx(then)
     assert matrix(after(first, then)) == pytest.approx(matrix(then) @ matrix(first))
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from caf.errors import UnavailableError
+from caf.media.encoders import HARDWARE, working
 from caf.media.probe import probe
 from caf.media.read import read_frames
 from caf.ports import MediaInfo, ProbeRequest, VideoTarget
@@ -143,3 +145,25 @@ def test_one_frame_is_enough(tmp_path: Path) -> None:
             "video", tmp_path / strategy, {"source": source, "motion": source}, SMALL, fps_strategy=strategy
         )
         assert look(out).frames == 1
+
+
+def test_hardware_is_used_where_it_works_and_refused_by_name_where_not(tmp_path: Path) -> None:
+    source = counting_clip(tmp_path / "c.mp4", 6)
+    given = {"source": source, "motion": source}
+    if working():
+        result, _ = run("video", tmp_path / "out", given, SMALL, encoder="hardware")
+        assert result.facts["encoder"] in working()
+        return
+    with pytest.raises(UnavailableError) as refused:
+        run("video", tmp_path / "out", given, SMALL, encoder="hardware")
+    assert refused.value.kind == "no_hardware_encoder"
+    assert all(name in refused.value.message for name in HARDWARE)
+    assert "hardware_or_libx264" in refused.value.remedy
+
+
+def test_the_processor_takes_over_only_if_it_was_told_to(tmp_path: Path) -> None:
+    source = counting_clip(tmp_path / "c.mp4", 6)
+    given = {"source": source, "motion": source}
+    result, out = run("video", tmp_path / "either", given, SMALL, encoder="hardware_or_libx264")
+    assert result.facts["encoder"] == (*working(), "libx264")[0]
+    assert len(images(out)) == 6

@@ -7,6 +7,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from caf.qc.metrics.course import Course, course
 from caf.qc.metrics.exposure import ExposureCollector, exposure
@@ -19,7 +20,7 @@ from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.temporal import temporal_stability
-from caf.qc.metrics.timing import cadence, freeze
+from caf.qc.metrics.timing import cadence, freeze, jumps_score
 from caf.qc.metrics.tracks import TrackCollector
 from tests.qc.metric_clips import FRAMES, Image, lit, pan, picture, seen
 
@@ -145,6 +146,23 @@ def test_the_frame_after_each_gap_is_blamed_for_missing_frames() -> None:
     found = cadence(course_of([frames[index] for index in kept]))
     assert score(found) < 0.7
     assert list(found.blamed) == after
+
+
+def jumping(*places: int) -> NDArray[np.bool_]:
+    flags = np.zeros(96, np.bool_)
+    flags[list(places)] = True
+    return flags
+
+
+def test_jumps_on_one_beat_are_even_though_most_of_them_are_too_small_to_be_seen() -> None:
+    score, odd = jumps_score(jumping(18, 28, 33, 58, 83, 88))
+    assert score > 0.7
+    assert not odd.any()
+
+
+def test_a_jump_off_the_beat_is_odd_and_jumps_on_no_beat_all_are() -> None:
+    assert np.flatnonzero(jumps_score(jumping(2, 16, 22, 27, 42, 52, 72, 87))[1]).tolist() == [16]
+    assert jumps_score(jumping(3, 17, 29, 40, 58, 83))[1].sum() == 6
 
 
 def test_the_even_jumps_of_a_frame_rate_conversion_are_judged_mildly_and_blame_no_frame() -> None:

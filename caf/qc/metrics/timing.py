@@ -1,5 +1,7 @@
 """freeze and cadence: is every frame a new one, and is none missing?"""
 
+from math import comb
+
 import numpy as np
 
 from caf.qc.metrics.course import Course
@@ -16,6 +18,7 @@ _JUMPS: Calibration = ((0.0, 1.0), (0.012, 0.92), (0.03, 0.75), (0.075, 0.55), (
 # The even judder of a frame-rate conversion (30 to 25: a jump in every fifth frame) is watchable.
 _EVEN_JUMPS: Calibration = ((0.0, 1.0), (0.05, 0.9), (0.15, 0.76), (0.2, 0.71), (0.3, 0.45), (0.5, 0.2))
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 3, 8
+_CHANCE = 0.01
 _SHORT_RUN = 2
 """A repeat of at most so many frames is the cadence's, a longer one a freeze."""
 
@@ -95,9 +98,10 @@ def jumps_score(jump: Flags) -> tuple[float, Flags]:
 
 
 def _even(jump: Flags) -> Flags:
-    """Jumps that have another one or two periods before or after, of the period that most of them share.
+    """Jumps that keep time: of the period that most of them share, seven tenths of all, and at least four.
 
-    None, unless there are four, seven tenths of all jumps are so, and at least every fourth that could be is there.
+    They have another one or two periods before or after; or half of them have, and the others are on the same beat,
+    where chance hardly ever puts so many. At least every fourth that could be is there.
     """
     best = np.zeros_like(jump)
     if jump.sum() < 4:
@@ -107,11 +111,24 @@ def _even(jump: Flags) -> Flags:
         for apart in (period, 2 * period):
             near[apart:] |= jump[:-apart]
             near[:-apart] |= jump[apart:]
-        found = jump & near
-        if found.sum() > best.sum():
-            often = found.sum() >= 0.25 * len(jump) / period
-            best = found if often and found.sum() >= 0.7 * jump.sum() else best
+        for found in (jump & near, _on_beat(jump, period)):
+            if best.sum() < found.sum() <= 2 * (found & near).sum():
+                often = found.sum() >= 0.25 * len(jump) / period
+                best = found if often and found.sum() >= 0.7 * jump.sum() else best
     return np.asarray(best, dtype=bool)
+
+
+def _on_beat(jump: Flags, period: int) -> Flags:
+    """The jumps on the commonest beat of a period, none if chance puts so many there once in a hundred clips."""
+    beat = np.flatnonzero(jump) % period
+    count = np.bincount(beat, minlength=period)
+    total, most = int(count.sum()), int(count.max())
+    share = 1 / period
+    chance = sum(comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(most, total + 1))
+    on = np.zeros_like(jump)
+    if chance * period < _CHANCE:
+        on[np.flatnonzero(jump)[beat == int(count.argmax())]] = True
+    return on
 
 
 def _in_runs(flags: Flags, least: int) -> Flags:
