@@ -13,6 +13,7 @@ import av.error
 
 from caf.media.opening import opened, video_stream
 from caf.media.read import Shown, decoded, presentation_s, shown_as
+from caf.media.upright import Turns
 
 __all__ = ["OtherFramesError", "Timetable", "span_frames", "timetable"]
 
@@ -85,13 +86,13 @@ def span_frames(path: str, table: Timetable, start: int, stop: int) -> Iterator[
         if base is None:
             raise OtherFramesError
         first_s = float(table.times[0] * base)
-        expected, size = key, None
+        expected, size, turns = key, None, Turns()
         for frame in decoded(container, stream, path, strict=True):
             time_s = presentation_s(frame, stream)
             if frame.pts != table.times[expected] or time_s is None or frame.is_corrupt:
                 raise OtherFramesError
             if expected >= start:
-                shown = shown_as(frame, stream, time_s - first_s, size)
+                shown = shown_as(frame, stream, time_s - first_s, size, turns)
                 size = shown.size
                 yield shown
             expected += 1
