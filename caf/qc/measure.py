@@ -11,7 +11,7 @@ from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import known_metrics
-from caf.qc.metrics.collected import COMPARED, SUBJECT, Collected
+from caf.qc.metrics.collected import COMPARED, SCENE, SUBJECT, Collected
 from caf.qc.metrics.costume import costume_fidelity
 from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
@@ -27,13 +27,14 @@ from caf.qc.metrics.identity import (
     identity_consistency,
     identity_drift,
 )
+from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import changes_of, same_moments
-from caf.qc.metrics.poses import load_pose
+from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, sample_of, spread
-from caf.qc.metrics.scene import scan
+from caf.qc.metrics.scene import Scanner, Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
 from caf.qc.metrics.shake import jitter
@@ -95,9 +96,17 @@ class _Measuring:
         self._collected = Collected(self._wanted)
 
     def run(self) -> Found:
-        self._collected = collect(self._request.video, self._wanted, self._request.workers, self._frames_done)
-        found = self._of_motion() | self._of_picture() | self._of_file()
-        alone = self._of_subject() | self._of_sound()
+        request, pose = self._request, self._pose()
+        scanner = Scanner(pose)
+        # With one worker nothing is put off, and nothing is done at the same time.
+        with Beside(request.workers) as beside:
+            file, sound = beside.start(self._of_file), beside.start(self._of_sound)
+            self._collected = collect(
+                request.video, self._wanted, request.workers, self._frames_done, scanner=scanner
+            )
+            motion, picture = beside.start(self._of_motion), beside.start(self._of_picture)
+            alone = self._of_subject(pose, scanner.result()) | sound()
+            found = motion() | picture() | file()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
         return Found(tuple(found[name] for name in self._request.metrics), tuple(self._collected.time_s))
 
@@ -108,12 +117,15 @@ class _Measuring:
     def _beat(self) -> None:
         self._progress(self._done, None)
 
-    def _of_subject(self) -> dict[str, Measurement]:
+    def _pose(self) -> PosePoints | None:
+        path = self._request.pose
+        return load_pose(path) if path is not None and self._wanted & SCENE else None
+
+    def _of_subject(self, pose: PosePoints | None, scanned: Scene) -> dict[str, Measurement]:
         samples, request = self._collected.samples, self._request
         if samples is None:
             return {}
-        pose = load_pose(request.pose) if request.pose is not None else None
-        scene = scan(samples.result(), pose)
+        scene = scanned if scanned.samples else scan(samples.result(), pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
         if not self._wanted & SUBJECT:
@@ -134,7 +146,9 @@ class _Measuring:
             "identity_drift": lambda: identity_drift(subject, changes),
             "mask_edge_bleed": lambda: (
                 added_bleed(scene.samples, moments)
-                or mask_edge_bleed(subject, [one for found in scene.sightings for one in found])
+                or mask_edge_bleed(
+                    subject, [one for found in scene.sightings for one in found], request.workers
+                )
             ),
             "costume_fidelity": lambda: costume_fidelity(subject, anchor, required=request.costume_required),
         }
