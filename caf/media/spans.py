@@ -44,8 +44,9 @@ def timetable(path: str) -> Timetable:
         known = bool(_INDEXED & set(container.format.name.split(",")))
         try:
             for packet in container.demux(video_stream(container, path)):
-                if packet.size:
-                    cut = cut or packet.is_discard
+                if packet.is_discard:  # what an edit list hides is decoded for others, and not shown
+                    cut = True
+                elif packet.size:
                     stored.append((packet.pts, packet.is_keyframe))
         except (av.error.FFmpegError, ValueError):
             known = False  # the decoder will say where and why
