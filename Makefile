@@ -77,8 +77,8 @@ bench-repairs: $(READY) ## Measure whether one retry repairs (WORDS="FOLDER")
 bench-qc: $(READY) ## Measure what QC sees of spoiled clips, into bench/RESULTS.md (WORDS="FOLDER --tuned-on NAME")
 	$(BIN)/python -m bench.qc_auc --write $(WORDS)
 
-bench-qc-speed: $(READY) ## Measure how long measuring takes beside decoding (WORDS="CLIP --size 720x1280")
-	$(BIN)/python -m bench.qc_speed $(WORDS)
+bench-qc-speed: $(READY) ## Measure how fast measuring is, and what it holds (WORDS="CLIP --long 60")
+	$(BIN)/python -m bench.qc_speed --write $(WORDS)
 
 clean: ## Remove the environments, and what the demo and the benchmark made
 	rm -rf $(VENV) $(BENCH_VENV) build

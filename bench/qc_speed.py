@@ -1,75 +1,197 @@
-"""Speed of measuring all metrics against only decoding, in processor seconds of one process.
+"""Speed of measuring all metrics against only decoding, alone on one processor and shared, and the memory it takes.
 
-    python -m bench.qc_speed CLIP [--size 720x1280] [--frames 300] [--rounds 3]
+    python -m bench.qc_speed CLIP [--size 720x1280] [--frames 300] [--rounds 3] [--long 60] [--write]
 
-Decoding and measuring take turns in the same run; the ratio is the median over the rounds. Processor seconds
-rather than the clock's, because another process on the machine stretches the one and not the other.
+The clip is made anew in the size that is asked for. Decoding and measuring take turns in the same run, and a ratio is
+the median over the rounds. Alone: pinned to one processor, in processor seconds rather than the clock's, because
+another process on the machine stretches the one and not the other. Shared: by the clock, on all processors.
+`--long`: also so many seconds of 1080x1920, and a twelfth of them of 3840x2160, for what measuring them holds.
 """
 
 import argparse
-import resource
+import contextlib
+import os
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
+import av
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
+from bench import section
 from bench.qc_inject import read_clip, write_clip
+from bench.qc_memory import measured_apart, request_for
 from caf.media.read import read_frames
-from caf.ports import MeasureRequest
 from caf.qc.measure import measure
 from caf.qc.metrics import METRICS
+
+Image = NDArray[np.uint8]
+
+GROUPS = {
+    "all metrics": tuple(METRICS),
+    "technical": tuple(name for name, metric in METRICS.items() if metric.technical),
+    "motion": tuple(name for name, metric in METRICS.items() if metric.stage == "motion"),
+    "frame": tuple(name for name, metric in METRICS.items() if metric.stage == "frame"),
+}
+WORKERS = (1, 2)
+LONG_FPS = 30
+
+
+class Times(NamedTuple):
+    """Seconds of decoding, and of measuring by name, round by round."""
+
+    decode: list[float]
+    measuring: dict[str, list[float]]
+
+
+def filling(image: Image, width: int, height: int) -> Image:
+    """The middle of a picture, enlarged to fill the size."""
+    scale = max(width / image.shape[1], height / image.shape[0])
+    grown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    top, left = (grown.shape[0] - height) // 2, (grown.shape[1] - width) // 2
+    return np.ascontiguousarray(grown[top : top + height, left : left + width])
+
+
+def looped(source: Path, path: Path, size: tuple[int, int], seconds: float) -> Path:
+    """The clip over and over, at 30 frames a second, with a key frame every 250 at least."""
+    with av.open(str(path), "w") as out:
+        options = {"crf": "20", "preset": "superfast"}
+        stream = out.add_stream("libx264", rate=Fraction(LONG_FPS), options=options)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for _, image in zip(range(round(seconds * LONG_FPS)), _for_ever(source), strict=False):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(filling(image, *size), format="bgr24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def _for_ever(source: Path) -> Iterator[Image]:
+    while True:
+        for frame in read_frames(source):
+            yield frame.image
+
+
+@contextlib.contextmanager
+def one_processor() -> Iterator[None]:
+    """Everything of this process on one processor, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(every)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
+
+
+def spent(act: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    act()
+    return clock() - start
+
+
+def alone(path: Path, rounds: int, reference: str | None) -> Times:
+    """Processor seconds on one processor."""
+    times = Times([], {name: [] for name in GROUPS})
+    with one_processor():
+        for _ in range(rounds):
+            times.decode.append(spent(partial(decode, path), time.process_time))
+            for name, metrics in GROUPS.items():
+                request = request_for(path, metrics, 1, reference)
+                seconds = spent(partial(measure, request, _ignore), time.process_time)
+                times.measuring[name].append(seconds)
+    return times
+
+
+def shared(path: Path, rounds: int, reference: str | None) -> Times:
+    """Seconds by the clock for all metrics, by so many workers."""
+    times = Times([], {f"all metrics, {count} workers": [] for count in WORKERS})
+    for _ in range(rounds):
+        times.decode.append(spent(partial(decode, path), time.perf_counter))
+        for count, seconds in zip(WORKERS, times.measuring.values(), strict=True):
+            request = request_for(path, tuple(METRICS), count, reference)
+            seconds.append(spent(partial(measure, request, _ignore), time.perf_counter))
+    return times
+
+
+def decode(path: Path) -> int:
+    return sum(1 for _ in read_frames(path))
+
+
+def _ignore(done: int, of: int | None) -> None:
+    pass
+
+
+def told(times: Times, frames: int, clock: str) -> list[str]:
+    rows = [
+        f"| | ms a frame, {clock} | share of decode-only speed |",
+        "| --- | --- | --- |",
+        f"| only decoding | {1000 * median(times.decode) / frames:.2f} | 1 |",
+    ]
+    for name, seconds in times.measuring.items():
+        ratio = median(one / other for one, other in zip(times.decode, seconds, strict=True))
+        rows.append(f"| {name} | {1000 * median(seconds) / frames:.2f} | {ratio:.2f} |")
+    return rows
+
+
+def memory_rows(clips: dict[str, Path]) -> list[str]:
+    rows = [
+        "| clip | workers | processes | most of one, MB | most together, MB | seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, path in clips.items():
+        for count in WORKERS:
+            took = measured_apart(path, count)
+            rows.append(
+                f"| {name} | {count} | {took.processes} | {took.largest_mb:.0f} | {took.together_mb:.0f}"
+                f" | {took.wall_s:.1f} |"
+            )
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", type=Path)
-    parser.add_argument("--size", default="640x360")
+    parser.add_argument("--size", default="720x1280")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--long", type=float, default=0.0)
     parser.add_argument("--reference")
-    told = parser.parse_args()
-    width, height = (int(side) for side in told.size.split("x"))
-    frames, fps, wave = read_clip(told.clip, 0, told.frames)
-    scale = max(width / frames[0].shape[1], height / frames[0].shape[0])
-    fitted = []
-    for frame in frames:
-        grown = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        top, left = (grown.shape[0] - height) // 2, (grown.shape[1] - width) // 2
-        fitted.append(grown[top : top + height, left : left + width])
-    groups = {
-        "all metrics": tuple(METRICS),
-        "technical": tuple(name for name, metric in METRICS.items() if metric.technical),
-        "motion": tuple(name for name, metric in METRICS.items() if metric.stage == "motion"),
-        "frame": tuple(name for name, metric in METRICS.items() if metric.stage == "frame"),
-    }
+    parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
+    asked = parser.parse_args()
+    width, height = (int(side) for side in asked.size.split("x"))
+    frames, fps, wave = read_clip(asked.clip, 0, asked.frames)
+    count = len(frames)
     with tempfile.TemporaryDirectory() as folder:
+        fitted = [filling(frame, width, height) for frame in frames]
         path = write_clip(Path(folder, "clip.mp4"), fitted, fps, wave)
-        decode: list[float] = []
-        spent: dict[str, list[float]] = {name: [] for name in groups}
-        for _ in range(told.rounds):
-            start = time.process_time()
-            count = sum(1 for _ in read_frames(path))
-            decode.append(time.process_time() - start)
-            for name, metrics in groups.items():
-                request = MeasureRequest(
-                    metrics=metrics,
-                    video=str(path),
-                    source=str(path),
-                    reference=told.reference,
-                    costume_required=True,
-                )
-                start = time.process_time()
-                measure(request, lambda done, of: None)
-                spent[name].append(time.process_time() - start)
-    print(f"{told.size}, {count} frames, decode only {1000 * median(decode) / count:.2f} ms a frame")
-    for name, seconds in spent.items():
-        ratio = median(one / other for one, other in zip(decode, seconds, strict=True))
-        print(f"{name}: {1000 * median(seconds) / count:.2f} ms a frame, {ratio:.2f} of decode-only speed")
-    print(
-        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB, the clip's frames included"
-    )
+        del frames, fitted
+        clips = {f"{asked.size}, {count} frames": path}
+        if asked.long:
+            for size, seconds in (((1080, 1920), asked.long), ((3840, 2160), asked.long / 12)):
+                name = f"{size[0]}x{size[1]}, {seconds:.0f} s"
+                clips[name] = looped(asked.clip, Path(folder, f"{size[0]}.mp4"), size, seconds)
+        words = f"python -m bench.qc_speed CLIP --size {asked.size} --frames {asked.frames} --rounds {asked.rounds}"
+        words += f" --long {asked.long:g}" if asked.long else ""
+        parts = [
+            f"`{asked.size}`, {count} frames, alone on one processor:",
+            "\n".join(told(alone(path, asked.rounds, asked.reference), count, "of a processor")),
+            "The same by the clock, with all processors:",
+            "\n".join(told(shared(path, asked.rounds, asked.reference), count, "by the clock")),
+            "What measuring all metrics holds, in processes of its own:",
+            "\n".join(memory_rows(clips)),
+        ]
+        body = "\n\n".join(["## How fast QC measures", section.circumstances(words, Path(folder)), *parts])
+    print(body)
+    if asked.write:
+        section.write("qc-speed", body)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from caf.errors import MediaError
 from caf.media.opening import check_size, damaged, opened, video_stream
 from caf.media.tone import is_hdr
-from caf.media.upright import Orientation, displayed_size, orientation, upright
+from caf.media.upright import Orientation, Turns, displayed_size, upright
 
 __all__ = [
     "Frame",
@@ -89,6 +89,7 @@ def shown_frames(
     with opened(path) as container:
         stream = video_stream(container, path)
         size: tuple[int, int] | None = None
+        turns = Turns()
         previous = -1.0
         first = _start_s(container, stream) if start_s > 0 else None
         if first is not None and stream.time_base:
@@ -106,14 +107,16 @@ def shown_frames(
             previous = time_s
             if wanted is not None and not wanted(time_s):
                 continue
-            shown = shown_as(frame, stream, time_s, size)
+            shown = shown_as(frame, stream, time_s, size, turns)
             size = shown.size
             yield shown
 
 
-def shown_as(frame: VideoFrame, stream: VideoStream, time_s: float, size: tuple[int, int] | None) -> Shown:
+def shown_as(
+    frame: VideoFrame, stream: VideoStream, time_s: float, size: tuple[int, int] | None, turns: Turns
+) -> Shown:
     """How a frame is displayed; `size` is that of the clip's first one, which all have."""
-    turn = orientation(frame)
+    turn = turns.of(frame)
     size = size or displayed_size(frame.width, frame.height, stream.sample_aspect_ratio, turn)
     return Shown(frame, time_s, size, turn)
 

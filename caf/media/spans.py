@@ -13,6 +13,7 @@ import av.error
 
 from caf.media.opening import opened, video_stream
 from caf.media.read import Shown, decoded, presentation_s, shown_as
+from caf.media.upright import Turns
 
 __all__ = ["OtherFramesError", "Timetable", "span_frames", "timetable"]
 
@@ -43,8 +44,9 @@ def timetable(path: str) -> Timetable:
         known = bool(_INDEXED & set(container.format.name.split(",")))
         try:
             for packet in container.demux(video_stream(container, path)):
-                if packet.size:
-                    cut = cut or packet.is_discard
+                if packet.is_discard:  # what an edit list hides is decoded for others, and not shown
+                    cut = True
+                elif packet.size:
                     stored.append((packet.pts, packet.is_keyframe))
         except (av.error.FFmpegError, ValueError):
             known = False  # the decoder will say where and why
@@ -85,13 +87,13 @@ def span_frames(path: str, table: Timetable, start: int, stop: int) -> Iterator[
         if base is None:
             raise OtherFramesError
         first_s = float(table.times[0] * base)
-        expected, size = key, None
+        expected, size, turns = key, None, Turns()
         for frame in decoded(container, stream, path, strict=True):
             time_s = presentation_s(frame, stream)
             if frame.pts != table.times[expected] or time_s is None or frame.is_corrupt:
                 raise OtherFramesError
             if expected >= start:
-                shown = shown_as(frame, stream, time_s - first_s, size)
+                shown = shown_as(frame, stream, time_s - first_s, size, turns)
                 size = shown.size
                 yield shown
             expected += 1

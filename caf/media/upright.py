@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from caf.media.tone import is_hdr, tone_mapped
 
-__all__ = ["Orientation", "displayed_size", "matrix_of", "orientation", "upright"]
+__all__ = ["Orientation", "Turns", "displayed_size", "matrix_of", "orientation", "upright"]
 
 _BT709 = 1
 _UNSPECIFIED = 2
@@ -50,6 +50,23 @@ def orientation(frame: VideoFrame) -> Orientation:
         a, b = -a, -b
     turn = np.degrees(np.arctan2(b, a))  # the matrix maps (x, y) by rows in y-down coordinates: clockwise
     return Orientation(round(-turn / 90.0) % 4, mirrored)
+
+
+class Turns:
+    """The orientations of one clip's frames: each angle is looked at closely once.
+
+    PyAV ties a frame whose side data are asked for to itself, so that its memory is not free before the next garbage
+    collection: at 1080x1920 half a gigabyte of them.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[float, Orientation] = {}
+
+    def of(self, frame: VideoFrame) -> Orientation:
+        angle = frame.rotation
+        if angle not in self._known:
+            self._known[angle] = orientation(frame)
+        return self._known[angle]
 
 
 def displayed_size(width: int, height: int, aspect: Fraction | None, turn: Orientation) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from caf.qc.extras.measuring import measured_extras
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
-from caf.qc.metrics.collected import COMPARED, SUBJECT, Collected
+from caf.qc.metrics.collected import COMPARED, SCENE, SUBJECT, Collected
 from caf.qc.metrics.costume import costume_fidelity
 from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
@@ -28,13 +28,14 @@ from caf.qc.metrics.identity import (
     identity_consistency,
     identity_drift,
 )
+from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import changes_of, same_moments
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, sample_of, spread
-from caf.qc.metrics.scene import scan
+from caf.qc.metrics.scene import Scanner, Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
 from caf.qc.metrics.shake import jitter
@@ -48,6 +49,7 @@ from caf.qc.metrics.timing import cadence, freeze
 __all__ = ["Found", "find", "measure"]
 
 _ANCHOR_FRAMES = 61
+_POSED = SCENE | {"background_stability"}
 _ANCHOR_SCANS = 6
 
 
@@ -96,9 +98,17 @@ class _Measuring:
         self._collected = Collected(self._wanted)
 
     def run(self) -> Found:
-        self._collected = collect(self._request.video, self._wanted, self._request.workers, self._frames_done)
-        found = self._of_motion() | self._of_picture() | self._of_file()
-        alone = self._of_subject() | self._of_sound()
+        request, pose = self._request, self._pose()
+        scanner = Scanner(pose)
+        # With one worker nothing is put off, and nothing is done at the same time.
+        with Beside(request.workers) as beside:
+            file, sound = beside.start(self._of_file), beside.start(self._of_sound)
+            self._collected = collect(
+                request.video, self._wanted, request.workers, self._frames_done, scanner=scanner
+            )
+            motion, picture = beside.start(lambda: self._of_motion(pose)), beside.start(self._of_picture)
+            alone = self._of_subject(pose, scanner.result()) | sound()
+            found = motion() | picture() | file()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
         found |= measured_extras(self._request, len(self._collected.time_s), self._progress)
         return Found(tuple(found[name] for name in self._request.metrics), tuple(self._collected.time_s))
@@ -111,14 +121,14 @@ class _Measuring:
         self._progress(self._done, None)
 
     def _pose(self) -> PosePoints | None:
-        return load_pose(self._request.pose) if self._request.pose is not None else None
+        path = self._request.pose
+        return load_pose(path) if path is not None and self._wanted & _POSED else None
 
-    def _of_subject(self) -> dict[str, Measurement]:
+    def _of_subject(self, pose: PosePoints | None, scanned: Scene) -> dict[str, Measurement]:
         samples, request = self._collected.samples, self._request
         if samples is None:
             return {}
-        pose = self._pose()
-        scene = scan(samples.result(), pose)
+        scene = scanned if scanned.samples else scan(samples.result(), pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
         if not self._wanted & SUBJECT:
@@ -139,7 +149,9 @@ class _Measuring:
             "identity_drift": lambda: identity_drift(subject, changes),
             "mask_edge_bleed": lambda: (
                 added_bleed(scene.samples, moments)
-                or mask_edge_bleed(subject, [one for found in scene.sightings for one in found])
+                or mask_edge_bleed(
+                    subject, [one for found in scene.sightings for one in found], request.workers
+                )
             ),
             "costume_fidelity": lambda: costume_fidelity(subject, anchor, required=request.costume_required),
         }
@@ -159,7 +171,7 @@ class _Measuring:
         subject = follow(scan(spread(early, _ANCHOR_SCANS)), None)
         return Anchor(subject.look, subject.kind, from_reference=False) if subject is not None else None
 
-    def _of_motion(self) -> dict[str, Finding]:
+    def _of_motion(self, pose: PosePoints | None) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
         seen_by = self._collected
         steps = seen_by.steps.result() if seen_by.steps is not None else None
@@ -181,7 +193,7 @@ class _Measuring:
             found["jitter"] = jitter(path, apart)
         if path is not None and seen_by.still is not None:
             background = seen_by.still.result(path)
-            swing = swing_permille(path, seen_by.still, background, self._pose())
+            swing = swing_permille(path, seen_by.still, background, pose)
             stable = background_stability(path, background, swing, apart)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:

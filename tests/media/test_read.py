@@ -1,5 +1,6 @@
 """Frames come as they are displayed, at the times they are displayed."""
 
+import gc
 from pathlib import Path
 
 import av
@@ -139,3 +140,16 @@ def test_damage_in_the_middle_is_named_with_its_time(tmp_path: Path) -> None:
         list(read_frames(path))
     assert caught.value.kind == "media_damaged"
     assert " s" in caught.value.message
+
+
+def test_a_frame_is_free_as_soon_as_nobody_holds_it(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "c.mp4", [texture(48, 32, seed=i) for i in range(40)])
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in read_frames(path):
+            pass
+        left = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 5

@@ -3,12 +3,14 @@
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 
@@ -19,13 +21,16 @@ from caf.qc.measure import find
 from caf.qc.metrics import METRICS, sharing
 from caf.qc.metrics.collected import Collected
 from caf.qc.metrics.findings import Finding
+from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.lanes import Lanes
 from caf.qc.metrics.parts import collect_part, joined
 from caf.qc.metrics.piece import GRID, Piece, step_for
-from caf.qc.metrics.sharing import collect, pieces_of
+from caf.qc.metrics.sharing import LEAST_PIECE, collect, pieces_of
+from caf.worker import Worker
 from caf.worker.errors import WorkerCrashedError
 from tests.clips import camera_frames, shake_path, texture, write_clip
 from tests.pose.test_shared import children_of, is_gone
-from tests.qc.metric_clips import Image
+from tests.qc.metric_clips import Image, seen
 
 EVERY = frozenset(METRICS)
 SIZE = (128, 96)
@@ -145,6 +150,50 @@ def test_every_score_series_and_span_is_the_same_however_many_share(
     assert found[0].time_s == found[1].time_s
 
 
+def test_every_score_is_the_same_where_threads_share_a_clip(cat_clip: str) -> None:
+    found = [
+        find(
+            MeasureRequest(
+                metrics=tuple(METRICS),
+                video=cat_clip,
+                source=cat_clip,
+                costume_required=True,
+                workers=workers,
+            ),
+            nothing,
+        )
+        for workers in (1, 2)
+    ]
+    assert told(found[0].findings) == told(found[1].findings)
+    assert not _lanes_left()
+
+
+def _lanes_left() -> list[str]:
+    return [one.name for one in threading.enumerate() if "_serve" in one.name or "ThreadPool" in one.name]
+
+
+def test_what_a_lane_raises_is_told_and_the_others_go_on_to_their_end() -> None:
+    given: list[int] = []
+
+    def fail(frame: SeenFrame) -> None:
+        if frame.index == 3:
+            raise ValueError("the third")
+
+    def keep(frame: SeenFrame) -> None:
+        given.append(frame.index)
+
+    def give() -> None:
+        with Lanes([fail, keep]) as lanes:
+            for frame in seen(frames_of("plain", 40)):
+                lanes.add(frame)
+
+    with pytest.raises(ValueError, match="the third"):
+        give()
+    assert given[:3] == [0, 1, 2]
+    assert given == sorted(given)
+    assert not _lanes_left()
+
+
 def test_a_clip_is_cut_where_it_can_be_decoded_from(clip: Callable[..., str]) -> None:
     table = timetable(clip("shaken"))
     assert table.frames == FRAMES
@@ -161,7 +210,8 @@ def test_a_clip_without_a_place_to_begin_at_is_not_cut(
 ) -> None:
     path = clip("shaken", key_each, suffix)
     assert len(pieces_of(timetable(path), 4, 24)) <= 1
-    assert left_behind(collect(path, EVERY, 4, nothing, least_piece=24))["time_s"]
+    threads = collect(path, EVERY, 4, nothing, least_piece=24)
+    assert left_behind(threads) == left_behind(collect(path, EVERY, 1, nothing))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -233,6 +283,27 @@ def test_a_helper_that_is_killed_is_told_with_its_signal(clip: Callable[..., str
     with pytest.raises(WorkerCrashedError, match="SIGKILL"):
         collect(clip("shaken"), EVERY, 2, kill, least_piece=48)
     assert all(is_gone(pid) for pid in killed)
+
+
+async def test_a_child_that_is_killed_takes_its_helpers_along(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    frames = frames_of("shaken", 2 * LEAST_PIECE + 60)
+    write_clip(path, frames, fps=25.0, options={"crf": "20", "preset": "veryfast", "g": "30"})
+    killed: list[int] = []
+    async with Worker() as worker:
+
+        def progress(done: int, total: int | None) -> None:
+            if not killed and worker.pid is not None:
+                killed.extend(children_of(worker.pid, b"caf.qc.metrics.part"))
+                os.kill(worker.pid, signal.SIGKILL)
+
+        request = MeasureRequest(metrics=("cadence",), video=str(path), source=str(path), workers=2)
+        with pytest.raises(WorkerCrashedError, match="SIGKILL"):
+            await worker.call("measure", request, progress=progress, stall_s=60, deadline_s=240)
+    assert len(killed) == 1
+    with anyio.fail_after(60):
+        while not all(is_gone(pid) for pid in killed):  # noqa: ASYNC110  the kernel rings no bell here
+            await anyio.sleep(0.01)
 
 
 def test_no_helper_is_left_when_the_caller_gives_up(clip: Callable[..., str]) -> None:

@@ -1,6 +1,6 @@
 """What the frames of a clip leave behind: the collectors that the wanted metrics need, of the whole or of a piece."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
 from caf.qc.metrics.catalogue import EXTRAS
@@ -9,18 +9,20 @@ from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.piece import WHOLE, Piece
 from caf.qc.metrics.samples import SampleCollector
+from caf.qc.metrics.scene import Scanner
 from caf.qc.metrics.sharpness import CrispnessCollector
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.tracks import TrackCollector
 
-__all__ = ["COMPARED", "SUBJECT", "Collected"]
+__all__ = ["COMPARED", "SCENE", "SUBJECT", "Collected"]
 
 SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed", "costume_fidelity"})
 """Metrics about one subject that is followed."""
 COMPARED = frozenset({"resolution", "exposure"})
 """Metrics that look at the source's first two seconds too."""
-_SCENE = SUBJECT | {"feline_presence", "human_presence"}
+SCENE = SUBJECT | {"feline_presence", "human_presence"}
+"""Metrics about what is in the picture."""
 _COURSE = frozenset({"temporal_stability", "freeze", "cadence", "blank", "flicker", "glitch"})
 _MOTION = _COURSE | {"jitter", "background_stability"}
 _STEPS = _MOTION | {"loop_seam"}
@@ -36,7 +38,7 @@ class Collected:
 
     def __init__(self, wanted: frozenset[str], piece: Piece = WHOLE) -> None:
         self._piece = piece
-        self.samples = SampleCollector(piece) if wanted & _SCENE else None
+        self.samples = SampleCollector(piece) if wanted & SCENE else None
         self.tracks = TrackCollector(piece) if wanted & _MOTION else None
         self.still = StillCollector(piece) if "background_stability" in wanted else None
         self.steps = StepCollector(piece) if wanted & _STEPS else None
@@ -54,8 +56,30 @@ class Collected:
     def add(self, frame: SeenFrame) -> None:
         for collector in self._collectors():
             collector.add(frame)
+        self._note_time(frame)
+
+    def _note_time(self, frame: SeenFrame) -> None:
         if self._piece.holds(frame.index):
             self.time_s.append(frame.time_s)
+
+    def takers(self, scanner: Scanner | None) -> list[Callable[[SeenFrame], None]]:
+        """`add` in three parts that do not touch each other. `scanner` is given the samples while they are made."""
+
+        def seen(frame: SeenFrame) -> None:
+            assert self.samples is not None
+            self.samples.add(frame)
+            if scanner is not None:
+                for sample in self.samples.fresh():
+                    scanner.add(sample)
+
+        def others(frame: SeenFrame) -> None:
+            for collector in self._collectors():
+                if collector is not self.samples and collector is not self.tracks:
+                    collector.add(frame)
+            self._note_time(frame)
+
+        apart = [self.tracks.add] if self.tracks is not None else []
+        return [*apart, *([seen] if self.samples is not None else []), others]
 
     def extend(self, later: Self) -> None:
         """Joins what was collected of the piece after this one, for the same metrics."""

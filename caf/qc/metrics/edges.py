@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from caf.ports import Measurement
 from caf.qc.metrics.frames import Image
 from caf.qc.metrics.halo import added_line
+from caf.qc.metrics.lanes import side_by_side
 from caf.qc.metrics.samples import Sample
 from caf.qc.metrics.scene import Kind, Sighting
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
@@ -60,7 +61,9 @@ class _Crop:
     """Left, top, right, bottom in the sample."""
 
 
-def mask_edge_bleed(subject: Subject | None, others: Sequence[Sighting] = ()) -> Measurement:
+def mask_edge_bleed(
+    subject: Subject | None, others: Sequence[Sighting] = (), workers: int = 1
+) -> Measurement:
     """The common colour deviation around the outline: the subject's median, or that of the worst quarter of all.
 
     `others` are the other figures of the clip: a halo around one of them is a fault too, and which of several
@@ -71,10 +74,12 @@ def mask_edge_bleed(subject: Subject | None, others: Sequence[Sighting] = ()) ->
     name = "mask_edge_bleed"
     if subject is None:
         return unmeasured(name, "No subject with an outline was found in the clip.")
-    own = _outlines(_spread(subject.sightings, _MOST_OWN))
+    own_seen = _spread(subject.sightings, _MOST_OWN)
     mine = {id(seen) for seen in subject.sightings}
     strangers = [seen for seen in others if id(seen) not in mine and seen.kind is subject.kind]
-    everyone = own + _outlines(_spread(strangers, _MOST_OTHERS))
+    outlines = _outlines([*own_seen, *_spread(strangers, _MOST_OTHERS)], workers)
+    own = [one for one in outlines[: len(own_seen)] if one is not None]
+    everyone = [one for one in outlines if one is not None]
     if not everyone:
         return unmeasured(name, "The subject could not be cut out: it fills the picture or blends into it.")
     subject_lab = float(np.median([lab for lab, _ in own])) if own else 0.0
@@ -128,9 +133,12 @@ def _spread(these: Sequence[One], most: int) -> list[One]:
     return [these[int(pick)] for pick in np.linspace(0, len(these) - 1, most).round()]
 
 
-def _outlines(sightings: list[Sighting]) -> list[tuple[float, int]]:
-    deviations = [(outline_deviation(seen), seen.sample.index) for seen in sightings]
-    return [(deviation, index) for deviation, index in deviations if deviation is not None]
+def _outlines(sightings: list[Sighting], workers: int) -> list[tuple[float, int] | None]:
+    deviations = side_by_side(outline_deviation, sightings, workers)
+    return [
+        None if deviation is None else (deviation, seen.sample.index)
+        for deviation, seen in zip(deviations, sightings, strict=True)
+    ]
 
 
 def outline_deviation(seen: Sighting) -> float | None:

@@ -5,8 +5,8 @@ house-cat clips and gave no false alarm in 19 other pictures. They also take plu
 `subject` sorts out by motion and by the reference.
 """
 
+import threading
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +39,19 @@ class Box(NamedTuple):
         return self.x + self.w / 2, self.y + self.h / 2
 
 
-@cache
-def _cascade(name: str) -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
+class _Cascades(threading.local):
+    """Each thread's own: one that searches a picture cannot be lent meanwhile."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, cv2.CascadeClassifier] = {}
+
+    def __call__(self, name: str) -> cv2.CascadeClassifier:
+        if name not in self._loaded:
+            self._loaded[name] = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
+        return self._loaded[name]
+
+
+_cascade = _Cascades()
 
 
 def _gray(image: Image) -> Gray:

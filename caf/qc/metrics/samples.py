@@ -37,6 +37,7 @@ class SampleCollector:
         places = np.linspace(0, piece.frames - 1, samples_of(piece.frames)).round()
         self._picks = frozenset(places.astype(int).tolist()) if piece.frames else frozenset()
         self._every = _FIRST_STEP
+        self._told = 0
 
     def add(self, frame: SeenFrame) -> None:
         if not self._piece.holds(frame.index):
@@ -53,6 +54,11 @@ class SampleCollector:
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._held += later._held
+
+    def fresh(self) -> list[Sample]:
+        """Those that came since the last call; none while it is not sure which will be kept."""
+        since, self._told = self._told, len(self._held)
+        return self._held[since:] if self._picks else []
 
     def result(self) -> list[Sample]:
         """In time order."""

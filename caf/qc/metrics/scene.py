@@ -9,7 +9,7 @@ from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
 from caf.qc.metrics.poses import PosePoints, head_box
 from caf.qc.metrics.samples import Sample
 
-__all__ = ["Kind", "Scene", "Sighting", "middle", "overlap", "rim_looks", "scan"]
+__all__ = ["Kind", "Scanner", "Scene", "Sighting", "middle", "overlap", "rim_looks", "scan"]
 
 _OFTEN = 0.25
 """Share of samples from which a kind of face is taken to be what the clip shows; stray hits stay below."""
@@ -62,28 +62,45 @@ class Scene:
 
 def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
     """Look for cats in every sample and for people in every third, in all once one is seen."""
-    sightings: list[list[Sighting]] = []
-    cats = persons = scans = 0
-    search = _CatSearch()
-    for place, sample in enumerate(samples):
-        boxes = search.find(sample, place)
-        cats += bool(boxes)
+    scanner = Scanner(pose)
+    for sample in samples:
+        scanner.add(sample)
+    return scanner.result()
+
+
+class Scanner:
+    """`scan`, sample after sample."""
+
+    def __init__(self, pose: PosePoints | None = None) -> None:
+        self._pose = pose
+        self._search = _CatSearch()
+        self._samples: list[Sample] = []
+        self._sightings: list[list[Sighting]] = []
+        self._cats = self._persons = self._scans = 0
+
+    def add(self, sample: Sample) -> None:
+        place = len(self._samples)
+        self._samples.append(sample)
+        boxes = self._search.find(sample, place)
+        self._cats += bool(boxes)
         found = _sightings(sample, boxes, Kind.CAT)
-        if place % 3 == 0 or (persons and not cats):
+        if place % 3 == 0 or (self._persons and not self._cats):
             people = [
                 face for face in human_faces(sample.image) if not any(overlap(face, box) for box in boxes)
             ]
-            scans += 1
-            persons += bool(people)
+            self._scans += 1
+            self._persons += bool(people)
             found += _sightings(sample, people, Kind.PERSON)
         if (
-            pose is not None
-            and (head := head_box(pose, sample))
+            self._pose is not None
+            and (head := head_box(self._pose, sample))
             and not any(overlap(head, box) for box in boxes)
         ):
             found += _sightings(sample, [head], Kind.POSE)
-        sightings.append(found)
-    return Scene(list(samples), sightings, cats, persons, scans)
+        self._sightings.append(found)
+
+    def result(self) -> Scene:
+        return Scene(self._samples, self._sightings, self._cats, self._persons, self._scans)
 
 
 class _CatSearch:

@@ -2,7 +2,8 @@
 
 A clip is cut into pieces where it can be decoded from, each piece is collected by whoever is free, and the pieces are
 joined in order. Pieces that lie beside each other have ten frames in common. Where these are not the same pictures,
-or a piece is not what the file promises, everything is done again as a whole.
+or a piece is not what the file promises, everything is done again as a whole. A clip that is too short for that, or
+cannot be cut, is shared by threads.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from caf.media.read import is_animated_webp
 from caf.media.spans import OtherFramesError, Timetable, timetable
 from caf.qc.metrics.collected import Collected
 from caf.qc.metrics.frames import see
+from caf.qc.metrics.lanes import Lanes
 from caf.qc.metrics.parts import (
     FAULT,
     HEAD,
@@ -36,6 +38,7 @@ from caf.qc.metrics.parts import (
     joined,
 )
 from caf.qc.metrics.piece import BEFORE, GRID, Piece
+from caf.qc.metrics.scene import Scanner
 from caf.worker.autopsy import cause_of_death, last_words
 from caf.worker.memory import oom_kills
 from caf.worker.protocol import Fault
@@ -57,9 +60,12 @@ def collect(
     workers: int,
     beat: Callable[[int], None],
     *,
+    scanner: Scanner | None = None,
     least_piece: int = LEAST_PIECE,
 ) -> Collected:
     """What `video` leaves behind for the `wanted` metrics; `beat` is told how many frames are done.
+
+    A `scanner` may have looked at all samples when it is over, or at none.
 
     Raises:
         InputError: no such file.
@@ -74,10 +80,23 @@ def collect(
     if len(pieces) > 1:
         with contextlib.suppress(OtherFramesError, MediaError):
             return _shared(video, wanted, table, pieces, min(workers, len(pieces)), beat)
-    collected = Collected(wanted, Piece(frames=table.frames))
-    for frame in see(video):
-        collected.add(frame)
-        beat(frame.index + 1)
+    return _whole(video, wanted, table.frames, scanner if workers > 1 else None, workers, beat)
+
+
+def _whole(
+    video: str,
+    wanted: frozenset[str],
+    frames: int,
+    scanner: Scanner | None,
+    workers: int,
+    beat: Callable[[int], None],
+) -> Collected:
+    collected = Collected(wanted, Piece(frames=frames))
+    with Lanes(collected.takers(scanner) if workers > 1 else ()) as lanes:
+        add = lanes.add if workers > 1 else collected.add
+        for frame in see(video):
+            add(frame)
+            beat(frame.index + 1)
     return collected
 
 
