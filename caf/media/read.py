@@ -64,10 +64,9 @@ def read_frames(
     """Yield every frame in display order, one in memory at a time.
 
     Rotation, mirroring and non-square pixels are applied, transparency is laid on black, HDR (PQ, HLG) is brought to
-    what an ordinary screen shows. Times strictly
-    increase and keep a variable rate. `start_s` skips earlier frames by seeking to the key frame before it;
-    times still count from the clip's first frame. Frames at whose time `wanted` says no are decoded and passed over,
-    which costs half as much. A still image is one frame at 0.
+    what an ordinary screen shows. Times strictly increase and keep a variable rate. `start_s` skips earlier frames by
+    seeking to the key frame before it; times still count from the clip's first frame. Frames at whose time `wanted`
+    says no are decoded and passed over, which costs half as much. A still image is one frame at 0.
 
     Raises:
         InputError: no such file.

@@ -146,6 +146,15 @@ def test_an_ffmpeg_that_gives_no_frame_is_ended(
     assert is_gone(int((folder / "pid").read_text("ascii")))
 
 
+def test_an_ffmpeg_that_says_no_more_and_stays_is_ended_too(
+    clips: tuple[str, str], program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = program(f"os.close(1); {HANGS}")
+    monkeypatch.setattr(vmaf, "_STALL_S", 0.5)
+    assert "it ended with -9" in judged(*clips).reason
+    assert is_gone(int((folder / "pid").read_text("ascii")))
+
+
 def test_it_ends_with_whoever_asked_for_it(
     clips: tuple[str, str], program: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ Source: https://github.com/Netflix/vmaf (models, "resource/doc/ffmpeg.md"): both
 one scaled to it by a bicubic filter, in one pixel format.
 """
 
+import contextlib
 import ctypes
 import json
 import math
@@ -115,7 +116,10 @@ def _run(command: list[str], folder: str, progress: Progress) -> str | None:
         try:
             stalled = _watch(process.stdout, progress)
             if not stalled:
-                process.wait(_STALL_S)
+                with contextlib.suppress(
+                    subprocess.TimeoutExpired
+                ):  # it is killed below, and that is its end
+                    process.wait(_STALL_S)
         finally:
             process.kill()
             code = process.wait()
