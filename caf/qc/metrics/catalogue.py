@@ -73,7 +73,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            3,
+            4,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
@@ -102,7 +102,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "glitch",
             "motion",
-            2,
+            3,
             "no frame shows what its neighbours do not",
             "blocks, tears or colours flash up",
         ),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import Image, SeenFrame
+from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
 
 __all__ = ["LONGEST", "OutlierCollector", "Outliers"]
 
@@ -23,6 +24,8 @@ _TOP_CELLS = 4
 _FLOOR_LEVELS = 3.0
 """Grey levels, mean over a cell, below which a difference is the coder's or the grain's: these move a cell by 1-2."""
 _MOVED_LEVELS = 0.5
+_WORTH_A_LOOK_LEVELS = 1.5
+"""So much must a cell of a run differ from both sides, beyond how these differ, to be looked at for new colours."""
 _SAME_LIGHT = 0.002
 _CHROMA_SIDE_PX = 64
 
@@ -40,6 +43,8 @@ class Outliers:
     strongest of 16x16 cells."""
     area: Floats
     """(LONGEST, T) share of the cells with an excess above 0.5, of the same run."""
+    novelty: Floats
+    """(LONGEST, T): colours of a limb's size that the run has and both sides have not, or the reverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,9 @@ class _Kept:
     logs: _Map
     light: float
     """Logarithm of the brightness relative to the first frame, as the median cell sees it."""
+    palette: Palette
+    unfound: _Map | None
+    """What the step from the frame before does not explain; None of the first frame."""
 
 
 class OutlierCollector:
@@ -61,6 +69,7 @@ class OutlierCollector:
         self._lags: dict[tuple[int, int], _Map] = {}
         self._excess: list[list[float]] = []
         self._area: list[list[float]] = []
+        self._novelty: list[list[float]] = []
         self._frames = 0
 
     def add(self, frame: SeenFrame) -> None:
@@ -71,11 +80,12 @@ class OutlierCollector:
         if self._recent:
             last = self._recent[-1]
             light = last.light + float(np.median(logs - last.logs))
-        self._recent.append(
-            _Kept(tiny, _chroma_cells(frame.image), np.asarray(logs, dtype=np.float32), light)
-        )
-        self._excess.append([0.0] * LONGEST)
-        self._area.append([0.0] * LONGEST)
+        palette = palette_of(frame.image)
+        lost = unfound(palette, self._recent[-1].palette) if self._recent else None
+        chroma = _chroma_cells(frame.image)
+        self._recent.append(_Kept(tiny, chroma, np.asarray(logs, dtype=np.float32), light, palette, lost))
+        for series in (self._excess, self._area, self._novelty):
+            series.append([0.0] * LONGEST)
         self._frames += 1
         self._judge(self._frames)
         oldest = self._frames - len(self._recent)
@@ -85,14 +95,11 @@ class OutlierCollector:
 
     def result(self) -> Outliers:
         # The last two frames were waiting for what comes after them.
-        excess, area = [list(row) for row in self._excess], [list(row) for row in self._area]
+        kept = [[list(row) for row in series] for series in (self._excess, self._area, self._novelty)]
         for beyond in (self._frames + 1, self._frames + 2):
             self._judge(beyond)
-        found = Outliers(
-            np.array(self._excess, dtype=np.float64).reshape(-1, LONGEST).T,
-            np.array(self._area, dtype=np.float64).reshape(-1, LONGEST).T,
-        )
-        self._excess, self._area = excess, area
+        found = Outliers(*(_by_length(series) for series in (self._excess, self._area, self._novelty)))
+        self._excess, self._area, self._novelty = kept
         return found
 
     def _lag(self, index: int, back: int) -> _Map | None:
@@ -124,15 +131,35 @@ class OutlierCollector:
                 continue
             # What moves here now was next to here a frame ago.
             usual = cv2.dilate(np.max(np.stack(steps), axis=0), _NEIGHBOURS)
-            excess = (np.minimum(entry, leave) - across - usual / 2) / (usual + np.float32(_FLOOR_LEVELS))
+            beyond = np.minimum(entry, leave) - across
+            excess = (beyond - usual / 2) / (usual + np.float32(_FLOOR_LEVELS))
             strength = float(np.mean(np.partition(excess, -_TOP_CELLS, axis=None)[-_TOP_CELLS:]))
-            if strength <= 0.0 or self._is_turning(start, stop):
+            new = self._new(start, stop) if float(beyond.max()) > _WORTH_A_LOOK_LEVELS else 0.0
+            if (strength <= 0.0 and new <= 0.0) or self._is_turning(start, stop):
                 continue
             share = float(np.mean(excess > 0.5))
             for at in range(start, stop + 1):
+                self._novelty[at][length - 1] = max(new, self._novelty[at][length - 1])
                 if strength > self._excess[at][length - 1]:
                     self._excess[at][length - 1] = strength
                     self._area[at][length - 1] = share
+
+    def _new(self, start: int, stop: int) -> float:
+        """The novelty of the run; 0 where fewer than two steps around it are known."""
+        first = self._frames - len(self._recent)
+        inside = [
+            at - first for at in (start - 2, start - 1, stop + 2, stop + 3) if first <= at < self._frames
+        ]
+        lost = [one for one in (self._recent[at].unfound for at in inside) if one is not None]
+        if len(lost) < 2 or stop + 2 >= self._frames:
+            return 0.0
+        run = [self._recent[at - first] for at in (start - 1, start, stop, stop + 1)]
+        light = [one.light for one in run]
+        lightened = max(abs(light[1] - light[0]), abs(light[3] - light[2]))
+        before, start_at, stop_at, after = (one.palette for one in run)
+        return novelty(
+            before, start_at, stop_at, after, usual=np.max(np.stack(lost), axis=0), lightened=lightened
+        )
 
     def _is_turning(self, start: int, stop: int) -> bool:
         """Whether the clip runs back from here: two frames out on both sides are the same, though it moves."""
@@ -141,6 +168,10 @@ class OutlierCollector:
             return False
         moved = float(before.mean())
         return moved > _MOVED_LEVELS and float(wide.mean()) < 0.5 * moved
+
+
+def _by_length(series: list[list[float]]) -> Floats:
+    return np.array(series, dtype=np.float64).reshape(-1, LONGEST).T
 
 
 def _chroma_cells(image: Image) -> _Map:
