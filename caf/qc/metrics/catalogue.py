@@ -58,16 +58,16 @@ def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, Metri
 
 METRICS: dict[str, MetricInfo] = {
     **_table(
-        ("identity_consistency", "frame", 2, _SCORE, "the subject looks like the reference picture"),
+        ("identity_consistency", "frame", 3, _SCORE, "the subject looks like the reference picture"),
         (
             "identity_drift",
             "frame",
-            2,
+            3,
             _SCORE,
             "the subject looks the same from the first second to the last",
         ),
-        ("mask_edge_bleed", "frame", 2, _SCORE, "no halo and no bleeding colour along the subject's outline"),
-        ("costume_fidelity", "frame", 2, _SCORE, "the subject wears the costume of the reference picture"),
+        ("mask_edge_bleed", "frame", 3, _SCORE, "no halo and no bleeding colour along the subject's outline"),
+        ("costume_fidelity", "frame", 3, _SCORE, "the subject wears the costume of the reference picture"),
         ("feline_presence", "frame", 2, _SHARE, "a cat's face is seen"),
         ("human_presence", "frame", 2, _SHARE, "a person's face is seen"),
         (
