@@ -179,6 +179,28 @@ def test_a_subject_that_turns_away_is_not_followed_into_its_twin_beside_it() -> 
     assert [one.box.x for one in subject.sightings] == [100, 101, 102]
 
 
+@pytest.mark.parametrize(("cut", "followed"), [(False, 5), (True, 3)])
+def test_after_a_cut_only_what_looks_just_like_the_subject_is_taken_for_it(cut: bool, followed: int) -> None:
+    cat = picture("chelsea")
+    box = close_up_cat_face(cat)
+    assert box is not None
+    mine, alike = look_of(cat, box), look_of(turned([cat], 14)[0], box)
+    assert mine is not None
+    assert alike is not None
+    assert 0.78 < look_similarity(mine, alike) < 0.9
+    later = picture("coffee") if cut else cat
+    samples = [sample_of(seen_image(index, index / 2, cat if index < 3 else later)) for index in range(5)]
+    seen_by_sample = [
+        [Sighting(sample, Box(100.0, 60, 40, 40), mine, Kind.CAT)]
+        if sample.index < 3
+        else [Sighting(sample, Box(160.0, 150, 40, 40), alike, Kind.CAT)]
+        for sample in samples
+    ]
+    subject = follow(Scene(samples, seen_by_sample, 5, 0, 2), mine)
+    assert subject is not None
+    assert len(subject.sightings) == followed
+
+
 def outline(frames: list[Image]) -> float:
     collector = SampleCollector()
     for frame in seen(frames):

@@ -207,6 +207,50 @@ def test_a_part_that_is_gone_for_two_frames_is_blamed_in_both(clean: list[Image]
     assert found.blamed == (50, 51)
 
 
+def waving(frames: list[Image], without: tuple[int, ...] = ()) -> list[Image]:
+    """With an arm that swings in front; it is not there in the frames `without`."""
+    result = []
+    for index, frame in enumerate(frames):
+        height, width = frame.shape[:2]
+        shoulder = np.array([0.55 * width, 0.35 * height])
+        turn = 0.9 * np.sin(index / 4)
+        hand = shoulder + 0.3 * height * np.array([np.sin(turn), np.cos(turn)])
+        shown = frame.copy()
+        if index not in without:
+            ends = [(round(float(x)), round(float(y))) for x, y in (shoulder, hand)]
+            cv2.line(shown, ends[0], ends[1], (60, 120, 200), 18, cv2.LINE_AA)
+        result.append(shown)
+    return result
+
+
+def test_a_limb_that_swings_is_no_glitch(clean: list[Image]) -> None:
+    found = glitch(course_of(waving(clean)))
+    assert score(found) > 0.95
+    assert found.blamed == ()
+
+
+@pytest.mark.parametrize("gone", [(40,), (40, 41), (33, 34, 35)])
+def test_a_limb_that_is_gone_in_the_middle_of_its_swing_is_blamed_frame_by_frame(
+    clean: list[Image], gone: tuple[int, ...]
+) -> None:
+    found = glitch(course_of(waving(clean, without=gone)))
+    assert score(found) < 0.76
+    assert found.blamed == gone
+
+
+def test_a_limb_that_is_there_for_two_frames_only_is_blamed_in_both(clean: list[Image]) -> None:
+    found = glitch(course_of([*clean[:40], *waving(clean)[40:42], *clean[42:]]))
+    assert score(found) < 0.76
+    assert found.blamed == (40, 41)
+
+
+def test_a_light_that_flickers_evenly_shows_no_new_colours(clean: list[Image]) -> None:
+    gains = 1 + np.random.default_rng(3).normal(0, 0.01, FRAMES)
+    found = glitch(course_of(lit(waving(clean), gains)))
+    assert score(found) > 0.9
+    assert found.blamed == ()
+
+
 def test_a_flash_of_light_is_flicker_and_no_glitch(clean: list[Image]) -> None:
     gains = np.ones(FRAMES)
     gains[30:40:3] = 1.12

@@ -17,6 +17,10 @@ _SPOILED = 0.58
 _LONGER_COUNTS = 1.6
 """Excess from which frames are taken to be spoiled; that of two or three together counts more, as chance makes less of
 it. Untouched clips and scenes reach 0.46 and 0.22, faint false colours in a part of a frame give 0.6 and more."""
+_POPPED = 0.42
+_NOVELTY_COUNTS, _MOST_NOVELTY = 2.0, 0.5
+"""Excess and novelty together from which a part popped. Untouched clips and scenes reach 0.37 but for quick motion,
+which alone gives novelty up to 0.5."""
 _SPOILED_AREA = 0.03
 """Share of the picture from which a frame is spoiled as such, and not only a part of it popped."""
 _RESTLESS_PERMILLE, _RESTLESS_PERCENT = 1.2, 1.2
@@ -60,6 +64,8 @@ class Course:
     """(T,) what `_JUMP` is a limit of; 1 where the motion is even or nothing moves."""
     excess: Floats
     """(T,) of `Outliers`, the strongest of the lengths."""
+    surprise: Floats
+    """(T,) excess and novelty of `Outliers` together."""
 
     @property
     def broken(self) -> Flags:
@@ -73,7 +79,7 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     cut = _cuts(steps)
     repeated = _repeated(steps, cut) & ~blank
     restless = _is_restless(steps, path, blank)
-    spoiled, popped, excess = _spoiled(outliers, blank, restless)
+    spoiled, popped, excess, surprise = _spoiled(outliers, blank, restless)
     touched = blank | spoiled
     touched |= np.concatenate([[False], touched[:-1]])
     fading = _fading(steps, blank | spoiled)
@@ -81,7 +87,9 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     after = np.concatenate([[False], repeated[:-1]])
     jump = (hurry > _JUMP) & ~touched & ~repeated & ~after & ~cut & ~fading
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
-    return Course(steps, path, blank, repeated, hung_s, jump, cut, fading, spoiled, popped, hurry, excess)
+    return Course(
+        steps, path, blank, repeated, hung_s, jump, cut, fading, spoiled, popped, hurry, excess, surprise
+    )
 
 
 def _neighbourhood(step: Floats, usable: Flags, reach: int) -> Floats:
@@ -190,19 +198,21 @@ def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:
     return flickers or (shake is not None and shake > _RESTLESS_PERMILLE)
 
 
-def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, Flags, Floats]:
-    """(spoiled frames, frames in which a part popped, excess)."""
+def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, Flags, Floats, Floats]:
+    """(spoiled frames, frames in which a part popped, excess, excess with novelty)."""
     every = outliers.excess.copy()
     every[1:] *= _LONGER_COUNTS
     over = every > _SPOILED * (_RESTLESS_FACTOR if restless else 1.0)
     large = (over & (outliers.area >= _SPOILED_AREA)).any(axis=0) & ~blank
-    small = over.any(axis=0) & ~large & ~blank
+    novelty = np.minimum(outliers.novelty.max(axis=0, initial=0.0), _MOST_NOVELTY)
     excess = np.where(blank, 0.0, every.max(axis=0, initial=0.0))
+    surprise = np.where(blank, 0.0, excess + _NOVELTY_COUNTS * novelty)
+    if restless:
+        excess, surprise = excess / _RESTLESS_FACTOR, surprise / _RESTLESS_FACTOR
+    small = (over.any(axis=0) | (surprise > _POPPED)) & ~large & ~blank
     if restless and large.sum() > _FEW_SPOILED * len(blank):
         large, small = np.zeros_like(large), np.zeros_like(small)
-    if restless:
-        excess = excess / _RESTLESS_FACTOR
-    return np.asarray(large), np.asarray(small), np.asarray(excess, dtype=np.float64)
+    return np.asarray(large), np.asarray(small), np.asarray(excess), np.asarray(surprise)
 
 
 def _blank(steps: Steps) -> Flags:

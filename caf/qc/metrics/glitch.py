@@ -17,6 +17,8 @@ _EXCESS: Calibration = (
     (6.0, 0.35),
     (12.0, 0.25),
 )
+# Excess together with novelty: below the threshold only by what else is wrong, as quick motion has it too.
+_SURPRISE: Calibration = ((0.0, 1.0), (0.3, 0.93), (0.42, 0.86), (0.7, 0.8), (1.2, 0.75), (4.0, 0.71))
 # Counted: a single spoiled frame is seen by most.
 GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
 # Shares of frames in which a small part, such as a limb, is elsewhere for one to three frames. A body-swap clip with
@@ -25,19 +27,31 @@ POPS: Calibration = ((0.0, 1.0), (0.008, 0.9), (0.03, 0.75), (0.1, 0.4), (0.3, 0
 
 
 def glitch(seen: Course) -> Finding:
-    """The lowest of three calibrations: the worst frame's excess, the count of spoiled frames, the share of pops.
+    """The lowest of four calibrations: the worst frame's excess, the same with its new colours, the count of spoiled
+    frames, the share of pops.
 
-    raw: `largest_excess` (difference to both sides beyond what moves there, in multiples of that), `glitch_frames`,
-    `pop_share`.
+    raw: `largest_excess` (difference to both sides beyond what moves there, in multiples of that), `largest_surprise`
+    (the same, and the colours that neither side has near by), `glitch_frames`, `pop_share`.
     """
     name, steps = "glitch", seen.steps
     if steps.frames < LEAST_FRAMES:
         return Finding(unmeasured(name, f"{steps.frames} frames are too few to tell a glitch from motion."))
     spoiled, popped = places(seen.spoiled), places(seen.popped)
     largest = float(seen.excess.max())
+    surprise = float(seen.surprise.max())
     share = len(popped) / steps.frames
-    raw = {"largest_excess": largest, "glitch_frames": len(spoiled), "pop_share": share}
-    score = min(calibrate(largest, _EXCESS), calibrate(len(spoiled), GLITCHES), calibrate(share, POPS))
+    raw = {
+        "largest_excess": largest,
+        "largest_surprise": surprise,
+        "glitch_frames": len(spoiled),
+        "pop_share": share,
+    }
+    score = min(
+        calibrate(largest, _EXCESS),
+        calibrate(surprise, _SURPRISE),
+        calibrate(len(spoiled), GLITCHES),
+        calibrate(share, POPS),
+    )
     if spoiled:
         reason = f"Frames are spoiled: {len(spoiled)}."
     elif popped:
@@ -45,5 +59,5 @@ def glitch(seen: Course) -> Finding:
     else:
         reason = "No frame sticks out of its neighbours."
     blamed = tuple(sorted((*spoiled, *popped)))
-    found = measured(name, score, reason, raw, worst_of(blamed, seen.excess))
-    return Finding(found, blamed, {"excess": seen.excess})
+    found = measured(name, score, reason, raw, worst_of(blamed, seen.surprise))
+    return Finding(found, blamed, {"surprise": seen.surprise, "excess": seen.excess})

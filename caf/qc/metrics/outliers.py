@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
 from caf.qc.metrics.piece import WHOLE, Piece
 
 __all__ = ["LONGEST", "OutlierCollector", "Outliers"]
@@ -26,6 +27,8 @@ _TOP_CELLS = 4
 _FLOOR_LEVELS = 3.0
 """Grey levels, mean over a cell, below which a difference is the coder's or the grain's: these move a cell by 1-2."""
 _MOVED_LEVELS = 0.5
+_WORTH_A_LOOK_LEVELS = 1.5
+"""So much must a cell of a run differ from both sides, beyond how these differ, to be looked at for new colours."""
 _SAME_LIGHT = 0.002
 _CHROMA_SIDE_PX = 64
 
@@ -43,6 +46,8 @@ class Outliers:
     strongest of 16x16 cells."""
     area: Floats
     """(LONGEST, T) share of the cells with an excess above 0.5, of the same run."""
+    novelty: Floats
+    """(LONGEST, T): colours of a limb's size that the run has and both sides have not, or the reverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ class _Kept:
     logs: _Map
     gain: float
     """Logarithm of the brightness relative to the frame before, as the median cell sees it."""
+    palette: Palette
+    unfound: _Map | None
+    """What the step from the frame before does not explain; None of the first frame."""
 
 
 class OutlierCollector:
@@ -65,6 +73,7 @@ class OutlierCollector:
         self._lags: dict[tuple[int, int], _Map] = {}
         self._excess: list[list[float]] = []
         self._area: list[list[float]] = []
+        self._novelty: list[list[float]] = []
         self._frames = 0
         """One more than the newest frame's index."""
 
@@ -73,13 +82,15 @@ class OutlierCollector:
         # Eight grey levels keep the noise of black cells out of the ratio.
         logs = np.log(cv2.resize(tiny, (_GRID, _GRID), interpolation=cv2.INTER_AREA) + np.float32(8.0))
         gain = float(np.median(logs - self._recent[-1].logs)) if self._recent else 0.0
-        red, blue = cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
-        self._recent.append(
-            _Kept(tiny, (np.asarray(red), np.asarray(blue)), np.asarray(logs, dtype=np.float32), gain)
+        red, blue = (
+            np.asarray(one, dtype=np.float32) for one in cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
         )
+        palette = palette_of(frame)
+        lost = unfound(palette, self._recent[-1].palette) if self._recent else None
+        self._recent.append(_Kept(tiny, (red, blue), np.asarray(logs, dtype=np.float32), gain, palette, lost))
         if self._piece.holds(frame.index):
-            self._excess.append([0.0] * LONGEST)
-            self._area.append([0.0] * LONGEST)
+            for series in (self._excess, self._area, self._novelty):
+                series.append([0.0] * LONGEST)
         self._frames = frame.index + 1
         self._judge(self._frames)
         oldest = self._frames - len(self._recent)
@@ -91,19 +102,17 @@ class OutlierCollector:
         """Joins what was gathered of the piece after this one."""
         self._excess += later._excess
         self._area += later._area
+        self._novelty += later._novelty
         self._recent, self._lags, self._frames = later._recent, later._lags, later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
 
     def result(self) -> Outliers:
         # The last two frames were waiting for what comes after them.
-        excess, area = [list(row) for row in self._excess], [list(row) for row in self._area]
+        kept = [[list(row) for row in series] for series in (self._excess, self._area, self._novelty)]
         for beyond in (self._frames + 1, self._frames + 2):
             self._judge(beyond)
-        found = Outliers(
-            np.array(self._excess, dtype=np.float64).reshape(-1, LONGEST).T,
-            np.array(self._area, dtype=np.float64).reshape(-1, LONGEST).T,
-        )
-        self._excess, self._area = excess, area
+        found = Outliers(*(_by_length(series) for series in (self._excess, self._area, self._novelty)))
+        self._excess, self._area, self._novelty = kept
         return found
 
     def _lag(self, index: int, back: int) -> _Map | None:
@@ -137,19 +146,40 @@ class OutlierCollector:
                 continue
             # What moves here now was next to here a frame ago.
             usual = cv2.dilate(reduce(cv2.max, steps), _NEIGHBOURS)
-            over = cv2.subtract(cv2.min(entry, leave), cv2.scaleAdd(usual, 0.5, across))
-            if over.max() <= 0.0:
+            beyond = cv2.subtract(cv2.min(entry, leave), across)
+            over = cv2.scaleAdd(usual, -0.5, beyond)
+            new = self._new(start, stop) if float(beyond.max()) > _WORTH_A_LOOK_LEVELS else 0.0
+            if over.max() <= 0.0 and new <= 0.0:
                 continue
             excess = over / (usual + np.float32(_FLOOR_LEVELS))
             strength = float(np.mean(np.partition(excess, -_TOP_CELLS, axis=None)[-_TOP_CELLS:]))
-            if strength <= 0.0 or self._is_turning(start, stop):
+            if (strength <= 0.0 and new <= 0.0) or self._is_turning(start, stop):
                 continue
             share = float(np.mean(excess > 0.5))
             for at in range(start, stop + 1):
+                if not self._piece.holds(at):
+                    continue
                 row = at - self._piece.start
-                if self._piece.holds(at) and strength > self._excess[row][length - 1]:
+                self._novelty[row][length - 1] = max(new, self._novelty[row][length - 1])
+                if strength > self._excess[row][length - 1]:
                     self._excess[row][length - 1] = strength
                     self._area[row][length - 1] = share
+
+    def _new(self, start: int, stop: int) -> float:
+        """The novelty of the run; 0 where fewer than two steps around it are known."""
+        first = self._frames - len(self._recent)
+        inside = [
+            at - first for at in (start - 2, start - 1, stop + 2, stop + 3) if first <= at < self._frames
+        ]
+        lost = [one for one in (self._recent[at].unfound for at in inside) if one is not None]
+        if len(lost) < 2 or stop + 2 >= self._frames:
+            return 0.0
+        run = [self._recent[at - first] for at in (start - 1, start, stop, stop + 1)]
+        lightened = max(abs(run[1].gain), abs(run[3].gain))
+        before, start_at, stop_at, after = (one.palette for one in run)
+        return novelty(
+            before, start_at, stop_at, after, usual=np.max(np.stack(lost), axis=0), lightened=lightened
+        )
 
     def _is_turning(self, start: int, stop: int) -> bool:
         """Whether the clip runs back from here: two frames out on both sides are the same, though it moves."""
@@ -158,6 +188,10 @@ class OutlierCollector:
             return False
         moved = float(before.mean())
         return moved > _MOVED_LEVELS and float(wide.mean()) < 0.5 * moved
+
+
+def _by_length(series: list[list[float]]) -> Floats:
+    return np.array(series, dtype=np.float64).reshape(-1, LONGEST).T
 
 
 def _difference(one: _Kept, other: _Kept, lighter: float) -> _Map:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from caf.qc.metrics.appearance import Look, blend, costume_similarity, face_similarity, look_similarity
@@ -15,7 +16,12 @@ __all__ = ["Subject", "follow", "subject_of_picture"]
 _STRANGER = 9.0
 _KIN = 0.85
 """Looks of one cat in one clip are 0.9 to 1 alike, of two of the same litter up to 0.83."""
+_SURELY_KIN = 0.9
 _FEW_SAMPLES = 4
+_THUMB_PX = (16, 16)
+_SAME_PICTURE = 0.5
+"""Correlation of the tones of two samples of one shot. After a cut there is less, and what is found there may be
+anything: only what looks just like the subject is taken for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,17 @@ def _step(one: Sighting, other: Sighting) -> float:
 def _mismatch(model: Sighting, last: Sighting, one: Sighting) -> float:
     """Low for the model's look anywhere; a changed look still counts in the place of the last sighting."""
     alike, away = look_similarity(model.look, one.look), _distance(one.box, last.box)
-    if alike >= 0.78 or (alike >= 0.4 and away < 0.8):
+    anywhere = 0.78 if _same_shot(last.sample, one.sample) else _SURELY_KIN
+    if alike >= anywhere or (alike >= 0.4 and away < 0.8):
         return 1 - alike + 0.1 * min(3.0, away)
     return _STRANGER
+
+
+def _same_shot(one: Sample, other: Sample) -> bool:
+    tones = []
+    for sample in (one, other):
+        small = cv2.resize(sample.image, _THUMB_PX, interpolation=cv2.INTER_AREA)
+        gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float64)
+        tones.append(gray - gray.mean())
+    spread = float(np.sqrt((tones[0] ** 2).sum() * (tones[1] ** 2).sum()))
+    return spread == 0 or float((tones[0] * tones[1]).sum()) >= _SAME_PICTURE * spread

@@ -1,0 +1,88 @@
+"""Colours that a frame shows and neither side of it does, or that both sides show and it does not.
+
+What moves brings its colours along: they are found again within a short way in the next frame. What pops out of the
+picture or into it, such as a limb, is found on neither side. So each place is held against the darkest and the
+brightest that the other frame has near by, and no motion has to be followed.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.qc.metrics.frames import Image, SeenFrame
+
+__all__ = ["Palette", "novelty", "palette_of", "unfound"]
+
+_AREA_PX = 96 * 54
+_NEAR, _WIDE = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
+"""How far colours may have gone in one step, and between the two sides of a run."""
+_POOL_PX = (9, 9)
+"""About as large as a limb."""
+_AROUND = np.ones((15, 15), np.uint8)
+_FLOOR_LEVELS = 3.0
+_STEADY_LIGHT = 0.004
+"""Change of the logarithm of brightness up to which it is only noise."""
+_BRIGHTEST = 255.0
+
+_Map = NDArray[np.float32]
+_Range = tuple[Image, Image]
+_ALL_CHANNELS = np.ones((1, 3), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """A small picture, YCrCb, and the lowest and highest that each place has near by, channel by channel."""
+
+    picture: Image
+    near: _Range
+    wide: _Range
+
+
+def palette_of(frame: SeenFrame) -> Palette:
+    """Of a frame of any size."""
+    picture = np.asarray(cv2.cvtColor(frame.picture(_AREA_PX), cv2.COLOR_BGR2YCrCb), dtype=np.uint8)
+    return Palette(picture, _range(picture, _NEAR), _range(picture, _WIDE))
+
+
+def unfound(one: Palette, other: Palette) -> _Map:
+    """Levels by which places around here of the one are beyond what is near by in the other, either way."""
+    there, here = _beyond(one.picture, other.near), _beyond(other.picture, one.near)
+    return np.asarray(cv2.dilate(cv2.max(_pooled(there), _pooled(here)), _AROUND), dtype=np.float32)
+
+
+def novelty(
+    before: Palette, first: Palette, last: Palette, after: Palette, usual: _Map, lightened: float
+) -> float:
+    """Of a run of frames, `first` to `last`, in multiples of what is not found again there anyway; 0 for nothing new.
+
+    `usual` is what the frames around it do not find again from one to the next, as `unfound` has it; `lightened` by
+    how much the logarithm of brightness changes into the run or out of it.
+    """
+    added = cv2.min(_beyond(first.picture, before.near), _beyond(last.picture, after.near))
+    gone = cv2.min(_beyond(before.picture, first.near), _beyond(after.picture, last.near))
+    lit = np.float32(_BRIGHTEST * max(0.0, lightened - _STEADY_LIGHT))
+    new = cv2.max(_pooled(added), _pooled(gone)) - lit
+    if float(np.max(new - usual)) <= 0.0:
+        return 0.0
+    across = cv2.max(_beyond(before.picture, after.wide), _beyond(after.picture, before.wide))
+    anyway = cv2.max(usual, cv2.dilate(_pooled(across), _AROUND))
+    return max(0.0, float(np.max((new - anyway) / (anyway + np.float32(_FLOOR_LEVELS)))))
+
+
+def _range(picture: Image, reach: Image) -> _Range:
+    low, high = cv2.erode(picture, reach), cv2.dilate(picture, reach)
+    return np.asarray(low, dtype=np.uint8), np.asarray(high, dtype=np.uint8)
+
+
+def _beyond(picture: Image, span: _Range) -> Image:
+    low, high = span
+    return np.asarray(cv2.max(cv2.subtract(picture, high), cv2.subtract(low, picture)), dtype=np.uint8)
+
+
+def _pooled(levels: Image) -> _Map:
+    """Mean around each place, the channels summed."""
+    return np.asarray(
+        cv2.transform(cv2.boxFilter(levels, cv2.CV_32F, _POOL_PX), _ALL_CHANNELS), dtype=np.float32
+    )
