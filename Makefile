@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.11 python3.12 python3; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-steady bench-light bench-pose bench-repairs bench-lanes bench-long-log bench-qc bench-qc-speed clean system
+.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-steady bench-light bench-pose bench-repairs bench-transcode bench-lanes bench-long-log bench-qc bench-qc-speed clean system
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -73,6 +73,9 @@ bench-pose: $(READY) ## Measure the pose pre-pass beside a plain loop (WORDS="--
 
 bench-repairs: $(READY) ## Measure whether one retry repairs (WORDS="FOLDER")
 	$(BIN)/python -m bench.repairs --write $(WORDS)
+
+bench-transcode: $(READY) ## Measure decode, warp, encode beside a bare loop (WORDS="--footage FOLDER")
+	$(BIN)/python -m bench.transcode --write $(WORDS)
 
 bench-qc: $(READY) ## Measure what QC sees of spoiled clips, into bench/RESULTS.md (WORDS="FOLDER --tuned-on NAME")
 	$(BIN)/python -m bench.qc_auc --write $(WORDS)

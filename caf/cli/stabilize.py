@@ -43,7 +43,7 @@ class _Wish(Struct, frozen=True, kw_only=True):
 @click.option(
     "--max-crop",
     type=click.FloatRange(0, 0.3),
-    default=0.12,
+    default=0.15,
     show_default=True,
     help="Largest share of width and height that may be cut off.",
 )

@@ -20,8 +20,8 @@ _LARGEST = 0.7
 _WORTH_IT = 0.003
 _POWER_WORTH_IT = 0.01
 _LARGEST_POWER = 2.0
-_SHOULDER = 236
-_KEPT_BURNT = 0.4
+_SHOULDER = 250
+_KEPT_BURNT = 0.3
 _BURNT_SOFTNESS_PX = 1.5
 # Brightness, and what two channels have more of than the others: lamps and exposure change all alike.
 _PARTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-0.5, 1.0, -0.5]]).T

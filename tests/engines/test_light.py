@@ -179,3 +179,12 @@ def test_the_same_clip_has_the_same_pixels_each_time() -> None:
     gains = 0.8 * (1 + FLICKER["random"])
     spoiled = [np.clip(f * g, 0, 255).astype(np.uint8) for f, g in zip(dance(), gains, strict=True)]
     assert all(np.array_equal(a, b) for a, b in zip(evened(spoiled), evened(spoiled), strict=True))
+
+
+def test_only_what_is_burnt_out_is_dimmed_less_than_the_rest() -> None:
+    image = np.zeros((40, 120, 3), np.uint8)
+    image[:, :40], image[:, 40:80], image[:, 80:] = 200, 244, 255
+    found = lit(image, np.full(3, 0.92))
+    levels = [int(found[20, x, 1]) for x in (20, 60, 100)]
+    assert levels[:2] == [184, 224]
+    assert 236 < levels[2] < 246
