@@ -103,7 +103,7 @@ def _whole(
 def pieces_of(table: Timetable, workers: int, least: int = LEAST_PIECE) -> list[Piece]:
     """Where a clip is cut for so many workers; a single piece where that is not worth while, or not possible."""
     frames = len(table.times)
-    length = max(least, frames // (workers * _PIECES_EACH))
+    length = max(least, frames // (max(1, workers) * _PIECES_EACH))
     cuts = [0]
     for key in table.keys if workers > 1 else ():
         cut = -(-(key + BEFORE) // GRID) * GRID
