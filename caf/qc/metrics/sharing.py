@@ -150,6 +150,7 @@ class _Sharing:
         self._fault: Exception | None = None
         self.parts: dict[int, Part] = {}
         self._helpers: list[_Helper] = []
+        self._threads: list[threading.Thread] = []
         try:
             for _ in range(helpers):
                 self._helpers.append(_Helper(request))
@@ -175,7 +176,7 @@ class _Sharing:
             self._waiting.clear()
         for helper in self._helpers:
             helper.end()
-        for thread in getattr(self, "_threads", ()):
+        for thread in self._threads:
             thread.join()
         for helper in self._helpers:
             helper.close()
