@@ -1,6 +1,7 @@
-"""How much memory processes hold that measure a clip: one for itself, and those that it shares the clip with."""
+"""What processes take that measure a clip, memory and time: one by itself, and those that it shares the clip with."""
 
 import argparse
+import resource
 import subprocess
 import sys
 import time
@@ -24,6 +25,10 @@ class Measured(NamedTuple):
     together_mb: float
     """The most that all of them held at a time; what they share counts for each."""
     processes: int
+    own_s: float
+    """Of a processor, by the process that was asked."""
+    helpers_s: float
+    """Of a processor, by all others."""
 
 
 def request_for(
@@ -56,7 +61,8 @@ def measured_apart(path: Path, workers: int) -> Measured:
     said = running.stdout.read().split()
     if running.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed")
-    return Measured(float(said[0]), max(*peaks.values(), float(said[1])), together, len(peaks))
+    wall_s, peak_mb, own_s, helpers_s = (float(word) for word in said)
+    return Measured(wall_s, max(*peaks.values(), peak_mb), together, len(peaks), own_s, helpers_s)
 
 
 def _family(pid: int) -> list[int]:
@@ -85,9 +91,11 @@ def _main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--workers", type=int, default=1)
     told = parser.parse_args()
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     measure(request_for(told.clip, tuple(METRICS), told.workers), lambda done, of: None)
-    print(time.perf_counter() - start, peak_bytes() / 2**20)
+    helpers = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own_s, helpers_s = time.process_time() - start_cpu, helpers.ru_utime + helpers.ru_stime
+    print(time.perf_counter() - start, peak_bytes() / 2**20, own_s, helpers_s)
 
 
 if __name__ == "__main__":

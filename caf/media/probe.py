@@ -15,7 +15,7 @@ from caf.errors import MediaError
 from caf.media.headers import missing_part
 from caf.media.opening import check_size, damaged, opened, video_stream
 from caf.media.read import decoded, is_animated_webp
-from caf.media.timing import is_variable, snapped_rate
+from caf.media.timing import is_variable, seconds, snapped_rate
 from caf.media.upright import displayed_size, orientation
 from caf.ports import MediaInfo, ProbeRequest, Progress
 
@@ -80,8 +80,8 @@ def _count(
         if seen % _HEARTBEAT_PACKETS == 0:
             progress(seen, None)
         time = packet.pts if packet.pts is not None else packet.dts
-        start = float(time * packet.time_base) if time is not None else None
-        length = float((packet.duration or 0) * packet.time_base)
+        start = seconds(time, packet.time_base) if time is not None else None
+        length = seconds(packet.duration or 0, packet.time_base)
         if packet.stream_index != stream.index:
             if start is not None:
                 audio_first = start if audio_first is None else min(audio_first, start)

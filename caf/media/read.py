@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from caf.errors import MediaError
 from caf.media.opening import check_size, damaged, opened, video_stream
+from caf.media.timing import seconds
 from caf.media.tone import is_hdr
 from caf.media.upright import Orientation, Turns, displayed_size, upright
 
@@ -157,7 +158,7 @@ def decoded(
             if packet is None:
                 break
             if packet.pts is not None and packet.time_base is not None:
-                at_s = float(packet.pts * packet.time_base)
+                at_s = seconds(packet.pts, packet.time_base)
             for frame in packet.decode():
                 if not found:
                     check_size(Path(path), frame.width, frame.height)
@@ -177,12 +178,12 @@ def presentation_s(frame: VideoFrame, stream: VideoStream) -> float | None:
     """When a frame is shown by the file's own clock; None where nothing says so."""
     base = frame.time_base or stream.time_base
     pts = frame.pts if frame.pts is not None else frame.dts
-    return None if pts is None or base is None else float(pts * base)
+    return None if pts is None or base is None else seconds(pts, base)
 
 
 def _start_s(container: InputContainer, stream: VideoStream) -> float:
     if stream.start_time is not None and stream.time_base is not None:
-        return float(stream.start_time * stream.time_base)
+        return seconds(stream.start_time, stream.time_base)
     return 0.0
 
 

@@ -13,6 +13,7 @@ import av.error
 
 from caf.media.opening import opened, video_stream
 from caf.media.read import Shown, decoded, presentation_s, shown_as
+from caf.media.timing import seconds
 from caf.media.upright import Turns
 
 __all__ = ["OtherFramesError", "Timetable", "span_frames", "timetable"]
@@ -86,7 +87,7 @@ def span_frames(path: str, table: Timetable, start: int, stop: int) -> Iterator[
         base = stream.time_base
         if base is None:
             raise OtherFramesError
-        first_s = float(table.times[0] * base)
+        first_s = seconds(table.times[0], base)
         expected, size, turns = key, None, Turns()
         for frame in decoded(container, stream, path, strict=True):
             time_s = presentation_s(frame, stream)

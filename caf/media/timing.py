@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-__all__ = ["is_variable", "snapped_rate", "time_base_for"]
+__all__ = ["is_variable", "seconds", "snapped_rate", "time_base_for"]
 
 _MICROSECOND = Fraction(1, 1_000_000)
+
+
+def seconds(ticks: int, base: Fraction) -> float:
+    """`float(ticks * base)`, to the bit, without the fraction in between, which costs ten times as much."""
+    return ticks * base.numerator / base.denominator
 
 
 def is_variable(times_s: Sequence[float], tick_s: float) -> bool:

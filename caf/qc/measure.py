@@ -100,7 +100,7 @@ class _Measuring:
     def run(self) -> Found:
         request, pose = self._request, self._pose()
         scanner = Scanner(pose)
-        # With one worker nothing is put off, and nothing is done at the same time.
+        # With one worker each of these is done where its outcome is asked for.
         with Beside(request.workers) as beside:
             file, sound = beside.start(self._of_file), beside.start(self._of_sound)
             self._collected = collect(

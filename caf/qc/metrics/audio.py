@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from caf.media.opening import opened, video_stream
 from caf.media.sound import laid_out
+from caf.media.timing import seconds
 from caf.ports import Measurement
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 
@@ -64,8 +65,8 @@ def load_sound(path: str) -> Sound | None:
             for packet in container.demux(video_stream(container, path)):
                 # An edit list hides what a cut without re-encoding had to keep; nobody sees it.
                 if packet.pts is not None and not packet.is_discard:
-                    starts.append(float(packet.pts * packet.time_base))
-                    ends.append(starts[-1] + float((packet.duration or 0) * packet.time_base))
+                    starts.append(seconds(packet.pts, packet.time_base))
+                    ends.append(starts[-1] + seconds(packet.duration or 0, packet.time_base))
     zero_s, end_s = (min(starts), max(ends)) if starts else (0.0, 0.0)
     with opened(path) as container:
         frames = _decoded(container)

@@ -103,7 +103,7 @@ def _whole(
 def pieces_of(table: Timetable, workers: int, least: int = LEAST_PIECE) -> list[Piece]:
     """Where a clip is cut for so many workers; a single piece where that is not worth while, or not possible."""
     frames = len(table.times)
-    length = max(least, frames // (workers * _PIECES_EACH))
+    length = max(least, frames // (max(1, workers) * _PIECES_EACH))
     cuts = [0]
     for key in table.keys if workers > 1 else ():
         cut = -(-(key + BEFORE) // GRID) * GRID
@@ -150,6 +150,7 @@ class _Sharing:
         self._fault: Exception | None = None
         self.parts: dict[int, Part] = {}
         self._helpers: list[_Helper] = []
+        self._threads: list[threading.Thread] = []
         try:
             for _ in range(helpers):
                 self._helpers.append(_Helper(request))
@@ -175,7 +176,7 @@ class _Sharing:
             self._waiting.clear()
         for helper in self._helpers:
             helper.end()
-        for thread in getattr(self, "_threads", ()):
+        for thread in self._threads:
             thread.join()
         for helper in self._helpers:
             helper.close()
