@@ -70,9 +70,8 @@ class Keyframe:
 def _neighbours_way(places: NDArray[np.float32], old: Points, new: Points) -> NDArray[np.float32]:
     """(n, 2) the median way of the three features nearest to each place."""
     seen = old.astype(np.float32)
-    far = (seen * seen).sum(axis=1) - 2.0 * (
-        places @ seen.T
-    )  # squared, less what all in a row have in common
+    # Squared, less the places' own squares, which all in a row have in common.
+    far = (seen * seen).sum(axis=1) - 2.0 * (places @ seen.T)
     rows, near = np.arange(len(places)), np.empty((len(places), min(_NEIGHBOURS, len(old))), np.intp)
     for rank in range(near.shape[1]):
         near[:, rank] = far.argmin(axis=1)
