@@ -15,6 +15,7 @@ _FEWEST = 0.4
 _STRAY_PX = 2.0
 _WINDOW_PX = (15, 15)
 _LEVELS = 1
+_NEIGHBOURS = 3
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
 
 
@@ -68,6 +69,11 @@ class Keyframe:
 
 def _neighbours_way(places: NDArray[np.float32], old: Points, new: Points) -> NDArray[np.float32]:
     """(n, 2) the median way of the three features nearest to each place."""
-    far = ((places[:, None, :] - old[None].astype(np.float32)) ** 2).sum(axis=2)
-    near = np.argpartition(far, 2, axis=1)[:, :3]
+    seen = old.astype(np.float32)
+    # Squared, less the places' own squares, which all in a row have in common.
+    far = (seen * seen).sum(axis=1) - 2.0 * (places @ seen.T)
+    rows, near = np.arange(len(places)), np.empty((len(places), min(_NEIGHBOURS, len(old))), np.intp)
+    for rank in range(near.shape[1]):
+        near[:, rank] = far.argmin(axis=1)
+        far[rows, near[:, rank]] = np.inf
     return np.median((new - old)[near], axis=1).astype(np.float32)

@@ -100,8 +100,8 @@ def jumps_score(jump: Flags) -> tuple[float, Flags]:
 def _even(jump: Flags) -> Flags:
     """Jumps that keep time: of the period that most of them share, seven tenths of all, and at least four.
 
-    They have another one or two periods before or after; or half of them have, and the others are on the same beat,
-    where chance hardly ever puts so many. At least every fourth that could be is there.
+    They have another one or two periods before or after, and at least every fourth that could be is there; or half of
+    them have, and all are on the same beat, where chance hardly ever puts so many.
     """
     best = np.zeros_like(jump)
     if jump.sum() < 4:
@@ -111,10 +111,10 @@ def _even(jump: Flags) -> Flags:
         for apart in (period, 2 * period):
             near[apart:] |= jump[:-apart]
             near[:-apart] |= jump[apart:]
-        for found in (jump & near, _on_beat(jump, period)):
-            if best.sum() < found.sum() <= 2 * (found & near).sum():
-                often = found.sum() >= 0.25 * len(jump) / period
-                best = found if often and found.sum() >= 0.7 * jump.sum() else best
+        often = (jump & near).sum() >= 0.25 * len(jump) / period
+        for found in (jump & near if often else np.zeros_like(jump), _on_beat(jump, period)):
+            if best.sum() < found.sum() <= 2 * (found & near).sum() and found.sum() >= 0.7 * jump.sum():
+                best = found
     return np.asarray(best, dtype=bool)
 
 
