@@ -233,6 +233,16 @@ def test_a_light_that_flickers_evenly_shows_no_new_colours(clean: list[Image]) -
     assert found.blamed == ()
 
 
+def test_a_still_picture_of_which_every_fourth_frame_is_coded_otherwise_is_no_glitch(
+    clean: list[Image],
+) -> None:
+    noise = np.random.default_rng(5).integers(-2, 3, clean[0].shape)
+    coarse = np.clip(cv2.blur(clean[0], (9, 9)) + noise + 1, 0, 255).astype(np.uint8)
+    mixed = np.asarray(cv2.addWeighted(clean[0], 0.9, coarse, 0.1, 1.0), np.uint8)
+    found = glitch(course_of([*clean[:24], *[mixed if at % 4 == 0 else clean[0] for at in range(48)]]))
+    assert found.blamed == ()
+
+
 def test_a_flash_of_light_is_flicker_and_no_glitch(clean: list[Image]) -> None:
     gains = np.ones(FRAMES)
     gains[30:40:3] = 1.12
