@@ -156,6 +156,15 @@ def test_the_even_jumps_of_a_frame_rate_conversion_are_judged_mildly_and_blame_n
     assert "frame rate" in found.measurement.reason
 
 
+def test_a_frame_that_is_lost_after_a_conversion_shifts_the_beat_and_is_blamed() -> None:
+    frames = pan(picture("chelsea"), 120, scale=3.0)
+    converted = [frame for index, frame in enumerate(frames) if index % 6 != 5]
+    lost = [*converted[:42], *converted[43:]]
+    found = cadence(course_of(lost))
+    assert score(found) < score(cadence(course_of(converted)))
+    assert found.blamed == (42,)
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_blank_frames_are_blank_and_no_glitch(clean: list[Image], level: int) -> None:
     frames = list(clean)

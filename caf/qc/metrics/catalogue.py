@@ -95,7 +95,7 @@ METRICS: dict[str, MetricInfo] = {
             "the picture never stands still while the clip moves",
             "it hangs, then goes on",
         ),
-        ("cadence", "motion", 2, "no frame is shown twice and none is missing", "motion stutters"),
+        ("cadence", "motion", 3, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 1, "every frame has a picture", "it flashes black, white or grey"),
         ("flicker", "motion", 2, "the light is steady", "brightness pulses"),
         ("jitter", "motion", 2, "the camera stands or moves steadily", "the picture trembles"),
