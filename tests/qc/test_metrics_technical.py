@@ -154,16 +154,25 @@ def jumping(*places: int) -> NDArray[np.bool_]:
     return flags
 
 
+def judged(flags: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_]]:
+    return jumps_score(flags, 1 + 0.4 * flags.astype(np.float64))
+
+
 def test_jumps_on_one_beat_are_even_though_most_of_them_are_too_small_to_be_seen() -> None:
     for places in ((18, 28, 33, 58, 83, 88), (10, 20, 65, 75)):
-        score, odd = jumps_score(jumping(*places))
+        score, odd = judged(jumping(*places))
         assert score > 0.7
         assert not odd.any()
 
 
 def test_a_jump_off_the_beat_is_odd_and_jumps_on_no_beat_all_are() -> None:
-    assert np.flatnonzero(jumps_score(jumping(2, 16, 22, 27, 42, 52, 72, 87))[1]).tolist() == [16]
-    assert jumps_score(jumping(3, 17, 29, 40, 58, 83))[1].sum() == 6
+    assert np.flatnonzero(judged(jumping(2, 16, 22, 27, 42, 52, 72, 87))[1]).tolist() == [16]
+    assert judged(jumping(3, 17, 29, 40, 58, 83))[1].sum() == 6
+
+
+def test_however_many_jumps_there_are_on_the_beat_and_off_it_the_score_is_one() -> None:
+    flags = jumping(*range(0, 96, 3), 1, 2, 13, 14, 31, 32)
+    assert 0.0 <= judged(flags)[0] < 0.5
 
 
 def test_the_even_jumps_of_a_frame_rate_conversion_are_judged_mildly_and_blame_no_frame() -> None:
@@ -173,6 +182,15 @@ def test_the_even_jumps_of_a_frame_rate_conversion_are_judged_mildly_and_blame_n
     assert score(found) >= 0.7
     assert found.blamed == ()
     assert "frame rate" in found.measurement.reason
+
+
+def test_a_frame_that_is_lost_after_a_conversion_shifts_the_beat_and_is_blamed() -> None:
+    frames = pan(picture("chelsea"), 120, scale=3.0)
+    converted = [frame for index, frame in enumerate(frames) if index % 6 != 5]
+    lost = [*converted[:42], *converted[43:]]
+    found = cadence(course_of(lost))
+    assert score(found) < score(cadence(course_of(converted)))
+    assert found.blamed == (42,)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
@@ -249,6 +267,16 @@ def test_a_light_that_flickers_evenly_shows_no_new_colours(clean: list[Image]) -
     gains = 1 + np.random.default_rng(3).normal(0, 0.01, FRAMES)
     found = glitch(course_of(lit(waving(clean), gains)))
     assert score(found) > 0.9
+    assert found.blamed == ()
+
+
+def test_a_still_picture_of_which_every_fourth_frame_is_coded_otherwise_is_no_glitch(
+    clean: list[Image],
+) -> None:
+    noise = np.random.default_rng(5).integers(-2, 3, clean[0].shape)
+    coarse = np.clip(cv2.blur(clean[0], (9, 9)) + noise + 1, 0, 255).astype(np.uint8)
+    mixed = np.asarray(cv2.addWeighted(clean[0], 0.9, coarse, 0.1, 1.0), np.uint8)
+    found = glitch(course_of([*clean[:24], *[mixed if at % 4 == 0 else clean[0] for at in range(48)]]))
     assert found.blamed == ()
 
 

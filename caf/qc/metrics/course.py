@@ -21,6 +21,7 @@ _POPPED = 0.42
 _NOVELTY_COUNTS, _MOST_NOVELTY = 2.0, 0.5
 """Excess and novelty together from which a part popped. Untouched clips and scenes reach 0.37 but for quick motion,
 which alone gives novelty up to 0.5."""
+_SOME_NOVELTY = 0.03
 _SPOILED_AREA = 0.03
 """Share of the picture from which a frame is spoiled as such, and not only a part of it popped."""
 _RESTLESS_PERMILLE, _RESTLESS_PERCENT = 1.2, 1.2
@@ -209,7 +210,8 @@ def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, F
     surprise = np.where(blank, 0.0, excess + _NOVELTY_COUNTS * novelty)
     if restless:
         excess, surprise = excess / _RESTLESS_FACTOR, surprise / _RESTLESS_FACTOR
-    small = (over.any(axis=0) | (surprise > _POPPED)) & ~large & ~blank
+    # What keeps its place and its colours, as the frames of a still picture that are coded otherwise, has no novelty.
+    small = (over.any(axis=0) | ((surprise > _POPPED) & (novelty > _SOME_NOVELTY))) & ~large & ~blank
     if restless and large.sum() > _FEW_SPOILED * len(blank):
         large, small = np.zeros_like(large), np.zeros_like(small)
     return np.asarray(large), np.asarray(small), np.asarray(excess), np.asarray(surprise)

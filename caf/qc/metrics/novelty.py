@@ -22,6 +22,8 @@ _POOL_PX = (9, 9)
 """About as large as a limb."""
 _AROUND = np.ones((15, 15), np.uint8)
 _FLOOR_LEVELS = 3.0
+_CODED = (2.0, 2.0, 2.0, 0.0)
+"""Levels of each channel by which coding changes what stands still: every fourth frame may be coded otherwise."""
 _STEADY_LIGHT = 0.004
 """Change of the logarithm of brightness up to which it is only noise."""
 _BRIGHTEST = 255.0
@@ -72,7 +74,8 @@ def novelty(
 
 
 def _range(picture: Image, reach: Image) -> _Range:
-    low, high = cv2.erode(picture, reach), cv2.dilate(picture, reach)
+    low = cv2.subtract(cv2.erode(picture, reach), _CODED)
+    high = cv2.add(cv2.dilate(picture, reach), _CODED)
     return np.asarray(low, dtype=np.uint8), np.asarray(high, dtype=np.uint8)
 
 

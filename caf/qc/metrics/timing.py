@@ -1,11 +1,13 @@
 """freeze and cadence: is every frame a new one, and is none missing?"""
 
+from itertools import pairwise
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caf.qc.metrics.course import Course
-from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, places, runs, worst_of
+from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, Floats, places, runs, worst_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
 __all__ = ["REPEATS", "cadence", "freeze", "jumps_score"]
@@ -17,6 +19,11 @@ REPEATS: Calibration = ((0.0, 1.0), (0.012, 0.9), (0.02, 0.8), (0.05, 0.55), (0.
 _JUMPS: Calibration = ((0.0, 1.0), (0.012, 0.92), (0.03, 0.75), (0.075, 0.55), (0.15, 0.35), (0.4, 0.1))
 # The even judder of a frame-rate conversion (30 to 25: a jump in every fifth frame) is watchable.
 _EVEN_JUMPS: Calibration = ((0.0, 1.0), (0.05, 0.9), (0.15, 0.76), (0.2, 0.71), (0.3, 0.45), (0.5, 0.2))
+_MOST = 0.7
+_SLIPPING = 0.34
+"""Share of shifts from which the beat is no whole number of frames, and shifts by itself."""
+_BOTH = 0.25
+"""How much the lesser of the two faults takes from the score of the other."""
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 3, 8
 _CHANCE = 0.01
 _SHORT_RUN = 2
@@ -67,7 +74,7 @@ def cadence(seen: Course) -> Finding:
         return _too_short(name, steps.frames)
     doubled = seen.repeated & ~_in_runs(seen.repeated, _SHORT_RUN + 1)
     repeats, jumps = float(doubled.mean()), float(seen.jump.mean())
-    of_jumps, odd = jumps_score(seen.jump)
+    of_jumps, odd = jumps_score(seen.jump, seen.hurry)
     raw = {
         "doubled_share": repeats,
         "jump_share": jumps,
@@ -89,23 +96,55 @@ def cadence(seen: Course) -> Finding:
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
 
 
-def jumps_score(jump: Flags) -> tuple[float, Flags]:
-    """The score of the jumps, and those of them that no conversion of the frame rate explains."""
-    even = _even(jump)
+def jumps_score(jump: Flags, hurry: Floats) -> tuple[float, Flags]:
+    """The score of the jumps, and the frames before which some are missing that no conversion of the rate explains.
+
+    Jumps of a conversion all keep one beat. A frame that is lost afterwards shifts the beat of all that come after it.
+    """
+    even, period = _even(jump)
+    if not period:
+        return calibrate(float(jump.mean()), _JUMPS), jump
+    odd = _off_beat(jump, even, hurry, period)
+    scores = (
+        calibrate(float(jump.mean()), _EVEN_JUMPS),
+        calibrate(float(odd.mean()), _JUMPS),
+    )
+    return max(0.0, min(scores) - _BOTH * (1 - max(scores))), odd
+
+
+def _off_beat(jump: Flags, even: Flags, hurry: Floats, period: int) -> Flags:
+    """Where the beat shifts by some frames, as many of that stretch as hurry most; else the jumps beside the beat."""
+    beat = places(even)
     odd = jump & ~even
-    score = min(calibrate(float(even.mean()), _EVEN_JUMPS), calibrate(float(odd.mean()), _JUMPS))
-    return score, np.asarray(odd, dtype=bool)
+    shifts = [(here, there, (here - there) % period) for here, there in pairwise(beat)]
+    if sum(lost > 0 for _, _, lost in shifts) > _SLIPPING * len(shifts):
+        return odd if _slips(np.diff(places(jump))) else jump
+    # A jump of the beat hurries all the same; it is blamed only for what it does so more than others.
+    usual = float(np.median(hurry[even])) - 1.0
+    for here, there, lost in shifts:
+        if lost:
+            hurries = hurry[here:there].copy()
+            hurries[0] -= usual
+            odd[here:there] = False
+            odd[here + np.argsort(-hurries, kind="stable")[:lost]] = True
+    return odd
 
 
-def _even(jump: Flags) -> Flags:
-    """Jumps that keep time: of the period that most of them share, seven tenths of all, and at least four.
+def _slips(gaps: NDArray[np.int64]) -> bool:
+    """Whether the beat lies between two whole numbers of frames, so that most gaps are one or the other."""
+    near = [np.isin(gaps, (apart, apart + 1)).mean() for apart in range(_SHORTEST_PERIOD, _LONGEST_PERIOD)]
+    return bool(max(near) >= _MOST)
+
+
+def _even(jump: Flags) -> tuple[Flags, int]:
+    """Jumps that keep time, and their period: the one that most share, seven tenths of all, and at least four.
 
     They have another one or two periods before or after, and at least every fourth that could be is there; or half of
-    them have, and all are on the same beat, where chance hardly ever puts so many.
+    them have, and all are on the same beat, where chance hardly ever puts so many. None, and 0, otherwise.
     """
-    best = np.zeros_like(jump)
+    best, shared = np.zeros_like(jump), 0
     if jump.sum() < 4:
-        return best
+        return best, shared
     for period in range(_SHORTEST_PERIOD, _LONGEST_PERIOD + 1):
         near = np.zeros_like(jump)
         for apart in (period, 2 * period):
@@ -114,8 +153,8 @@ def _even(jump: Flags) -> Flags:
         often = (jump & near).sum() >= 0.25 * len(jump) / period
         for found in (jump & near if often else np.zeros_like(jump), _on_beat(jump, period)):
             if best.sum() < found.sum() <= 2 * (found & near).sum() and found.sum() >= 0.7 * jump.sum():
-                best = found
-    return np.asarray(best, dtype=bool)
+                best, shared = found, period
+    return np.asarray(best, dtype=bool), shared
 
 
 def _on_beat(jump: Flags, period: int) -> Flags:
