@@ -184,6 +184,16 @@ def test_the_even_jumps_of_a_frame_rate_conversion_are_judged_mildly_and_blame_n
     assert "frame rate" in found.measurement.reason
 
 
+def test_a_single_missing_frame_of_slow_motion_is_blamed_and_a_caption_is_not() -> None:
+    frames = pan(picture("chelsea"), 96, scale=0.6)
+    assert cadence(course_of([*frames[:48], *frames[49:]])).blamed == (48,)
+    captioned = [
+        np.asarray(cv2.putText(one.copy(), "meow", (90, 220), 0, 1.0, (255, 255, 255), 2), np.uint8)
+        for one in frames[48:]
+    ]
+    assert cadence(course_of([*frames[:48], *captioned])).blamed == ()
+
+
 def test_a_frame_that_is_lost_after_a_conversion_shifts_the_beat_and_is_blamed() -> None:
     frames = pan(picture("chelsea"), 120, scale=3.0)
     converted = [frame for index, frame in enumerate(frames) if index % 6 != 5]
