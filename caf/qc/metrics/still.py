@@ -18,7 +18,7 @@ _MOST = 48
 _CELL_PX = 10
 _ALIKE, _ALWAYS_ALIKE = 0.85, 0.7
 
-_FOR_FACES, _FACES_SIDE_PX = 4, 480
+_FOR_FACES, _FACES_SIDE_PX = 8, 480
 """Every so manieth of the kept frames is also kept so large that a face can be found in it."""
 _BESIDE, _ABOVE = 1.75, 1.1
 """A figure's reach from the centre of its face, in widths of the face: to both sides, and above it."""
@@ -84,7 +84,7 @@ class StillCollector:
     def figures(self, path: CameraPath, pose: PosePoints | None = None) -> NDArray[np.bool_]:
         """(H, W) where the first tiny frame shows figures: faces, what is below and beside each, and poses.
 
-        Faces are searched in at most twelve pictures; somebody who hardly moves looks as steady as a wall.
+        Faces are searched in at most six pictures; somebody who hardly moves looks as steady as a wall.
         """
         height, width = self._held[0][1].shape
         result = np.zeros((height, width), dtype=np.uint8)
