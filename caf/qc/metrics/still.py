@@ -20,8 +20,9 @@ _ALIKE, _ALWAYS_ALIKE = 0.85, 0.7
 
 _FOR_FACES, _FACES_SIDE_PX = 8, 480
 """Every so manieth of the kept frames is also kept so large that a face can be found in it."""
-_BESIDE, _ABOVE = 1.75, 1.1
-"""A figure's reach from the centre of its face, in widths of the face: to both sides, and above it."""
+_BESIDE, _BESIDE_CAT, _ABOVE = 1.75, 1.3, 1.1
+"""A figure's reach from the centre of its face, in widths of the face: to both sides, a person's and a cat's, and
+above it."""
 _SLEEVE_PX = 10
 """Breadth of the line around a pose, whose landmarks lie within the limbs; pixels of the tiny frame."""
 
@@ -91,10 +92,11 @@ class StillCollector:
         for index, picture in self._clear:
             scale = width / picture.shape[1]
             colours = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-            for face in (*cat_faces(colours), *human_faces(colours)):
+            cats = [(face, _BESIDE_CAT) for face in cat_faces(colours)]
+            for face, beside in (*cats, *((face, _BESIDE) for face in human_faces(colours))):
                 x, y = self._in_first(path, index, np.array([face.centre]) * scale)[0]
                 side = face.w * scale
-                left, right = max(0, int(x - _BESIDE * side)), max(0, int(x + _BESIDE * side) + 1)
+                left, right = max(0, int(x - beside * side)), max(0, int(x + beside * side) + 1)
                 result[max(0, int(y - _ABOVE * side)) :, left:right] = 1
         for index, _ in self._held:
             if pose is not None and index < len(pose.detected) and pose.detected[index]:
