@@ -172,7 +172,7 @@ def _lanes_left() -> list[str]:
     return [one.name for one in threading.enumerate() if "_serve" in one.name or "ThreadPool" in one.name]
 
 
-def test_what_a_lane_raises_is_told_and_the_others_go_on_to_their_end() -> None:
+def test_what_a_lane_raises_is_told_and_the_others_come_to_an_end_in_order() -> None:
     given: list[int] = []
 
     def fail(frame: SeenFrame) -> None:
@@ -189,8 +189,8 @@ def test_what_a_lane_raises_is_told_and_the_others_go_on_to_their_end() -> None:
 
     with pytest.raises(ValueError, match="the third"):
         give()
-    assert given[:3] == [0, 1, 2]
-    assert given == sorted(given)
+    assert given == list(range(len(given)))
+    assert len(given) < 40
     assert not _lanes_left()
 
 
