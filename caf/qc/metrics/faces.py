@@ -54,15 +54,15 @@ class _Cascades(threading.local):
 _cascade = _Cascades()
 
 
-def _gray(image: Image) -> Gray:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+def _gray(image: Image | Gray) -> Gray:
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
 def _boxes(found: Sequence[Sequence[int]]) -> list[Box]:
     return sorted(Box(*(float(value) for value in box)) for box in found)
 
 
-def cat_faces(image: Image, within: Box | None = None) -> list[Box]:
+def cat_faces(image: Image | Gray, within: Box | None = None) -> list[Box]:
     """Upright cat faces, left to right; `within` limits the search to one region of the picture.
 
     A face inside a larger face (a mouth taken for a face) is dropped.
@@ -111,7 +111,7 @@ def close_up_cat_face(image: Image) -> Box | None:
     return None
 
 
-def human_faces(image: Image) -> list[Box]:
+def human_faces(image: Image | Gray) -> list[Box]:
     """Upright human faces of at least an eighth of the picture's short side, left to right."""
     least = max(28, min(image.shape[:2]) // 8)
     found = _cascade(_HUMAN).detectMultiScale(_gray(image), 1.1, 5, minSize=(least, least))

@@ -50,8 +50,7 @@ class BackgroundMap:
 
     def holds(self, places: Floats, index: int) -> NDArray[np.bool_]:
         """(N,) whether `places` (N, 2), pixels of the small frame `index`, show background."""
-        matrix = _to_frame(self._path, index, self._scale)
-        first = (places * self._scale - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        first = _in_first(self._path, index, self._scale, places * self._scale)
         rows, columns = self._mask.shape
         row = (first[:, 1] // _CELL_PX).astype(np.int64)
         column = (first[:, 0] // _CELL_PX).astype(np.int64)
@@ -91,25 +90,20 @@ class StillCollector:
         result = np.zeros((height, width), dtype=np.uint8)
         for index, picture in self._clear:
             scale = width / picture.shape[1]
-            colours = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-            cats = [(face, _BESIDE_CAT) for face in cat_faces(colours)]
-            for face, beside in (*cats, *((face, _BESIDE) for face in human_faces(colours))):
-                x, y = self._in_first(path, index, np.array([face.centre]) * scale)[0]
+            cats = [(face, _BESIDE_CAT) for face in cat_faces(picture)]
+            for face, beside in (*cats, *((face, _BESIDE) for face in human_faces(picture))):
+                x, y = _in_first(path, index, self._scale, np.array([face.centre]) * scale)[0]
                 side = face.w * scale
                 left, right = max(0, int(x - beside * side)), max(0, int(x + beside * side) + 1)
                 result[max(0, int(y - _ABOVE * side)) :, left:right] = 1
         for index, _ in self._held:
             if pose is not None and index < len(pose.detected) and pose.detected[index]:
                 body = pose.points[index, :, :2].astype(np.float64) * (width / self._width)
-                around = cv2.convexHull(self._in_first(path, index, body).round().astype(np.int32))
-                cv2.fillPoly(result, [np.asarray(around, dtype=np.int32)], (1,))
-                cv2.polylines(result, [np.asarray(around, dtype=np.int32)], True, (1,), _SLEEVE_PX)
+                hull = cv2.convexHull(_in_first(path, index, self._scale, body).round().astype(np.int32))
+                around = np.asarray(hull, dtype=np.int32)
+                cv2.fillPoly(result, [around], (1,))
+                cv2.polylines(result, [around], True, (1,), _SLEEVE_PX)
         return result > 0
-
-    def _in_first(self, path: CameraPath, index: int, places: Floats) -> Floats:
-        """(N, 2) places of the tiny frame `index`, where the first one has them."""
-        matrix = _to_frame(path, index, self._scale)
-        return (places - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
@@ -167,6 +161,12 @@ class StillCollector:
         # A cell beside the subject holds corners of both.
         clear = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
         return BackgroundMap(clear, path, self._scale)
+
+
+def _in_first(path: CameraPath, index: int, scale: float, places: Floats) -> Floats:
+    """(N, 2) `places` of the tiny frame `index`, where the first one has them."""
+    matrix = _to_frame(path, index, scale)
+    return (places - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
 
 def _to_frame(path: CameraPath, index: int, scale: float) -> Floats:

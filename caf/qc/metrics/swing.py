@@ -60,9 +60,11 @@ def swing_permille(
     place = corners[seen, 0].astype(np.float64)
     moved, slow = moved[:, seen], _slow(path, indices)
     swing = _worst(place, moved, slow)
+    if swing is None:
+        return None
     diagonal = float(np.hypot(width, height))
-    if swing is None or swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
-        return None if swing is None else swing * 1000 / diagonal
+    if swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
+        return swing * 1000 / diagonal
     apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
     alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_ALONE else None
     return min(swing, alone or swing) * 1000 / diagonal
