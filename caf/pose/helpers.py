@@ -15,12 +15,12 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-import caf.errors
 from caf.errors import CafError, MediaError, TryAgainError
 from caf.pose.landmarks import LANDMARK_COUNT, Found
 from caf.pose.protocol import SpanEnded, SpanFailed, SpanFound, SpanRequest, SpanSays
 from caf.worker.autopsy import cause_of_death, last_words
 from caf.worker.errors import WorkerStalledError
+from caf.worker.fault import error_of
 from caf.worker.memory import oom_kills
 from caf.worker.tether import start_tethered
 
@@ -165,8 +165,7 @@ class Helpers:
                 self.dismiss(number)
                 self._ended(number, None)
             case SpanFailed(fault):
-                kind: type[CafError] = getattr(caf.errors, fault.raised_as)
-                told = kind(fault.message, remedy=fault.remedy, kind=fault.kind, transient=fault.transient)
+                told = error_of(fault)
                 if not isinstance(told, MediaError):
                     raise told
                 self.dismiss(number)

@@ -5,12 +5,10 @@ everywhere a thread also watches stdin, whose end means that the caller is gone 
 """
 
 import contextlib
-import ctypes
 import faulthandler
 import os
 import queue
 import resource
-import signal
 import sys
 import threading
 import time
@@ -26,21 +24,17 @@ from caf.worker.fault import fault_of
 from caf.worker.memory import give_back_memory, peak_bytes, reset_peak
 from caf.worker.protocol import Ask, Say, send
 from caf.worker.tasks import Task
+from caf.worker.tether import tether
 
 __all__ = ["confine", "serve"]
 
-_PR_SET_PDEATHSIG: Final = 1
 _BEAT_S: Final = 0.05
 """Progress more often than this is not passed on: a person cannot read it, and it costs time."""
 
 
 def confine(parent: int, memory_bytes: int | None) -> None:
     """Binds this process to its caller and its limits: no core files, no Ctrl-C of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
+    tether(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes is not None:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]

@@ -8,7 +8,7 @@ from caf.errors import CafError, TryAgainError, UnavailableError
 from caf.system import require_system_libraries
 from caf.worker.protocol import Fault
 
-__all__ = ["fault_of"]
+__all__ = ["error_of", "fault_of"]
 
 _OPENCV_NO_MEMORY: Final = -4
 """cv2.error.code for a failed allocation. Source: OpenCV, cv::Error::StsNoMem."""
@@ -31,6 +31,12 @@ def fault_of(error: Exception) -> Fault:
         remedy=_encodable(told.remedy),
         transient=told.transient,
     )
+
+
+def error_of(fault: Fault) -> CafError:
+    """The caller's side of `fault_of`: an error of the class that was raised."""
+    kind: type[CafError] = getattr(caf.errors, fault.raised_as)
+    return kind(fault.message, remedy=fault.remedy, kind=fault.kind, transient=fault.transient)
 
 
 def _as_told(error: Exception) -> CafError:

@@ -8,11 +8,11 @@ import anyio
 import msgspec
 from msgspec import UNSET
 
-import caf.errors
 from caf.errors import CafError, InputError
 from caf.ports import Called, Progress
 from caf.worker.conversation import Conversation, DiedIdleError
 from caf.worker.errors import OutOfMemoryError, WorkerError
+from caf.worker.fault import error_of
 from caf.worker.patience import Patience
 from caf.worker.process import ChildProcess
 from caf.worker.protocol import Ask, Fault
@@ -130,8 +130,7 @@ class Worker:
             # What is left of its address space is in pieces.
             await self._discard(None)
             return OutOfMemoryError(task, self._memory_bytes)
-        kind_of_error: type[CafError] = getattr(caf.errors, fault.raised_as)
-        return kind_of_error(fault.message, remedy=fault.remedy, kind=fault.kind, transient=fault.transient)
+        return error_of(fault)
 
 
 def _encoded(task: str, request: msgspec.Struct, log: Path | None) -> bytes:

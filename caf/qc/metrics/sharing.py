@@ -18,7 +18,6 @@ from typing import Final, Self
 
 import msgspec
 
-import caf.errors
 from caf.errors import CafError, MediaError, TryAgainError
 from caf.media.read import is_animated_webp
 from caf.media.spans import OtherFramesError, Timetable, timetable
@@ -40,6 +39,7 @@ from caf.qc.metrics.parts import (
 from caf.qc.metrics.piece import BEFORE, GRID, Piece
 from caf.qc.metrics.scene import Scanner
 from caf.worker.autopsy import cause_of_death, last_words
+from caf.worker.fault import error_of
 from caf.worker.memory import oom_kills
 from caf.worker.protocol import Fault
 from caf.worker.tether import start_tethered
@@ -256,7 +256,7 @@ class _Helper:
                 case _ if kind == OTHER_FRAMES:
                     raise OtherFramesError
                 case _ if kind == FAULT:
-                    raise _told(msgspec.json.decode(body, type=Fault))
+                    raise error_of(msgspec.json.decode(body, type=Fault))
 
     def end(self) -> None:
         self._process.kill()
@@ -291,8 +291,3 @@ class _Helper:
         return cause_of_death(
             "measure", status, words, limit_bytes=None, peak_bytes=0, system_killed_for_memory=killed
         )
-
-
-def _told(fault: Fault) -> CafError:
-    kind: type[CafError] = getattr(caf.errors, fault.raised_as)
-    return kind(fault.message, remedy=fault.remedy, kind=fault.kind, transient=fault.transient)
