@@ -5,6 +5,8 @@ READY := $(VENV)/.ready
 # The peers of the event log have an environment of their own: the product needs none of them.
 BENCH_VENV ?= .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
+# What of the event log is compiled where a C compiler is at hand.
+NATIVE := hatch_build.py $(wildcard eventstore/native/*)
 # The newest Python of those that caf runs on, 3.12 last, as it never forgets a file name; the first that really starts.
 PYTHON ?= $(shell for p in python3.13 python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
@@ -91,7 +93,7 @@ system:
 		"Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 69; }
 	@$(PYTHON) -m caf.system
 
-$(READY): pyproject.toml requirements.lock | system
+$(READY): pyproject.toml requirements.lock $(NATIVE) | system
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
 	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
@@ -105,7 +107,7 @@ endif
 	@touch $@
 
 # caf itself is not installed there: `python -m bench.log` runs from this folder and imports what lies in it.
-$(BENCH_READY): requirements-bench.lock
+$(BENCH_READY): requirements-bench.lock $(NATIVE)
 	@test -n "$(PYTHON)" || { echo "caf needs Python 3.11, 3.12 or 3.13; none was found." >&2; exit 69; }
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(BENCH_VENV)
@@ -114,4 +116,5 @@ else
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 endif
+	-$(BENCH_VENV)/bin/python hatch_build.py
 	@touch $@

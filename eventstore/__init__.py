@@ -4,6 +4,7 @@ Knows bytes and names, nothing of what they mean. `SqliteStore` is one file on o
 same in memory; both keep the promises of the protocol `EventStore`, which `eventstore.contract` tests.
 """
 
+from eventstore._compiled import PARTS
 from eventstore._place import check_place
 from eventstore.codec import Codec, UnreadableEvent, UnwritableEvent, Upcaster
 from eventstore.consumer import Answer, DeadLetter, consume, dead_letters, redeliver
@@ -20,6 +21,7 @@ from eventstore.errors import (
     StoreReadOnly,
     VersionConflict,
 )
+from eventstore.ids import new_id
 from eventstore.memory import MemoryLog, MemoryStore
 from eventstore.model import (
     ANY,
@@ -44,6 +46,7 @@ from eventstore.transfer import export_lines, import_log
 __all__ = [
     "ANY",
     "NO_STREAM",
+    "PARTS",
     "Answer",
     "Appended",
     "Archived",
@@ -86,6 +89,7 @@ __all__ = [
     "dead_letters",
     "export_lines",
     "import_log",
+    "new_id",
     "redeliver",
     "sqlite_note",
 ]

@@ -15,7 +15,7 @@ from typing import Final
 
 from eventstore._statements import pieces
 from eventstore.chain import CAUSE_WINDOW
-from eventstore.checks import id_bytes, id_text
+from eventstore.ids import id_bytes, id_text
 
 __all__ = ["STEP", "IdIndex", "fold_ids"]
 

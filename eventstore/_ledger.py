@@ -9,18 +9,19 @@ way, `apply`, which decides inside of a transaction, with all that the database 
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
+from eventstore._batch import Rows, new_inserter, new_rows
 from eventstore._ids import IdIndex, fold_ids
 from eventstore._keys import First, Keys, Stream
 from eventstore._plan import Answer, Outdated, Plan, Request, answer_to
-from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Names, to_event
+from eventstore._rows import CHECKED, COLUMNS, Firsts, Names, to_event
+from eventstore._scan import SLICE_BYTES, new_scan
 from eventstore._schema import PAGE_BYTES, is_busy
-from eventstore._statements import INSERT_CHUNKS, INSERTS, WIDTH, insert_unless, pieces
-from eventstore.chain import GENESIS, SEGMENT, Chain, Mark, adler32, encode_frame, seal, stored_cause
+from eventstore._statements import INSERT_CHUNKS, pieces
+from eventstore.chain import GENESIS, SEGMENT, Chain, Mark
 from eventstore.checks import check_checkpoint, repeated_append
 from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt, VersionConflict
 from eventstore.model import ANY, Appended, Checkpoint, RecordedEvent
@@ -34,7 +35,7 @@ _SAVE: Final = (
     " DO UPDATE SET position = excluded.position, saved_at_ms = excluded.saved_at_ms"
 )
 _NOBODY_KNOWS: Final = -1
-_NONE: Final[Mapping[int, First]] = MappingProxyType({})
+_NONE: Final[dict[int, First]] = {}
 
 
 class Ledger:
@@ -52,9 +53,17 @@ class Ledger:
         self._chain = Chain()
         self._keys = Keys(connection)
         self._long_wal_pages = _LONG_WAL_PAGES
+        self._inserter = new_inserter(connection)
+        self._pending = new_rows()
+        """Decided in the open transaction, and not yet inserted."""
         self.ids = IdIndex(connection)
         self.wal_pages = 0
         """About how many pages were written to the WAL since the last checkpoint."""
+
+    def close(self) -> None:
+        """Close the connection; without it nothing can be written any more."""
+        self._inserter.close()
+        self._db.close()
 
     @property
     def head(self) -> int:
@@ -74,53 +83,54 @@ class Ledger:
         """
         if self._head == _NOBODY_KNOWS:
             return None
-        plan = Plan(self._clock_ms(), self.ids.tables)
-        frames = plan.frames
-        head, room = self._head, size
+        plan = Plan(self._clock_ms(), len(self.ids.tables))
+        keys, tail, fresh = self._keys, self.ids.tail, self.ids.fresh
+        rows, requests, answers = plan.rows, plan.requests, plan.answers
+        streams, types, correlations = keys.streams, keys.types, keys.correlations
+        head, last, room = self._head, self._head + events, size
         while waiting:
             request = waiting[0]
             if request.answer is not None and request.answer.done():
                 waiting.popleft()
                 continue
-            count = len(request.events)
+            count, checkpoint = len(request.events), request.checkpoint
             room -= request.size
-            if plan.requests and (len(frames) + count > events or room < 0):
+            if requests and (head + count > last or room < 0):
                 break
-            stream = self._keys.streams.get(request.stream)
+            stream = streams.get(request.stream)
             if stream is None or request.expected_version not in (ANY, stream.version):
                 break
-            if (
-                not count
-                or count > events
-                or request.size > size
-                or not self._is_plain(request, stream, head + count)
+            if not count or count > events or request.size > size:
+                break
+            if checkpoint is not None and checkpoint.position > head + count:
+                break
+            answer = answer_to(request, stream.version, head)
+            if not rows.add_plain(
+                request.events,
+                request.ids,
+                stream,
+                head,
+                plan.now_ms,
+                types,
+                correlations,
+                tail,
+                fresh,
+                plan.chunks,
+                _NONE,
             ):
                 break
             waiting.popleft()
-            plan.requests.append(request)
-            plan.answers.append(answer_to(request, stream.version, head))
-            if request.checkpoint is not None:
-                plan.checkpoints.append(request.checkpoint)
-            self._add_rows(request, stream, head, plan.now_ms, plan.rows, frames, plan.chunks)
+            requests.append(request)
+            answers.append(answer)
+            if checkpoint is not None:
+                plan.checkpoints.append(checkpoint)
             head += count
-        if not plan.requests:
+        if not requests:
             return None
         plan.pages = 2 + len(plan.chunks) + (size - room) // PAGE_BYTES
-        plan.count = len(frames)
+        plan.count = len(rows)
         self._head = head
         return plan
-
-    def _is_plain(self, request: Request, stream: Stream, head: int) -> bool:
-        """True if memory is enough to decide it, its stream's version aside."""
-        tail, types, correlations = self.ids.tail, self._keys.types, self._keys.correlations
-        if request.checkpoint is not None and request.checkpoint.position > head:
-            return False
-        for event in request.events:
-            if event.event_id in tail or (event.type, event.type_version) not in types:
-                return False
-            if correlations.get(event.correlation_id, -1) not in stream.correlations:
-                return False
-        return True
 
     def write(self, plan: Plan) -> None:
         """Write and commit a plan, in any thread that owns the connection.
@@ -128,17 +138,14 @@ class Ledger:
         Raises `Outdated`, `sqlite3.Error`; then nothing is written.
         """
         db, before = self._db, self._chain.copy()
-        self._seal(plan.frames, plan.rows)
-        folds: list[int] = []
-        if plan.tables:
-            folds = fold_ids([event_id for request in plan.requests for event_id in request.ids])
+        self._seal(plan.rows, 0)
         try:
-            if plan.count in INSERTS and not plan.checkpoints and not plan.chunks:
-                self._insert_new(plan, folds)
+            if not plan.checkpoints and not plan.chunks:
+                self._insert(plan.rows, plan.tables)
                 return
             db.execute("BEGIN IMMEDIATE")
             self._insert_chunks(plan.chunks)
-            self._insert_new(plan, folds)
+            self._insert(plan.rows, plan.tables)
             for checkpoint in plan.checkpoints:
                 db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, plan.now_ms))
             db.execute("COMMIT")
@@ -150,22 +157,14 @@ class Ledger:
                 raise Outdated from error
             raise
 
-    def _seal(self, frames: list[bytes], rows: list[Any]) -> None:
-        """Go on with the chain by the last rows; where that ends a segment, their marks hold the digest."""
-        start = len(rows) - WIDTH * len(frames) + MARK
-        for index, digest in self._chain.extend(frames):
-            place = start + WIDTH * index
-            rows[place] = seal(rows[place], digest)
+    def _seal(self, rows: Rows, start: int) -> None:
+        """Go on with the chain by the rows from `start` on; where that ends a segment, they get the digest."""
 
-    def _insert_new(self, plan: Plan, folds: list[int]) -> None:
-        if not plan.tables:
-            self._insert(plan.rows)
-            return
-        for count, part in pieces(plan.count, INSERTS):
-            rows = plan.rows[part.start * WIDTH : part.stop * WIDTH]
-            statement = insert_unless(count, plan.tables)
-            if self._db.execute(statement, folds[part] + rows).rowcount != count:
-                raise Outdated
+        def joined(first: int, last: int) -> bytes:
+            return rows.joined(start + first, start + last)
+
+        for index, digest in self._chain.follow(len(rows) - start, joined):
+            rows.seal(start + index, digest)
 
     def undo(self, plan: Plan) -> None:
         """Forget the last plan, which was not written."""
@@ -265,12 +264,17 @@ class Ledger:
         self._follow_chain(start)
 
     def _follow_chain(self, position: int) -> None:
+        """Go on with the chain by what is recorded after a position, where it stands."""
         sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position"  # noqa: S608
-        rows = self._db.execute(sql, (position,)).fetchall()
-        with closing(Names(self._db)) as names:
+        with closing(Names(self._db)) as names, closing(new_scan(self._db, sql)) as scan:
             firsts = Firsts(names)
             firsts.resume(self._db, position)
-            self._chain.extend([encode_frame(frame) for frame in firsts.frames(rows)])
+            more = True
+            while more:
+                columns, more = scan.fetch((self._chain.position,), SLICE_BYTES, CHECKED)
+                if columns[0]:
+                    frames = firsts.frames(columns, scan)
+                    self._chain.follow(len(frames), frames.joined)
 
     def _apply(self, batch: Sequence[Request]) -> Sequence[Answer]:
         self._look_at_the_end()
@@ -278,12 +282,12 @@ class Ledger:
         ids = [event_id for request in batch for event_id in request.ids]
         careful = self.ids.any_known(fold_ids(ids))
         answers: list[Answer] = []
-        rows: list[Any] = []
+        self._pending = new_rows()
         checkpoints: list[Checkpoint] = []
         size = 0
         for request in batch:
             try:
-                answer = self._decide(request, careful, rows)
+                answer = self._decide(request, careful)
                 if request.checkpoint is not None:
                     check_checkpoint(request.checkpoint, max(self._head, answer.last_position))
                     checkpoints.append(request.checkpoint)
@@ -292,22 +296,22 @@ class Ledger:
                 continue
             answers.append(answer)
             if request.events and not answer.repeated:
-                self._write(request, now_ms, rows)
+                self._write(request, now_ms)
                 size += request.size
-        self._insert(rows)
+        self._insert(self._pending)
         for checkpoint in checkpoints:
             self._db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, now_ms))
         self.wal_pages += 3 + size // PAGE_BYTES
         return answers
 
-    def _decide(self, request: Request, careful: bool, pending: list[Any]) -> Appended:
+    def _decide(self, request: Request, careful: bool) -> Appended:
         stream, expected = request.stream, request.expected_version
         version = self._keys.stream(stream).version
         tail = self.ids.tail
         if careful or any(event.event_id in tail for event in request.events):
             # The same append may have come just before in this batch.
-            self._insert(pending)
-            pending.clear()
+            self._insert(self._pending)
+            self._pending = new_rows()
             known = [self._find(event.event_id) for event in request.events]
             answer = repeated_append(stream, request.events, known)
             if answer is not None:
@@ -324,62 +328,47 @@ class Ledger:
         with closing(Names(self._db)) as names:
             return to_event(row, names)
 
-    def _write(self, request: Request, now_ms: int, rows: list[Any]) -> None:
-        """Add the request's rows to `rows`, and the names that are new to the database."""
+    def _write(self, request: Request, now_ms: int) -> None:
+        """Add the request's rows to those that are pending, and the names that are new to the database."""
         stream, firsts = self._keys.record(request.stream, request.events, self._head)
-        frames: list[bytes] = []
         chunks: list[tuple[int, int, int]] = []
-        self._add_rows(request, stream, self._head, now_ms, rows, frames, chunks, firsts)
+        start = len(self._pending)
+        self._add(request, stream, self._head, now_ms, self._pending, chunks, firsts)
         self._insert_chunks(chunks)
-        self._seal(frames, rows)
+        self._seal(self._pending, start)
         self._head += len(request.events)
 
-    def _add_rows(
+    def _add(
         self,
         request: Request,
         stream: Stream,
         position: int,
         now_ms: int,
-        rows: list[Any],
-        frames: list[bytes],
+        rows: Rows,
         chunks: list[tuple[int, int, int]],
-        firsts: Mapping[int, First] = _NONE,
+        firsts: dict[int, First] = _NONE,
     ) -> None:
-        """The rows of events after `position`, their frames and their stream's new chunks."""
-        key, version = stream.key, stream.version
-        types, correlations = self._keys.types, self._keys.correlations
-        tail, fresh = self.ids.tail, self.ids.fresh
-        for event, event_id in zip(request.events, request.ids, strict=True):
-            position += 1
-            version += 1
-            if position >> CHUNK_BITS != stream.chunk:
-                stream.chunk = position >> CHUNK_BITS
-                chunks.append((key, stream.chunk, version))
-            cause = event.causation_id
-            row = (
-                position,
-                key,
-                version,
-                types[event.type, event.type_version],
-                now_ms,
-                event_id,
-                correlations[event.correlation_id],
-                None if cause is None else stored_cause(cause, position, tail.get(cause)),
-                event.metadata,
-                event.data,
-            )
-            frame = encode_frame((*row, *firsts[position]) if position in firsts else row)
-            frames.append(frame)
-            rows += row
-            rows.append(adler32(frame))
-            tail[event.event_id] = position
-            fresh.append(event_id)
-        stream.version = version
+        """The rows of its events, which come after `position`, and their stream's new chunks."""
+        keys, ids = self._keys, self.ids
+        rows.add(
+            request.events,
+            request.ids,
+            stream,
+            position,
+            now_ms,
+            keys.types,
+            keys.correlations,
+            ids.tail,
+            ids.fresh,
+            chunks,
+            firsts,
+        )
 
-    def _insert(self, rows: list[Any]) -> None:
+    def _insert(self, rows: Rows, tables: int = 0) -> None:
+        """Raises `Outdated` if one of so many tables may know an id."""
         try:
-            for count, part in pieces(len(rows) // WIDTH, INSERTS):
-                self._db.execute(INSERTS[count], rows[part.start * WIDTH : part.stop * WIDTH])
+            if rows and not self._inserter.insert(rows, 0, tables):
+                raise Outdated
         except sqlite3.DataError as error:
             raise InvalidArgument(f"An event is too large: {error}.", remedy="Make it smaller.") from error
 

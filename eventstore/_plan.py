@@ -1,12 +1,9 @@
 """What is asked of the writer, and what it has decided to do about it."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
-from eventstore._rows import MARK
-from eventstore._statements import WIDTH
-from eventstore.chain import checksum_of, record
+from eventstore._batch import Rows, new_rows
+from eventstore.chain import record
 from eventstore.errors import EventStoreError
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 
@@ -26,7 +23,7 @@ class Request:
     def __init__(
         self,
         stream: str,
-        events: Sequence[NewEvent],
+        events: tuple[NewEvent, ...],
         ids: list[bytes],
         expected_version: int,
         checkpoint: Checkpoint | None = None,
@@ -51,7 +48,6 @@ class Plan:
         "checkpoints",
         "chunks",
         "count",
-        "frames",
         "now_ms",
         "pages",
         "requests",
@@ -59,14 +55,13 @@ class Plan:
         "tables",
     )
 
-    def __init__(self, now_ms: int, tables: tuple[str, ...]) -> None:
+    def __init__(self, now_ms: int, tables: int) -> None:
         self.now_ms = now_ms
         self.tables = tables
-        """Where ids are recorded that memory does not know."""
+        """How many tables have ids that memory does not know."""
         self.requests: list[Request] = []
         self.answers: list[Appended] = []
-        self.rows: list[Any] = []
-        self.frames: list[bytes] = []
+        self.rows: Rows = new_rows()
         self.chunks: list[tuple[int, int, int]] = []
         self.checkpoints: list[Checkpoint] = []
         self.count = 0
@@ -76,7 +71,7 @@ class Plan:
     def recorded(self) -> list[RecordedEvent]:
         """Its events as they stand in the log."""
         events: list[RecordedEvent] = []
-        marks = iter(self.rows[MARK::WIDTH])
+        sums = iter(self.rows.sums())
         for request, answer in zip(self.requests, self.answers, strict=True):
             for index, event in enumerate(request.events):
                 events.append(
@@ -86,7 +81,7 @@ class Plan:
                         version=answer.first_version + index,
                         position=answer.first_position + index,
                         recorded_at_ms=self.now_ms,
-                        checksum=checksum_of(next(marks)),
+                        checksum=next(sums),
                     )
                 )
         return events

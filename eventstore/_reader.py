@@ -3,11 +3,13 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from eventstore._rows import CHUNK_BITS, COLUMNS, MARK, Firsts, Known, Names, to_event
+from eventstore._frames import Columns
+from eventstore._rows import CHECKED, CHUNK_BITS, COLUMNS, MARK, Firsts, Known, Names, to_event
+from eventstore._scan import SLICE_BYTES, Scan, new_scan
 from eventstore._schema import connect_reader, explain, wal_path
 from eventstore.checks import MAX_INTEGER
 from eventstore.errors import StoreClosed, StoreCorrupt
@@ -18,7 +20,6 @@ __all__ = ["WINDOW", "Reader", "Readers", "Slice", "is_damage"]
 
 _T = TypeVar("_T")
 
-_SLICE_BYTES: Final = 4 * 1024 * 1024
 WINDOW: Final = 50_000
 """Positions that one filtered slice looks at, at most: a rare category must not mean a long transaction."""
 
@@ -27,6 +28,10 @@ _CORRELATION_WINDOW: Final = 1_000_000
 """The same where the streams to look at are known."""
 _E_COLUMNS: Final = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
 _ONWARD: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
+_VERIFIED: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 256"  # noqa: S608
+_ALONE: Final = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
+_SCANS: Final = 32
+"""SELECTs that are kept ready."""
 _STREAM_KEY: Final = "(SELECT stream_key FROM streams WHERE name = ?)"
 _VERSION: Final = (
     "SELECT max(version) FROM events WHERE stream_key = (SELECT stream_key FROM streams WHERE name = ?1)"
@@ -62,10 +67,12 @@ class Reader:
         self.connection, self.frozen = connect_reader(path, busy_s)
         self.path = path
         self.names = Names(self.connection, known)
+        self._scans: dict[str, Scan] = {}
 
     def close(self) -> None:
         """Close it, and the archives that it opened."""
         self.names.close()
+        self._close_scans()
         self.connection.close()
 
     def still_good(self) -> bool:
@@ -185,16 +192,16 @@ class Reader:
             raise _unreadable(position, error) from error
 
     def _fetch(self, sql: str, values: list[Any], count: int) -> list[RecordedEvent]:
-        cursor = self.connection.execute(sql, [*values, count])
+        columns, self._cut = self.scan(sql).fetch((*values, count), SLICE_BYTES)
         events: list[RecordedEvent] = []
         size, names = 0, self.names
-        self._cut = False
         try:
-            for row in cursor:
+            for row in zip(*columns, strict=True):
                 event = to_event(row, names)
                 events.append(event)
                 size += len(event.data)
-                if size >= _SLICE_BYTES:
+                if size >= SLICE_BYTES:
+                    # Some of it may lie in archives.
                     self._cut = True
                     break
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
@@ -202,39 +209,52 @@ class Reader:
                 raise
             # Those before it are good; the next slice begins with it, and says so.
             self._cut = True
-        finally:
-            cursor.close()
         return events
+
+    def scan(self, sql: str) -> Scan:
+        """That SELECT, ready to be asked."""
+        scan = self._scans.get(sql)
+        if scan is None:
+            if len(self._scans) >= _SCANS:
+                self._close_scans()
+            scan = self._scans[sql] = new_scan(self.connection, sql)
+        return scan
+
+    def _close_scans(self) -> None:
+        for scan in self._scans.values():
+            scan.close()
+        self._scans.clear()
 
     def verify(self, witness: Witness | None) -> VerifyReport:
         """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
         verifier, firsts = Verifier(witness), Firsts(self.names)
-        sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 256"  # noqa: S608
-        alone = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
         while True:
-            rows, damage = self._rows(sql, verifier.good)
-            nameless = _feed(verifier, firsts, rows)
-            if damage is not None and nameless is None and verifier.fault is None:
-                # Python has taken the step to the next row before it hands out one: the next may be good.
-                rows, damage = self._rows(alone, verifier.good + 1)
-                nameless = _feed(verifier, firsts, rows)
-            damage = nameless or damage
-            if damage is not None:
-                verifier.unreadable(str(damage).rstrip("."))
-            if not rows or verifier.fault is not None:
+            columns: Columns = ([],)
+            scan = self.scan(_VERIFIED)
+            try:
+                columns, _ = scan.fetch((verifier.good,), SLICE_BYTES, CHECKED)
+                if columns[0]:
+                    verifier.feed(columns, firsts.frames(columns, scan), columns[MARK])
+            except (StoreCorrupt, sqlite3.DatabaseError) as error:
+                if not is_damage(error):
+                    raise
+                self._verify_next(verifier, firsts, error)
+            if not columns[0] or verifier.fault is not None:
                 return verifier.report()
 
-    def _rows(self, sql: str, place: int) -> tuple[list[tuple[Any, ...]], Exception | None]:
-        """The rows that can be read, and what is wrong with the next one."""
-        rows: list[tuple[Any, ...]] = []
-        try:
-            for row in self.connection.execute(sql, (place,)):
-                rows.append(row)  # noqa: PERF402 - those before a damaged one are good
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            return rows, error
-        return rows, None
+    def _verify_next(self, verifier: Verifier, firsts: Firsts, damage: Exception) -> None:
+        """Check the next rows one by one, up to the one that something is wrong with."""
+        scan = self.scan(_ALONE)
+        while verifier.fault is None:
+            try:
+                columns, _ = scan.fetch((verifier.good + 1,), SLICE_BYTES, CHECKED)
+                if not columns[0]:
+                    raise damage
+                verifier.feed(columns, firsts.frames(columns, scan), columns[MARK])
+            except (StoreCorrupt, sqlite3.DatabaseError) as error:
+                if not is_damage(error):
+                    raise
+                verifier.unreadable(str(error).rstrip("."))
 
     def check_file(self) -> tuple[str, ...]:
         """What SQLite finds wrong with the file; empty if nothing."""
@@ -249,20 +269,6 @@ class Reader:
             self.connection.backup(copy)
         finally:
             copy.close()
-
-
-def _feed(verifier: Verifier, firsts: Firsts, rows: Sequence[tuple[Any, ...]]) -> Exception | None:
-    """Check rows up to the first whose names are not there; what is wrong with that one."""
-    try:
-        verifier.feed(firsts.frames(rows), [row[MARK] for row in rows])
-    except (StoreCorrupt, sqlite3.DatabaseError) as error:
-        if len(rows) == 1:
-            return error
-        for row in rows:
-            fault = _feed(verifier, firsts, [row])
-            if fault is not None or verifier.fault is not None:
-                return fault
-    return None
 
 
 def _unreadable(position: int, error: Exception) -> StoreCorrupt:

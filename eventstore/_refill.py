@@ -38,8 +38,7 @@ def refill(
     Close it: it has the log open.
     """
     now_ms = 0
-    with closing(connect_writer(path, "OFF", 0.0)) as connection:
-        ledger = Ledger(connection, 0.0, lambda: now_ms)
+    with closing(Ledger(connect_writer(path, "OFF", 0.0), 0.0, lambda: now_ms)) as ledger:
         placed = ((place(item), item) for item in items)
         # One batch is stamped with one time.
         for time_ms, same in groupby(placed, key=lambda one: one[0].recorded_at_ms):

@@ -4,10 +4,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from eventstore._frames import Columns
 from eventstore._reader import WINDOW, Reader, is_damage
-from eventstore._rows import COLUMNS, MARK, Firsts, Names
-from eventstore.checks import id_text
+from eventstore._rows import CHECKED, COLUMNS, MARK, Firsts, Names
+from eventstore._scan import SLICE_BYTES, Scan
 from eventstore.errors import StoreCorrupt
+from eventstore.ids import id_text
 from eventstore.model import RecordedEvent, category_of
 from eventstore.replay import Batch, Column, Decoders, broken, fails
 from eventstore.verify import Verifier
@@ -94,6 +96,8 @@ class Replay:
         if verifier is None:
             self._read = ["type_key", "data", "position"]
             self._read += [_SOURCES[name] for name in columns if name != "position"]
+        asked = {self._read.index(_SOURCES[name]) for name in columns}
+        self._wanted = tuple(sorted({*CHECKED, *asked})) if verifier is not None else None
         self._select = f"SELECT {', '.join(self._read)} FROM events WHERE position"  # noqa: S608
 
     def next(self, reader: Reader, count: int) -> Batch | None:
@@ -104,33 +108,36 @@ class Replay:
         fault = self._verifier.fault if self._verifier is not None else None
         if fault is not None:
             raise broken(fault)
-        sql, values = f"{self._select} > ?", [self.position]
+        sql = f"{self._select} > ?"
+        values: list[int | str] = [self.position]
         high = head = None
         if self._category is not None:
             # A rare category must not mean a long transaction.
             head = reader.head()
             high = min(head, self.position + WINDOW)
             sql += " AND position <= ?" + _IN_CATEGORY
-            values += [high, self._category]  # type: ignore[list-item]
+            values += [high, self._category]
         try:
-            rows = reader.connection.execute(f"{sql} ORDER BY position LIMIT ?", [*values, count]).fetchall()
+            scan = reader.scan(f"{sql} ORDER BY position LIMIT ?")
+            found, cut = scan.fetch((*values, count), SLICE_BYTES, self._wanted)
         except sqlite3.DatabaseError as error:
             if not is_damage(error) or self._verifier is not None:
                 raise
             return self._one_by_one(reader, count)
-        if len(rows) < count:
+        more = cut or len(found[0]) == count
+        if not more:
             self.done = high == head
         if self._verifier is not None:
-            rows = self._verified(rows, reader.names)
+            found = self._verified(found, scan, reader.names)
             # The next call is the one that says it.
             self.done = self.done and self._verifier.fault is None
-        if not rows:
+        if not found[0]:
             self.position = high or self.position
             return None
-        columns = self._transposed(rows)
+        columns = dict(zip(self._read, found, strict=True))
         positions = columns["position"]
-        self.position = positions[-1] if len(rows) == count or high is None else high
-        return self._batch(columns, positions, reader)
+        self.position = positions[-1] if more or high is None else high
+        return self._batch(columns, positions, reader, scan.lacks(self._read.index("data")))
 
     def _one_by_one(self, reader: Reader, count: int) -> Batch | None:
         """The same where the file is damaged: the next positions, whatever can be read of each."""
@@ -150,8 +157,8 @@ class Replay:
         self.done = self.position >= head
         if not rows:
             return None
-        found = self._transposed(rows)
-        return self._batch(found, found["position"], reader)
+        found = dict(zip(self._read, map(list, zip(*rows, strict=True)), strict=True))
+        return self._batch(found, found["position"], reader, None in found["data"])
 
     def _fetch(self, keys: list[Any], datas: list[Any], positions: Sequence[int], reader: Reader) -> None:
         """Fill in what lies in archives; where one is missing its events are told to be unreadable."""
@@ -170,12 +177,11 @@ class Replay:
         (key,) = reader.connection.execute(sql, (position,)).fetchone()
         return category_of(reader.names.stream(key)) == self._category
 
-    def _transposed(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
-        return dict(zip(self._read, zip(*rows, strict=True), strict=True))
-
-    def _batch(self, columns: dict[str, Sequence[Any]], positions: Sequence[int], reader: Reader) -> Batch:
+    def _batch(
+        self, columns: dict[str, list[Any]], positions: list[int], reader: Reader, archived: bool
+    ) -> Batch:
         keys, datas, names = columns["type_key"], columns["data"], reader.names
-        if None in datas:
+        if archived:
             keys, datas = list(keys), list(datas)
             self._fetch(keys, datas, positions, reader)
         for key in set(keys) - self._decoders.by_key.keys():
@@ -189,13 +195,15 @@ class Replay:
             asked.append(_named(name, names, found) if name in _NAMED else found)
         return Batch(keys, datas, positions, asked, self._decoders, self._describe)
 
-    def _verified(self, rows: list[tuple[Any, ...]], names: Names) -> list[tuple[Any, ...]]:
-        """Those before the first fault."""
+    def _verified(self, columns: Columns, scan: Scan, names: Names) -> Columns:
+        """Those of the rows before the first fault."""
         verifier = self._verifier
         assert verifier is not None
         if self._firsts is None:
             self._firsts = Firsts(names)
         self._firsts.names = names
         before = verifier.good
-        verifier.feed(self._firsts.frames(rows), [row[MARK] for row in rows])
-        return rows[: verifier.good - before]
+        if not columns[0] or verifier.feed(columns, self._firsts.frames(columns, scan), columns[MARK]):
+            return columns
+        count = verifier.good - before
+        return tuple(column[:count] if column else column for column in columns)

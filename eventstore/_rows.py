@@ -1,16 +1,19 @@
 """From a row of the events table to the event, with names for its keys."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from eventstore._archives import Archives
-from eventstore.chain import CAUSE_WINDOW, Frame, checksum_of
-from eventstore.checks import id_text
+from eventstore._frames import Columns, Frames
+from eventstore._keys import First
+from eventstore._scan import Scan
+from eventstore.chain import CAUSE_WINDOW, ITEMS, checksum_of
 from eventstore.errors import StoreCorrupt
+from eventstore.ids import id_text
 from eventstore.model import RecordedEvent
 
-__all__ = ["CHUNK_BITS", "COLUMNS", "DATA", "MARK", "Firsts", "Known", "Names", "to_event"]
+__all__ = ["CHECKED", "CHUNK_BITS", "COLUMNS", "DATA", "MARK", "Firsts", "Known", "Names", "to_event"]
 
 COLUMNS: Final = (
     "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation, metadata,"
@@ -21,6 +24,8 @@ DATA: Final = 9
 """The place of `data` in `COLUMNS`; None where an archive has it."""
 MARK: Final = 10
 """The place of `mark` in `COLUMNS`."""
+CHECKED: Final = (0, 1, 2, 3, 6, 9, 10)
+"""The places in `COLUMNS` of what has to be seen to check rows: places, keys, data, mark."""
 CHUNK_BITS: Final = 12
 """A chunk is 4096 positions: those with the same `position >> 12`."""
 _CACHED: Final = 2048
@@ -154,38 +159,47 @@ class Firsts:
         self._types = last("type_key", "types")
         self._correlations = last("correlation_key", "correlations")
 
-    def frames(self, rows: Sequence[tuple[Any, ...]]) -> list[Frame]:
-        """What the chain covers of the next rows of `COLUMNS`; raises `StoreCorrupt` if a name is missing."""
-        frames: list[Frame] = [row[:MARK] for row in rows]
-        names = self.names
-        if rows:
-            new: dict[int, list[Any]] = {}
-            columns = list(zip(*frames, strict=True))
-            if None in columns[DATA]:
-                frames = [self._whole(frame) for frame in frames]
-            threads = [key or 0 for key in columns[6]]
-            last = (
-                _note(new, 0, columns[1], self._streams, names.stream),
-                _note(new, 1, columns[3], self._types, names.type),
-                _note(new, 2, threads, self._correlations, names.correlation),
-            )
-            self._streams, self._types, self._correlations = last
-            for index, kinds in new.items():
-                frames[index] += tuple(kinds)
-        return frames
+    def frames(self, columns: Columns, scan: Scan) -> Frames:
+        """The frames of the rows that were fetched last, given those of their columns that are `CHECKED`.
 
-    def _whole(self, frame: Frame) -> Frame:
-        if frame[DATA] is not None:
-            return frame
-        return (*frame[:DATA], self.names.archives.data(frame[1], frame[2]))
+        Raises `StoreCorrupt` if a name is missing; then nothing is known to have been met.
+        """
+        names, known = self.names, (self._streams, self._types, self._correlations)
+        new: dict[int, list[Any]] = {}
+        threads = [key or 0 for key in columns[6]]
+        last = (
+            _note(new, 0, columns[1], known[0], names.stream),
+            _note(new, 1, columns[3], known[1], names.type),
+            _note(new, 2, threads, known[2], names.correlation),
+        )
+        firsts: dict[int, First] = {index: tuple(kinds) for index, kinds in new.items()}
+        data = self._archived(columns) if scan.lacks(DATA) else None
+        self._streams, self._types, self._correlations = last
+        return scan.frames(ITEMS, firsts, data)
+
+    def _archived(self, columns: Columns) -> list[Any]:
+        """The data, also what lies in archives."""
+        data = self.names.archives.data
+        return [
+            data(stream, version) if found is None else found
+            for stream, version, found in zip(columns[1], columns[2], columns[DATA], strict=True)
+        ]
 
 
 def _note(
-    new: dict[int, list[Any]], place: int, keys: Sequence[int], known: int, name: Callable[[int], Any]
+    new: dict[int, list[Any]], place: int, keys: list[Any], known: int, name: Callable[[int], Any]
 ) -> int:
     """Add the names of keys beyond `known`, where they come first; the last key that is known then."""
-    last = max(keys)
+    last: int = max(keys)
+    start = 0
     for key in range(known + 1, last + 1) if last - known <= len(keys) else sorted({*keys}):
-        if key > known and key in keys:
-            new.setdefault(keys.index(key), [None, None, None])[place] = name(key)
+        if key > known:
+            try:
+                # In a log that nobody has changed they come in this order.
+                start = keys.index(key, start)
+            except ValueError:
+                if key not in keys:
+                    continue
+                start = keys.index(key)
+            new.setdefault(start, [None, None, None])[place] = name(key)
     return max(last, known)

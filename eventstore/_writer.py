@@ -67,12 +67,12 @@ class Writer:
         self._lock = FileLock(path, busy_s)
         try:
             with self._lock:
-                self._connection = connect_writer(path, synchronous, busy_s)
+                connection = connect_writer(path, synchronous, busy_s)
         except BaseException:
             self._lock.close()
             raise
         self.ringer = Ringer(path)
-        self._ledger = Ledger(self._connection, busy_s, clock_ms)
+        self._ledger = Ledger(connection, busy_s, clock_ms)
         self._waiting: deque[Request] = deque()
         self._called = self._lone = self._alone = False
         self._merging = self._broken = self._closing = self._crowded = False
@@ -94,7 +94,7 @@ class Writer:
 
     def abandon(self) -> None:
         """Close it before it was attached to a loop."""
-        self._connection.close()
+        self._ledger.close()
         self._lock.close()
         self._thread.end()
 
@@ -140,7 +140,7 @@ class Writer:
             with contextlib.suppress(EventStoreError):
                 self._lock.acquire()
             with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
+                self._ledger.close()
             self._lock.close()
             self.ringer.close()
             self._thread.tell(closed.set)

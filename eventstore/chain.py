@@ -19,19 +19,20 @@ last event of each segment its digest: the digest says that something was change
 Stored shape: neither the frame nor the segments ever change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 from zlib import adler32
 
 from msgspec.msgpack import Encoder
 
-from eventstore.checks import id_bytes
+from eventstore.ids import id_bytes
 from eventstore.model import NewEvent, RecordedEvent
 
 __all__ = [
     "CAUSE_WINDOW",
     "GENESIS",
+    "ITEMS",
     "SEGMENT",
     "Chain",
     "Frame",
@@ -53,6 +54,8 @@ CAUSE_WINDOW: Final = 4096
 
 Frame: TypeAlias = tuple[Any, ...]
 """10 items, or 13 for an event that is the first of its kind."""
+ITEMS: Final = 10
+"""Those that every frame has."""
 Mark: TypeAlias = int | bytes
 """What the log keeps of the chain with an event: the checksum; at a segment's end what `seal` makes of both."""
 
@@ -164,14 +167,18 @@ class Chain:
 
     def extend(self, frames: Sequence[bytes]) -> list[tuple[int, bytes]]:
         """Go on by these encoded frames; the indices of those that end a segment, with the digests there."""
+        return self.follow(len(frames), lambda start, stop: b"".join(frames[start:stop]))
+
+    def follow(self, count: int, joined: Callable[[int, int], bytes]) -> list[tuple[int, bytes]]:
+        """The same by so many frames, of which `joined` gives the bytes from one up to another."""
         ends: list[tuple[int, bytes]] = []
         start = 0
-        while start < len(frames):
-            part = frames[start : start + SEGMENT - self.position % SEGMENT]
+        while start < count:
+            stop = min(count, start + SEGMENT - self.position % SEGMENT)
             # More than a few of them at once let other threads run meanwhile.
-            self._hash.update(b"".join(part))
-            self.position += len(part)
-            start += len(part)
+            self._hash.update(joined(start, stop))
+            self.position += stop - start
+            start = stop
             if not self.position % SEGMENT:
                 self._whole = self._hash.digest()
                 self._hash = sha256(self._whole)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from eventstore._compiled import native
 from eventstore.errors import DuplicateEvent, InvalidArgument
+from eventstore.ids import id_bytes, id_text
 from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent
 
 __all__ = [
@@ -12,8 +14,6 @@ __all__ = [
     "check_append",
     "check_checkpoint",
     "check_range",
-    "id_bytes",
-    "id_text",
     "repeated_append",
 ]
 
@@ -21,26 +21,6 @@ MAX_NAME_BYTES: Final = 1024
 MAX_INTEGER: Final = 2**63 - 1
 MAX_EVENT_BYTES: Final = 256 * 1024 * 1024
 """Well below what SQLite can hold in one value (1,000,000,000 bytes)."""
-
-
-def id_bytes(text: str) -> bytes | None:
-    """The 16 bytes of a canonical UUID text, None for any other text."""
-    digits = text.replace("-", "")
-    try:
-        raw = bytes.fromhex(digits)
-    except ValueError:
-        return None
-    # fromhex takes capitals and spaces as well; 36 characters with 32 digits and dashes in four places have no others.
-    if len(raw) == 16 and len(text) == 36 and text[8:24:5] == "----" and raw.hex() == digits:
-        return raw
-    return None
-
-
-def id_text(raw: bytes) -> str:
-    """The canonical UUID text of 16 bytes."""
-    # In groups of four digits first: fewer pieces to put together, and this is most of the cost of reading.
-    fours = raw.hex("-", 2)
-    return f"{fours[:4]}{fours[5:29]}{fours[30:34]}{fours[35:]}"
 
 
 @lru_cache(maxsize=4096)
@@ -76,6 +56,10 @@ def _check_event(event: NewEvent) -> bytes:
         _check_name(event.correlation_id, "Correlation id")
     if event.causation_id is not None:
         _check_name(event.causation_id, "Causation id")
+    if event.data.__class__ is not bytes or event.metadata.__class__ is not bytes:
+        raise InvalidArgument(
+            f"Data or metadata of event {event.event_id} is no bytes.", remedy="Encode what you append."
+        )
     if len(event.data) + len(event.metadata) > MAX_EVENT_BYTES:
         raise InvalidArgument(
             f"Event {event.event_id} is larger than {MAX_EVENT_BYTES} bytes.",
@@ -85,13 +69,15 @@ def _check_event(event: NewEvent) -> bytes:
 
 
 def check_append(
-    stream: str, events: Sequence[NewEvent], expected_version: int, checkpoint: Checkpoint | None
+    stream: str, events: tuple[NewEvent, ...], expected_version: int, checkpoint: Checkpoint | None
 ) -> list[bytes]:
     """The events' ids as bytes.
 
     Raises `InvalidArgument` or `DuplicateEvent` for what cannot be recorded in any state of the log.
     """
-    _check_name(stream, "Stream name")
+    ids: list[bytes] | None = None if native is None else native.sound_ids(stream, events)
+    if ids is None:
+        _check_name(stream, "Stream name")
     if not ANY <= expected_version <= MAX_INTEGER:
         raise InvalidArgument(
             f"Expected version {expected_version} of {stream!r} is not a version.",
@@ -99,6 +85,8 @@ def check_append(
         )
     if checkpoint is not None:
         check_checkpoint(checkpoint)
+    if ids is not None:
+        return ids
     ids = [_check_event(event) for event in events]
     if len(ids) > 1 and len(set(ids)) < len(ids):
         twice = next(raw for index, raw in enumerate(ids) if raw in ids[:index])

@@ -6,7 +6,6 @@ event that the handler fails on again and again becomes a dead letter, appended 
 the next one is handled; nothing is skipped without one.
 """
 
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from eventstore.errors import EventStoreError, StoreBusy, StoreClosed, StoreCorrupt, StoreFull, StoreReadOnly
+from eventstore.ids import new_id
 from eventstore.model import Checkpoint, NewEvent, RecordedEvent, category_of
 from eventstore.store import EventStore
 
@@ -164,7 +164,7 @@ class _Consumer:
     async def _bury(self, letter: DeadLetter, event: RecordedEvent | None = None) -> None:
         """Record the dead letter and the checkpoint together, however long that takes."""
         made = NewEvent(
-            event_id=str(uuid.uuid4()),
+            event_id=new_id(),
             type=DEAD,
             data=_encode(letter),
             correlation_id=event.correlation_id if event else None,
@@ -249,7 +249,7 @@ async def redeliver(store: EventStore, consumer: str, handle: Handle) -> AsyncIt
         except Exception:  # noqa: BLE001, S112 - it stays what it is, and is in the list still
             continue
         resolved = NewEvent(
-            event_id=str(uuid.uuid4()),
+            event_id=new_id(),
             type=RESOLVED,
             data=_encode(letter),
             correlation_id=event.correlation_id,

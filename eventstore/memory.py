@@ -9,7 +9,8 @@ import anyio
 import anyio.lowlevel
 from msgspec.structs import replace
 
-from eventstore.chain import Chain, Frame, Keyring, Mark, adler32, encode_frame, record, seal
+from eventstore._frames import new_frames
+from eventstore.chain import ITEMS, Chain, Frame, Keyring, Mark, adler32, encode_frame, record, seal
 from eventstore.checks import check_append, check_checkpoint, check_range, repeated_append
 from eventstore.errors import StoreClosed, VersionConflict
 from eventstore.model import (
@@ -60,6 +61,7 @@ class MemoryLog:
         checkpoint: Checkpoint | None = None,
     ) -> Appended:
         """See `EventStore.append`."""
+        events = tuple(events)
         check_append(stream, events, expected_version, checkpoint)
         answer = repeated_append(stream, events, [self._by_id.get(event.event_id) for event in events])
         version = self.version(stream)
@@ -174,7 +176,9 @@ class MemoryLog:
     def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
         verifier = Verifier(witness)
-        verifier.feed(self._frames, self._marks)
+        firsts = {index: frame[ITEMS:] for index, frame in enumerate(self._frames) if len(frame) > ITEMS}
+        columns = tuple(map(list, zip(*(frame[:ITEMS] for frame in self._frames), strict=True)))
+        verifier.feed(columns, new_frames(columns, firsts), self._marks)
         return verifier.report()
 
 

@@ -1,8 +1,9 @@
 """Checks a log batch by batch: the chain, and that positions and versions have no gap."""
 
-from collections.abc import Sequence
+from typing import Any
 
-from eventstore.chain import Chain, Frame, Mark, adler32, encode_frame, seal
+from eventstore._frames import Columns, Frames, in_place
+from eventstore.chain import Chain, Mark, seal
 from eventstore.model import Fault, VerifyReport, Witness
 
 __all__ = ["Verifier"]
@@ -15,7 +16,7 @@ class Verifier:
         self._witness = witness
         self._chain = Chain()
         self._good = 0
-        self._versions: dict[int, int] = {}
+        self._versions: dict[Any, Any] = {}
         self._fault: Fault | None = None
 
     @property
@@ -28,15 +29,23 @@ class Verifier:
         """The position up to which all is well."""
         return self._good
 
-    def feed(self, frames: Sequence[Frame], marks: Sequence[Mark]) -> bool:
-        """Check the next events against what is stored with each; False once a fault is found."""
-        witness = self._witness
-        if self._fault is None and witness is not None and 0 < witness.position - self._good < len(frames):
-            # The digest is only known at the end of what was fed.
-            cut = witness.position - self._good
-            return self.feed(frames[:cut], marks[:cut]) and self.feed(frames[cut:], marks[cut:])
-        if self._fault is None and frames:
-            self._check(frames, marks)
+    def feed(self, columns: Columns, frames: Frames, marks: list[Mark]) -> bool:
+        """Check the next events, of which the first columns say the places, against what is stored with each.
+
+        False once a fault is found.
+        """
+        if self._fault is None and marks:
+            count = in_place(columns[0], columns[1], columns[2], self._versions, self._good)
+            # Places first: frames from the wrong place have no checksum to speak of. But what is wrong before counts.
+            wrong = self._misplaced(count, columns) if count < len(marks) else None
+            start = self._good
+            cut = count if self._witness is None else self._witness.position - start
+            # The witnessed digest is only known at the end of what the chain was led on by.
+            for first, last in ((0, cut), (cut, count)) if 0 < cut < count else ((0, count),):
+                if self._fault is None:
+                    self._check(frames, marks, first, last)
+            if self._fault is None:
+                self._fault = wrong
         return self._fault is None
 
     def unreadable(self, why: str) -> None:
@@ -53,19 +62,20 @@ class Verifier:
             self._fault = Fault(position=due, what=what)
         return VerifyReport(events=self._good, head_digest=self._chain.digest, fault=self._fault)
 
-    def _check(self, frames: Sequence[Frame], marks: Sequence[Mark]) -> None:
-        # Places first: frames from the wrong place have no checksum to speak of.
-        count = self._in_place(frames)
-        encoded = list(map(encode_frame, frames[:count]))
-        due: list[Mark] = [*map(adler32, encoded)]
-        before = self._chain.copy()
-        for index, digest in self._chain.extend(encoded):
-            due[index] = seal(adler32(encoded[index]), digest)
-        if due != list(marks[:count]):
-            count = next(index for index, mark in enumerate(due) if mark != marks[index])
-            self._fault = self._mismatch(self._good + count + 1, due[count], marks[count])
+    def _check(self, frames: Frames, marks: list[Mark], start: int, stop: int) -> None:
+        def joined(first: int, last: int) -> bytes:
+            return frames.joined(start + first, start + last)
+
+        sums = frames.sums()[start:stop]
+        due: list[Mark] = [*sums]
+        count, before = stop - start, self._chain.copy()
+        for index, digest in self._chain.follow(count, joined):
+            due[index] = seal(sums[index], digest)
+        if due != marks[start:stop]:
+            count = next(index for index, mark in enumerate(due) if mark != marks[start + index])
+            self._fault = self._mismatch(self._good + count + 1, due[count], marks[start + count])
             self._chain = before
-            self._chain.extend(encoded[:count])
+            self._chain.follow(count, joined)
         self._good += count
         self._witnessed()
 
@@ -87,19 +97,11 @@ class Verifier:
             what = f"Position {self._good} has not the witnessed digest: the log was rewritten up to there."
             self._fault = Fault(position=self._good, what=what)
 
-    def _in_place(self, frames: Sequence[Frame]) -> int:
-        """How many of them come one after the other, with nothing missing; notes the fault at the next."""
-        versions = self._versions
-        known = versions.get
-        due = self._good
-        for frame in frames:
-            due += 1
-            stream, version = frame[1], frame[2]
-            if frame[0] != due or known(stream, 0) != version - 1:
-                what = f"Position {due} has version {version} of its stream, not {known(stream, 0) + 1}."
-                if frame[0] != due:
-                    what = f"Position {due} is missing; the next is {frame[0]}."
-                self._fault = Fault(position=due, what=what)
-                return due - self._good - 1
-            versions[stream] = version
-        return len(frames)
+    def _misplaced(self, index: int, columns: Columns) -> Fault:
+        """What is wrong with the place of a row."""
+        due, known = self._good + index + 1, self._versions.get(columns[1][index], 0)
+        position, version = columns[0][index], columns[2][index]
+        what = f"Position {due} has version {version} of its stream, not {known + 1}."
+        if position != due:
+            what = f"Position {due} is missing; the next is {position}."
+        return Fault(position=due, what=what)

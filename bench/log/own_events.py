@@ -9,9 +9,9 @@ from uuid import UUID
 
 from msgspec.json import Decoder
 
-from bench.log.events import CAUSE, ENCODE, KINDS, PER_STREAM, event, new_id, stream
+from bench.log.events import CAUSE, ENCODE, KINDS, PER_STREAM, event, stream
 from bench.log.subject import NotOffered
-from eventstore import NewEvent, SqliteStore
+from eventstore import NewEvent, SqliteStore, new_id
 
 __all__ = ["as_it_is", "chain_us", "grow", "new_event", "read_everything", "typed"]
 

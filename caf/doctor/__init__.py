@@ -18,6 +18,7 @@ def examine(root: Path, config: Config) -> list[Finding]:
     return [
         machine.python(),
         machine.sqlite(),
+        machine.compiled(),
         machine.libraries(),
         services.model(config),
         extras.vmaf(config),

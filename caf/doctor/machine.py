@@ -13,9 +13,9 @@ from caf.config import Config
 from caf.doctor.finding import Finding, bad, good, warning
 from caf.pose.workers import workers_for
 from caf.system import APT_LINE, missing_system_libraries
-from eventstore import sqlite_note
+from eventstore import PARTS, sqlite_note
 
-__all__ = ["clock", "gpu", "libraries", "memory", "open_files", "python", "sqlite", "time_sync"]
+__all__ = ["clock", "compiled", "gpu", "libraries", "memory", "open_files", "python", "sqlite", "time_sync"]
 
 _BUILT: Final = 1_760_000_000
 """October 2025: a clock that shows less has not been set."""
@@ -44,6 +44,14 @@ def sqlite() -> Finding:
     if note.verdict == "good":
         return good("sqlite", note.what)
     return (warning if note.verdict == "guarded" else bad)("sqlite", note.what, note.remedy)
+
+
+def compiled() -> Finding:
+    """Whether what of the log costs most is compiled."""
+    if PARTS == "compiled":
+        return good("compiled", "the inner loops of the event log are compiled")
+    remedy = "Install gcc and Python's headers (python3-dev), then install caf again; it works without, too."
+    return warning("compiled", f"the inner loops of the event log run {PARTS}: it takes longer", remedy)
 
 
 def libraries() -> Finding:

@@ -1,11 +1,11 @@
 """What the contract's tests share."""
 
-import uuid
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from eventstore.ids import new_id
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 from eventstore.store import EventStore
 
@@ -37,7 +37,7 @@ def new(
 ) -> NewEvent:
     """An event with a fresh id, unless told."""
     return NewEvent(
-        event_id=event_id or str(uuid.uuid4()),
+        event_id=event_id or new_id(),
         type=type,
         type_version=type_version,
         data=data,

@@ -23,6 +23,7 @@ from tests.qc.onnx_bytes import mean_colours
 EVERYTHING = {
     "python",
     "sqlite",
+    "compiled",
     "libraries",
     "model",
     "workspace",

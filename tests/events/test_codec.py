@@ -14,7 +14,7 @@ from caf.events.codec import (
     derived_id,
     encode,
 )
-from eventstore.checks import id_bytes
+from eventstore.ids import id_bytes
 from tests.contracts.strategies import documents
 from tests.support.jobs import completed, job_cancelled, judged, posted, started, submitted
 

@@ -23,7 +23,7 @@ from eventstore import (
     category_of,
 )
 from eventstore.chain import new_of
-from eventstore.checks import id_bytes
+from eventstore.ids import id_bytes
 from tests.eventstore.faults.answers import joined
 
 

@@ -1,0 +1,57 @@
+"""The part of the store that is compiled where a C compiler was at hand when it was installed.
+
+Everything in it has a twin in Python that gives the same bytes; `PARTS` says what is in use. Set EVENTSTORE_PURE to
+leave the compiled part out.
+"""
+
+import os
+import sqlite3
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+__all__ = ["PARTS", "SQLITE", "native"]
+
+_FACE: Final = 1
+_KINDS: Final[dict[int, type[Exception]]] = {
+    **dict.fromkeys((1, 3, 4, 5, 6, 8, 9, 10, 13, 14, 15, 16, 17), sqlite3.OperationalError),
+    sqlite3.SQLITE_INTERNAL: sqlite3.InternalError,
+    sqlite3.SQLITE_NOTFOUND: sqlite3.InternalError,
+    sqlite3.SQLITE_NOMEM: MemoryError,
+    sqlite3.SQLITE_TOOBIG: sqlite3.DataError,
+    sqlite3.SQLITE_CONSTRAINT: sqlite3.IntegrityError,
+    sqlite3.SQLITE_MISMATCH: sqlite3.IntegrityError,
+    sqlite3.SQLITE_MISUSE: sqlite3.ProgrammingError,
+    sqlite3.SQLITE_RANGE: sqlite3.InterfaceError,
+}
+"""As in Python's sqlite3, by result code; any other is a `sqlite3.DatabaseError`."""
+
+
+def _fault(code: int, message: str) -> NoReturn:
+    """Raise what Python's sqlite3 raises for an extended result code."""
+    error = _KINDS.get(code & 0xFF, sqlite3.DatabaseError)(message)
+    if isinstance(error, sqlite3.Error):
+        error.sqlite_errorcode = code
+    raise error
+
+
+def _load() -> tuple[Any, bool]:
+    if os.environ.get("EVENTSTORE_PURE"):
+        return None, False
+    try:
+        found: Any = import_module("eventstore._native")
+    except ImportError:
+        return None, False
+    if found.FACE != _FACE:
+        # It was compiled from other sources than these.
+        return None, False
+    library = getattr(import_module("_sqlite3"), "__file__", None)
+    return found, found.use_sqlite(library, sqlite3.Connection, _fault)
+
+
+_LOADED: Final = _load()
+native: Final[Any] = _LOADED[0]
+"""The compiled module, or None."""
+SQLITE: Final[bool] = _LOADED[1]
+"""Whether it can speak to the SQLite that Python uses."""
+PARTS: Final = "compiled" if SQLITE else "in Python" if native is None else "compiled, SQLite through Python"
+"""What is in use."""
