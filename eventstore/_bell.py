@@ -1,8 +1,9 @@
 """Wakes subscriptions in other processes: whoever has committed rings every bell beside the log.
 
 A bell is a Unix datagram socket in the folder `<log>-bells`, bound by a process that waits for events. A ring
-says nothing but "look": it may come twice or for nothing, and a lost one is made good by looking from time to
-time. So nothing here can fail an append or lose an event.
+says "look", and may bring what was just committed, so that nobody has to: positions tell whether that is all. It may
+come twice or for nothing, and a lost one is made good by looking from time to time. So nothing here can fail an append
+or lose an event.
 """
 
 import contextlib
@@ -10,11 +11,20 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from msgspec import DecodeError, msgpack
+
+from eventstore.model import RecordedEvent
+
 __all__ = ["Bell", "Ringer"]
 
+_LOOK: Final = b"!"
+_RING_BYTES: Final = 32 * 1024
+_ENCODE: Final = msgpack.Encoder().encode
+_DECODE: Final = msgpack.Decoder(list[RecordedEvent]).decode
 _LOOK_S: Final = 0.02
 """How often a ringer looks for new bells; a new bell looks by itself as often at first."""
 _SETTLED_NS: Final = 100_000_000
@@ -54,10 +64,15 @@ class Bell:
             self.close()
             raise
 
-    def answer(self) -> None:
-        """Take one ring; the loop says so if there are more, which costs less than to look for them each time."""
-        with contextlib.suppress(OSError):
-            self.socket.recv(16)
+    def answer(self) -> list[RecordedEvent] | None:
+        """Take one ring, and what it brings; None if it is only one.
+
+        The loop says so if there are more, which costs less than to look for them each time.
+        """
+        try:
+            return _DECODE(self.socket.recv(_RING_BYTES))
+        except (OSError, DecodeError):
+            return None
 
     def close(self) -> None:
         """Take it down, and the folder with the last one."""
@@ -82,15 +97,21 @@ class Ringer:
         self.own: str | None = None
         """The bell that needs no ring."""
 
-    def ring(self) -> None:
-        """To be called after the commit, when everybody can see it."""
+    def ring(self, recorded: Callable[[], list[RecordedEvent]] | None = None) -> None:
+        """To be called after the commit, when everybody can see it; `recorded` gives what was committed."""
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_S
             self._find()
-        for name in self._names:
+        names = self._names
+        if not names or names == [self.own]:
+            return
+        told = _LOOK if recorded is None else _ENCODE(recorded())
+        if len(told) > _RING_BYTES:
+            told = _LOOK
+        for name in names:
             if name != self.own:
-                self._ring(name)
+                self._ring(name, told)
 
     def _find(self) -> None:
         try:
@@ -117,10 +138,10 @@ class Ringer:
         settled = time.time_ns() - found.st_mtime_ns > _SETTLED_NS
         self._known = (found.st_ino, found.st_mtime_ns if settled else -1)
 
-    def _ring(self, name: str) -> None:
+    def _ring(self, name: str, told: bytes) -> None:
         assert self._socket is not None
         try:
-            self._socket.sendto(b"!", _address(self._folder, self._descriptor, name))
+            self._socket.sendto(told, _address(self._folder, self._descriptor, name))
         except ConnectionRefusedError:
             # Its process was killed, if it is a bell at all.
             with contextlib.suppress(OSError):

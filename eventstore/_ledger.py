@@ -137,7 +137,7 @@ class Ledger:
 
         Raises `Outdated`, `sqlite3.Error`; then nothing is written.
         """
-        db, before = self._db, self._chain.copy()
+        db = self._db
         self._seal(plan.rows, 0)
         try:
             if not plan.checkpoints and not plan.chunks:
@@ -150,7 +150,6 @@ class Ledger:
                 db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, plan.now_ms))
             db.execute("COMMIT")
         except BaseException as error:
-            self._chain = before
             if db.in_transaction:
                 db.execute("ROLLBACK")
             if isinstance(error, sqlite3.IntegrityError):
@@ -167,7 +166,7 @@ class Ledger:
             rows.seal(start + index, digest)
 
     def undo(self, plan: Plan) -> None:
-        """Forget the last plan, which was not written."""
+        """Forget the last plan, which was not written; the chain stays led on by it until the end is looked at."""
         self._keys.forget()
         if self._head != _NOBODY_KNOWS:
             self._head -= plan.count
@@ -237,6 +236,9 @@ class Ledger:
 
     def _look_at_the_end(self) -> None:
         head = self._db.execute("SELECT max(position) FROM events").fetchone()[0] or 0
+        if self._head not in (_NOBODY_KNOWS, self._chain.position):
+            # A plan had led it on that was not written.
+            self._resume_chain(self._head)
         if head == self._head:
             self._keys.forget_if_many()
             return

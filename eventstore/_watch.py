@@ -9,6 +9,7 @@ from typing import Final
 from eventstore._bell import Bell, Ringer
 from eventstore._reader import Reader
 from eventstore.errors import EventStoreError
+from eventstore.model import RecordedEvent
 
 __all__ = ["Watch"]
 
@@ -19,16 +20,19 @@ _LOOK_WITH_BELL_S: Final = 0.05
 _KNOWN_S: Final = 0.1
 """By then every writer knows a new bell."""
 
+Hear = Callable[[list[RecordedEvent] | None], None]
+"""Given what was committed, or None where that is not known."""
+
 
 class Watch:
-    """Calls `wake` on the loop whenever somebody may have committed, from `start` to `stop`."""
+    """Calls `hear` on the loop whenever somebody may have committed, from `start` to `stop`."""
 
     def __init__(
-        self, path: Path, loop: asyncio.AbstractEventLoop, wake: Callable[[], None], ringer: Ringer | None
+        self, path: Path, loop: asyncio.AbstractEventLoop, hear: Hear, ringer: Ringer | None
     ) -> None:
         self._path = path
         self._loop = loop
-        self._wake = wake
+        self._hear = hear
         self._ringer = ringer
         self._users = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -74,9 +78,9 @@ class Watch:
 
     def _rung(self) -> None:
         assert self._bell is not None
-        self._bell.answer()
+        events = self._bell.answer()
         self._rang = True
-        self._wake()
+        self._hear(events)
 
     def _look(self) -> None:
         rang, self._rang = self._rang, False
@@ -98,7 +102,7 @@ class Watch:
             seen = None
         if seen is None or seen != self._seen:
             self._seen = seen
-            self._wake()
+            self._hear(None)
 
     def _drop_reader(self) -> None:
         self._seen = None

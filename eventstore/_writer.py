@@ -37,6 +37,8 @@ _SOON_S: Final = 0.001
 """A disk that syncs faster than this costs less than waking a thread; so long, too, a lone caller keeps the loop."""
 _SLOW_TIMES: Final = 20  # as long as the write took, so many times, the thread gets all then
 _ROW_S: Final = 0.00001  # about what a row costs without the sync
+_TOLD_EVENTS: Final = 16
+"""Up to so many are told to other processes with the ring; more of them are sooner read."""
 _PLANS: Final = 2
 """Plans on their way: one being written, one behind it."""
 _HELD_S: Final = 0.05
@@ -76,7 +78,7 @@ class Writer:
         self._waiting: deque[Request] = deque()
         self._called = self._lone = self._alone = False
         self._merging = self._broken = self._closing = self._crowded = False
-        self._turn_ends = 0.0
+        self._turn_ends = 0.0  # so long a lone caller may keep the loop
         self._flying = self._plans = self._redo = 0
         self._failed: list[Plan] = []
         self._room = anyio.Event()
@@ -105,22 +107,19 @@ class Writer:
         if len(self._waiting) >= _WAITING:
             return False
         self._waiting.append(request)
-        if self._lone and not self._called and self._in_time():
+        if self._lone and not self._called:
             self._next()
         else:
             self._call_next()
         return True
 
-    def _in_time(self) -> bool:
-        """True as long as a lone caller has not kept the loop for itself for too long."""
+    def turn_is_over(self) -> bool:
+        """True now and then: a lone caller, who is answered at once, has to let others run."""
         now = time.monotonic()
-        if not self._turn_ends:
-            self._turn_ends = now + _SOON_S
-            self._loop.call_soon(self._end_turn)
-        return now < self._turn_ends
-
-    def _end_turn(self) -> None:
-        self._turn_ends = 0.0
+        if now < self._turn_ends:
+            return False
+        self._turn_ends = now + _SOON_S
+        return True
 
     async def room(self) -> None:
         """Wait until fewer wait."""
@@ -213,7 +212,7 @@ class Writer:
             self._ledger.write(plan)
         except Exception as error:  # noqa: BLE001 - whatever it is, `apply` will meet it again and say so
             return error
-        self.ringer.ring()
+        self.ringer.ring(plan.recorded if plan.count <= _TOLD_EVENTS else None)
         return None
 
     def _write_in_thread(self, plan: Plan) -> None:

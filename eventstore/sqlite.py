@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from anyio.to_thread import run_sync
 
 from eventstore._archive import archive
 from eventstore._backup import backup
+from eventstore._news import News
 from eventstore._opening import Opening
 from eventstore._plan import Request
 from eventstore._reader import Reader, Readers, Slice
@@ -53,8 +53,6 @@ _VERIFIED: Final = 256
 """The same where all columns are read."""
 _SOON_S: Final = 0.003
 """A slice that takes longer is fetched by a thread, and the next one too."""
-_LIVE_BATCHES: Final = 16
-"""What was written last is kept for subscriptions in this process, which need not read it then."""
 
 
 def _wall_clock_ms() -> int:
@@ -72,8 +70,7 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = anyio.CapacityLimiter(4)
-        self._news = asyncio.Event()
-        self._live: deque[list[RecordedEvent]] = deque(maxlen=_LIVE_BATCHES)
+        self._news = News()
         self._listeners = 0
         self._closed = False
         self._watch: Watch | None = None
@@ -120,7 +117,7 @@ class SqliteStore:
         if self._writer is not None:
             self._writer.attach(loop, self._wrote)
             ringer = self._writer.ringer
-        self._watch = Watch(self.path, loop, self._wake, ringer)
+        self._watch = Watch(self.path, loop, self._news.hear, ringer)
 
     async def append(
         self,
@@ -156,8 +153,8 @@ class SqliteStore:
         request = Request(stream, events, ids, expected_version, checkpoint, answer)
         while not writer.put(request):
             await writer.room()
-        if self._listeners and answer.done():
-            # Whoever waits for events shall have them before this caller goes on.
+        if answer.done() and (self._listeners or writer.turn_is_over()):
+            # Whoever waits for events shall have them before this caller goes on, and nobody shall wait for long.
             await asyncio.sleep(0)
         return await answer
 
@@ -172,24 +169,7 @@ class SqliteStore:
 
     def _wrote(self, recorded: Callable[[], list[RecordedEvent]] | None) -> None:
         if self._listeners:
-            if recorded is None:
-                self._live.clear()
-            else:
-                batch = recorded()
-                if self._live and self._live[-1][-1].position + 1 != batch[0].position:
-                    self._live.clear()
-                self._live.append(batch)
-            self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
-
-    def _from_memory(self, after: int) -> list[RecordedEvent]:
-        """What this process has just written after a position; nothing if that is not all."""
-        if not self._live or self._live[0][0].position > after + 1 or self._live[-1][-1].position <= after:
-            return []
-        return [event for batch in self._live if batch[-1].position > after for event in batch]
+            self._news.hear(None if recorded is None else recorded())
 
     async def _read(self, work: Callable[[Reader], _T]) -> _T:
         if self._closed:
@@ -290,28 +270,33 @@ class SqliteStore:
             raise StoreClosed
         self._watch.start()
         self._listeners += 1
+        news, seen = self._news, -1
         try:
             while True:
-                news = self._news
-                fresh = self._from_memory(position) if live else []
-                if fresh:
+                count, unknown = news.count, news.unknown
+                fresh = news.after(position) if live and seen == unknown else None
+                if fresh is None:
+                    if live and not self._closed:
+                        # A few events: a thread would take longer than the reading.
+                        part = self._readers.run(work(position, _LIVE_SLICE))
+                    else:
+                        part = await self._read(work(position, _SLICE))
+                    for event in part.events:
+                        yield event
+                    position, live = part.next_after, part.done
+                    seen = unknown
+                else:
                     for event in fresh:
                         if event.position > position and (
                             category is None or category_of(event.stream) == category
                         ):
                             yield event
-                    position = fresh[-1].position
-                    continue
-                if live and not self._closed:
-                    # What was just written is in memory: a thread would take longer than the reading.
-                    part = self._readers.run(work(position, _LIVE_SLICE))
-                else:
-                    part = await self._read(work(position, _SLICE))
-                for event in part.events:
-                    yield event
-                position, live = part.next_after, part.done
-                if part.done:
-                    await news.wait()
+                    if fresh:
+                        position = fresh[-1].position
+                if live and (fresh is None or not fresh):
+                    if self._closed:
+                        raise StoreClosed
+                    await news.wait(count)
         finally:
             self._listeners -= 1
             self._watch.stop()
@@ -370,7 +355,7 @@ class SqliteStore:
             self._readers.close()
             if self._writer is not None:
                 await self._writer.close()
-            self._wake()
+            self._news.wake()
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,13 +4,15 @@ import os
 import select
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 
-from eventstore import SqliteStore, _watch
+from eventstore import RecordedEvent, SqliteStore, _bell, _watch
 from eventstore._bell import Bell, Ringer
+from eventstore._reader import Reader
 from tests.eventstore.support import collect, events, new
 
 NEVER_S = 86_400.0
@@ -58,7 +60,7 @@ async def test_without_a_bell_looking_brings_every_event(
 
 
 async def test_a_lost_ring_is_made_good_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ringer, "ring", lambda self: None)
+    monkeypatch.setattr(Ringer, "ring", lambda self, recorded=None: None)
     await follow_and_append(tmp_path / "log.db", 5)
 
 
@@ -116,3 +118,94 @@ async def test_a_bell_that_nobody_answers_fills_up_without_harm(tmp_path: Path) 
     assert 0 < rings < 600, "it filled up, and each answer takes one ring"
     bell.close()
     assert not (tmp_path / "log.db-bells").exists()
+
+
+async def test_what_a_ring_brings_need_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_watch, "_LOOK_WITH_BELL_S", NEVER_S)
+    monkeypatch.setattr(_watch, "_KNOWN_S", 0.0)
+    monkeypatch.setattr(_bell, "_LOOK_S", 0.0)
+    path = tmp_path / "log.db"
+    with anyio.fail_after(60):
+        async with SqliteStore.open(path) as one, SqliteStore.open(path) as two:
+            following = one.subscribe()
+            await two.append("job-a", events(2))
+            seen = [await anext(following) for _ in range(2)]
+            reads = count_reads(one, monkeypatch)
+            for _ in range(37):
+                await two.append("job-a", [new()])
+                seen.append(await anext(following))
+            # Once because a first look had told that there was something.
+            assert reads[0] <= 1
+            assert seen == await collect(two.read_all())
+
+
+def count_reads(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often the store reads its file from now on, as the one item of a list."""
+    counted, run = [0], store._readers.run
+
+    def counting(work: Callable[[Reader], object]) -> object:
+        counted[0] += 1
+        return run(work)
+
+    monkeypatch.setattr(store._readers, "run", counting)
+    return counted
+
+
+async def test_a_lost_ring_between_two_that_come_loses_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_watch, "_LOOK_WITH_BELL_S", NEVER_S)
+    path, ring = tmp_path / "log.db", Ringer.ring
+    lost = {3, 4, 8}
+    number = 0
+
+    def sometimes(self: Ringer, recorded: Callable[[], list[RecordedEvent]] | None = None) -> None:
+        if number not in lost:
+            ring(self, recorded)
+
+    monkeypatch.setattr(Ringer, "ring", sometimes)
+    with anyio.fail_after(60):
+        async with SqliteStore.open(path) as one, SqliteStore.open(path) as two:
+            following, positions = one.subscribe(), list[int]()
+            for number in range(1, 10):
+                await two.append("job-a", [new()])
+                if number not in lost:
+                    while not positions or positions[-1] < number:
+                        positions.append((await anext(following)).position)
+            assert positions == [*range(1, 10)]
+
+
+async def test_a_ring_that_is_no_ring_makes_nobody_believe_anything(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with anyio.fail_after(60):
+        async with SqliteStore.open(path) as one, SqliteStore.open(path) as two:
+            following = one.subscribe()
+            await two.append("job-a", [new()])
+            first = await anext(following)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+                folder = tmp_path / "log.db-bells"
+                for told in (b"", b"!", b"\xc1", b"\x90", b"\x91\xc0", b"x" * 40_000):
+                    other.sendto(told, str(folder / names(folder)[0]))
+            await two.append("job-a", [new()])
+            assert [first, await anext(following)] == await collect(two.read_all())
+
+
+async def test_many_that_ring_at_once_are_heard_in_the_order_of_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with anyio.fail_after(60):
+        async with (
+            SqliteStore.open(path) as one,
+            SqliteStore.open(path) as two,
+            SqliteStore.open(path) as three,
+            anyio.create_task_group() as group,
+        ):
+
+            async def write(store: SqliteStore, stream: str) -> None:
+                for _ in range(60):
+                    await store.append(stream, [new()])
+
+            following = one.subscribe()
+            for store, stream in ((one, "job-a"), (two, "job-b"), (three, "job-c")):
+                group.start_soon(write, store, stream)
+            seen = [await anext(following) for _ in range(180)]
+            assert seen == await collect(one.read_all())
