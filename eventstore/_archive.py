@@ -128,9 +128,9 @@ def _note(connection: sqlite3.Connection, name: str, versions: dict[int, int]) -
     for stream_key, last in versions.items():
         connection.execute("INSERT INTO archived VALUES (?, ?, ?)", (stream_key, key, last))
         connection.execute(
-            "UPDATE events SET data = NULL WHERE stream_key = ?1 AND version <= ?2"
-            " AND chunk IN (SELECT chunk FROM chunks WHERE stream_key = ?1)",
-            (stream_key, last),
+            "UPDATE events SET data = NULL WHERE stream_key = ? AND version <= ?"
+            " AND chunk IN (SELECT chunk FROM chunks WHERE stream_key = ?)",
+            (stream_key, last, stream_key),
         )
 
 

@@ -9,8 +9,8 @@ from eventstore.errors import EventStoreError, StoreCorrupt
 __all__ = ["Archives", "archive_files"]
 
 _DATA = (
-    "SELECT data FROM events WHERE stream_key = ?1 AND version = ?2"
-    " AND chunk = (SELECT max(chunk) FROM chunks WHERE stream_key = ?1 AND first_version <= ?2)"
+    "SELECT data FROM events WHERE stream_key = ? AND version = ?"
+    " AND chunk = (SELECT max(chunk) FROM chunks WHERE stream_key = ? AND first_version <= ?)"
 )
 
 
@@ -31,7 +31,7 @@ class Archives:
         """What an event held. Raises `StoreCorrupt` if its archive is not there, or has it not."""
         try:
             connection, key = self._streams.get(stream_key) or self._find(stream_key)
-            row = connection.execute(_DATA, (key, version)).fetchone()
+            row = connection.execute(_DATA, (key, version, key, version)).fetchone()
         except sqlite3.DatabaseError as error:
             raise StoreCorrupt(f"An archive is damaged ({error}).", remedy="Restore the archive.") from error
         if row is None or not isinstance(row[0], bytes):

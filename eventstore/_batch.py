@@ -147,7 +147,10 @@ class Inserter:
             values = rows.values[first * WIDTH : (first + count) * WIDTH]
             if not tables:
                 self._db.execute(INSERTS[count], values)
-            elif self._db.execute(insert_unless(count, tables), folds[part] + values).rowcount != count:
+            elif (
+                self._db.execute(insert_unless(count, tables), values + len(tables) * folds[part]).rowcount
+                != count
+            ):
                 return False
         return True
 

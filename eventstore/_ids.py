@@ -41,7 +41,7 @@ _INSERTS: Final = {
     for width in (1024, 128, 16, 1)
 }
 _POSITIONS: Final = (
-    "SELECT position FROM recent_ids WHERE fold = ?1 UNION ALL SELECT position FROM older_ids WHERE fold = ?1"
+    "SELECT position FROM recent_ids WHERE fold = ? UNION ALL SELECT position FROM older_ids WHERE fold = ?"
 )
 
 
@@ -97,7 +97,7 @@ class IdIndex:
             return position
         raw = id_bytes(event_id)
         assert raw is not None
-        for (position,) in self._db.execute(_POSITIONS, fold_ids((raw,))).fetchall():
+        for (position,) in self._db.execute(_POSITIONS, 2 * fold_ids((raw,))).fetchall():
             sql = "SELECT event_id FROM events WHERE position = ?"
             if self._db.execute(sql, (position,)).fetchone() == (raw,):
                 return int(position)

@@ -34,9 +34,8 @@ _SCANS: Final = 32
 """SELECTs that are kept ready."""
 _STREAM_KEY: Final = "(SELECT stream_key FROM streams WHERE name = ?)"
 _VERSION: Final = (
-    "SELECT max(version) FROM events WHERE stream_key = (SELECT stream_key FROM streams WHERE name = ?1)"
-    " AND chunk = (SELECT max(chunk) FROM chunks"
-    " WHERE stream_key = (SELECT stream_key FROM streams WHERE name = ?1))"
+    f"SELECT max(version) FROM events WHERE stream_key = {_STREAM_KEY}"  # noqa: S608
+    f" AND chunk = (SELECT max(chunk) FROM chunks WHERE stream_key = {_STREAM_KEY})"
 )
 _DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLITE_ERROR: text that is not UTF-8."""
@@ -87,7 +86,7 @@ class Reader:
         return self.connection.execute("SELECT max(position) FROM events").fetchone()[0] or 0
 
     def version(self, stream: str) -> int:
-        return self.connection.execute(_VERSION, (stream,)).fetchone()[0] or 0
+        return self.connection.execute(_VERSION, (stream, stream)).fetchone()[0] or 0
 
     def archived(self) -> frozenset[str]:
         rows = self.connection.execute("SELECT name FROM archived JOIN streams USING (stream_key)")

@@ -19,16 +19,13 @@ INSERTS: Final = {
 
 @cache
 def insert_unless(count: int, tables: tuple[str, ...]) -> str:
-    """Insert so many rows, or none of them if the tables may know an id: the values of the folds come first.
+    """Insert so many rows, or none of them if a table may know an id: behind the rows come the folds, for each table.
 
     Both in one statement: a thread that comes back from one has to wait for the interpreter's lock.
     """
-    folds = ",".join(f"?{number}" for number in range(1, count + 1))
-    rows = (
-        ",".join(f"?{count + row * WIDTH + column}" for column in range(1, WIDTH + 1)) for row in range(count)
-    )
+    folds = ",".join("?" * count)
     known = " OR ".join(f"EXISTS (SELECT 1 FROM {table} WHERE fold IN ({folds}))" for table in tables)  # noqa: S608
-    values = ",".join(f"({row})" for row in rows)
+    values = ",".join([_ROW] * count)
     return f"INSERT INTO events ({COLUMNS}) SELECT * FROM (VALUES {values}) WHERE NOT ({known})"  # noqa: S608
 
 
