@@ -44,7 +44,7 @@ class Palette:
 
 def palette_of(frame: SeenFrame) -> Palette:
     """Of a frame of any size."""
-    picture = np.asarray(cv2.cvtColor(frame.picture(_AREA_PX), cv2.COLOR_BGR2YCrCb), dtype=np.uint8)
+    picture = frame.tones(_AREA_PX)
     return Palette(picture, _range(picture, _NEAR), _range(picture, _WIDE))
 
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.cells import cell_means, middle
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
 from caf.qc.metrics.piece import WHOLE, Piece
@@ -78,10 +79,11 @@ class OutlierCollector:
         """One more than the newest frame's index."""
 
     def add(self, frame: SeenFrame) -> None:
-        tiny = np.asarray(cv2.blur(frame.tiny, (3, 3)), dtype=np.float32)
+        half = (max(1, frame.tiny.shape[1] // 2), max(1, frame.tiny.shape[0] // 2))
+        tiny = np.asarray(cv2.resize(frame.tiny, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
         # Eight grey levels keep the noise of black cells out of the ratio.
-        logs = np.log(cv2.resize(tiny, (_GRID, _GRID), interpolation=cv2.INTER_AREA) + np.float32(8.0))
-        gain = float(np.median(logs - self._recent[-1].logs)) if self._recent else 0.0
+        logs = np.log(cell_means(tiny, _GRID) + np.float32(8.0))
+        gain = middle(logs - self._recent[-1].logs) if self._recent else 0.0
         red, blue = (
             np.asarray(one, dtype=np.float32) for one in cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
         )
@@ -201,7 +203,7 @@ def _difference(one: _Kept, other: _Kept, lighter: float) -> _Map:
     """
     gain = np.float32(np.exp(min(0.4, max(-0.4, lighter))))
     lit = other.tiny if abs(lighter) < _SAME_LIGHT else other.tiny * gain
-    grey = cv2.resize(cv2.absdiff(one.tiny, lit), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
+    grey = cell_means(np.asarray(cv2.absdiff(one.tiny, lit), dtype=np.float32), _GRID)
     red, blue = (
         cv2.absdiff(here, there * gain) for here, there in zip(one.chroma, other.chroma, strict=True)
     )
