@@ -16,9 +16,9 @@ from caf.qc.metrics.frames import Image, SeenFrame
 __all__ = ["Palette", "novelty", "palette_of", "unfound"]
 
 _AREA_PX = 96 * 54
-_NEAR, _WIDE = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
+_NEAR, _WIDE = np.ones((3, 3), np.uint8), np.ones((7, 7), np.uint8)
 """How far colours may have gone in one step, and between the two sides of a run."""
-_POOL_PX = (9, 9)
+_POOL_PX = (7, 7)
 """About as large as a limb."""
 _AROUND = np.ones((15, 15), np.uint8)
 _FLOOR_LEVELS = 3.0
