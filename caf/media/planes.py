@@ -11,7 +11,7 @@ from caf.media.read import Shown
 from caf.media.tone import is_hdr
 from caf.media.upright import Orientation, matrix_of
 
-__all__ = ["FULL_LEVELS", "Planes", "planes_of", "shrunk"]
+__all__ = ["FULL_COLOURS", "FULL_LEVELS", "Planes", "planes_of", "shrunk"]
 
 _PLANAR: Final = frozenset(
     f"yuv{range_}{chroma}p" for range_ in ("", "j") for chroma in ("420", "422", "444")
@@ -32,6 +32,11 @@ FULL_LEVELS: Final[NDArray[np.uint8]] = np.clip(np.rint((np.arange(256) - 16) * 
     np.uint8
 )
 """From the levels that video is coded in (16 black, 235 white) to 0..255."""
+
+FULL_COLOURS: Final[NDArray[np.uint8]] = np.clip(
+    np.rint((np.arange(256) - 128) * (255 / 224) + 128), 0, 255
+).astype(np.uint8)
+"""The same of the colours, about 128."""
 
 
 class Planes(NamedTuple):

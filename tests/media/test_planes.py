@@ -80,3 +80,12 @@ def test_a_plane_made_small_keeps_its_mean() -> None:
     small = shrunk(plane, (40, 30))
     assert small.shape == (30, 40)
     assert abs(float(small.mean()) - float(plane.mean())) < 1
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p", "yuvj420p"])
+def test_tones_by_the_planes_are_those_of_the_picture(tmp_path: Path, pixel_format: str) -> None:
+    frame = next(see(str(coded(tmp_path, pixel_format))))
+    expected = cv2.cvtColor(frame.picture(900), cv2.COLOR_BGR2YCrCb)
+    tones = frame.tones(900)
+    assert tones.shape == expected.shape
+    assert apart(tones, expected) < 2.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.appearance import look_of, look_similarity
 from caf.qc.metrics.edges import mask_edge_bleed
-from caf.qc.metrics.faces import Box, close_up_cat_face, human_faces
+from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
 from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Kind, Scene, Sighting, scan
@@ -40,6 +40,21 @@ def test_a_tilted_close_up_of_a_cat_is_found_and_things_are_not() -> None:
     assert box.w > 150
     for name in ("astronaut", "coffee", "rocket"):
         assert close_up_cat_face(picture(name)) is None
+
+
+def test_a_known_cat_is_found_again_near_by_and_another_one_only_where_all_is_searched() -> None:
+    around = cv2.copyMakeBorder(picture("chelsea"), *4 * (200,), cv2.BORDER_CONSTANT, value=(110, 110, 110))
+    height, width = around.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 6.0, 1.0)
+    upright = cv2.warpAffine(around, turn, (width, height), borderValue=(110, 110, 110))
+    cat = cv2.resize(upright, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    two = np.hstack([cat, cat])
+    left, right = cat_faces(two)
+    assert left.centre[0] < 212 < right.centre[0]
+    (again,) = cat_faces(two, [left], near=True)
+    assert np.hypot(*np.subtract(again.centre, left.centre)) < 8
+    assert len(cat_faces(two, [left])) == 2
+    assert cat_faces(two, [Box(0.0, 0.0, 20.0, 20.0)]) == []
 
 
 def test_a_person_is_found_where_she_is() -> None:

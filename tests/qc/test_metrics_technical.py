@@ -267,6 +267,22 @@ def test_a_limb_that_is_gone_in_the_middle_of_its_swing_is_blamed_frame_by_frame
     assert found.blamed == gone
 
 
+@pytest.mark.parametrize(("novelty", "blamed"), [(0.0, ()), (0.3, (40,))])
+def test_what_brings_no_new_colour_may_be_a_hand_that_passes_by(
+    clean: list[Image], novelty: float, blamed: tuple[int, ...]
+) -> None:
+    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
+    for frame in seen(clean):
+        for collector in (steps, tracks, outliers):
+            collector.add(frame)
+    found = outliers.result()
+    found.excess[0, 40], found.area[0, 40], found.part[0, 40] = 1.2, 0.01, 1.5
+    found.novelty[0, 40] = novelty
+    told = glitch(course(steps.result(), tracks.result(), found))
+    assert told.blamed == blamed
+    assert (score(told) > 0.8) == (not blamed)
+
+
 def test_a_limb_that_is_there_for_two_frames_only_is_blamed_in_both(clean: list[Image]) -> None:
     found = glitch(course_of([*clean[:40], *waving(clean)[40:42], *clean[42:]]))
     assert score(found) < 0.76

@@ -1,13 +1,17 @@
 """audio_video: is the sound there, in time with the source's, and as long as the picture?"""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import cast
 
 import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from numpy.typing import NDArray
 
 from caf.media.opening import opened, video_stream
@@ -60,16 +64,9 @@ def load_sound(path: str) -> Sound | None:
     with opened(path) as container:
         if not container.streams.audio:
             return None
-        starts, ends = [], []
-        if container.streams.video:
-            for packet in container.demux(video_stream(container, path)):
-                # An edit list hides what a cut without re-encoding had to keep; nobody sees it.
-                if packet.pts is not None and not packet.is_discard:
-                    starts.append(seconds(packet.pts, packet.time_base))
-                    ends.append(starts[-1] + seconds(packet.duration or 0, packet.time_base))
-    zero_s, end_s = (min(starts), max(ends)) if starts else (0.0, 0.0)
-    with opened(path) as container:
-        frames = _decoded(container)
+        shown: list[tuple[float, float]] = []
+        packets = _packets(container, path, shown)
+        frames = _decoded(packets)
         first = next((frame for frame in frames if frame is not None), None)
         first_s = 0.0 if first is None else first.time or 0.0
         pieces: list[NDArray[np.float32]] = []
@@ -79,14 +76,30 @@ def load_sound(path: str) -> Sound | None:
             held += block.shape[1]
             if held > _LONGEST_S * RATE_HZ:
                 break
+        deque(packets, maxlen=0)  # the picture goes on
+    zero_s, end_s = (min(start for start, _ in shown), max(end for _, end in shown)) if shown else (0.0, 0.0)
     samples = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
     start_s = 0.0 if first is None else first_s - zero_s
     return Sound(_placed(samples, start_s), start_s, end_s - zero_s)
 
 
-def _decoded(container: InputContainer) -> Iterator[AudioFrame | None]:
-    """The frames of the first sound track; None for a packet that is damaged."""
-    for packet in container.demux(container.streams.audio[0]):
+def _packets(
+    container: InputContainer, path: str, shown: list[tuple[float, float]]
+) -> "Iterator[Packet[AudioStream]]":
+    """Those of the first sound track; from when to when each picture is shown is noted on the way."""
+    video = video_stream(container, path) if container.streams.video else None
+    for packet in container.demux(*([] if video is None else [video]), container.streams.audio[0]):
+        if video is None or packet.stream_index != video.index:
+            yield cast("Packet[AudioStream]", packet)
+        # An edit list hides what a cut without re-encoding had to keep; nobody sees it.
+        elif packet.pts is not None and not packet.is_discard:
+            start_s = seconds(packet.pts, packet.time_base)
+            shown.append((start_s, start_s + seconds(packet.duration or 0, packet.time_base)))
+
+
+def _decoded(packets: "Iterator[Packet[AudioStream]]") -> Iterator[AudioFrame | None]:
+    """Their frames; None for a packet that is damaged."""
+    for packet in packets:
         try:
             yield from packet.decode()
         except av.error.FFmpegError:

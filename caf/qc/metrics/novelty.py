@@ -16,9 +16,9 @@ from caf.qc.metrics.frames import Image, SeenFrame
 __all__ = ["Palette", "novelty", "palette_of", "unfound"]
 
 _AREA_PX = 96 * 54
-_NEAR, _WIDE = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
+_NEAR, _WIDE = np.ones((3, 3), np.uint8), np.ones((7, 7), np.uint8)
 """How far colours may have gone in one step, and between the two sides of a run."""
-_POOL_PX = (9, 9)
+_POOL_PX = (7, 7)
 """About as large as a limb."""
 _AROUND = np.ones((15, 15), np.uint8)
 _FLOOR_LEVELS = 3.0
@@ -44,7 +44,7 @@ class Palette:
 
 def palette_of(frame: SeenFrame) -> Palette:
     """Of a frame of any size."""
-    picture = np.asarray(cv2.cvtColor(frame.picture(_AREA_PX), cv2.COLOR_BGR2YCrCb), dtype=np.uint8)
+    picture = frame.tones(_AREA_PX)
     return Palette(picture, _range(picture, _NEAR), _range(picture, _WIDE))
 
 

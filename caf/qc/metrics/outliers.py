@@ -8,12 +8,13 @@ are the frames beside them.
 from collections import deque
 from dataclasses import dataclass
 from functools import reduce
-from typing import Self
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.cells import cell_means, middle
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
 from caf.qc.metrics.piece import WHOLE, Piece
@@ -23,7 +24,7 @@ __all__ = ["LONGEST", "OutlierCollector", "Outliers"]
 LONGEST = 3
 """Frames in a row that may stick out together."""
 _GRID = 16
-_TOP_CELLS = 4
+_TOP_CELLS, _TOP_CELLS_OF_A_PART = 4, 2
 _FLOOR_LEVELS = 3.0
 """Grey levels, mean over a cell, below which a difference is the coder's or the grain's: these move a cell by 1-2."""
 _MOVED_LEVELS = 0.5
@@ -48,6 +49,17 @@ class Outliers:
     """(LONGEST, T) share of the cells with an excess above 0.5, of the same run."""
     novelty: Floats
     """(LONGEST, T): colours of a limb's size that the run has and both sides have not, or the reverse."""
+    part: Floats
+    """(LONGEST, T) as `excess`, of the two strongest cells, where what moved for good beside them counts as usual."""
+
+
+class _Run(NamedTuple):
+    """What `Outliers` says of one run."""
+
+    excess: float = 0.0
+    area: float = 0.0
+    novelty: float = 0.0
+    part: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +83,17 @@ class OutlierCollector:
         self._piece = piece
         self._recent: deque[_Kept] = deque(maxlen=2 * LONGEST + 6)
         self._lags: dict[tuple[int, int], _Map] = {}
-        self._excess: list[list[float]] = []
-        self._area: list[list[float]] = []
-        self._novelty: list[list[float]] = []
+        self._runs: list[list[_Run]] = []
+        """Of each frame its strongest run of each length."""
         self._frames = 0
         """One more than the newest frame's index."""
 
     def add(self, frame: SeenFrame) -> None:
-        tiny = np.asarray(cv2.blur(frame.tiny, (3, 3)), dtype=np.float32)
+        half = (max(1, frame.tiny.shape[1] // 2), max(1, frame.tiny.shape[0] // 2))
+        tiny = np.asarray(cv2.resize(frame.tiny, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
         # Eight grey levels keep the noise of black cells out of the ratio.
-        logs = np.log(cv2.resize(tiny, (_GRID, _GRID), interpolation=cv2.INTER_AREA) + np.float32(8.0))
-        gain = float(np.median(logs - self._recent[-1].logs)) if self._recent else 0.0
+        logs = np.log(cell_means(tiny, _GRID) + np.float32(8.0))
+        gain = middle(logs - self._recent[-1].logs) if self._recent else 0.0
         red, blue = (
             np.asarray(one, dtype=np.float32) for one in cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
         )
@@ -89,8 +101,7 @@ class OutlierCollector:
         lost = unfound(palette, self._recent[-1].palette) if self._recent else None
         self._recent.append(_Kept(tiny, (red, blue), np.asarray(logs, dtype=np.float32), gain, palette, lost))
         if self._piece.holds(frame.index):
-            for series in (self._excess, self._area, self._novelty):
-                series.append([0.0] * LONGEST)
+            self._runs.append([_Run()] * LONGEST)
         self._frames = frame.index + 1
         self._judge(self._frames)
         oldest = self._frames - len(self._recent)
@@ -100,20 +111,18 @@ class OutlierCollector:
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
-        self._excess += later._excess
-        self._area += later._area
-        self._novelty += later._novelty
+        self._runs += later._runs
         self._recent, self._lags, self._frames = later._recent, later._lags, later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
 
     def result(self) -> Outliers:
-        # The last two frames were waiting for what comes after them.
-        kept = [[list(row) for row in series] for series in (self._excess, self._area, self._novelty)]
-        for beyond in (self._frames + 1, self._frames + 2):
-            self._judge(beyond)
-        found = Outliers(*(_by_length(series) for series in (self._excess, self._area, self._novelty)))
-        self._excess, self._area, self._novelty = kept
-        return found
+        # The last three frames were waiting for what comes after them.
+        kept = [list(rows) for rows in self._runs]
+        for beyond in range(1, 4):
+            self._judge(self._frames + beyond)
+        series = np.array(self._runs, dtype=np.float64).reshape(-1, LONGEST, len(_Run._fields)).T
+        self._runs = kept
+        return Outliers(*series)
 
     def _lag(self, index: int, back: int) -> _Map | None:
         """Difference of frame `index` to the one `back` before it; None outside of the clip or of memory."""
@@ -129,9 +138,9 @@ class OutlierCollector:
         return found
 
     def _judge(self, frames: int) -> None:
-        """The runs that end two frames before the newest of `frames`, so that two steps after them are known."""
+        """The runs that end three frames before the newest of `frames`, so that three steps after them are known."""
         for length in range(1, LONGEST + 1):
-            stop = frames - 3
+            stop = frames - 4
             start = stop - length + 1
             entry, leave, across = (
                 self._lag(start, 1),
@@ -146,24 +155,23 @@ class OutlierCollector:
                 continue
             # What moves here now was next to here a frame ago.
             usual = cv2.dilate(reduce(cv2.max, steps), _NEIGHBOURS)
-            beyond = cv2.subtract(cv2.min(entry, leave), across)
-            over = cv2.scaleAdd(usual, -0.5, beyond)
+            out_and_back = cv2.min(entry, leave)
+            beyond = cv2.subtract(out_and_back, across)
             new = self._new(start, stop) if float(beyond.max()) > _WORTH_A_LOOK_LEVELS else 0.0
-            if over.max() <= 0.0 and new <= 0.0:
-                continue
-            excess = over / (usual + np.float32(_FLOOR_LEVELS))
-            strength = float(np.mean(np.partition(excess, -_TOP_CELLS, axis=None)[-_TOP_CELLS:]))
-            if (strength <= 0.0 and new <= 0.0) or self._is_turning(start, stop):
-                continue
-            share = float(np.mean(excess > 0.5))
-            for at in range(start, stop + 1):
-                if not self._piece.holds(at):
-                    continue
-                row = at - self._piece.start
-                self._novelty[row][length - 1] = max(new, self._novelty[row][length - 1])
-                if strength > self._excess[row][length - 1]:
-                    self._excess[row][length - 1] = strength
-                    self._area[row][length - 1] = share
+            strength, share = _strongest(beyond, usual, _TOP_CELLS)
+            # Something that passes by leaves one neighbouring place and arrives at another.
+            moved = cv2.max(usual, 0.5 * cv2.dilate(across, _NEIGHBOURS))
+            part, _ = _strongest(cv2.scaleAdd(across, -0.5, out_and_back), moved, _TOP_CELLS_OF_A_PART)
+            if max(strength, part, new) > 0.0 and not self._is_turning(start, stop):
+                self._note(start, stop, _Run(strength, share, new, part))
+
+    def _note(self, start: int, stop: int, run: "_Run") -> None:
+        for at in range(start, stop + 1):
+            if self._piece.holds(at):
+                rows, length = self._runs[at - self._piece.start], stop - start
+                known = rows[length]
+                excess, area = max(run[:2], known[:2])
+                rows[length] = _Run(excess, area, max(run.novelty, known.novelty), max(run.part, known.part))
 
     def _new(self, start: int, stop: int) -> float:
         """The novelty of the run; 0 where fewer than two steps around it are known."""
@@ -190,8 +198,17 @@ class OutlierCollector:
         return moved > _MOVED_LEVELS and float(wide.mean()) < 0.5 * moved
 
 
-def _by_length(series: list[list[float]]) -> Floats:
-    return np.array(series, dtype=np.float64).reshape(-1, LONGEST).T
+def _strongest(beyond: _Map, usual: _Map, cells: int) -> tuple[float, float]:
+    """Mean of the strongest of so many cells, in multiples of what is usual there, and the share of cells above half.
+
+    0 where no cell is above half of what is usual.
+    """
+    over = cv2.scaleAdd(usual, -0.5, beyond)
+    if float(over.max()) <= 0.0:
+        return 0.0, 0.0
+    excess = over / (usual + np.float32(_FLOOR_LEVELS))
+    strength = float(np.mean(np.partition(excess, -cells, axis=None)[-cells:]))
+    return max(0.0, strength), float(np.mean(excess > 0.5))
 
 
 def _difference(one: _Kept, other: _Kept, lighter: float) -> _Map:
@@ -201,7 +218,7 @@ def _difference(one: _Kept, other: _Kept, lighter: float) -> _Map:
     """
     gain = np.float32(np.exp(min(0.4, max(-0.4, lighter))))
     lit = other.tiny if abs(lighter) < _SAME_LIGHT else other.tiny * gain
-    grey = cv2.resize(cv2.absdiff(one.tiny, lit), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
+    grey = cell_means(np.asarray(cv2.absdiff(one.tiny, lit), dtype=np.float32), _GRID)
     red, blue = (
         cv2.absdiff(here, there * gain) for here, there in zip(one.chroma, other.chroma, strict=True)
     )

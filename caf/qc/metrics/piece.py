@@ -13,8 +13,8 @@ GRID = 12
 """Pieces begin at multiples of it. What is followed over several frames is begun anew there, in a whole clip too."""
 BEFORE = 6
 """Frames before a piece that a frame's place among its neighbours is judged by: three in a row, and three more."""
-AFTER = 4
-"""The same after it: the rest of three in a row, and two more."""
+AFTER = 5
+"""The same after it: the rest of three in a row, and three more."""
 
 
 class Piece(NamedTuple):

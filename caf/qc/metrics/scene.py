@@ -61,7 +61,10 @@ class Scene:
 
 
 def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
-    """Look for cats in every sample and for people in every third, in all once one is seen."""
+    """Look for cats in every sample and for people in every third, beside cats in every sixth.
+
+    Once a person is seen and no cat, people are looked for in all.
+    """
     scanner = Scanner(pose)
     for sample in samples:
         scanner.add(sample)
@@ -84,7 +87,7 @@ class Scanner:
         boxes = self._search.find(sample, place)
         self._cats += bool(boxes)
         found = _sightings(sample, boxes, Kind.CAT)
-        if place % 3 == 0 or (self._persons and not self._cats):
+        if place % (6 if self._cats else 3) == 0 or (self._persons and not self._cats):
             people = [
                 face for face in human_faces(sample.image) if not any(overlap(face, box) for box in boxes)
             ]
@@ -108,33 +111,29 @@ class _CatSearch:
 
     def __init__(self) -> None:
         self._known: list[Box] = []
+        self._last: list[Box] = []
         self._close_up = False
         self._misses = 0
 
     def find(self, sample: Sample, place: int) -> list[Box]:
         if self._close_up and (face := close_up_cat_face(sample.image)):
             return [face]
-        # Another cat may come in, so every other sample is searched in full.
-        near = bool(self._known) and place % 2 != 0
-        boxes = cat_faces(sample.image, _around(self._known)) if near else []
+        # Another cat may come in, so every third sample is searched in full.
+        near = bool(self._known) and place % 3 != 0
+        boxes = cat_faces(sample.image, self._known, near=near) if self._known else []
         fewer = near and 0 < len(boxes) < len(self._known)
         boxes = boxes or cat_faces(sample.image)
         self._close_up = False
-        if not boxes and (self._misses < 2 or place % 3 == 0):
+        if not boxes and not near and (self._misses < 2 or place % 3 == 0):
             face = close_up_cat_face(sample.image)
             self._close_up = face is not None
             self._misses = 0 if face else self._misses + 1
             boxes = [face] if face else []
         # Who turned away for a moment will be looked for in the same place.
-        self._known = self._known if fewer else boxes
+        gone = [box for box in self._last if not any(overlap(box, other) for other in boxes)]
+        self._known = self._known if fewer else [*boxes, *gone] if boxes else []
+        self._last = boxes
         return boxes
-
-
-def _around(boxes: list[Box]) -> Box:
-    """All of them, with as much room on every side of each as it is large."""
-    left, top = min(box.x - box.w for box in boxes), min(box.y - box.h for box in boxes)
-    right, bottom = max(box.x + 2 * box.w for box in boxes), max(box.y + 2 * box.h for box in boxes)
-    return Box(left, top, right - left, bottom - top)
 
 
 def overlap(one: Box, other: Box) -> bool:

@@ -1,7 +1,7 @@
 """Collect what a clip leaves behind, by this process alone or shared with helpers: the outcome is the same bits.
 
 A clip is cut into pieces where it can be decoded from, each piece is collected by whoever is free, and the pieces are
-joined in order. Pieces that lie beside each other have ten frames in common. Where these are not the same pictures,
+joined in order. Pieces that lie beside each other have eleven frames in common. Where these are not the same pictures,
 or a piece is not what the file promises, everything is done again as a whole. A clip that is too short for that, or
 cannot be cut, is shared by threads.
 """

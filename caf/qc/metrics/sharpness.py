@@ -1,6 +1,7 @@
 """sharpness and blockiness: how crisp the picture is, and whether the coder's blocks show."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Self
 
@@ -19,8 +20,8 @@ Floats = NDArray[np.float64]
 
 _CELLS = 6
 _FIRST_STEP, _MOST = 8, 16
-_BAND_PX = 640 * 360
-"""So many pixels a frame tell its detail."""
+_EACH_PX, _SAMPLED_PX = 640 * 270, 640 * 360
+"""So many pixels tell the detail of every frame, and the blur of a sampled one."""
 _FLAT_LEVELS = 0.15
 """Mean step below which nothing is drawn there, such as in a bar."""
 _UNSEEN_LEVELS = 1.0
@@ -71,12 +72,12 @@ class CrispnessCollector:
     def add(self, frame: SeenFrame) -> None:
         if not self._piece.holds(frame.index):
             return
-        band = frame.full(_bands(frame.luma))
-        self._fine.append(_cells(band))
-        self._coarse.append(_cells(_quarter(band)))
+        band = _bands(frame.luma, _EACH_PX)
+        self._fine.append(_cells(band, frame.contrast))
+        self._coarse.append(_cells(_quarter(band), frame.contrast))
         self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
-            self._blur.append(_crete_blur(band))
+            self._blur.append(_crete_blur(frame.full(_bands(frame.luma, _SAMPLED_PX))))
             self._grid.append(_grid_excess(frame.full(frame.luma)))
             if len(self._blur) > _MOST:  # the file has more frames than it says
                 self._blur, self._grid, self._every = self._blur[::2], self._grid[::2], self._every * 2
@@ -99,43 +100,46 @@ class CrispnessCollector:
         )
 
 
-def _cells(gray: Gray) -> NDArray[np.float32]:
+def _cells(gray: Gray, contrast: float) -> NDArray[np.float32]:
+    """(36,) logarithm of the mean absolute Laplacian per cell, of a picture that is made richer in contrast."""
     laplacian = cv2.convertScaleAbs(cv2.Laplacian(gray, cv2.CV_16S, ksize=1))
     height, width = laplacian.shape
     if min(height, width) < _CELLS:
         cells = cv2.resize(laplacian.astype(np.float32), (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
     else:
-        rows, columns = (np.linspace(0, side, _CELLS + 1).astype(int) for side in (height, width))
+        rows, columns, areas = _borders(height, width)
         sums = [
-            np.add.reduceat(
-                cv2.reduce(laplacian[top:bottom], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0], columns[:-1]
-            )
+            cv2.reduce(laplacian[top:bottom], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
             for top, bottom in pairwise(rows)
         ]
-        cells = np.array(sums) / np.outer(np.diff(rows), np.diff(columns))
-    logs = np.log(np.asarray(cells, dtype=np.float32) + np.float32(0.5))
+        cells = np.add.reduceat(np.stack(sums), columns, axis=1) / areas
+    logs = np.log(np.asarray(cells, dtype=np.float32) * np.float32(contrast) + np.float32(0.5))
     return np.asarray(logs, dtype=np.float32).ravel()
 
 
-def _bands(gray: Gray) -> Gray:
-    """Full resolution, but of a large frame only six evenly spread bands of rows."""
+@lru_cache(maxsize=8)
+def _borders(height: int, width: int) -> tuple[list[int], NDArray[np.int64], Floats]:
+    """Where the cells' rows begin and end, where their columns begin, and (6, 6) how large each is."""
+    rows, columns = (np.linspace(0, side, _CELLS + 1).astype(np.int64) for side in (height, width))
+    return rows.tolist(), columns[:-1], np.outer(np.diff(rows), np.diff(columns)).astype(np.float64)
+
+
+def _bands(gray: Gray, area_px: int) -> Gray:
+    """Full resolution, but of a large frame only six evenly spread bands of rows, each of a multiple of four."""
     height, width = gray.shape
-    if height * width <= _BAND_PX:
+    if height * width <= area_px:
         return gray
-    rows = max(12, _BAND_PX // width // 6)
+    rows = max(12, area_px // width // 6 // 4 * 4)
     starts = np.linspace(0, height - rows, 6).astype(int)
-    return np.ascontiguousarray(np.concatenate([gray[start : start + rows] for start in starts]))
+    return np.concatenate([gray[start : start + rows] for start in starts])
 
 
 def _quarter(gray: Gray) -> Gray:
     """A quarter of each side, and at least a pixel."""
-    height, width = gray.shape
-    if min(height, width) > 2:
-        small = cv2.resize(gray, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    else:
-        size = (max(1, round(width / 4)), max(1, round(height / 4)))
-        small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.uint8)
+    for _ in range(2):
+        half = (max(1, gray.shape[1] // 2), max(1, gray.shape[0] // 2))
+        gray = np.asarray(cv2.resize(gray, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return gray
 
 
 def _crete_blur(gray: Gray) -> float:

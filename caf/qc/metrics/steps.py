@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.cells import cell_means, middle
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.piece import WHOLE, Piece
 
@@ -48,13 +49,9 @@ class Steps:
         return float(np.median(np.diff(self.time_s))) if self.frames > 1 else 0.0
 
 
-def _cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.resize(picture, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
 def _log_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     # Eight grey levels keep the noise of black cells out of the ratio.
-    return np.asarray(np.log(_cells(picture) + np.float32(8.0)), dtype=np.float32)
+    return np.asarray(np.log(cell_means(picture, _CELLS) + np.float32(8.0)), dtype=np.float32)
 
 
 class StepCollector:
@@ -93,9 +90,9 @@ class StepCollector:
             self._peak.append(0.0)
         else:
             difference = cv2.absdiff(tiny, self._last)
-            cells = _cells(np.asarray(difference, dtype=np.float32))
+            cells = cell_means(np.asarray(difference, dtype=np.float32), _CELLS)
             self._step.append(float(cv2.mean(difference)[0]))
-            self._gain_step.append(float(np.median(logs - self._last_log)))
+            self._gain_step.append(middle(logs - self._last_log))
             self._peak.append(float(np.mean(np.sort(cells, axis=None)[-_TOP_CELLS:])))
 
     def extend(self, later: Self) -> None:
@@ -112,7 +109,7 @@ class StepCollector:
         seam, seam_gain = 0.0, 0.0
         if self._first is not None and self._last is not None and self._last_log is not None:
             seam = float(cv2.mean(cv2.absdiff(self._first, self._last))[0])
-            seam_gain = float(np.median(_log_cells(self._first) - self._last_log))
+            seam_gain = middle(_log_cells(self._first) - self._last_log)
         return Steps(
             step=np.array(self._step),
             peak=np.array(self._peak),

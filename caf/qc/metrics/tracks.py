@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.cells import middle
 from caf.qc.metrics.frames import Gray, SeenFrame
 from caf.qc.metrics.pace import pace_of
 from caf.qc.metrics.piece import GRID, WHOLE, Piece
@@ -22,6 +23,7 @@ __all__ = ["BLOCK", "BlockSway", "CameraPath", "TrackCollector", "smoothing_resi
 BLOCK = GRID
 """Frames over which one set of points is followed."""
 _MIN_POINTS = 12
+_WINDOW_PX, _LEVELS = (11, 11), 2
 _LOST_LEVELS = 22.0
 """Median grey difference between a point's neighbourhoods above which the frames show different things."""
 _STILL_PX, _OFF_PX = 0.35, 0.5
@@ -162,11 +164,11 @@ class TrackCollector:
             return False
         here = block.at[-1].reshape(-1, 1, 2)
         there, found, fault = cv2.calcOpticalFlowPyrLK(
-            last, small, here, None, winSize=(13, 13), maxLevel=3, criteria=(3, 12, 0.02)
+            last, small, here, None, winSize=_WINDOW_PX, maxLevel=_LEVELS, criteria=(3, 12, 0.02)
         )
         alive = block.alive & (found[:, 0] == 1)
         # A cut leaves the points somewhere, but nothing there looks like what they came from.
-        if alive.sum() < _MIN_POINTS or float(np.median(fault[alive, 0])) > _LOST_LEVELS:
+        if alive.sum() < _MIN_POINTS or middle(fault[alive, 0]) > _LOST_LEVELS:
             return False
         block.alive = alive
         block.at.append(there[:, 0])
@@ -191,8 +193,8 @@ class TrackCollector:
             self._blocks.append(BlockSway(block.start, positions[0], _sway(residual)))
 
 
-def _camera(positions: Floats, size: Size) -> tuple[list[Floats], Floats, bool]:
-    """Similarity from the block's first frame to each, residuals (F, N, 2), and whether enough points agree.
+def _camera(positions: Floats, size: Size) -> tuple[Floats, Floats, bool]:
+    """Similarities (F, 2, 3) from the block's first frame, residuals (F, N, 2), and whether enough points agree.
 
     RANSAC frame by frame first; then all frames again by least squares over the points that were inliers
     more often than not, so that the same points carry the whole block.
@@ -211,17 +213,13 @@ def _camera(positions: Floats, size: Size) -> tuple[list[Floats], Floats, bool]:
     stands = _tells_a_tripod(start, still, chosen, size)
     if stands:
         chosen, enough = still, True
-    # Points that leave a camera on a tripod go with the subject; where it moves they may be a wall that sways.
-    fit = _robust if stands else _least_squares
     enough = enough or float(votes[chosen].min()) > 0.25 * (len(positions) - 1)
-    motion = [fit(start[chosen], place[chosen]) for place in positions]
-    residual = np.stack(
-        [
-            place - (start @ matrix[:, :2].T + matrix[:, 2])
-            for place, matrix in zip(positions, motion, strict=True)
-        ]
-    )
-    return motion, residual, enough
+    motion = _least_squares(start[chosen], positions[:, chosen])
+    # Points that leave a camera on a tripod go with the subject; where it moves they may be a wall that sways.
+    for _ in range(2 if stands else 0):
+        missed = np.sum((positions[:, chosen] - _carried(start[chosen], motion)) ** 2, axis=2)
+        motion = _least_squares(start[chosen], positions[:, chosen], 1 / (1 + missed / _OFF_PX**2))
+    return motion, positions - _carried(start, motion), enough
 
 
 def _still(positions: Floats) -> NDArray[np.bool_]:
@@ -246,27 +244,29 @@ def _places(points: Floats, size: Size) -> int:
     return len(np.unique(cells[:, 0] * 6 + cells[:, 1]))
 
 
-def _robust(here: Floats, there: Floats) -> Floats:
-    """`_least_squares`, a second and third time with little weight for points that went elsewhere in this frame."""
-    matrix = _least_squares(here, there)
-    for _ in range(2):
-        missed = np.sum((there - (here @ matrix[:, :2].T + matrix[:, 2])) ** 2, axis=1)
-        matrix = _least_squares(here, there, 1 / (1 + missed / _OFF_PX**2))
-    return matrix
+def _carried(places: Floats, motion: Floats) -> Floats:
+    """(F, N, 2) where the similarities (F, 2, 3) bring `places` (N, 2)."""
+    return np.asarray(places @ motion[:, :, :2].transpose(0, 2, 1) + motion[:, None, :, 2], dtype=np.float64)
 
 
 def _least_squares(here: Floats, there: Floats, weight: Floats | None = None) -> Floats:
-    """The similarity (2, 3) that maps `here` to `there` best, each point with its `weight` or all alike.
+    """The similarities (F, 2, 3) that map `here` (N, 2) to each of `there` (F, N, 2) best, points as their `weight`.
 
     Source: S. Umeyama, IEEE PAMI 13 (1991), in two dimensions with complex numbers.
     """
-    weight = np.ones(len(here)) if weight is None else weight
-    z, w = here[:, 0] + 1j * here[:, 1], there[:, 0] + 1j * there[:, 1]
-    z_mean, w_mean = np.average(z, weights=weight), np.average(w, weights=weight)
-    spread = float(np.sum(weight * np.abs(z - z_mean) ** 2))
-    turn = np.sum(weight * np.conj(z - z_mean) * (w - w_mean)) / spread if spread > 0 else 1.0 + 0j
+    weight = np.full(there.shape[:2], 1.0) if weight is None else weight
+    weight = weight / weight.sum(axis=1, keepdims=True)
+    z, w = here[:, 0] + 1j * here[:, 1], there[..., 0] + 1j * there[..., 1]
+    z_mean, w_mean = np.sum(weight * z, axis=1), np.sum(weight * w, axis=1)
+    z_off, w_off = z - z_mean[:, None], w - w_mean[:, None]
+    spread = np.sum(weight * np.abs(z_off) ** 2, axis=1)
+    turn = np.where(
+        spread > 0, np.sum(weight * np.conj(z_off) * w_off, axis=1) / np.maximum(spread, 1e-12), 1
+    )
     shift = w_mean - turn * z_mean
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    return np.stack([turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag], axis=1).reshape(
+        -1, 2, 3
+    )
 
 
 def _at_corners(matrix: Floats, width: int, height: int, diagonal: float) -> Floats:
