@@ -79,10 +79,8 @@ def _measured(
 
 
 def _corrected(frames: Iterable[Frame], steady: Plan | None, light: LightPlan | None) -> Iterator[Frame]:
-    for index, frame in enumerate(frames):
+    for index, frame in enumerate(light.over(frames) if light is not None else frames):
         image = frame.image
-        if light is not None:
-            image = light.applied(image, index)
         if steady is not None and steady.active and index < len(steady.matrices):
             image = warped(image, steady.matrices[index])
         yield Frame(image, frame.time_s)
