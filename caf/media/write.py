@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from caf.errors import NO_ROOM, CafError, TryAgainError
 from caf.media.audio import SoundTrack, open_sound
+from caf.media.conversion import converted
 from caf.media.encoders import SOFTWARE, quality_of
 from caf.media.timing import snapped_rate, time_base_for
 
@@ -179,8 +180,8 @@ class ClipWriter:
             ).astype(np.uint8, copy=False)
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
         if self._mode == "final":
-            frame = frame.reformat(
-                format=self._pixel, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            frame = converted(
+                frame, self._pixel, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
         frame.pts, frame.time_base, frame.duration = ticks, self._base, length
         return frame
