@@ -12,6 +12,7 @@ from caf.engines.light import LightMeter, LightPlan, lit, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look, lossless
 from caf.engines.subject import subject_boxes
+from caf.media.beside import ahead
 from caf.media.read import Frame, read_frames, read_picture
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult, VideoTarget
 
@@ -37,7 +38,7 @@ def run_frame(request: StageRequest, settings: Settings, progress: Progress) -> 
     light, edits = _edits(request, settings, source, info, boxes, passes, facts)
     out = Path(request.out_dir) / "frames.mp4"
     with lossless(out, shown) as writer:
-        frames = _still_frames(source, shown) if still else read_frames(source)
+        frames = _still_frames(source, shown) if still else ahead(read_frames(source))
         frames = _exposed(passes.over(frames), settings.number("exposure"))
         for index, frame in enumerate(light.over(frames) if light is not None else frames):
             image = frame.image
@@ -86,7 +87,7 @@ def _edits(
         return boxes[index] if index < len(boxes) else None
 
     if deflicker > 0 or identity > 0:
-        for index, frame in enumerate(passes.over(read_frames(source))):
+        for index, frame in enumerate(passes.over(ahead(read_frames(source)))):
             light.add(frame.image)
             if identity > 0:
                 colour.add(frame.image, box(index))

@@ -12,9 +12,11 @@ from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.seam import SeamMeter, closed, plan_seam
 from caf.engines.stage import Passes, input_of, look, lossless
-from caf.engines.steady import Plan, plan, warped
+from caf.engines.steady import Plan, plan
 from caf.engines.subject import subject_boxes
 from caf.engines.temporal import averaged
+from caf.engines.warp import warped
+from caf.media.beside import ahead
 from caf.media.read import Frame, read_frames
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
 
@@ -42,7 +44,7 @@ def run_motion(request: StageRequest, settings: Settings, progress: Progress) ->
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
-        frames = _corrected(passes.over(read_frames(path)), steady, light)
+        frames = _corrected(passes.over(ahead(read_frames(path))), steady, light)
         for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, cuts):
             meter.add(frame.image)
             writer.write(frame.image, frame.time_s)
@@ -63,7 +65,7 @@ def _measured(
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
     first: Frame | None = None
-    for index, frame in enumerate(passes.over(read_frames(path))):
+    for index, frame in enumerate(passes.over(ahead(read_frames(path)))):
         light.add(frame.image)
         first = first or frame
         if hold > 0:
@@ -151,7 +153,7 @@ def _push_in(
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
-        for index, frame in enumerate(Passes(progress, info.frames, 1).over(read_frames(path))):
+        for index, frame in enumerate(Passes(progress, info.frames, 1).over(ahead(read_frames(path)))):
             nearer = amount * (1.0 - np.cos(2.0 * np.pi * index / info.frames)) / 2.0
             image = _zoomed(frame.image, 1.0 + nearer)
             meter.add(image)
@@ -170,7 +172,4 @@ def _push_in(
 def _zoomed(image: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 0.0, zoom)
-    moved = cv2.warpAffine(
-        image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
-    return np.asarray(moved, np.uint8)
+    return warped(image, matrix)
