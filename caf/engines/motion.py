@@ -1,6 +1,7 @@
 """The motion stage: a steady camera, an even light, and a loop without a seam, as far as it is told."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,12 +12,12 @@ from caf.engines.camera import Camera, Step
 from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.seam import SeamMeter, closed, plan_seam
-from caf.engines.stage import Passes, input_of, look, lossless
+from caf.engines.stage import Passes, input_of, look, lossless, opencv_alone
 from caf.engines.steady import Plan, plan
 from caf.engines.subject import subject_boxes
 from caf.engines.temporal import averaged
 from caf.engines.warp import warped
-from caf.media.beside import ahead
+from caf.media.beside import Behind, ahead
 from caf.media.read import Frame, read_frames
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
 
@@ -28,6 +29,11 @@ _SHARE_OF_AVERAGE = 0.6
 
 def run_motion(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
     """Turn `frames` (or `source`) into lossless `motion`, steadied, evened and closed by parameter."""
+    with opencv_alone():
+        return _moved(request, settings, progress)
+
+
+def _moved(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
     path = input_of(request, "frames", "source")
     info = look(path)
     facts: dict[str, Parameter] = {}
@@ -65,11 +71,16 @@ def _measured(
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
     first: Frame | None = None
-    for index, frame in enumerate(passes.over(ahead(read_frames(path)))):
-        light.add(frame.image)
-        first = first or frame
-        if hold > 0:
-            steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
+    beside = Behind()
+    try:
+        for index, frame in enumerate(passes.over(ahead(read_frames(path)))):
+            beside.add(partial(light.add, frame.image))
+            first = first or frame
+            if hold > 0:
+                steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
+        beside.finish()
+    finally:
+        beside.drop()
     strength = max(1.0 - (1.0 - hold) ** 2, settings.number("temporal_smoothing"))
     evened = plan_light(light, fps, strength)
     if hold <= 0:

@@ -13,8 +13,8 @@ __all__ = ["warped"]
 _FINER = 2
 _SHARPER = 0.03
 _KERNEL = np.array([-_SHARPER, 1.0 + 2.0 * _SHARPER, -_SHARPER])
-_BAND_PX = 96
-"""Rows at a time, so that what is finer stays in the processor's cache: a whole frame in 4K would take 100 MB."""
+_BAND_PIXELS, _BAND_PX = 120_000, 64
+"""So many at a time, and so many rows at least: what is finer stays near the processor, of 4K it would take 100 MB."""
 _BESIDE_PX = 4
 """Rows around a band's own that its interpolation looks at."""
 
@@ -29,8 +29,9 @@ def warped(image: Image, matrix: NDArray[np.float64]) -> Image:
         cv2.sepFilter2D(image, -1, _KERNEL, _KERNEL, borderType=cv2.BORDER_REFLECT_101), np.uint8
     )
     out = np.empty_like(image)
-    for top in range(0, height, _BAND_PX):
-        bottom = min(height, top + _BAND_PX)
+    rows = max(_BAND_PX, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
         corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (top, bottom - 1)])
         first, last = _rows_shown(corners @ back[1], height)
         _band(sharper[first:last], back, first, top, out[top:bottom])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from caf.engines import warp
 from caf.engines.warp import warped
 from tests.clips import Image, texture
 
@@ -75,6 +76,17 @@ def test_pictures_of_any_size_keep_theirs(size: tuple[int, int]) -> None:
     still = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     assert np.abs(warped(image, still).astype(int) - image).max() <= 12
     assert warped(image, similarity(1.0, 2.0, 30.0)).shape == image.shape
+
+
+def test_a_picture_is_the_same_in_one_band_as_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.ascontiguousarray(np.rot90(texture(*SIZE)))
+    found = {}
+    for least in (16, 64, 1000):
+        monkeypatch.setattr(warp, "_BAND_PIXELS", 1)
+        monkeypatch.setattr(warp, "_BAND_PX", least)
+        found[least] = warped(image, MOVES["zoom"]).astype(int)
+    assert np.abs(found[16] - found[1000]).max() <= 1
+    assert np.abs(found[64] - found[1000]).max() <= 1
 
 
 def test_the_same_picture_and_move_have_the_same_pixels() -> None:
