@@ -214,12 +214,9 @@ def _balanced(points: NDArray[np.float32], width: int, height: int) -> NDArray[n
     column = (points[:, 0] * GRID[0] / width).astype(int)
     row = (points[:, 1] * GRID[1] / height).astype(int)
     cell = row * GRID[0] + column
-    taken = np.zeros(CELLS + GRID[0] + 1, int)
-    keep = []
-    for index, c in enumerate(cell):
-        if taken[c] < _PER_CELL:
-            taken[c] += 1
-            keep.append(index)
+    order = np.argsort(cell, kind="stable")
+    first = np.searchsorted(cell[order], cell[order])
+    keep = np.sort(order[np.arange(len(order)) - first < _PER_CELL])
     return np.ascontiguousarray(points[keep], dtype=np.float32)
 
 
