@@ -22,8 +22,10 @@ from bench.qc_inject import write_clip
 from bench.steady_peers import Cost, spent
 from bench.steady_scenes import drawn
 from caf.engines.parameters import settings_for
-from caf.engines.steady import warped
+from caf.engines.stage import opencv_alone
 from caf.engines.video import run_video
+from caf.engines.warp import warped
+from caf.media.beside import ahead
 from caf.media.read import read_frames
 from caf.media.write import ClipWriter
 from caf.ports import StageRequest, VideoTarget
@@ -68,8 +70,8 @@ def ours(clip: Path, out: Path, kind: str) -> None:
         run_video(request, settings_for("video", {}), lambda done, total: None)
         return
     move = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), 0.3, 1.03)
-    with ClipWriter(out, width=size[0], height=size[1], fps=FPS) as writer:
-        for frame in read_frames(clip):
+    with opencv_alone(), ClipWriter(out, width=size[0], height=size[1], fps=FPS) as writer:
+        for frame in ahead(read_frames(clip)):
             writer.write(warped(frame.image, move), frame.time_s)
 
 

@@ -14,7 +14,7 @@ from caf.engines.keyframe import Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
 from caf.engines.similarity import Points, agreed_similarity
 
-__all__ = ["CELLS", "GRID", "Camera", "Candidate", "Step", "cells_of", "shared"]
+__all__ = ["CELLS", "GRID", "Camera", "Candidate", "Step", "camera_between", "cells_of", "shared"]
 
 GRID = (8, 6)
 """Columns and rows of the cells in which motion is summarised."""
@@ -25,6 +25,8 @@ _BACK_PX = 0.2
 _INLIER_PX = 1.0
 _CANDIDATES = 3
 _MIN_POINTS = 12
+_LEAST_AGREE, _LEAST_CELLS = 0.2, 8
+"""Between pictures that are not neighbours: of the features, and of the cells they are in."""
 _WINDOW_PX = (15, 15)
 _WINDOW_BACK_PX = (15, 15)
 _LEVELS = 3
@@ -131,6 +133,24 @@ class Camera:
         return tuple(sorted(found, key=lambda c: -len(c.cells)))
 
 
+def camera_between(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """How the camera moved from one picture to another, (H, W, 3) uint8: (4,) as in `Candidate`.
+
+    By what most followed features share; None where too few of them do, or in too few places.
+    """
+    size = (start.shape[1], start.shape[0])
+    scale = min(1.0, _ANALYSIS_SIDE_PX / max(size))
+    old, new = (points / scale for points in _followed(_normalised(start, scale), _normalised(end, scale)))
+    if len(old) < _MIN_POINTS:
+        return None
+    centre = (np.array(size) - 1) / 2
+    motion, held = agreed_similarity(old - centre, new - centre, _INLIER_PX / scale)
+    if held.sum() < _MIN_POINTS or held.mean() < _LEAST_AGREE:
+        return None
+    places = np.unique(cells_of(old[held] - centre, size))
+    return motion if len(places) >= _LEAST_CELLS else None
+
+
 def cells_of(points: Points, size: tuple[int, int]) -> NDArray[np.intp]:
     """(n,) the cell that each point, px from the frame's centre, lies in."""
     column = np.clip((points[:, 0] / size[0] + 0.5) * GRID[0], 0, GRID[0] - 1).astype(np.intp)
@@ -194,12 +214,9 @@ def _balanced(points: NDArray[np.float32], width: int, height: int) -> NDArray[n
     column = (points[:, 0] * GRID[0] / width).astype(int)
     row = (points[:, 1] * GRID[1] / height).astype(int)
     cell = row * GRID[0] + column
-    taken = np.zeros(CELLS + GRID[0] + 1, int)
-    keep = []
-    for index, c in enumerate(cell):
-        if taken[c] < _PER_CELL:
-            taken[c] += 1
-            keep.append(index)
+    order = np.argsort(cell, kind="stable")
+    first = np.searchsorted(cell[order], cell[order])
+    keep = np.sort(order[np.arange(len(order)) - first < _PER_CELL])
     return np.ascontiguousarray(points[keep], dtype=np.float32)
 
 

@@ -1,6 +1,6 @@
 """The frame stage: each frame's own quality: light, grain, sharpness, the subject's colours."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.anchor import Anchor, ColourMeter, plan_colour
-from caf.engines.light import LightMeter, lit, plan_light
+from caf.engines.light import LightMeter, LightPlan, lit, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look, lossless
 from caf.engines.subject import subject_boxes
+from caf.media.beside import ahead
 from caf.media.read import Frame, read_frames, read_picture
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult, VideoTarget
 
@@ -34,11 +35,12 @@ def run_frame(request: StageRequest, settings: Settings, progress: Progress) -> 
     planned = settings.number("deflicker") > 0 or settings.number("identity_weight") > 0
     passes = Passes(progress, shown.frames, 2 if planned else 1)
     facts: dict[str, Parameter] = {}
-    edits = _edits(request, settings, source, info, boxes, passes, facts)
+    light, edits = _edits(request, settings, source, info, boxes, passes, facts)
     out = Path(request.out_dir) / "frames.mp4"
     with lossless(out, shown) as writer:
-        frames = _still_frames(source, shown) if still else read_frames(source)
-        for index, frame in enumerate(passes.over(frames)):
+        frames = _still_frames(source, shown) if still else ahead(read_frames(source))
+        frames = _exposed(passes.over(frames), settings.number("exposure"))
+        for index, frame in enumerate(light.over(frames) if light is not None else frames):
             image = frame.image
             for edit in edits:
                 image = edit(image, index)
@@ -60,6 +62,12 @@ def _still_frames(source: Path, info: MediaInfo) -> Iterator[Frame]:
         yield Frame(image, index / info.fps)
 
 
+def _exposed(frames: Iterable[Frame], stops: float) -> Iterator[Frame]:
+    gains = np.full(3, 2.0 ** (stops / 2.2))
+    for frame in frames:
+        yield Frame(lit(frame.image, gains), frame.time_s)
+
+
 def _edits(
     request: StageRequest,
     settings: Settings,
@@ -68,9 +76,10 @@ def _edits(
     boxes: Sequence[NDArray[np.float64] | None],
     passes: Passes,
     facts: dict[str, Parameter],
-) -> list[Edit]:
-    """What to do to each frame, in order; measured over the whole clip first where that is needed."""
+) -> tuple[LightPlan | None, list[Edit]]:
+    """How to even the light, and then what to do to each frame, in order; measured over the whole clip first."""
     edits: list[Edit] = []
+    plan: LightPlan | None = None
     deflicker, identity = settings.number("deflicker"), settings.number("identity_weight")
     light, colour = LightMeter(), ColourMeter()
 
@@ -78,17 +87,13 @@ def _edits(
         return boxes[index] if index < len(boxes) else None
 
     if deflicker > 0 or identity > 0:
-        for index, frame in enumerate(passes.over(read_frames(source))):
+        for index, frame in enumerate(passes.over(ahead(read_frames(source)))):
             light.add(frame.image)
             if identity > 0:
                 colour.add(frame.image, box(index))
-    exposure = np.full(3, 2.0 ** (settings.number("exposure") / 2.2))
-    if exposure[0] != 1.0:
-        edits.append(lambda image, index: lit(image, exposure))
     if deflicker > 0:
         plan = plan_light(light, info.fps or 25.0, deflicker)
         facts |= {"flicker_before_pct": plan.flicker_before_pct, "flicker_after_pct": plan.flicker_after_pct}
-        edits.append(plan.applied)
     if settings.number("denoise") > 0:
         edits.append(lambda image, index: _denoised(image, settings.number("denoise")))
     if identity > 0:
@@ -101,7 +106,7 @@ def _edits(
         edits.append(lambda image, index: anchor.apply(image, min(index, last), box(index)))
     if settings.number("sharpen") > 0:
         edits.append(lambda image, index: _sharpened(image, settings.number("sharpen")))
-    return edits
+    return plan, edits
 
 
 def _denoised(image: Image, strength: float) -> Image:

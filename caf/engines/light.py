@@ -1,15 +1,18 @@
 """Flicker: how the light changed over a clip, and the gains that hold it to the course that is meant."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.burnt import recovered, softened
 from caf.engines.gain import Gain, Small, gain_between, shrunk
 from caf.engines.light_course import flicker_rms, intended, switches
 from caf.engines.scene import is_cut
+from caf.media.read import Frame
 
 __all__ = ["LightMeter", "LightPlan", "lit", "plan_light"]
 
@@ -20,9 +23,7 @@ _LARGEST = 0.7
 _WORTH_IT = 0.003
 _POWER_WORTH_IT = 0.01
 _LARGEST_POWER = 2.0
-_SHOULDER = 250
-_KEPT_BURNT = 0.3
-_BURNT_SOFTNESS_PX = 1.5
+_IDLE = 1e-4
 # Brightness, and what two channels have more of than the others: lamps and exposure change all alike.
 _PARTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-0.5, 1.0, -0.5]]).T
 
@@ -98,12 +99,37 @@ class LightPlan(NamedTuple):
     flicker_before_pct: float
     flicker_after_pct: float
 
-    def applied(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-        """Frame `index` evened; frames after the last that was measured are treated as that one."""
-        if not len(self.gains):
-            return image
-        at = min(index, len(self.gains) - 1)
-        return lit(image, self.gains[at], float(self.powers[at]))
+    cuts: tuple[int, ...] = ()
+    """First frames of new shots."""
+
+    def over(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames evened; what is burnt out in dimmed ones is as bright as those beside show it.
+
+        Frames after the last that was measured are treated as that one. Three frames are held in memory.
+        """
+        if not len(self.gains) or (np.abs(self.gains - 1.0).max() < _IDLE and (self.powers == 1.0).all()):
+            yield from frames
+            return
+        source = iter(frames)
+        now, index, before = next(source, None), 0, None
+        even = self._levelled(now.image, index) if now is not None else None
+        while now is not None and even is not None:
+            coming = next(source, None)
+            after = self._levelled(coming.image, index + 1) if coming is not None else None
+            gains = self._gains(index)
+            shown = even
+            if gains.min() < 1.0 - _IDLE:
+                soft = softened(now.image, even) if gains.max() < 1.0 else even
+                beside = (None if index in self.cuts else before, None if index + 1 in self.cuts else after)
+                shown = recovered(now.image, even, soft, [one for one in beside if one is not None])
+            yield Frame(shown, now.time_s)
+            now, even, before, index = coming, after, shown, index + 1
+
+    def _gains(self, index: int) -> Series:
+        return np.asarray(self.gains[min(index, len(self.gains) - 1)])
+
+    def _levelled(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+        return _levelled(image, self._gains(index), float(self.powers[min(index, len(self.powers) - 1)]))
 
 
 def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
@@ -112,7 +138,7 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     Cuts and switched lights stay where they are, fades stay fades. Where the flicker cannot be told from the
     measurement's own error nothing is done.
     """
-    count = len(meter.levels)
+    count, cuts = len(meter.levels), tuple(meter.cuts)
     factors = np.array([level.factors for level in meter.levels]).reshape(-1, 3)
     edges = sorted({*meter.cuts, *switches(factors.mean(axis=1), fps, meter.cuts)})
     powers = np.array([level.power for level in meter.levels])
@@ -122,17 +148,17 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     worth = max(_WORTH_IT, 1.5 * float(np.median(meter.noise)) if count else 0.0)
     colour = flicker_rms(light, fps, edges) / np.sqrt(3)
     if strength <= 0 or count < 3 or (max(before, colour) < worth and not bent):
-        return LightPlan(np.ones((count, 3)), np.ones(count), 100 * before, 100 * before)
+        return LightPlan(np.ones((count, 3)), np.ones(count), 100 * before, 100 * before, cuts)
     change = np.clip(strength * (_meant(light, fps, edges) - light), -_LARGEST, _LARGEST)
     after = flicker_rms((light + change).mean(axis=1)[:, None], fps, edges)
     if not bent:
-        return LightPlan(np.exp(change), np.ones(count), 100 * before, 100 * after)
+        return LightPlan(np.exp(change), np.ones(count), 100 * before, 100 * after, cuts)
     power = np.exp(strength * (intended(powers, fps, edges) - powers))
     power = np.clip(power, 1 / _LARGEST_POWER, _LARGEST_POWER)[:, None]
     # From the level of the pivot to white, which a power of levels between 0 and 1 leaves alone.
     to_white = np.log(255.0) - np.array(meter.pivots)[:, None]
     gains = np.exp(light + change - power * light + (power - 1.0) * to_white)
-    return LightPlan(gains, power[:, 0], 100 * before, 100 * after)
+    return LightPlan(gains, power[:, 0], 100 * before, 100 * after, cuts)
 
 
 def _meant(light: Series, fps: float, edges: list[int]) -> Series:
@@ -146,17 +172,12 @@ def lit(image: NDArray[np.uint8], gains: Series, power: float = 1.0) -> NDArray[
     Burnt-out highlights have lost their colour, and dimmed in full they would turn into flat grey-green
     patches: pixels with a channel near the top are dimmed less, all channels alike.
     """
-    if np.abs(gains - 1.0).max() < 1e-4 and abs(power - 1.0) < 1e-4:
+    even = _levelled(image, gains, power)
+    return softened(image, even) if even is not image and gains.max() < 1.0 else even
+
+
+def _levelled(image: NDArray[np.uint8], gains: Series, power: float) -> NDArray[np.uint8]:
+    if np.abs(gains - 1.0).max() < _IDLE and abs(power - 1.0) < _IDLE:
         return image
     levels = 255.0 * ((np.arange(256.0) / 255.0) ** power)[:, None] * gains[None, :]
-    even = np.asarray(cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]), np.uint8)
-    if gains.max() >= 1.0:
-        return even
-    blue, green, red = cv2.split(image)
-    top = cv2.max(cv2.max(blue, green), red)
-    if not (top > _SHOULDER).any():
-        return even
-    rise = np.clip((np.arange(256.0) - _SHOULDER) / (255.0 - _SHOULDER), 0.0, 1.0)
-    table = (_KEPT_BURNT * rise * rise * (3.0 - 2.0 * rise)).astype(np.float32)
-    burnt = cv2.GaussianBlur(cv2.LUT(top, table), (0, 0), _BURNT_SOFTNESS_PX)
-    return np.asarray(cv2.blendLinear(image, even, burnt, 1.0 - burnt), np.uint8)
+    return np.asarray(cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]), np.uint8)

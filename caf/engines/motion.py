@@ -1,6 +1,7 @@
 """The motion stage: a steady camera, an even light, and a loop without a seam, as far as it is told."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,12 @@ from caf.engines.camera import Camera, Step
 from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.seam import SeamMeter, closed, plan_seam
-from caf.engines.stage import Passes, input_of, look, lossless
-from caf.engines.steady import Plan, plan, warped
+from caf.engines.stage import Passes, input_of, look, lossless, opencv_alone
+from caf.engines.steady import Plan, plan
 from caf.engines.subject import subject_boxes
 from caf.engines.temporal import averaged
+from caf.engines.warp import warped
+from caf.media.beside import Behind, ahead
 from caf.media.read import Frame, read_frames
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
 
@@ -26,6 +29,11 @@ _SHARE_OF_AVERAGE = 0.6
 
 def run_motion(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
     """Turn `frames` (or `source`) into lossless `motion`, steadied, evened and closed by parameter."""
+    with opencv_alone():
+        return _moved(request, settings, progress)
+
+
+def _moved(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
     path = input_of(request, "frames", "source")
     info = look(path)
     facts: dict[str, Parameter] = {}
@@ -42,7 +50,7 @@ def run_motion(request: StageRequest, settings: Settings, progress: Progress) ->
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
-        frames = _corrected(passes.over(read_frames(path)), steady, light)
+        frames = _corrected(passes.over(ahead(read_frames(path))), steady, light)
         for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, cuts):
             meter.add(frame.image)
             writer.write(frame.image, frame.time_s)
@@ -63,11 +71,16 @@ def _measured(
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
     first: Frame | None = None
-    for index, frame in enumerate(passes.over(read_frames(path))):
-        light.add(frame.image)
-        first = first or frame
-        if hold > 0:
-            steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
+    beside = Behind()
+    try:
+        for index, frame in enumerate(passes.over(ahead(read_frames(path)))):
+            beside.add(partial(light.add, frame.image))
+            first = first or frame
+            if hold > 0:
+                steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
+        beside.finish()
+    finally:
+        beside.drop()
     strength = max(1.0 - (1.0 - hold) ** 2, settings.number("temporal_smoothing"))
     evened = plan_light(light, fps, strength)
     if hold <= 0:
@@ -79,10 +92,8 @@ def _measured(
 
 
 def _corrected(frames: Iterable[Frame], steady: Plan | None, light: LightPlan | None) -> Iterator[Frame]:
-    for index, frame in enumerate(frames):
+    for index, frame in enumerate(light.over(frames) if light is not None else frames):
         image = frame.image
-        if light is not None:
-            image = light.applied(image, index)
         if steady is not None and steady.active and index < len(steady.matrices):
             image = warped(image, steady.matrices[index])
         yield Frame(image, frame.time_s)
@@ -153,7 +164,7 @@ def _push_in(
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
-        for index, frame in enumerate(Passes(progress, info.frames, 1).over(read_frames(path))):
+        for index, frame in enumerate(Passes(progress, info.frames, 1).over(ahead(read_frames(path)))):
             nearer = amount * (1.0 - np.cos(2.0 * np.pi * index / info.frames)) / 2.0
             image = _zoomed(frame.image, 1.0 + nearer)
             meter.add(image)
@@ -172,7 +183,4 @@ def _push_in(
 def _zoomed(image: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 0.0, zoom)
-    moved = cv2.warpAffine(
-        image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
-    return np.asarray(moved, np.uint8)
+    return warped(image, matrix)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.between import between
 from caf.media.read import Frame
 
 __all__ = ["SeamMeter", "SeamPlan", "closed", "plan_seam"]
@@ -17,11 +18,6 @@ _FEWEST, _MOST = 4, 60
 _NOTICEABLE = 1.25
 _LEVELS = 0.5
 _MEMORY_BYTES = 256_000_000
-_FLOW_SIDE_PX = 480
-_VISIBLE_LEVELS = 4.0
-_EXPLAINED = 0.3
-
-Image = NDArray[np.uint8]
 
 
 class SeamMeter:
@@ -94,64 +90,6 @@ def closed(frames: Iterator[Frame], tail: Sequence[NDArray[np.uint8]], strength:
     for index, frame in enumerate(frames):
         if index < len(tail):
             share = strength * (1.0 - (index + 1) / (len(tail) + 1))
-            yield Frame(_between(frame.image, tail[index], share), frame.time_s)
+            yield Frame(between(frame.image, tail[index], share), frame.time_s)
         else:
             yield frame
-
-
-def _between(start: Image, end: Image, share: float) -> Image:
-    """A picture `share` of the way from `start` to `end`: moved along the flow if that explains the change.
-
-    A flow that is wrong tears the picture apart, which looks worse than the double exposure of a plain blend,
-    so the flow must explain most of the change nearly everywhere.
-    """
-    plain = np.asarray(cv2.addWeighted(start, 1.0 - share, end, share, 0.0), np.uint8)
-    flow = _flow(start, end)
-    if flow is None:
-        return plain
-    from_start, from_end = _moved(start, flow, -share), _moved(end, flow, 1.0 - share)
-    unexplained, change = _softly(cv2.absdiff(from_start, from_end)), _softly(cv2.absdiff(start, end))
-    explained = 1.0 - unexplained / np.maximum(change, _VISIBLE_LEVELS)
-    if float(np.quantile(explained, 0.1)) < _EXPLAINED:
-        return plain
-    return np.asarray(cv2.addWeighted(from_start, 1.0 - share, from_end, share, 0.0), np.uint8)
-
-
-def _moved(image: Image, flow: NDArray[np.float32], part: float) -> Image:
-    height, width = image.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    # The flow is taken at the picture in between, which is exact only where it is smooth.
-    return np.asarray(
-        cv2.remap(
-            image,
-            x + part * flow[..., 0],
-            y + part * flow[..., 1],
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT_101,
-        ),
-        np.uint8,
-    )
-
-
-def _softly(difference: NDArray[np.generic]) -> NDArray[np.float32]:
-    small = cv2.resize(np.asarray(difference, np.uint8), (48, 48), interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    )
-    return np.asarray(cv2.GaussianBlur(small.mean(axis=2), (0, 0), 1.5), np.float32)
-
-
-def _flow(start: Image, end: Image) -> NDArray[np.float32] | None:
-    height, width = start.shape[:2]
-    scale = min(1.0, _FLOW_SIDE_PX / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    if min(size) < 32:
-        return None
-    small = [
-        cv2.resize(cv2.cvtColor(i, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
-        for i in (start, end)
-    ]
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    found = finder.calc(small[0], small[1], np.zeros((size[1], size[0], 2), np.float32))
-    found = cv2.GaussianBlur(found, (0, 0), 2.0)
-    grown = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(grown * (width / size[0], height / size[1]), np.float32)

@@ -1,7 +1,10 @@
 """What every stage needs: its input found and probed, its output named, progress over several passes."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import cv2
 
 from caf.errors import InputError
 from caf.media.probe import probe
@@ -9,7 +12,7 @@ from caf.media.read import Frame
 from caf.media.write import ClipWriter
 from caf.ports import MediaInfo, ProbeRequest, Progress, StageRequest
 
-__all__ = ["Passes", "input_of", "look", "lossless"]
+__all__ = ["Passes", "input_of", "look", "lossless", "opencv_alone"]
 
 
 def input_of(request: StageRequest, *roles: str) -> Path:
@@ -60,3 +63,14 @@ def lossless(
         variable_fps=info.variable_fps,
         mode="lossless",
     )
+
+
+@contextmanager
+def opencv_alone() -> Iterator[None]:
+    """OpenCV on one thread: waiting for others it would take what reads and writes beside it needs."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +14,7 @@ from caf.engines.course import Path, as_matrices, course_within, zoom_needed
 from caf.engines.path import NOTHING, background_path
 from caf.engines.smooth import smooth
 
-__all__ = ["Plan", "plan", "shake_px", "warped"]
+__all__ = ["Plan", "plan", "shake_px"]
 
 SIGMA_S = 1.0
 """Movement slower than about this is meant; faster is tremor. Source: hand tremor lies above 1 Hz."""
@@ -184,10 +183,3 @@ def shake_px(
 
 def _apply(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points @ matrix[:, :2].T + matrix[:, 2]
-
-
-def warped(image: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The frame moved by `matrix` in its own size; what a rounding leaves open at the rim is mirrored."""
-    size = (image.shape[1], image.shape[0])
-    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(moved, dtype=np.uint8)

@@ -6,6 +6,7 @@ from typing import cast
 
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look
+from caf.media.beside import ahead
 from caf.media.encoders import chosen
 from caf.media.read import Frame, read_frames
 from caf.media.resize import ResolutionPolicy, fit
@@ -40,7 +41,7 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
         encoder=encoder,
         sound_from=source if look(source).has_audio else None,
     ) as writer:
-        shown = timing.applied(passes.over(read_frames(path)), end_s)
+        shown = timing.applied(passes.over(ahead(read_frames(path))), end_s)
         for count, frame in enumerate(shown):
             if limit and count == limit:
                 end_s = min(end_s, frame.time_s)

@@ -14,6 +14,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from caf.media.conversion import converted
+
 __all__ = ["BT2020", "HLG", "PQ", "is_hdr", "to_screen", "tone_mapped"]
 
 PQ: Final = 16
@@ -46,7 +48,7 @@ def is_hdr(frame: VideoFrame) -> bool:
 
 def tone_mapped(frame: VideoFrame, colorspace: int) -> NDArray[np.uint8]:
     """An HDR frame as (H, W, 3) uint8 BGR of its coded size; `colorspace` is that of its YUV."""
-    codes = frame.to_ndarray(format="bgr48le", src_colorspace=colorspace)
+    codes = converted(frame, "bgr48le", src_colorspace=colorspace).to_ndarray()
     out = np.empty(codes.shape, np.uint8)
     to_light, to_code = _light_table(frame.color_trc), _screen_table()
     wide = frame.color_primaries == BT2020

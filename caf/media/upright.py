@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from caf.media.conversion import converted
 from caf.media.tone import is_hdr, tone_mapped
 
 __all__ = ["Orientation", "Turns", "displayed_size", "matrix_of", "orientation", "upright"]
@@ -90,7 +91,7 @@ def upright(frame: VideoFrame, size: tuple[int, int], turn: Orientation) -> NDAr
     alpha = any(c.is_alpha for c in frame.format.components) or "pal" in frame.format.name
     if is_hdr(frame) and not alpha:
         return _displayed(tone_mapped(frame, matrix_of(frame)), size, turn)
-    image = frame.to_ndarray(format="bgra" if alpha else "bgr24", src_colorspace=matrix_of(frame))
+    image = converted(frame, "bgra" if alpha else "bgr24", src_colorspace=matrix_of(frame)).to_ndarray()
     if alpha:
         weight = image[:, :, 3:4].astype(np.uint16)
         image = ((image[:, :, :3] * weight + 127) // 255).astype(np.uint8)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from caf.errors import NO_ROOM, CafError, TryAgainError
 from caf.media.audio import SoundTrack, open_sound
+from caf.media.beside import Behind
+from caf.media.conversion import converted
 from caf.media.encoders import SOFTWARE, quality_of
 from caf.media.timing import snapped_rate, time_base_for
 
@@ -89,6 +91,7 @@ class ClipWriter:
         self._step = max(1, round(1 / self._rate / self._base))
         self._end: int | None = None
         self._lengths: dict[int, int] = {}
+        self._behind = Behind()
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> Self:
@@ -132,11 +135,11 @@ class ClipWriter:
         return stream
 
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
-        """Add a frame, (H, W, 3) uint8 BGR; times must increase."""
+        """Add a frame, (H, W, 3) uint8 BGR, which stays as it is from now on; times must increase."""
         ticks = self._ticks(time_s)
         if self._held is not None:
             ticks = max(ticks, self._held[1] + 1)
-            self._put(*self._held, ticks - self._held[1])
+            self._later(*self._held, ticks - self._held[1])
             self._step = ticks - self._held[1]
         self._held = (image, ticks)
 
@@ -152,10 +155,13 @@ class ClipWriter:
         """Say when the last frame stops being shown; without it, it is shown as long as the one before."""
         self._end = self._ticks(end_s)
 
-    def _put(self, image: NDArray[np.uint8], ticks: int, length: int) -> None:
+    def _later(self, image: NDArray[np.uint8], ticks: int, length: int) -> None:
         height, width = image.shape[:2]
         if (width, height) != self._size:
             raise ValueError(f"frame is {width}x{height}, the clip is {self._size[0]}x{self._size[1]}")
+        self._behind.add(lambda: self._put(image, ticks, length))
+
+    def _put(self, image: NDArray[np.uint8], ticks: int, length: int) -> None:
         try:
             self._lengths[ticks] = length
             self._mux(self._frame(image, ticks, length))
@@ -179,8 +185,8 @@ class ClipWriter:
             ).astype(np.uint8, copy=False)
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
         if self._mode == "final":
-            frame = frame.reformat(
-                format=self._pixel, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            frame = converted(
+                frame, self._pixel, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
         frame.pts, frame.time_base, frame.duration = ticks, self._base, length
         return frame
@@ -194,7 +200,8 @@ class ClipWriter:
         try:
             if self._held is not None:
                 image, ticks = self._held
-                self._put(image, ticks, max(1, self._end - ticks) if self._end is not None else self._step)
+                self._later(image, ticks, max(1, self._end - ticks) if self._end is not None else self._step)
+            self._behind.finish()
             self._mux(None)
             if self._track is not None:
                 self._track.finish(self.duration_s)
@@ -207,6 +214,7 @@ class ClipWriter:
 
     def _drop(self) -> None:
         """Leave nothing behind: neither the part file nor an open source."""
+        self._behind.drop()
         if self._track is not None:
             self._track.close()
         out = getattr(self, "_out", None)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caf.engines.light import LightMeter, lit, plan_light
+from caf.engines.light import LightMeter, LightPlan, lit, plan_light
+from caf.media.read import Frame
 from tests.clips import Image, add_subject, camera_frames, shake_path, texture
 
 SIZE = (160, 120)
@@ -105,7 +106,9 @@ def evened(frames: list[Image]) -> list[Image]:
     for frame in frames:
         meter.add(frame)
     plan = plan_light(meter, 30.0, 1.0)
-    return [plan.applied(frame, index) for index, frame in enumerate(frames)]
+    return [
+        shown.image for shown in plan.over(Frame(image, index / 30) for index, image in enumerate(frames))
+    ]
 
 
 def dance() -> list[Image]:
@@ -188,3 +191,52 @@ def test_only_what_is_burnt_out_is_dimmed_less_than_the_rest() -> None:
     levels = [int(found[20, x, 1]) for x in (20, 60, 100)]
     assert levels[:2] == [184, 224]
     assert 236 < levels[2] < 246
+
+
+def burning(gains: np.ndarray) -> tuple[list[Image], list[Image]]:
+    """A subject before a wall whose red burns out where the light gains more than a tenth: clean, and with `gains`."""
+    wall = (texture(*SIZE) * 0.5 + 20).astype(np.uint8)
+    wall[:50, 60:] = (190, 205, 236)
+    clean = [add_subject(wall, (50 + 40 * np.sin(0.2 * i), 60), 22.0) for i in range(FRAMES)]
+    return clean, [np.clip(f * g + 0.5, 0, 255).astype(np.uint8) for f, g in zip(clean, gains, strict=True)]
+
+
+def test_a_colour_that_burnt_out_for_a_frame_is_taken_from_the_frames_beside() -> None:
+    clean, spoiled = burning(1 + 0.12 * np.random.default_rng(5).normal(size=FRAMES).clip(-2, 2))
+
+    def hue_levels(frames: list[Image]) -> float:
+        """How far the wall's red over its green is from what it was, at worst."""
+        seen = np.array([f[5:25, 80:150].reshape(-1, 3).mean(axis=0) for f in frames])
+        return float(np.abs(seen[:, 2] / seen[:, 1] - 236 / 205).max() * 205)
+
+    assert hue_levels(clean) < 0.5
+    assert hue_levels(spoiled) > 15
+    assert hue_levels(evened(spoiled)) < 4
+
+
+def test_what_passes_a_burnt_out_place_leaves_no_trace_there() -> None:
+    """The wall's burnt red is not given to a white figure that stands before it in one frame."""
+    clean, _ = burning(np.ones(FRAMES))
+    gains = np.where(np.arange(FRAMES) % 2 == 0, 1.15, 0.95)
+    for index in range(0, FRAMES, 6):
+        clean[index][5:25, 80:100] = 235
+    spoiled = [np.clip(f * g + 0.5, 0, 255).astype(np.uint8) for f, g in zip(clean, gains, strict=True)]
+    shown = evened(spoiled)
+    for index in range(0, FRAMES, 6):
+        blue, green, red = shown[index][10:20, 85:95].reshape(-1, 3).mean(axis=0)
+        assert max(blue, green, red) - min(blue, green, red) < 4
+
+
+def test_burnt_highlights_of_another_shot_are_not_taken() -> None:
+    burnt, other = (
+        np.full((40, 40, 3), (219, 236, 255), np.uint8),
+        np.full((40, 40, 3), (190, 205, 236), np.uint8),
+    )
+    gains = np.array([np.full(3, 0.87), np.ones(3)])
+
+    def first(cuts: tuple[int, ...]) -> Image:
+        plan = LightPlan(gains, np.ones(2), 0.0, 0.0, cuts)
+        return next(plan.over([Frame(burnt, 0.0), Frame(other, 0.1)])).image
+
+    assert first(())[20, 20, 2] == 236
+    assert np.array_equal(first((1,)), lit(burnt, gains[0]))

@@ -1,0 +1,58 @@
+"""A picture moved by a similarity: as sharp as by cubic interpolation, at less than half its cost.
+
+It is made finer by cubic interpolation, which costs little on a regular grid; between the finer pixels a straight line
+is enough. What that takes of the finest contrast is the same at every place, and is added before.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["warped"]
+
+_FINER = 2
+_SHARPER = 0.03
+_KERNEL = np.array([-_SHARPER, 1.0 + 2.0 * _SHARPER, -_SHARPER])
+_BAND_PIXELS, _BAND_PX = 120_000, 64
+"""So many at a time, and so many rows at least: what is finer stays near the processor, of 4K it would take 100 MB."""
+_BESIDE_PX = 4
+"""Rows around a band's own that its interpolation looks at."""
+
+Image = NDArray[np.uint8]
+
+
+def warped(image: Image, matrix: NDArray[np.float64]) -> Image:
+    """(H, W, 3) uint8 moved by `matrix` (2, 3), from its places to those shown; beyond the rim it is mirrored."""
+    height, width = image.shape[:2]
+    back = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+    sharper = np.asarray(
+        cv2.sepFilter2D(image, -1, _KERNEL, _KERNEL, borderType=cv2.BORDER_REFLECT_101), np.uint8
+    )
+    out = np.empty_like(image)
+    rows = max(_BAND_PX, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (top, bottom - 1)])
+        first, last = _rows_shown(corners @ back[1], height)
+        _band(sharper[first:last], back, first, top, out[top:bottom])
+    return out
+
+
+def _rows_shown(at: NDArray[np.float64], height: int) -> tuple[int, int]:
+    """The rows that places with these rows lie between, and what mirroring brings of them."""
+    low, high = float(at.min()), float(at.max())
+    mirrored = (max(0.0, -low), min(height - 1.0, 2.0 * (height - 1) - high))
+    low, high = min(low, mirrored[1]), max(high, mirrored[0])
+    first = int(np.clip(np.floor(low) - _BESIDE_PX, 0, max(0, height - 2 * _BESIDE_PX)))
+    return first, int(np.clip(np.ceil(high) + _BESIDE_PX + 1, min(height, first + 2 * _BESIDE_PX), height))
+
+
+def _band(part: Image, back: NDArray[np.float64], first: int, top: int, out: Image) -> None:
+    """Fills `out`, the rows of the moved picture from `top`, with `part`, the rows of the picture from `first`."""
+    fine = cv2.resize(part, None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC)
+    places = _FINER * back
+    places[:, 2] += places[:, 1] * top + (_FINER - 1) / 2
+    places[1, 2] -= _FINER * first
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (out.shape[1], out.shape[0])
+    cv2.warpAffine(fine, places, size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
