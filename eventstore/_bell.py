@@ -54,6 +54,7 @@ class Bell:
             self._folder.mkdir(mode=0o700)
         self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._room = memoryview(bytearray(_RING_BYTES))
         try:
             address = _address(self._folder, self._descriptor, self.name)
             if len(os.fsencode(address)) > _ADDRESS_BYTES:
@@ -70,7 +71,8 @@ class Bell:
         The loop says so if there are more, which costs less than to look for them each time.
         """
         try:
-            return _DECODE(self.socket.recv(_RING_BYTES))
+            size = self.socket.recv_into(self._room)
+            return _DECODE(self._room[:size])
         except (OSError, DecodeError):
             return None
 

@@ -129,6 +129,8 @@ class Ledger:
             return None
         plan.pages = 2 + len(plan.chunks) + (size - room) // PAGE_BYTES
         plan.count = len(rows)
+        # Here, not where it is written: hashing lets go of the interpreter's lock, and that thread had to wait for it.
+        self._seal(rows, 0)
         self._head = head
         return plan
 
@@ -138,7 +140,6 @@ class Ledger:
         Raises `Outdated`, `sqlite3.Error`; then nothing is written.
         """
         db = self._db
-        self._seal(plan.rows, 0)
         try:
             if not plan.checkpoints and not plan.chunks:
                 self._insert(plan.rows, plan.tables)
@@ -162,7 +163,7 @@ class Ledger:
         def joined(first: int, last: int) -> bytes:
             return rows.joined(start + first, start + last)
 
-        for index, digest in self._chain.follow(len(rows) - start, joined):
+        for index, digest in self._chain.follow(len(rows) - start, joined if start else rows.joined):
             rows.seal(start + index, digest)
 
     def undo(self, plan: Plan) -> None:

@@ -5,14 +5,17 @@ another (https://sqlite.org/wal.html#walresetbug). Whoever writes or checkpoints
 that the race cannot happen between stores, with any version of SQLite.
 """
 
-import fcntl
 import os
 import time
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
+from typing import Final
 
 from eventstore.errors import StoreBusy, StoreReadOnly
 
 __all__ = ["FileLock"]
+
+_TAKE: Final = LOCK_EX | LOCK_NB
 
 
 class FileLock:
@@ -39,7 +42,10 @@ class FileLock:
 
     def hold(self) -> bool:
         """Take it if it is free, and note since when."""
-        if not self.try_acquire():
+        try:
+            # Not by `try_acquire`: a lone caller's append comes by here.
+            flock(self._descriptor, _TAKE)
+        except OSError:
             return False
         self.held, self._since = True, time.monotonic()
         return True
@@ -48,7 +54,7 @@ class FileLock:
         """Release what `hold` took, if it did."""
         if self.held:
             self.held = False
-            self.release()
+            flock(self._descriptor, LOCK_UN)
 
     def held_s(self) -> float:
         """How long `hold` has had it."""
@@ -63,7 +69,7 @@ class FileLock:
     def try_acquire(self) -> bool:
         """Take the lock if it is free."""
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(self._descriptor, _TAKE)
         except OSError:
             # Taken; or the system is out of locks, which `acquire` then reports after its time-out.
             return False
@@ -85,7 +91,7 @@ class FileLock:
             wait_s = min(wait_s * 1.5, 0.002)
 
     def release(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        flock(self._descriptor, LOCK_UN)
 
     def close(self) -> None:
         os.close(self._descriptor)
