@@ -28,7 +28,7 @@ _CORRELATION_WINDOW: Final = 1_000_000
 """The same where the streams to look at are known."""
 _E_COLUMNS: Final = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
 _ONWARD: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
-_VERIFIED: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 256"  # noqa: S608
+_VERIFIED: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1024"  # noqa: S608
 _ALONE: Final = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
 _SCANS: Final = 32
 """SELECTs that are kept ready."""

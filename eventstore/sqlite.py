@@ -47,10 +47,8 @@ nothing. OFF: for logs that nobody will miss."""
 _FIRST_SLICE: Final = 256
 _SLICE: Final = 2048
 _LIVE_SLICE: Final = 64
-_REPLAYED: Final = 512
-"""Rows at a time, so that they are still in the processor's cache when they are decoded."""
-_VERIFIED: Final = 256
-"""The same where all columns are read."""
+_REPLAYED: Final = 1024
+"""Rows at a time: few enough to be in the processor's cache still when they are decoded."""
 _SOON_S: Final = 0.003
 """A slice that takes longer is fetched by a thread, and the next one too."""
 
@@ -240,15 +238,15 @@ class SqliteStore:
         check_replay(columns, after_position, category, verify)
         verifier = Verifier() if verify else None
         work = Replay(Decoders(decoder), columns, after_position, category, verifier, self._event_at)
-        soon, count = False, _VERIFIED if verify else _REPLAYED
+        soon = False
         while not work.done:
             start = time.monotonic()
             if soon and not self._closed:
                 # A few hundred rows that the system has at hand cost less than a thread that fetches them.
-                batch = self._readers.run(lambda reader: work.next(reader, count))
+                batch = self._readers.run(lambda reader: work.next(reader, _REPLAYED))
                 await asyncio.sleep(0)
             else:
-                batch = await self._read(lambda reader: work.next(reader, count))
+                batch = await self._read(lambda reader: work.next(reader, _REPLAYED))
             soon = time.monotonic() - start < _SOON_S
             if batch is not None:
                 yield batch
