@@ -20,7 +20,7 @@ from eventstore._reader import Reader, Readers, Slice
 from eventstore._replay import Replay
 from eventstore._watch import Watch
 from eventstore._writer import Writer
-from eventstore.checks import check_append, check_checkpoint, check_range
+from eventstore.checks import check_append, check_range
 from eventstore.errors import StoreClosed, StoreReadOnly
 from eventstore.model import (
     ANY,
@@ -128,21 +128,6 @@ class SqliteStore:
         """See `EventStore.append`."""
         events = tuple(events)
         ids = check_append(stream, events, expected_version, checkpoint)
-        return await self._submit(stream, events, ids, expected_version, checkpoint)
-
-    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """See `EventStore.save_checkpoint`."""
-        check_checkpoint(checkpoint)
-        await self._submit("-", (), [], ANY, checkpoint)
-
-    async def _submit(
-        self,
-        stream: str,
-        events: tuple[NewEvent, ...],
-        ids: list[bytes],
-        expected_version: int,
-        checkpoint: Checkpoint | None,
-    ) -> Appended:
         writer, loop = self._own_writer(), self._loop
         assert loop is not None
         # A caller that is cancelled here cancels the answer: the writer then skips the request if it has
@@ -155,6 +140,10 @@ class SqliteStore:
             # Whoever waits for events shall have them before this caller goes on, and nobody shall wait for long.
             await asyncio.sleep(0)
         return await answer
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See `EventStore.save_checkpoint`."""
+        await self.append("-", (), checkpoint=checkpoint)
 
     def _own_writer(self) -> Writer:
         if self._closed:
