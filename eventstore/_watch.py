@@ -17,6 +17,8 @@ _LOOK_S: Final = 0.005
 """How often to look where no bell can be hung."""
 _LOOK_WITH_BELL_S: Final = 0.05
 """The same where a bell rings: for a lost ring, and for programs that do not ring."""
+_LOOK_WHILE_IT_RINGS_S: Final = 0.2
+"""The same while rings come: the next one shows by its positions whether one was lost."""
 _KNOWN_S: Final = 0.1
 """By then every writer knows a new bell."""
 
@@ -87,7 +89,8 @@ class Watch:
         if not rang:
             self._wake_on_change()
         often = self._bell is None or self._loop.time() < self._known_at
-        self._timer = self._loop.call_later(_LOOK_S if often else _LOOK_WITH_BELL_S, self._look)
+        after_s = _LOOK_S if often else _LOOK_WHILE_IT_RINGS_S if rang else _LOOK_WITH_BELL_S
+        self._timer = self._loop.call_later(after_s, self._look)
 
     def _wake_on_change(self) -> None:
         """A few microseconds, so done on the loop."""
