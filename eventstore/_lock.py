@@ -42,10 +42,7 @@ class FileLock:
 
     def hold(self) -> bool:
         """Take it if it is free, and note since when."""
-        try:
-            # Not by `try_acquire`: a lone caller's append comes by here.
-            flock(self._descriptor, _TAKE)
-        except OSError:
+        if not self.try_acquire():
             return False
         self.held, self._since = True, time.monotonic()
         return True
@@ -54,7 +51,7 @@ class FileLock:
         """Release what `hold` took, if it did."""
         if self.held:
             self.held = False
-            flock(self._descriptor, LOCK_UN)
+            self.release()
 
     def held_s(self) -> float:
         """How long `hold` has had it."""

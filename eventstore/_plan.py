@@ -3,6 +3,7 @@
 import asyncio
 
 from eventstore._batch import Rows, new_rows
+from eventstore.chain import record
 from eventstore.errors import EventStoreError
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 
@@ -70,30 +71,19 @@ class Plan:
     def recorded(self) -> list[RecordedEvent]:
         """Its events as they stand in the log."""
         events: list[RecordedEvent] = []
-        now_ms, sums = self.now_ms, self.rows.sums()
+        sums = iter(self.rows.sums())
         for request, answer in zip(self.requests, self.answers, strict=True):
-            position, version = answer.first_position, answer.first_version
-            for event in request.events:
-                checksum = sums[len(events)]
-                # By hand, not by `record`: whoever waits for it waits for this too.
+            for index, event in enumerate(request.events):
                 events.append(
-                    RecordedEvent(
-                        event_id=event.event_id,
-                        type=event.type,
-                        type_version=event.type_version,
-                        data=event.data,
-                        correlation_id=event.correlation_id,
-                        causation_id=event.causation_id,
-                        metadata=event.metadata,
+                    record(
+                        event,
                         stream=request.stream,
-                        version=version,
-                        position=position,
-                        recorded_at_ms=now_ms,
-                        checksum=checksum,
+                        version=answer.first_version + index,
+                        position=answer.first_position + index,
+                        recorded_at_ms=self.now_ms,
+                        checksum=next(sums),
                     )
                 )
-                position += 1
-                version += 1
         return events
 
 

@@ -241,32 +241,6 @@ int frames_extras(Frames *frames, PyObject *extras)
     return 0;
 }
 
-PyObject *frames_joined(const Frames *frames, PyObject *args)
-{
-    Py_ssize_t start, stop;
-    if (!PyArg_ParseTuple(args, "nn", &start, &stop))
-        return NULL;
-    if (start < 0 || start > stop || stop > frames->count) {
-        PyErr_SetString(PyExc_IndexError, "there are no such frames");
-        return NULL;
-    }
-    size_t from = start_of(frames, start);
-    return PyBytes_FromStringAndSize((char *)frames->bytes + from, (Py_ssize_t)(start_of(frames, stop) - from));
-}
-
-PyObject *frames_sums(const Frames *frames)
-{
-    PyObject *sums = PyList_New(frames->count);
-    for (Py_ssize_t index = 0; sums != NULL && index < frames->count; index++) {
-        PyObject *sum = PyLong_FromUnsignedLong(frames->sums[index]);
-        if (sum == NULL)
-            Py_CLEAR(sums);
-        else
-            PyList_SET_ITEM(sums, index, sum);
-    }
-    return sums;
-}
-
 static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(names))
 {
     PyObject *columns, *firsts;
@@ -320,12 +294,30 @@ static Py_ssize_t length(FramesObject *self)
 
 static PyObject *joined(FramesObject *self, PyObject *args)
 {
-    return frames_joined(&self->frames, args);
+    const Frames *frames = &self->frames;
+    Py_ssize_t start, stop;
+    if (!PyArg_ParseTuple(args, "nn", &start, &stop))
+        return NULL;
+    if (start < 0 || start > stop || stop > frames->count) {
+        PyErr_SetString(PyExc_IndexError, "there are no such frames");
+        return NULL;
+    }
+    size_t from = start_of(frames, start);
+    return PyBytes_FromStringAndSize((char *)frames->bytes + from, (Py_ssize_t)(start_of(frames, stop) - from));
 }
 
 static PyObject *sums(FramesObject *self, PyObject *Py_UNUSED(none))
 {
-    return frames_sums(&self->frames);
+    const Frames *frames = &self->frames;
+    PyObject *found = PyList_New(frames->count);
+    for (Py_ssize_t index = 0; found != NULL && index < frames->count; index++) {
+        PyObject *sum = PyLong_FromUnsignedLong(frames->sums[index]);
+        if (sum == NULL)
+            Py_CLEAR(found);
+        else
+            PyList_SET_ITEM(found, index, sum);
+    }
+    return found;
 }
 
 static PyMethodDef METHODS[] = {

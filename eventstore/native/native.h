@@ -63,8 +63,6 @@ int frames_raw(Frames *frames, PyObject *bytes);
 int frames_item(Frames *frames, PyObject *item);
 PyObject *frames_names(PyObject *firsts, int64_t place);
 int frames_extras(Frames *frames, PyObject *extras);
-PyObject *frames_joined(const Frames *frames, PyObject *args);
-PyObject *frames_sums(const Frames *frames);
 
 int ids_init(void);
 int names_init(void);

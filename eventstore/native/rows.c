@@ -283,21 +283,6 @@ static PyObject *add_plain(RowsObject *self, PyObject *const *args, Py_ssize_t g
     return add_all(self, &append);
 }
 
-static Py_ssize_t length(RowsObject *self)
-{
-    return self->frames.count;
-}
-
-static PyObject *joined(RowsObject *self, PyObject *args)
-{
-    return frames_joined(&self->frames, args);
-}
-
-static PyObject *sums(RowsObject *self, PyObject *Py_UNUSED(none))
-{
-    return frames_sums(&self->frames);
-}
-
 static PyObject *seal(RowsObject *self, PyObject *args)
 {
     Py_ssize_t index;
@@ -324,20 +309,17 @@ static PyMethodDef METHODS[] = {
     {"add", (PyCFunction)(void (*)(void))add, METH_FASTCALL, "The rows of an append that comes after a position."},
     {"add_plain", (PyCFunction)(void (*)(void))add_plain, METH_FASTCALL,
      "The same if memory is enough to decide it; else False, and nothing is added."},
-    {"joined", (PyCFunction)joined, METH_VARARGS, "The bytes of the frames from `start` up to `stop`."},
     {"seal", (PyCFunction)seal, METH_VARARGS, "Keep the digest with the row that ends a segment."},
-    {"sums", (PyCFunction)sums, METH_NOARGS, "The checksum of each."},
     {NULL},
 };
-static PySequenceMethods AS_SEQUENCE = {.sq_length = (lenfunc)length};
 
 PyTypeObject RowsType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "eventstore._native.Rows",
     .tp_doc = "The rows of a batch, with their frames.",
     .tp_basicsize = sizeof(RowsObject),
+    .tp_base = &FramesType, /* RowsObject begins as FramesObject does */
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = new,
     .tp_dealloc = (destructor)dealloc,
     .tp_methods = METHODS,
-    .tp_as_sequence = &AS_SEQUENCE,
 };
