@@ -96,6 +96,37 @@ def one(way: str, video: str, model: str, out: str) -> None:
     print(json.dumps(told))
 
 
+def loop_s(video: str, model: str, frames: int) -> None:
+    """What one of several loops at once does: prints the seconds that so many frames took after ten."""
+    import mediapipe as mp
+
+    from caf.media.read import read_frames
+
+    vision = mp.tasks.vision
+    options = vision.PoseLandmarkerOptions(
+        base_options=mp.tasks.BaseOptions(model_asset_path=model), running_mode=vision.RunningMode.VIDEO
+    )
+    begun = 0.0
+    with vision.PoseLandmarker.create_from_options(options) as landmarker:
+        for number, frame in enumerate(read_frames(video, pixel="rgb24", threads=1)):
+            if number == 10:
+                begun = time.monotonic()
+            elif number == 10 + frames:
+                break
+            picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=frame.image)
+            landmarker.detect_for_video(picture, round(frame.time_s * 1000))
+    print(json.dumps((time.monotonic() - begun) / (number - 10)))
+
+
+def at_once(number: int, video: Path, model: Path, frames: int) -> float:
+    """How many frames a second so many independent loops find the pose in, together: the machine's own limit."""
+    command = [sys.executable, "-m", "bench.pose", "--loop", str(video), str(model), str(frames)]
+    pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+    loops = [subprocess.Popen(command, stdout=pipe, stderr=quiet) for _ in range(number)]
+    told = [loop.communicate()[0] for loop in loops]
+    return sum(1 / float(json.loads(each)) for each in told)
+
+
 def paired(video: Path, whole: Path, built: Path, frames: int) -> str:
     """The two networks on the same frames, in turn, in one process: what the machine does besides cancels out."""
     import mediapipe as mp
@@ -206,7 +237,7 @@ def row(clip: Path, way: str, base: list[Run], found: list[Run]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def report(rows: list[str], pairs: list[str], command: str) -> str:
+def report(rows: list[str], pairs: list[str], limits: list[str], command: str) -> str:
     heads = (
         *(
             "clip",
@@ -235,6 +266,10 @@ def report(rows: list[str], pairs: list[str], command: str) -> str:
             "Both networks on the same frames in turn, in one process:",
             "",
             *(f"- {pair}" for pair in pairs),
+            "",
+            "What the machine itself gives to several processes:",
+            "",
+            *(f"- {limit}" for limit in limits),
         ]
     )
 
@@ -242,6 +277,9 @@ def report(rows: list[str], pairs: list[str], command: str) -> str:
 def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         one(*sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["--loop"]:
+        loop_s(sys.argv[2], sys.argv[3], int(sys.argv[4]))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -252,7 +290,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
     told = parser.parse_args()
-    rows, pairs = [], []
+    rows, pairs, limits = [], [], []
     with tempfile.TemporaryDirectory() as name:
         bundles = models(Path(name))
         ways = {WORDS[0]: ("plain", "whole"), WORDS[1]: ("plain", "built")}
@@ -264,12 +302,20 @@ def main() -> None:
                     runs[way].append(run(how, clip, bundles[model]))
             pairs.append(paired(clip, bundles["whole"], bundles["built"], 200))
             print(pairs[-1], flush=True)
+            loops = {number: at_once(number, clip, bundles["built"], 200) for number in (1, *told.workers)}
+            limits += [
+                f"{clip.stem}: {number} loops without mask, independent of each other, at once:"
+                f" {rate:.0f} frames a second, {rate / loops[1]:.2f} times one's"
+                for number, rate in loops.items()
+                if number > 1
+            ]
+            print("\n".join(limits[-len(loops) + 1 :]), flush=True)
             for way in ways:
                 rows.append(row(clip, way, runs[WORDS[0]], runs[way]))
                 print(rows[-1], flush=True)
     command = "python -m bench.pose" + (" --footage FOLDER" if told.footage else "")
     if told.write:
-        section.write("pose", report(rows, pairs, command))
+        section.write("pose", report(rows, pairs, limits, command))
 
 
 if __name__ == "__main__":

@@ -61,13 +61,15 @@ def read_frames(
     pixel: Pixel = "bgr24",
     start_s: float = 0.0,
     wanted: Callable[[float], bool] | None = None,
+    threads: int = 0,
 ) -> Iterator[Frame]:
     """Yield every frame in display order, one in memory at a time.
 
     Rotation, mirroring and non-square pixels are applied, transparency is laid on black, HDR (PQ, HLG) is brought to
     what an ordinary screen shows. Times strictly increase and keep a variable rate. `start_s` skips earlier frames by
     seeking to the key frame before it; times still count from the clip's first frame. Frames at whose time `wanted`
-    says no are decoded and passed over, which costs half as much. A still image is one frame at 0.
+    says no are decoded and passed over, which costs half as much. A still image is one frame at 0. `threads` decode;
+    0 leaves it to the decoder, which takes up to 16 and holds a frame for each.
 
     Raises:
         InputError: no such file.
@@ -77,13 +79,17 @@ def read_frames(
         frames = _webp_frames(Path(path), pixel, start_s)
         yield from (frame for frame in frames if wanted is None or wanted(frame.time_s))
         return
-    for shown in shown_frames(path, start_s=start_s, wanted=wanted):
+    for shown in shown_frames(path, start_s=start_s, wanted=wanted, threads=threads):
         image = upright(shown.frame, shown.size, shown.turn)
         yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if pixel == "rgb24" else image, shown.time_s)
 
 
 def shown_frames(
-    path: str | Path, *, start_s: float = 0.0, wanted: Callable[[float], bool] | None = None
+    path: str | Path,
+    *,
+    start_s: float = 0.0,
+    wanted: Callable[[float], bool] | None = None,
+    threads: int = 0,
 ) -> Iterator[Shown]:
     """As `read_frames`, of anything but an animated WebP, and before the conversion, which costs a quarter."""
     with opened(path) as container:
@@ -94,7 +100,7 @@ def shown_frames(
         first = _start_s(container, stream) if start_s > 0 else None
         if first is not None and stream.time_base:
             container.seek(int((first + start_s) / stream.time_base), stream=stream)
-        for frame in decoded(container, stream, path):
+        for frame in decoded(container, stream, path, threads=threads):
             time = presentation_s(frame, stream)
             first = time if first is None and time is not None else first
             time_s = (
@@ -137,7 +143,12 @@ def is_hdr_file(path: str | Path) -> bool:
 
 
 def decoded(
-    container: InputContainer, stream: VideoStream, path: str | Path, *, strict: bool = False
+    container: InputContainer,
+    stream: VideoStream,
+    path: str | Path,
+    *,
+    strict: bool = False,
+    threads: int = 0,
 ) -> Iterator[VideoFrame]:
     """Decode the stream from where the container stands.
 
@@ -148,6 +159,7 @@ def decoded(
         MediaError: `media_damaged` after the first picture, or when no picture comes at all.
     """
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
     options = {"max_pixels": "40000000"}
     stream.codec_context.options = options | {"err_detect": "explode"} if strict else options
     at_s, faults, found = 0.0, 0, False

@@ -23,13 +23,15 @@ from caf.pose.protocol import SpanRequest
 from caf.pose.stitch import Stitching
 from caf.pose.subjects import landmarks_of
 from caf.pose.summary import summary_of
-from caf.pose.workers import MOST_WORKERS, workers_for
+from caf.pose.workers import MOST_WORKERS, processors, workers_for
 
-__all__ = ["LEAST_FRAMES_EACH", "detect", "starts_of"]
+__all__ = ["LEAST_FRAMES_EACH", "decoders_for", "detect", "starts_of"]
 
 LEAST_FRAMES_EACH: Final = 90
 """A process more is worth its start only from so many frames: it loads for as long as some 40 take."""
 
+_MOST_DECODERS: Final = 4
+"""Decoding a frame takes a fifth of what finding its pose takes; at 4K as much. Each thread holds a frame."""
 
 _WAIT_S: Final = 0.5
 
@@ -53,9 +55,10 @@ def detect(request: PoseRequest, progress: Progress) -> PoseResult:
     starts_s = starts_of(info, request.workers)
     stitching = Stitching(starts_s, smoothed=request.max_subjects == 1, proven=request.seams == "proven")
     partial = Partial(Path(request.out_dir))
-    spans = [_span(request, start_s) for start_s in starts_s[1:]]
+    decoders = decoders_for(len(starts_s))
+    spans = [_span(request, start_s, decoders) for start_s in starts_s[1:]]
     with Helpers(spans, found=stitching.add, ended=stitching.end, stall_s=request.stall_s) as helpers:
-        for _ in _steps(request, info.kind == "image", stitching, helpers):
+        for _ in _steps(request, info.kind == "image", decoders, stitching, helpers):
             if partial.due:
                 partial.save(landmarks_of(stitching.result(), request.max_subjects, subject))
             progress(stitching.covered, max(info.frames, stitching.covered))
@@ -76,9 +79,16 @@ def starts_of(info: MediaInfo, workers: int | None) -> list[float]:
     return [number * info.frames / count / info.fps if number else 0.0 for number in range(count)]
 
 
-def _steps(request: PoseRequest, still: bool, stitching: Stitching, helpers: Helpers) -> Iterator[None]:
+def decoders_for(workers: int) -> int:
+    """Threads that decode in each of so many processes, which together should not outnumber the processors."""
+    return max(1, min(_MOST_DECODERS, processors() // workers))
+
+
+def _steps(
+    request: PoseRequest, still: bool, decoders: int, stitching: Stitching, helpers: Helpers
+) -> Iterator[None]:
     """Follows the clip from its start while the helpers do their parts; yields whenever something was found."""
-    own = follow(request.video, request.model, still=still, most=request.max_subjects)
+    own = follow(request.video, request.model, still=still, most=request.max_subjects, decoders=decoders)
     with closing(own):
         for found in own:
             stitching.add(0, found)
@@ -104,8 +114,14 @@ def _direct(stitching: Stitching, helpers: Helpers) -> None:
             helpers.dismiss(number)
 
 
-def _span(request: PoseRequest, start_s: float) -> SpanRequest:
-    return SpanRequest(video=request.video, model=request.model, start_s=start_s, most=request.max_subjects)
+def _span(request: PoseRequest, start_s: float, decoders: int) -> SpanRequest:
+    return SpanRequest(
+        video=request.video,
+        model=request.model,
+        start_s=start_s,
+        most=request.max_subjects,
+        decoders=decoders,
+    )
 
 
 def _result(

@@ -31,16 +31,22 @@ _AHEAD: Final = 4
 
 
 def follow(
-    video: str, model: str, *, still: bool = False, most: int = 1, start_s: float = 0.0
+    video: str,
+    model: str,
+    *,
+    still: bool = False,
+    most: int = 1,
+    start_s: float = 0.0,
+    decoders: int = 0,
 ) -> Generator[Found]:
     """The poses of every frame from `start_s` on, tracked from frame to frame (VIDEO mode), at most `most`.
 
     The tracker knows nothing of what comes before `start_s`. Decoding begins before the model is loaded, and
-    stays ahead of it. Close the iterator to end early. Raises MediaError for a clip that cannot be decoded,
-    UnavailableError for a model that cannot be loaded, CafError with the kind `pose_failed` when the
-    landmarker gives up on a frame.
+    stays ahead of it; `decoders` are its threads, 0: as it likes. Close the iterator to end early. Raises
+    MediaError for a clip that cannot be decoded, UnavailableError for a model that cannot be loaded, CafError
+    with the kind `pose_failed` when the landmarker gives up on a frame.
     """
-    with _decoded_ahead(video, start_s) as frames, _landmarker(model, still, most) as landmarker:
+    with _decoded_ahead(video, start_s, decoders) as frames, _landmarker(model, still, most) as landmarker:
         stamp_ms = -1
         for frame in frames:
             # Timestamps must grow by whole milliseconds, however close the frames of the clip are.
@@ -56,7 +62,7 @@ def _look(image: NDArray[np.uint8]) -> int:
 
 
 @contextmanager
-def _decoded_ahead(video: str, start_s: float) -> Iterator[Iterator[Frame]]:
+def _decoded_ahead(video: str, start_s: float, decoders: int) -> Iterator[Iterator[Frame]]:
     waiting: queue.Queue[Frame | BaseException | None] = queue.Queue(_AHEAD)
     left = threading.Event()
 
@@ -70,7 +76,7 @@ def _decoded_ahead(video: str, start_s: float) -> Iterator[Iterator[Frame]]:
 
     def decode() -> None:
         try:
-            for frame in read_frames(video, pixel="rgb24", start_s=start_s):
+            for frame in read_frames(video, pixel="rgb24", start_s=start_s, threads=decoders):
                 put(frame)
                 if left.is_set():
                     return

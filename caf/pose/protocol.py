@@ -14,6 +14,8 @@ class SpanRequest(Struct, frozen=True, kw_only=True):
     model: str
     start_s: float
     most: int
+    decoders: int = 0
+    """Threads that decode; 0: as many as the decoder likes."""
 
 
 class SpanFound(Struct, frozen=True, kw_only=True, tag="found"):

@@ -36,7 +36,13 @@ def main(argv: list[str]) -> None:
 def _follow(request: SpanRequest, answers: int) -> None:
     from caf.pose.landmarker import follow
 
-    for found in follow(request.video, request.model, most=request.most, start_s=request.start_s):
+    for found in follow(
+        request.video,
+        request.model,
+        most=request.most,
+        start_s=request.start_s,
+        decoders=request.decoders,
+    ):
         send(
             answers,
             SpanFound(

@@ -153,3 +153,13 @@ def test_a_frame_is_free_as_soon_as_nobody_holds_it(tmp_path: Path) -> None:
     finally:
         gc.enable()
     assert left < 5
+
+
+def test_however_many_threads_decode_the_frames_are_the_same(tmp_path: Path) -> None:
+    moving = [np.roll(texture(96, 64), 3 * index, axis=1) for index in range(12)]
+    path = write_clip(tmp_path / "moving.mp4", moving)
+    one, many = (list(read_frames(path, threads=threads)) for threads in (1, 8))
+    assert len(one) == len(many) == 12
+    for left, right in zip(one, many, strict=True):
+        assert left.time_s == right.time_s
+        assert np.array_equal(left.image, right.image)

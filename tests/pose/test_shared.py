@@ -18,7 +18,7 @@ import pytest
 
 from caf.errors import MediaError, UnavailableError
 from caf.ports import PARTIAL_LANDMARKS, PoseRequest, Progress
-from caf.pose.detect import detect, starts_of
+from caf.pose.detect import decoders_for, detect, starts_of
 from caf.pose.landmarks import Landmarks, load_landmarks
 from caf.worker import Worker, WorkerCrashedError
 from tests.pose.conftest import MakeClip, Picture
@@ -182,6 +182,13 @@ def test_a_clip_is_shared_by_as_many_as_it_is_long_enough_for(frames: int, worke
 
 def test_a_picture_is_not_shared() -> None:
     assert starts_of(msgspec.structs.replace(MEDIA, frames=900, fps=0.0), 4) == [0.0]
+
+
+def test_the_decoders_of_all_processes_do_not_outnumber_the_processors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("caf.pose.detect.processors", lambda: 16)
+    assert [decoders_for(workers) for workers in (1, 2, 4, 8, 16, 32)] == [4, 4, 4, 2, 1, 1]
 
 
 async def test_a_child_that_is_killed_takes_its_helpers_along_and_leaves_what_it_had(
