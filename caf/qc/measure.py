@@ -18,7 +18,7 @@ from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
 from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
 from caf.qc.metrics.findings import Finding, spans
-from caf.qc.metrics.form import file_format
+from caf.qc.metrics.form import file_format, unasked
 from caf.qc.metrics.frames import deterministic_cv2, see
 from caf.qc.metrics.glitch import glitch
 from caf.qc.metrics.identity import (
@@ -96,6 +96,7 @@ class _Measuring:
         self._request, self._progress, self._wanted = request, progress, frozenset(request.metrics)
         self._done = 0
         self._collected = Collected(self._wanted)
+        self._looks = self._collected.looks
 
     def run(self) -> Found:
         request, pose = self._request, self._pose()
@@ -229,8 +230,10 @@ class _Measuring:
         if "format" not in self._wanted:
             return {}
         request = self._request
-        media = probe(ProbeRequest(path=request.video), self._progress)
         other = request.source != request.video
+        if request.target is None and not other and self._looks:
+            return {"format": unasked()}  # whether the file can be read shows where it is looked at
+        media = probe(ProbeRequest(path=request.video), self._progress)
         source = probe(ProbeRequest(path=request.source), self._progress) if other else None
         return {"format": file_format(media, request.target, source)}
 

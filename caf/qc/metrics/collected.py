@@ -1,6 +1,6 @@
 """What the frames of a clip leave behind: the collectors that the wanted metrics need, of the whole or of a piece."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, Self
 
 from caf.qc.metrics.catalogue import EXTRAS
@@ -53,10 +53,13 @@ class Collected:
         """Whether any metric looks at the pictures, or must know how many there are."""
         return self._timed or any(True for _ in self._collectors())
 
-    def add(self, frame: SeenFrame) -> None:
+    def add(self, frames: Sequence[SeenFrame]) -> None:
+        """Some frames that follow each other, each collector through all of them before the next one."""
         for collector in self._collectors():
-            collector.add(frame)
-        self._note_time(frame)
+            for frame in frames:
+                collector.add(frame)
+        for frame in frames:
+            self._note_time(frame)
 
     def _note_time(self, frame: SeenFrame) -> None:
         if self._piece.holds(frame.index):

@@ -1,6 +1,6 @@
 """Frames as the metrics see them: one decode, every picture in the sizes that are needed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ __all__ = [
     "Gray",
     "Image",
     "SeenFrame",
+    "batches",
     "deterministic_cv2",
     "see",
     "seen_image",
@@ -32,6 +33,8 @@ Gray = NDArray[np.uint8]
 
 MOTION_SIDE_PX = 320
 STEP_SIDE_PX = 160
+_BATCH, _BATCH_BYTES = 12, 24 << 20
+"""Frames that are held together, and what their planes may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,18 @@ def see(path: str, wanted: Callable[[float], bool] | None = None) -> Iterator[Se
         return
     for index, shown in enumerate(shown_frames(path, wanted=wanted)):
         yield seen_shown(index, shown)
+
+
+def batches(frames: Iterable[SeenFrame]) -> Iterator[list[SeenFrame]]:
+    """The same frames, some together: decoder and collectors push each other out of the processor's caches."""
+    batch: list[SeenFrame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == _BATCH or len(batch) * 3 * frame.luma.size // 2 >= _BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def seen_shown(index: int, shown: Shown) -> SeenFrame:

@@ -12,7 +12,7 @@ import numpy as np
 from caf.media.planes import Planes
 from caf.media.spans import OtherFramesError, Timetable, span_frames
 from caf.qc.metrics.collected import Collected
-from caf.qc.metrics.frames import SeenFrame, seen_shown
+from caf.qc.metrics.frames import SeenFrame, batches, seen_shown
 from caf.qc.metrics.piece import AFTER, BEFORE, Piece
 
 __all__ = [
@@ -58,13 +58,14 @@ def collect_part(
     """
     part = Part(Collected(wanted, piece), {})
     first, last = max(0, piece.start - BEFORE), min(piece.frames, piece.stop + AFTER)
-    for index, shown in enumerate(span_frames(video, table, first, last), first):
-        frame = seen_shown(index, shown)
-        part.collected.add(frame)
-        if index < piece.start + AFTER or index >= piece.stop - BEFORE:
-            part.digests[index] = _digest(frame)
-        if piece.holds(index):
-            beat()
+    shown = enumerate(span_frames(video, table, first, last), first)
+    for batch in batches(seen_shown(index, one) for index, one in shown):
+        part.collected.add(batch)
+        for frame in batch:
+            if frame.index < piece.start + AFTER or frame.index >= piece.stop - BEFORE:
+                part.digests[frame.index] = _digest(frame)
+            if piece.holds(frame.index):
+                beat()
     return part
 
 

@@ -22,7 +22,7 @@ from caf.errors import CafError, MediaError, TryAgainError
 from caf.media.read import is_animated_webp
 from caf.media.spans import OtherFramesError, Timetable, timetable
 from caf.qc.metrics.collected import Collected
-from caf.qc.metrics.frames import see
+from caf.qc.metrics.frames import batches, see
 from caf.qc.metrics.lanes import Lanes
 from caf.qc.metrics.parts import (
     FAULT,
@@ -92,10 +92,15 @@ def _whole(
     beat: Callable[[int], None],
 ) -> Collected:
     collected = Collected(wanted, Piece(frames=frames))
-    with Lanes(collected.takers(scanner) if workers > 1 else ()) as lanes:
-        add = lanes.add if workers > 1 else collected.add
+    if workers == 1:
+        for batch in batches(see(video)):
+            collected.add(batch)
+            for frame in batch:
+                beat(frame.index + 1)
+        return collected
+    with Lanes(collected.takers(scanner)) as lanes:
         for frame in see(video):
-            add(frame)
+            lanes.add(frame)
             beat(frame.index + 1)
     return collected
 
