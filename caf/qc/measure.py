@@ -89,6 +89,23 @@ def find(request: MeasureRequest, progress: Progress) -> Found:
         return _Measuring(request, progress).run()
 
 
+class _Scanning:
+    """Looks at samples beside what else is done."""
+
+    def __init__(self, pose: PosePoints | None, beside: Beside) -> None:
+        self._scanner, self._beside = Scanner(pose), beside
+        self._under_way: list[Callable[[], None]] = []
+
+    def add(self, sample: Sample) -> None:
+        self._under_way.append(self._beside.start(lambda: self._scanner.add(sample)))
+
+    def result(self) -> Scene:
+        """Waits for all that were added."""
+        for wait in self._under_way:
+            wait()
+        return self._scanner.result()
+
+
 class _Measuring:
     """The collectors of one request, fed by one decode, and the metrics made from them."""
 
@@ -100,15 +117,17 @@ class _Measuring:
 
     def run(self) -> Found:
         request, pose = self._request, self._pose()
-        scanner = Scanner(pose)
         # With one worker each of these is done where its outcome is asked for.
         with Beside(request.workers) as beside:
+            scanning = _Scanning(pose, beside)
             file, sound = beside.start(self._of_file), beside.start(self._of_sound)
+            early = scanning.add if request.workers > 1 else None
             self._collected = collect(
-                request.video, self._wanted, request.workers, self._frames_done, scanner=scanner
+                request.video, self._wanted, request.workers, self._frames_done, early=early
             )
+            scene = scanning.result()
             motion, picture = beside.start(lambda: self._of_motion(pose)), beside.start(self._of_picture)
-            alone = self._of_subject(pose, scanner.result()) | sound()
+            alone = self._of_subject(pose, scene) | sound()
             found = motion() | picture() | file()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
         found |= measured_extras(self._request, len(self._collected.time_s), self._progress)

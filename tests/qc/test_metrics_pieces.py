@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,8 +21,7 @@ from caf.qc.measure import find
 from caf.qc.metrics import METRICS, sharing
 from caf.qc.metrics.collected import Collected
 from caf.qc.metrics.findings import Finding
-from caf.qc.metrics.frames import SeenFrame
-from caf.qc.metrics.lanes import Lanes
+from caf.qc.metrics.lanes import Ahead
 from caf.qc.metrics.parts import collect_part, joined
 from caf.qc.metrics.piece import GRID, Piece, step_for
 from caf.qc.metrics.sharing import LEAST_PIECE, collect, pieces_of
@@ -30,7 +29,7 @@ from caf.worker import Worker
 from caf.worker.errors import WorkerCrashedError
 from tests.clips import camera_frames, shake_path, texture, write_clip
 from tests.pose.test_shared import children_of, is_gone
-from tests.qc.metric_clips import Image, seen
+from tests.qc.metric_clips import Image
 
 EVERY = frozenset(METRICS)
 SIZE = (128, 96)
@@ -165,33 +164,42 @@ def test_every_score_is_the_same_where_threads_share_a_clip(cat_clip: str) -> No
         for workers in (1, 2)
     ]
     assert told(found[0].findings) == told(found[1].findings)
-    assert not _lanes_left()
+    assert not _threads_left()
 
 
-def _lanes_left() -> list[str]:
-    return [one.name for one in threading.enumerate() if "_serve" in one.name or "ThreadPool" in one.name]
+def _threads_left() -> list[str]:
+    return [one.name for one in threading.enumerate() if "_iterate" in one.name or "ThreadPool" in one.name]
 
 
-def test_what_a_lane_raises_is_told_and_the_others_come_to_an_end_in_order() -> None:
+def test_what_is_made_ahead_comes_in_order_and_what_was_raised_comes_in_its_place() -> None:
+    def count() -> Iterator[int]:
+        yield from range(40)
+        raise ValueError("the fortieth")
+
     given: list[int] = []
 
-    def fail(frame: SeenFrame) -> None:
-        if frame.index == 3:
-            raise ValueError("the third")
+    def take() -> None:
+        with Ahead(count(), 3) as counted:
+            given.extend(counted)
 
-    def keep(frame: SeenFrame) -> None:
-        given.append(frame.index)
+    with pytest.raises(ValueError, match="the fortieth"):
+        take()
+    assert given == list(range(40))
+    assert not _threads_left()
 
-    def give() -> None:
-        with Lanes([fail, keep]) as lanes:
-            for frame in seen(frames_of("plain", 40)):
-                lanes.add(frame)
 
-    with pytest.raises(ValueError, match="the third"):
-        give()
-    assert given == list(range(len(given)))
-    assert len(given) < 40
-    assert not _lanes_left()
+def test_nothing_is_made_ahead_any_more_for_whom_gave_up() -> None:
+    made: list[int] = []
+
+    def count() -> Iterator[int]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    with Ahead(count(), 3) as counted:
+        assert next(iter(counted)) == 0
+    assert len(made) < 10
+    assert not _threads_left()
 
 
 def test_a_clip_is_cut_where_it_can_be_decoded_from(clip: Callable[..., str]) -> None:

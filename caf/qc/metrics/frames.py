@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from caf.media.planes import FULL_COLOURS, FULL_LEVELS, Planes, planes_of, shrunk
 from caf.media.read import Shown, is_animated_webp, read_frames, shown_frames
 from caf.media.upright import upright
+from caf.qc.metrics.lanes import Ahead
 
 __all__ = [
     "Gray",
@@ -19,6 +20,7 @@ __all__ = [
     "SeenFrame",
     "batches",
     "deterministic_cv2",
+    "early",
     "see",
     "seen_image",
     "seen_shown",
@@ -35,6 +37,8 @@ MOTION_SIDE_PX = 320
 STEP_SIDE_PX = 160
 _BATCH, _BATCH_BYTES = 12, 24 << 20
 """Frames that are held together, and what their planes may take."""
+_AHEAD, _AHEAD_BYTES = 24, 48 << 20
+"""The same of those that are decoded early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,12 @@ def shrink_to_area(picture: Image, area_px: int) -> Image:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def see(path: str, wanted: Callable[[float], bool] | None = None) -> Iterator[SeenFrame]:
+def see(
+    path: str, wanted: Callable[[float], bool] | None = None, *, ahead: bool = False
+) -> Iterator[SeenFrame]:
     """Decode `path` once, frame by frame; nothing is kept here. Frames whose time is not `wanted` are passed over.
+
+    `ahead`: a thread decodes some frames before they are asked for.
 
     Raises:
         InputError: no such file.
@@ -150,8 +158,22 @@ def see(path: str, wanted: Callable[[float], bool] | None = None) -> Iterator[Se
         for index, frame in enumerate(read_frames(path, wanted=wanted)):
             yield seen_image(index, frame.time_s, frame.image)
         return
-    for index, shown in enumerate(shown_frames(path, wanted=wanted)):
+    for index, shown in enumerate(early(shown_frames(path, wanted=wanted), ahead=ahead)):
         yield seen_shown(index, shown)
+
+
+def early(frames: Iterator[Shown], *, ahead: bool) -> Iterator[Shown]:
+    """The same frames; if `ahead`, as many of them decoded before they are asked for as `_AHEAD_BYTES` hold."""
+    first = next(frames, None)
+    if first is None:
+        return
+    yield first
+    if not ahead:
+        yield from frames
+        return
+    width, height = first.size
+    with Ahead(frames, max(1, min(_AHEAD, _AHEAD_BYTES // (3 * width * height // 2)))) as others:
+        yield from others
 
 
 def batches(frames: Iterable[SeenFrame]) -> Iterator[list[SeenFrame]]:

@@ -2,8 +2,8 @@
 
 A clip is cut into pieces where it can be decoded from, each piece is collected by whoever is free, and the pieces are
 joined in order. Pieces that lie beside each other have eleven frames in common. Where these are not the same pictures,
-or a piece is not what the file promises, everything is done again as a whole. A clip that is too short for that, or
-cannot be cut, is shared by threads.
+or a piece is not what the file promises, everything is done again as a whole. Of a clip that is too short for that, or
+cannot be cut, a thread decodes what comes next.
 """
 
 import contextlib
@@ -23,7 +23,6 @@ from caf.media.read import is_animated_webp
 from caf.media.spans import OtherFramesError, Timetable, timetable
 from caf.qc.metrics.collected import Collected
 from caf.qc.metrics.frames import batches, see
-from caf.qc.metrics.lanes import Lanes
 from caf.qc.metrics.parts import (
     FAULT,
     HEAD,
@@ -37,7 +36,7 @@ from caf.qc.metrics.parts import (
     joined,
 )
 from caf.qc.metrics.piece import BEFORE, GRID, Piece
-from caf.qc.metrics.scene import Scanner
+from caf.qc.metrics.samples import Sample
 from caf.worker.autopsy import cause_of_death, last_words
 from caf.worker.fault import error_of
 from caf.worker.memory import oom_kills
@@ -60,12 +59,12 @@ def collect(
     workers: int,
     beat: Callable[[int], None],
     *,
-    scanner: Scanner | None = None,
+    early: Callable[[Sample], object] | None = None,
     least_piece: int = LEAST_PIECE,
 ) -> Collected:
     """What `video` leaves behind for the `wanted` metrics; `beat` is told how many frames are done.
 
-    A `scanner` may have looked at all samples when it is over, or at none.
+    `early` is given all samples in order while others are still to come, or none.
 
     Raises:
         InputError: no such file.
@@ -80,29 +79,15 @@ def collect(
     if len(pieces) > 1:
         with contextlib.suppress(OtherFramesError, MediaError):
             return _shared(video, wanted, table, pieces, min(workers, len(pieces)), beat)
-    return _whole(video, wanted, table.frames, scanner if workers > 1 else None, workers, beat)
-
-
-def _whole(
-    video: str,
-    wanted: frozenset[str],
-    frames: int,
-    scanner: Scanner | None,
-    workers: int,
-    beat: Callable[[int], None],
-) -> Collected:
-    collected = Collected(wanted, Piece(frames=frames))
-    if workers == 1:
-        for batch in batches(see(video)):
-            collected.add(batch)
-            for frame in batch:
-                beat(frame.index + 1)
-        return collected
-    with Lanes(collected.takers(scanner)) as lanes:
-        for frame in see(video):
-            lanes.add(frame)
+    whole = Collected(wanted, Piece(frames=table.frames))
+    for batch in batches(see(video, ahead=workers > 1)):
+        whole.add(batch)
+        if early is not None:
+            for sample in whole.fresh():
+                early(sample)
+        for frame in batch:
             beat(frame.index + 1)
-    return collected
+    return whole
 
 
 def pieces_of(table: Timetable, workers: int, least: int = LEAST_PIECE) -> list[Piece]:
