@@ -137,17 +137,23 @@ def is_hdr_file(path: str | Path) -> bool:
 
 
 def decoded(
-    container: InputContainer, stream: VideoStream, path: str | Path, *, strict: bool = False
+    container: InputContainer,
+    stream: VideoStream,
+    path: str | Path,
+    *,
+    strict: bool = False,
+    threads: int = 0,
 ) -> Iterator[VideoFrame]:
     """Decode the stream from where the container stands.
 
     Undecodable packets before the first picture are passed over (a cut stream starts inside a group). What a decoder
-    would guess of a damaged picture is as good as nothing if `strict`.
+    would guess of a damaged picture is as good as nothing if `strict`. So many `threads`; 0: one a processor.
 
     Raises:
         MediaError: `media_damaged` after the first picture, or when no picture comes at all.
     """
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
     options = {"max_pixels": "40000000"}
     stream.codec_context.options = options | {"err_detect": "explode"} if strict else options
     at_s, faults, found = 0.0, 0, False

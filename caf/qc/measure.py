@@ -34,7 +34,7 @@ from caf.qc.metrics.moments import changes_of, same_moments
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
-from caf.qc.metrics.samples import Sample, sample_of, spread
+from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
 from caf.qc.metrics.scene import Scanner, Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
@@ -148,7 +148,8 @@ class _Measuring:
         samples, request = self._collected.samples, self._request
         if samples is None:
             return {}
-        scene = scanned if scanned.samples else scan(samples.result(), pose)
+        kept = samples.result()
+        scene = scanned if same_pictures(scanned.samples, kept) else scan(kept, pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
         if not self._wanted & SUBJECT:
