@@ -153,7 +153,7 @@ def decoded(
     """Decode the stream from where the container stands.
 
     Undecodable packets before the first picture are passed over (a cut stream starts inside a group). What a decoder
-    would guess of a damaged picture is as good as nothing if `strict`.
+    would guess of a damaged picture is as good as nothing if `strict`. So many `threads`; 0: one a processor.
 
     Raises:
         MediaError: `media_damaged` after the first picture, or when no picture comes at all.

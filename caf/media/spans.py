@@ -70,8 +70,10 @@ def _keys(pts: list[int], key: list[bool], times: tuple[int, ...]) -> tuple[int,
     )
 
 
-def span_frames(path: str, table: Timetable, start: int, stop: int) -> Iterator[Shown]:
+def span_frames(path: str, table: Timetable, start: int, stop: int, *, threads: int = 0) -> Iterator[Shown]:
     """Frames `start` up to, not including, `stop`, with the times that they have in the whole clip.
+
+    So many `threads` decode; 0: as many as there are processors.
 
     Raises:
         OtherFramesError: other frames came, or none.
@@ -89,7 +91,7 @@ def span_frames(path: str, table: Timetable, start: int, stop: int) -> Iterator[
             raise OtherFramesError
         first_s = seconds(table.times[0], base)
         expected, size, turns = key, None, Turns()
-        for frame in decoded(container, stream, path, strict=True):
+        for frame in decoded(container, stream, path, strict=True, threads=threads):
             time_s = presentation_s(frame, stream)
             if frame.pts != table.times[expected] or time_s is None or frame.is_corrupt:
                 raise OtherFramesError

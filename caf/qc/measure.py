@@ -18,7 +18,7 @@ from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
 from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
 from caf.qc.metrics.findings import Finding, spans
-from caf.qc.metrics.form import file_format
+from caf.qc.metrics.form import file_format, unasked
 from caf.qc.metrics.frames import deterministic_cv2, see
 from caf.qc.metrics.glitch import glitch
 from caf.qc.metrics.identity import (
@@ -34,7 +34,7 @@ from caf.qc.metrics.moments import changes_of, same_moments
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
-from caf.qc.metrics.samples import Sample, sample_of, spread
+from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
 from caf.qc.metrics.scene import Scanner, Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
@@ -89,6 +89,23 @@ def find(request: MeasureRequest, progress: Progress) -> Found:
         return _Measuring(request, progress).run()
 
 
+class _Scanning:
+    """Looks at samples beside what else is done."""
+
+    def __init__(self, pose: PosePoints | None, beside: Beside) -> None:
+        self._scanner, self._beside = Scanner(pose), beside
+        self._under_way: list[Callable[[], None]] = []
+
+    def add(self, sample: Sample) -> None:
+        self._under_way.append(self._beside.start(lambda: self._scanner.add(sample)))
+
+    def result(self) -> Scene:
+        """Waits for all that were added."""
+        for wait in self._under_way:
+            wait()
+        return self._scanner.result()
+
+
 class _Measuring:
     """The collectors of one request, fed by one decode, and the metrics made from them."""
 
@@ -96,18 +113,21 @@ class _Measuring:
         self._request, self._progress, self._wanted = request, progress, frozenset(request.metrics)
         self._done = 0
         self._collected = Collected(self._wanted)
+        self._looks = self._collected.looks
 
     def run(self) -> Found:
         request, pose = self._request, self._pose()
-        scanner = Scanner(pose)
         # With one worker each of these is done where its outcome is asked for.
         with Beside(request.workers) as beside:
+            scanning = _Scanning(pose, beside)
             file, sound = beside.start(self._of_file), beside.start(self._of_sound)
+            early = scanning.add if request.workers > 1 else None
             self._collected = collect(
-                request.video, self._wanted, request.workers, self._frames_done, scanner=scanner
+                request.video, self._wanted, request.workers, self._frames_done, early=early
             )
+            scene = scanning.result()
             motion, picture = beside.start(lambda: self._of_motion(pose)), beside.start(self._of_picture)
-            alone = self._of_subject(pose, scanner.result()) | sound()
+            alone = self._of_subject(pose, scene) | sound()
             found = motion() | picture() | file()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
         found |= measured_extras(self._request, len(self._collected.time_s), self._progress)
@@ -128,7 +148,8 @@ class _Measuring:
         samples, request = self._collected.samples, self._request
         if samples is None:
             return {}
-        scene = scanned if scanned.samples else scan(samples.result(), pose)
+        kept = samples.result()
+        scene = scanned if same_pictures(scanned.samples, kept) else scan(kept, pose)
         self._beat()
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
         if not self._wanted & SUBJECT:
@@ -229,8 +250,10 @@ class _Measuring:
         if "format" not in self._wanted:
             return {}
         request = self._request
-        media = probe(ProbeRequest(path=request.video), self._progress)
         other = request.source != request.video
+        if request.target is None and not other and self._looks:
+            return {"format": unasked()}  # whether the file can be read shows where it is looked at
+        media = probe(ProbeRequest(path=request.video), self._progress)
         source = probe(ProbeRequest(path=request.source), self._progress) if other else None
         return {"format": file_format(media, request.target, source)}
 

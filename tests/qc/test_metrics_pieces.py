@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,16 +21,17 @@ from caf.qc.measure import find
 from caf.qc.metrics import METRICS, sharing
 from caf.qc.metrics.collected import Collected
 from caf.qc.metrics.findings import Finding
-from caf.qc.metrics.frames import SeenFrame
-from caf.qc.metrics.lanes import Lanes
-from caf.qc.metrics.parts import collect_part, joined
+from caf.qc.metrics.helpers import Helper, end_helpers
+from caf.qc.metrics.lanes import Ahead
+from caf.qc.metrics.parts import Part, PartsRequest, collect_part, joined
 from caf.qc.metrics.piece import GRID, Piece, step_for
+from caf.qc.metrics.samples import Sample, same_pictures
 from caf.qc.metrics.sharing import LEAST_PIECE, collect, pieces_of
 from caf.worker import Worker
 from caf.worker.errors import WorkerCrashedError
 from tests.clips import camera_frames, shake_path, texture, write_clip
 from tests.pose.test_shared import children_of, is_gone
-from tests.qc.metric_clips import Image, seen
+from tests.qc.metric_clips import Image
 
 EVERY = frozenset(METRICS)
 SIZE = (128, 96)
@@ -77,6 +78,22 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     return write
 
 
+def part_of(path: str, piece: Piece) -> Part:
+    request = PartsRequest(video=path, table=timetable(path), metrics=tuple(EVERY), threads=1)
+    return collect_part(request, piece, nothing, nothing)
+
+
+def kept_helpers() -> list[int]:
+    return children_of(os.getpid(), b"caf.qc.metrics.part")
+
+
+@pytest.fixture(autouse=True)
+def no_helper_is_kept() -> Iterator[None]:
+    yield
+    end_helpers()
+    assert kept_helpers() == []
+
+
 def bits(of: Any) -> Any:
     """Anything a collector gives, down to the bytes of its arrays."""
     if isinstance(of, np.ndarray):
@@ -113,14 +130,13 @@ def told(findings: tuple[Finding, ...]) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_pieces_cut_anywhere_leave_behind_what_the_whole_does(clip: Callable[..., str], kind: str) -> None:
     path = clip(kind)
-    table = timetable(path)
     whole = left_behind(collect(path, EVERY, 1, nothing))
     for seed in range(3):
         chance = random.Random(f"{kind} {seed}")
         cuts = sorted(chance.sample(range(GRID, FRAMES, GRID), chance.randint(1, 6)))
         ends = [*cuts, FRAMES]
         pieces = [Piece(start, stop, FRAMES) for start, stop in zip([0, *cuts], ends, strict=True)]
-        parts = [collect_part(path, EVERY, table, piece, nothing) for piece in pieces]
+        parts = [part_of(path, piece) for piece in pieces]
         assert left_behind(joined(parts, pieces)) == whole, f"cut at {cuts}"
 
 
@@ -134,7 +150,7 @@ def test_processes_that_share_a_clip_leave_behind_what_one_does(
     shared = collect(path, EVERY, workers, done.append, least_piece=least)
     assert left_behind(shared) == left_behind(collect(path, EVERY, 1, nothing))
     assert done == sorted(done)
-    assert children_of(os.getpid(), b"caf.qc.metrics.part") == []
+    assert len(kept_helpers()) == workers - 1
 
 
 def test_every_score_series_and_span_is_the_same_however_many_share(
@@ -165,33 +181,42 @@ def test_every_score_is_the_same_where_threads_share_a_clip(cat_clip: str) -> No
         for workers in (1, 2)
     ]
     assert told(found[0].findings) == told(found[1].findings)
-    assert not _lanes_left()
+    assert not _threads_left()
 
 
-def _lanes_left() -> list[str]:
-    return [one.name for one in threading.enumerate() if "_serve" in one.name or "ThreadPool" in one.name]
+def _threads_left() -> list[str]:
+    return [one.name for one in threading.enumerate() if "_iterate" in one.name or "ThreadPool" in one.name]
 
 
-def test_what_a_lane_raises_is_told_and_the_others_come_to_an_end_in_order() -> None:
+def test_what_is_made_ahead_comes_in_order_and_what_was_raised_comes_in_its_place() -> None:
+    def count() -> Iterator[int]:
+        yield from range(40)
+        raise ValueError("the fortieth")
+
     given: list[int] = []
 
-    def fail(frame: SeenFrame) -> None:
-        if frame.index == 3:
-            raise ValueError("the third")
+    def take() -> None:
+        with Ahead(count(), 3) as counted:
+            given.extend(counted)
 
-    def keep(frame: SeenFrame) -> None:
-        given.append(frame.index)
+    with pytest.raises(ValueError, match="the fortieth"):
+        take()
+    assert given == list(range(40))
+    assert not _threads_left()
 
-    def give() -> None:
-        with Lanes([fail, keep]) as lanes:
-            for frame in seen(frames_of("plain", 40)):
-                lanes.add(frame)
 
-    with pytest.raises(ValueError, match="the third"):
-        give()
-    assert given == list(range(len(given)))
-    assert len(given) < 40
-    assert not _lanes_left()
+def test_nothing_is_made_ahead_any_more_for_whom_gave_up() -> None:
+    made: list[int] = []
+
+    def count() -> Iterator[int]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    with Ahead(count(), 3) as counted:
+        assert next(iter(counted)) == 0
+    assert len(made) < 10
+    assert not _threads_left()
 
 
 def test_a_clip_is_cut_where_it_can_be_decoded_from(clip: Callable[..., str]) -> None:
@@ -204,11 +229,23 @@ def test_a_clip_is_cut_where_it_can_be_decoded_from(clip: Callable[..., str]) ->
     assert [one.stop for one in pieces] == [*(one.start for one in pieces[1:]), FRAMES]
 
 
-@pytest.mark.parametrize(("key_each", "suffix"), [(1000, "mp4"), (30, "avi"), (30, "ts")])
-def test_a_clip_without_a_place_to_begin_at_is_not_cut(
-    clip: Callable[..., str], key_each: int, suffix: str
-) -> None:
-    path = clip("shaken", key_each, suffix)
+def test_a_clip_with_one_key_frame_is_cut_for_more_than_two(clip: Callable[..., str]) -> None:
+    path = clip("shaken", 1000)
+    table = timetable(path)
+    assert len(pieces_of(table, 2, 48)) == 1
+    pieces = pieces_of(table, 3)
+    assert len(pieces) == 2
+    early, late = ((one.start, one.stop) for one in pieces)
+    # Who has the later piece decodes the earlier one as well.
+    assert early[1] - early[0] > late[1] - late[0]
+    assert early[1] == late[0]
+    assert early[1] % GRID == 0
+    assert left_behind(collect(path, EVERY, 3, nothing)) == left_behind(collect(path, EVERY, 1, nothing))
+
+
+@pytest.mark.parametrize("suffix", ["avi", "ts"])
+def test_a_clip_without_a_place_to_begin_at_is_not_cut(clip: Callable[..., str], suffix: str) -> None:
+    path = clip("shaken", 30, suffix)
     assert len(pieces_of(timetable(path), 4, 24)) <= 1
     threads = collect(path, EVERY, 4, nothing, least_piece=24)
     assert left_behind(threads) == left_behind(collect(path, EVERY, 1, nothing))
@@ -239,8 +276,7 @@ def test_other_frames_than_the_file_promised_are_not_taken(clip: Callable[..., s
 def test_neighbours_that_saw_other_pictures_are_not_joined(clip: Callable[..., str]) -> None:
     pieces = [Piece(0, 96, FRAMES), Piece(96, FRAMES, FRAMES)]
     parts = [
-        collect_part(path, EVERY, timetable(path), piece, nothing)
-        for path, piece in zip((clip("shaken"), clip("fading")), pieces, strict=True)
+        part_of(path, piece) for path, piece in zip((clip("shaken"), clip("fading")), pieces, strict=True)
     ]
     with pytest.raises(OtherFramesError):
         joined(parts, pieces)
@@ -277,12 +313,51 @@ def test_a_helper_that_is_killed_is_told_with_its_signal(clip: Callable[..., str
 
     def kill(_: int) -> None:
         if not killed:
-            killed.extend(children_of(os.getpid(), b"caf.qc.metrics.part"))
+            killed.extend(kept_helpers())
             os.kill(killed[0], signal.SIGKILL)
 
     with pytest.raises(WorkerCrashedError, match="SIGKILL"):
         collect(clip("shaken"), EVERY, 2, kill, least_piece=48)
     assert all(is_gone(pid) for pid in killed)
+
+
+def test_helpers_are_kept_for_the_next_clip_and_one_that_ended_meanwhile_is_replaced(
+    clip: Callable[..., str],
+) -> None:
+    whole = left_behind(collect(clip("cut"), EVERY, 1, nothing))
+    collect(clip("shaken"), EVERY, 2, nothing, least_piece=48)
+    kept = kept_helpers()
+    assert left_behind(collect(clip("cut"), EVERY, 2, nothing, least_piece=48)) == whole
+    assert kept_helpers() == kept
+    os.kill(kept[0], signal.SIGKILL)
+    assert left_behind(collect(clip("cut"), EVERY, 2, nothing, least_piece=48)) == whole
+    assert kept[0] not in kept_helpers()
+
+
+def test_a_helper_that_ends_just_as_it_is_asked_is_replaced(
+    clip: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(helper: Helper, request: bytes) -> None:
+        if not killed:
+            killed.extend(kept_helpers())
+            helper.kill()
+            helper.wait()
+        begin(helper, request)
+
+    collect(clip("shaken"), EVERY, 2, nothing, least_piece=48)
+    begin, killed = Helper.begin, list[int]()
+    monkeypatch.setattr(Helper, "begin", kill)
+    shared = collect(clip("cut"), EVERY, 2, nothing, least_piece=48)
+    assert len(killed) == 1
+    assert left_behind(shared) == left_behind(collect(clip("cut"), EVERY, 1, nothing))
+
+
+def test_samples_are_passed_on_in_order_while_the_clip_is_shared(clip: Callable[..., str]) -> None:
+    early: list[Sample] = []
+    shared = collect(clip("shaken"), EVERY, 3, nothing, early=early.append, least_piece=36)
+    assert shared.samples is not None
+    assert same_pictures(early, shared.samples.result())
+    assert not same_pictures(early[1:], shared.samples.result())
 
 
 async def test_a_child_that_is_killed_takes_its_helpers_along(tmp_path: Path) -> None:
@@ -310,7 +385,7 @@ def test_no_helper_is_left_when_the_caller_gives_up(clip: Callable[..., str]) ->
     left: list[int] = []
 
     def stop(_: int) -> None:
-        left.extend(children_of(os.getpid(), b"caf.qc.metrics.part"))
+        left.extend(kept_helpers())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,6 @@
 """What the frames of a clip leave behind: the collectors that the wanted metrics need, of the whole or of a piece."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, Self
 
 from caf.qc.metrics.catalogue import EXTRAS
@@ -8,8 +8,7 @@ from caf.qc.metrics.exposure import ExposureCollector
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.piece import WHOLE, Piece
-from caf.qc.metrics.samples import SampleCollector
-from caf.qc.metrics.scene import Scanner
+from caf.qc.metrics.samples import Sample, SampleCollector
 from caf.qc.metrics.sharpness import CrispnessCollector
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
@@ -53,33 +52,16 @@ class Collected:
         """Whether any metric looks at the pictures, or must know how many there are."""
         return self._timed or any(True for _ in self._collectors())
 
-    def add(self, frame: SeenFrame) -> None:
+    def add(self, frames: Sequence[SeenFrame]) -> None:
+        """Some frames that follow each other, each collector through all of them before the next one."""
         for collector in self._collectors():
-            collector.add(frame)
-        self._note_time(frame)
+            for frame in frames:
+                collector.add(frame)
+        self.time_s += [frame.time_s for frame in frames if self._piece.holds(frame.index)]
 
-    def _note_time(self, frame: SeenFrame) -> None:
-        if self._piece.holds(frame.index):
-            self.time_s.append(frame.time_s)
-
-    def takers(self, scanner: Scanner | None) -> list[Callable[[SeenFrame], None]]:
-        """`add` in three parts that do not touch each other. `scanner` is given the samples while they are made."""
-
-        def seen(frame: SeenFrame) -> None:
-            assert self.samples is not None
-            self.samples.add(frame)
-            if scanner is not None:
-                for sample in self.samples.fresh():
-                    scanner.add(sample)
-
-        def others(frame: SeenFrame) -> None:
-            for collector in self._collectors():
-                if collector is not self.samples and collector is not self.tracks:
-                    collector.add(frame)
-            self._note_time(frame)
-
-        apart = [self.tracks.add] if self.tracks is not None else []
-        return [*apart, *([seen] if self.samples is not None else []), others]
+    def fresh(self) -> list[Sample]:
+        """The samples that came since the last call; none while it is not sure which will be kept."""
+        return self.samples.fresh() if self.samples is not None else []
 
     def extend(self, later: Self) -> None:
         """Joins what was collected of the piece after this one, for the same metrics."""

@@ -4,7 +4,7 @@ from caf.ports import MediaInfo, VideoTarget
 from caf.qc.metrics.findings import Finding
 from caf.qc.metrics.scoring import measured, unmeasured
 
-__all__ = ["file_format"]
+__all__ = ["file_format", "unasked"]
 
 _PLAYABLE = frozenset({"yuv420p", "yuvj420p"})
 """What every player and platform shows; source: the H.264 High profile is 4:2:0 with 8 bits."""
@@ -23,7 +23,7 @@ def file_format(media: MediaInfo, target: VideoTarget | None, source: MediaInfo 
     """
     name = "format"
     if target is None and source is None:
-        return Finding(unmeasured(name, "Nothing says which size and frame rate were asked for."))
+        return unasked()
     if media.kind != "clip":
         return Finding(unmeasured(name, "A picture has no frame rate."))
     wrong = _against(media, target, source)
@@ -39,6 +39,11 @@ def file_format(media: MediaInfo, target: VideoTarget | None, source: MediaInfo 
     said = "; ".join(wrong.values())
     reason = "The file is as it was asked for." if not wrong else f"{said[0].upper()}{said[1:]}."
     return Finding(measured(name, score, reason, raw))
+
+
+def unasked() -> Finding:
+    """What `file_format` says of any file where neither a form was asked for nor a source is there."""
+    return Finding(unmeasured("format", "Nothing says which size and frame rate were asked for."))
 
 
 def _against(media: MediaInfo, target: VideoTarget | None, source: MediaInfo | None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Frames as the metrics see them: one decode, every picture in the sizes that are needed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from caf.media.planes import FULL_COLOURS, FULL_LEVELS, Planes, planes_of, shrunk
 from caf.media.read import Shown, is_animated_webp, read_frames, shown_frames
 from caf.media.upright import upright
+from caf.qc.metrics.lanes import Ahead
 
 __all__ = [
     "Gray",
     "Image",
     "SeenFrame",
+    "batches",
     "deterministic_cv2",
+    "early",
     "see",
     "seen_image",
     "seen_shown",
@@ -32,6 +35,10 @@ Gray = NDArray[np.uint8]
 
 MOTION_SIDE_PX = 320
 STEP_SIDE_PX = 160
+_BATCH, _BATCH_BYTES = 12, 24 << 20
+"""Frames that are held together, and what their planes may take."""
+_AHEAD, _AHEAD_BYTES = 24, 48 << 20
+"""The same of those that are decoded early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +143,12 @@ def shrink_to_area(picture: Image, area_px: int) -> Image:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def see(path: str, wanted: Callable[[float], bool] | None = None) -> Iterator[SeenFrame]:
+def see(
+    path: str, wanted: Callable[[float], bool] | None = None, *, ahead: bool = False
+) -> Iterator[SeenFrame]:
     """Decode `path` once, frame by frame; nothing is kept here. Frames whose time is not `wanted` are passed over.
+
+    `ahead`: a thread decodes some frames before they are asked for.
 
     Raises:
         InputError: no such file.
@@ -147,8 +158,34 @@ def see(path: str, wanted: Callable[[float], bool] | None = None) -> Iterator[Se
         for index, frame in enumerate(read_frames(path, wanted=wanted)):
             yield seen_image(index, frame.time_s, frame.image)
         return
-    for index, shown in enumerate(shown_frames(path, wanted=wanted)):
+    for index, shown in enumerate(early(shown_frames(path, wanted=wanted), ahead=ahead)):
         yield seen_shown(index, shown)
+
+
+def early(frames: Iterator[Shown], *, ahead: bool) -> Iterator[Shown]:
+    """The same frames; if `ahead`, as many of them decoded before they are asked for as `_AHEAD_BYTES` hold."""
+    first = next(frames, None)
+    if first is None:
+        return
+    yield first
+    if not ahead:
+        yield from frames
+        return
+    width, height = first.size
+    with Ahead(frames, max(1, min(_AHEAD, _AHEAD_BYTES // (3 * width * height // 2)))) as others:
+        yield from others
+
+
+def batches(frames: Iterable[SeenFrame]) -> Iterator[list[SeenFrame]]:
+    """The same frames, some together: decoder and collectors push each other out of the processor's caches."""
+    batch: list[SeenFrame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == _BATCH or len(batch) * 3 * frame.luma.size // 2 >= _BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def seen_shown(index: int, shown: Shown) -> SeenFrame:

@@ -1,65 +1,62 @@
-"""Threads that work on a clip side by side: OpenCV and PyAV do nearly all of it without the interpreter's lock."""
+"""Threads that work on a clip side by side: OpenCV and PyAV do nearly all of it without the interpreter's lock.
+
+Who waits for the lock often gets it late. So there are few threads, and each does large things: it decodes, or searches
+pictures for faces.
+"""
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
-from caf.qc.metrics.frames import SeenFrame
-
-__all__ = ["Beside", "Lanes", "side_by_side"]
-
-_DEPTH: Final = 3
-"""Frames that a lane may be behind."""
+__all__ = ["Ahead", "Beside", "side_by_side"]
 
 One = TypeVar("One")
 Other = TypeVar("Other")
 
 
-class Lanes:
-    """Gives every frame to each of `takers`, in order, each in a thread of its own. Use as a context.
+class Ahead(Generic[One]):
+    """Iterates in a thread of its own, up to `depth` things before they are asked for. Use as a context, and once.
 
-    What a taker raises is raised by `add` or at the end.
+    What the iterator raises is raised where its next thing would have come. Nothing of it is under way at the end.
     """
 
-    def __init__(self, takers: Sequence[Callable[[SeenFrame], None]]) -> None:
+    def __init__(self, things: Iterable[One], depth: int) -> None:
+        self._things = things
+        self._room = threading.Semaphore(depth)
+        self._ready: queue.SimpleQueue[tuple[One] | None] = queue.SimpleQueue()
         self._fault: Exception | None = None
-        self._queues: list[queue.Queue[SeenFrame | None]] = [queue.Queue(_DEPTH) for _ in takers]
-        self._threads = [
-            threading.Thread(target=self._serve, args=pair, daemon=True)
-            for pair in zip(takers, self._queues, strict=True)
-        ]
+        self._unwanted = False
+        self._thread = threading.Thread(target=self._iterate, daemon=True)
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        for waiting in self._queues:
-            waiting.put(None)
-        for thread in self._threads:
-            thread.join()
-        if kind is None:
-            self._check()
+    def __exit__(self, *_: object) -> None:
+        self._unwanted = True
+        self._room.release()
+        self._thread.join()
 
-    def add(self, frame: SeenFrame) -> None:
-        self._check()
-        for waiting in self._queues:
-            waiting.put(frame)
-
-    def _check(self) -> None:
+    def __iter__(self) -> Iterator[One]:
+        while (ready := self._ready.get()) is not None:
+            yield ready[0]
+            self._room.release()
         if self._fault is not None:
             raise self._fault
 
-    def _serve(self, taker: Callable[[SeenFrame], None], waiting: "queue.Queue[SeenFrame | None]") -> None:
-        while (frame := waiting.get()) is not None:
-            if self._fault is None:  # else only so that nobody waits for this lane
-                try:
-                    taker(frame)
-                except Exception as error:  # noqa: BLE001  told in the thread that adds
-                    self._fault = error
+    def _iterate(self) -> None:
+        try:
+            for thing in self._things:
+                self._room.acquire()
+                if self._unwanted:
+                    return
+                self._ready.put((thing,))
+        except Exception as error:  # noqa: BLE001  told in the thread that asks
+            self._fault = error
+        finally:
+            self._ready.put(None)
 
 
 class Beside:

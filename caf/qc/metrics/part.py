@@ -1,33 +1,43 @@
 """`python -m caf.qc.metrics.part`: collects pieces of a clip. Started by `caf.qc.metrics.sharing` alone.
 
-It reads a `PartsRequest` and then the pieces, a line each, and answers each with ticks and then what it collected.
+It reads a `PartsRequest` and then the pieces, a line each, and answers each with ticks, samples, and then what it
+collected; then perhaps another request. It ends when it is asked nothing for a minute.
 """
 
 import argparse
 import os
 import pickle
+import select
 import sys
+from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from caf.errors import MediaError
-from caf.media.spans import OtherFramesError, Timetable, timetable
+from caf.media.spans import OtherFramesError
 from caf.qc.metrics.frames import deterministic_cv2
 from caf.qc.metrics.parts import (
     FAULT,
     HEAD,
     OTHER_FRAMES,
     PART,
+    SAMPLE,
     TICK,
     TICK_FRAMES,
     PartsRequest,
     collect_part,
 )
 from caf.qc.metrics.piece import Piece
+from caf.qc.metrics.samples import Sample
 from caf.worker.fault import fault_of
+from caf.worker.memory import give_back_memory
 from caf.worker.tether import tether
 
 __all__ = ["main"]
+
+_REST_S: Final = 1.0
+_SILENT_S: Final = 60.0
 
 
 def main(argv: list[str]) -> None:
@@ -37,16 +47,37 @@ def main(argv: list[str]) -> None:
     tether(parser.parse_args(argv).parent)
     answers = os.dup(1)
     os.dup2(2, 1)  # native code may print
-    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=PartsRequest)
+    request: PartsRequest | None = None
     with deterministic_cv2():
-        table = timetable(request.video)
-        for line in sys.stdin.buffer:
-            _answer(answers, request, table, Piece(*msgspec.json.decode(line, type=tuple[int, int, int])))
+        for line in _lines():
+            if line.startswith(b"{"):
+                request = msgspec.json.decode(line, type=PartsRequest)
+            elif request is not None:
+                _answer(answers, request, Piece(*msgspec.json.decode(line, type=tuple[int, int, int])))
     # There is nothing to tidy up, and native libraries are known to hang in their exit handlers.
     os._exit(0)
 
 
-def _answer(answers: int, request: PartsRequest, table: Timetable, piece: Piece) -> None:
+def _lines() -> Iterator[bytes]:
+    """What is asked, until the caller is gone or has been silent for long; at rest memory is given back."""
+    held = b""
+    while True:
+        if not _asked(_REST_S):
+            give_back_memory()
+            if not _asked(_SILENT_S):
+                return
+        read = os.read(0, 1 << 20)
+        if not read:
+            return
+        *lines, held = (held + read).split(b"\n")
+        yield from lines
+
+
+def _asked(within_s: float) -> bool:
+    return bool(select.select([0], [], [], within_s)[0])
+
+
+def _answer(answers: int, request: PartsRequest, piece: Piece) -> None:
     done = 0
 
     def beat() -> None:
@@ -55,8 +86,11 @@ def _answer(answers: int, request: PartsRequest, table: Timetable, piece: Piece)
         if done % TICK_FRAMES == 0:
             _send(answers, TICK, b"")
 
+    def early(sample: Sample) -> None:
+        _send(answers, SAMPLE, pickle.dumps(sample, pickle.HIGHEST_PROTOCOL))
+
     try:
-        part = collect_part(request.video, frozenset(request.metrics), table, piece, beat)
+        part = collect_part(request, piece, beat, early)
         _send(answers, PART, pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
     except (OtherFramesError, MediaError):
         _send(answers, OTHER_FRAMES, b"")

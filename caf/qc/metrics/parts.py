@@ -12,14 +12,16 @@ import numpy as np
 from caf.media.planes import Planes
 from caf.media.spans import OtherFramesError, Timetable, span_frames
 from caf.qc.metrics.collected import Collected
-from caf.qc.metrics.frames import SeenFrame, seen_shown
+from caf.qc.metrics.frames import SeenFrame, batches, seen_shown
 from caf.qc.metrics.piece import AFTER, BEFORE, Piece
+from caf.qc.metrics.samples import Sample
 
 __all__ = [
     "FAULT",
     "HEAD",
     "OTHER_FRAMES",
     "PART",
+    "SAMPLE",
     "TICK",
     "TICK_FRAMES",
     "Part",
@@ -30,16 +32,18 @@ __all__ = [
 
 HEAD: Final = struct.Struct("<cQ")
 """What an answer begins with: its kind, and how many bytes follow."""
-TICK, PART, OTHER_FRAMES, FAULT = b"t", b"p", b"o", b"f"
+TICK, SAMPLE, PART, OTHER_FRAMES, FAULT = b"t", b"s", b"p", b"o", b"f"
 TICK_FRAMES: Final = 8
 """Frames that one tick stands for."""
 
 
 class PartsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The clip, and the metrics to collect for."""
+    """The clip, what its packets say, the metrics to collect for, and how many threads decode."""
 
     video: str
+    table: Timetable
     metrics: tuple[str, ...]
+    threads: int
 
 
 class Part(NamedTuple):
@@ -50,21 +54,25 @@ class Part(NamedTuple):
 
 
 def collect_part(
-    video: str, wanted: frozenset[str], table: Timetable, piece: Piece, beat: Callable[[], None]
+    request: PartsRequest, piece: Piece, beat: Callable[[], None], early: Callable[[Sample], object]
 ) -> Part:
-    """Decodes from the key frame before the piece on. Calls `beat` for each frame of it.
+    """Decodes from the key frame before the piece on. Calls `beat` for each frame of it, `early` with each sample.
 
     Raises OtherFramesError where the clip cannot be decoded from there, MediaError for damage.
     """
-    part = Part(Collected(wanted, piece), {})
+    part = Part(Collected(frozenset(request.metrics), piece), {})
     first, last = max(0, piece.start - BEFORE), min(piece.frames, piece.stop + AFTER)
-    for index, shown in enumerate(span_frames(video, table, first, last), first):
-        frame = seen_shown(index, shown)
-        part.collected.add(frame)
-        if index < piece.start + AFTER or index >= piece.stop - BEFORE:
-            part.digests[index] = _digest(frame)
-        if piece.holds(index):
-            beat()
+    frames = span_frames(request.video, request.table, first, last, threads=request.threads)
+    shown = enumerate(frames, first)
+    for batch in batches(seen_shown(index, one) for index, one in shown):
+        part.collected.add(batch)
+        for sample in part.collected.fresh():
+            early(sample)
+        for frame in batch:
+            if frame.index < piece.start + AFTER or frame.index >= piece.stop - BEFORE:
+                part.digests[frame.index] = _digest(frame)
+            if piece.holds(frame.index):
+                beat()
     return part
 
 

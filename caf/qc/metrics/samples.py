@@ -1,5 +1,6 @@
 """A few colour pictures spread evenly over a clip, kept while it streams by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,7 +9,7 @@ import numpy as np
 from caf.qc.metrics.frames import Image, SeenFrame
 from caf.qc.metrics.piece import WHOLE, Piece
 
-__all__ = ["Sample", "SampleCollector", "sample_of", "samples_of", "spread"]
+__all__ = ["Sample", "SampleCollector", "picks_of", "same_pictures", "sample_of", "samples_of", "spread"]
 
 SAMPLE_AREA_PX = 130_000
 _FEWEST, _MOST, _FRAMES_EACH = 8, 20, 36
@@ -34,8 +35,7 @@ class SampleCollector:
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
         self._held: list[Sample] = []
-        places = np.linspace(0, piece.frames - 1, samples_of(piece.frames)).round()
-        self._picks = frozenset(places.astype(int).tolist()) if piece.frames else frozenset()
+        self._picks = frozenset(picks_of(piece.frames))
         self._every = _FIRST_STEP
         self._told = 0
 
@@ -66,6 +66,12 @@ class SampleCollector:
         return spread(self._held, count)
 
 
+def picks_of(frames: int) -> list[int]:
+    """Which frames are kept of a clip of so many, rising; none where nobody knows how many there are."""
+    places = np.linspace(0, frames - 1, samples_of(frames)).round()
+    return sorted(set(places.astype(int).tolist())) if frames else []
+
+
 def samples_of(frames: int) -> int:
     """How many pictures stand for a clip of so many frames: 8 to 20, one for each 36 of them."""
     return min(_MOST, max(_FEWEST, frames // _FRAMES_EACH))
@@ -75,6 +81,13 @@ def sample_of(frame: SeenFrame) -> Sample:
     """A frame of any size as a sample."""
     small = frame.picture(SAMPLE_AREA_PX)
     return Sample(frame.index, frame.time_s, small, small.shape[1] / frame.luma.shape[1])
+
+
+def same_pictures(these: Sequence[Sample], others: Sequence[Sample]) -> bool:
+    """Whether they are the same samples, pixel for pixel."""
+    return [one.index for one in these] == [one.index for one in others] and all(
+        np.array_equal(one.image, other.image) for one, other in zip(these, others, strict=True)
+    )
 
 
 def spread(samples: list[Sample], most: int) -> list[Sample]:

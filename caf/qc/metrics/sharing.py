@@ -2,13 +2,11 @@
 
 A clip is cut into pieces where it can be decoded from, each piece is collected by whoever is free, and the pieces are
 joined in order. Pieces that lie beside each other have eleven frames in common. Where these are not the same pictures,
-or a piece is not what the file promises, everything is done again as a whole. A clip that is too short for that, or
-cannot be cut, is shared by threads.
+or a piece is not what the file promises, everything is done again as a whole. Of a clip that is too short for that, or
+cannot be cut, a thread decodes what comes next.
 """
 
 import contextlib
-import os
-import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,40 +16,30 @@ from typing import Final, Self
 
 import msgspec
 
-from caf.errors import CafError, MediaError, TryAgainError
+from caf.errors import MediaError
 from caf.media.read import is_animated_webp
 from caf.media.spans import OtherFramesError, Timetable, timetable
+from caf.pose.workers import processors
 from caf.qc.metrics.collected import Collected
-from caf.qc.metrics.frames import see
-from caf.qc.metrics.lanes import Lanes
-from caf.qc.metrics.parts import (
-    FAULT,
-    HEAD,
-    OTHER_FRAMES,
-    PART,
-    TICK,
-    TICK_FRAMES,
-    Part,
-    PartsRequest,
-    collect_part,
-    joined,
-)
+from caf.qc.metrics.frames import batches, see
+from caf.qc.metrics.helpers import IdleEndError, borrow, hand_back
+from caf.qc.metrics.parts import TICK_FRAMES, Part, PartsRequest, collect_part, joined
 from caf.qc.metrics.piece import BEFORE, GRID, Piece
-from caf.qc.metrics.scene import Scanner
-from caf.worker.autopsy import cause_of_death, last_words
-from caf.worker.fault import error_of
-from caf.worker.memory import oom_kills
-from caf.worker.protocol import Fault
-from caf.worker.tether import start_tethered
+from caf.qc.metrics.samples import Sample, picks_of
 
 __all__ = ["LEAST_PIECE", "collect", "pieces_of"]
 
 LEAST_PIECE: Final = 180
-"""Frames that a piece is worth: a helper's start costs as much as some sixty."""
+"""Frames that a piece is worth where two share the clip: threads share a shorter one as well as two processes."""
+_LEAST_OF_MANY: Final = 24
+"""The same of more than two."""
 _PIECES_EACH: Final = 3
 """So that nobody waits for long for the one that is last."""
+_DECODING: Final = 0.55
+"""Of all that a frame takes."""
+_WORTH: Final = 0.85
+"""A cut pays that makes the dearest piece so much cheaper."""
 _LOOK_S: Final = 0.1
-_TAIL_BYTES: Final = 8192
 
 
 def collect(
@@ -60,12 +48,13 @@ def collect(
     workers: int,
     beat: Callable[[int], None],
     *,
-    scanner: Scanner | None = None,
-    least_piece: int = LEAST_PIECE,
+    early: Callable[[Sample], object] | None = None,
+    least_piece: int | None = None,
 ) -> Collected:
     """What `video` leaves behind for the `wanted` metrics; `beat` is told how many frames are done.
 
-    A `scanner` may have looked at all samples when it is over, or at none.
+    `early` is given samples in order while others are still to come. Whether they are all, and the same pictures as
+    those that are kept, shows in the end: where a piece was not what the file promises they may not be.
 
     Raises:
         InputError: no such file.
@@ -79,37 +68,61 @@ def collect(
     pieces = pieces_of(table, workers, least_piece)
     if len(pieces) > 1:
         with contextlib.suppress(OtherFramesError, MediaError):
-            return _shared(video, wanted, table, pieces, min(workers, len(pieces)), beat)
-    return _whole(video, wanted, table.frames, scanner if workers > 1 else None, workers, beat)
-
-
-def _whole(
-    video: str,
-    wanted: frozenset[str],
-    frames: int,
-    scanner: Scanner | None,
-    workers: int,
-    beat: Callable[[int], None],
-) -> Collected:
-    collected = Collected(wanted, Piece(frames=frames))
-    with Lanes(collected.takers(scanner) if workers > 1 else ()) as lanes:
-        add = lanes.add if workers > 1 else collected.add
-        for frame in see(video):
-            add(frame)
+            return _shared(video, wanted, table, pieces, min(workers, len(pieces)), beat, early)
+        early = None
+    whole = Collected(wanted, Piece(frames=table.frames))
+    for batch in batches(see(video, ahead=workers > 1)):
+        whole.add(batch)
+        if early is not None:
+            for sample in whole.fresh():
+                early(sample)
+        for frame in batch:
             beat(frame.index + 1)
-    return collected
+    return whole
 
 
-def pieces_of(table: Timetable, workers: int, least: int = LEAST_PIECE) -> list[Piece]:
-    """Where a clip is cut for so many workers; a single piece where that is not worth while, or not possible."""
+def pieces_of(table: Timetable, workers: int, least: int | None = None) -> list[Piece]:
+    """Where a clip is cut for so many workers; a single piece where that is not worth while, or not possible.
+
+    After key frames; for more than two workers also between them, where one would still wait for the others then.
+    """
     frames = len(table.times)
+    least = least or (LEAST_PIECE if workers <= 2 else _LEAST_OF_MANY)
     length = max(least, frames // (max(1, workers) * _PIECES_EACH))
     cuts = [0]
     for key in table.keys if workers > 1 else ():
         cut = -(-(key + BEFORE) // GRID) * GRID
         if key > 0 and cut - cuts[-1] >= length and frames - cut >= least:
             cuts.append(cut)
-    return [Piece(start, stop, frames) for start, stop in pairwise([*cuts, frames])] if frames else []
+    pieces = [Piece(start, stop, frames) for start, stop in pairwise([*cuts, frames])] if frames else []
+    while pieces and 2 < workers > len(pieces):
+        dearest = max(pieces, key=lambda piece: _cost(piece, table))
+        halves = _halves(dearest, table)
+        least_half = min(one.stop - one.start for one in halves)
+        if least_half < least or _cost(halves[1], table) > _WORTH * _cost(dearest, table):
+            break
+        at = pieces.index(dearest)
+        pieces[at : at + 1] = halves
+    return pieces
+
+
+def _cost(piece: Piece, table: Timetable) -> float:
+    """In frames that are decoded and measured; those before the piece are only decoded."""
+    key = _key(piece, table)
+    return (piece.stop - key) * _DECODING + (piece.stop - piece.start) * (1 - _DECODING)
+
+
+def _halves(piece: Piece, table: Timetable) -> tuple[Piece, Piece]:
+    """Two pieces that cost about the same, if the first key frame is that of both."""
+    share = 1 - _DECODING
+    middle = (piece.stop + piece.start * share) / (1 + share)
+    cut = round(middle / GRID) * GRID
+    return piece._replace(stop=cut), piece._replace(start=cut)
+
+
+def _key(piece: Piece, table: Timetable) -> int:
+    """The frame that decoding starts at."""
+    return max(key for key in table.keys if key <= max(0, piece.start - BEFORE))
 
 
 def _shared(
@@ -119,15 +132,18 @@ def _shared(
     pieces: Sequence[Piece],
     workers: int,
     beat: Callable[[int], None],
+    early: Callable[[Sample], object] | None,
 ) -> Collected:
-    request = msgspec.json.encode(PartsRequest(video=video, metrics=tuple(sorted(wanted))))
-    with _Sharing(pieces, request, workers - 1) as sharing:
+    threads = max(1, processors() // workers)
+    request = PartsRequest(video=video, table=table, metrics=tuple(sorted(wanted)), threads=threads)
+    in_order = _InOrder(table.frames, early)
+    with _Sharing(pieces, request, workers - 1, in_order) as sharing:
         while (number := sharing.take()) is not None:
 
             def count() -> None:
                 beat(sharing.count(1))
 
-            sharing.parts[number] = collect_part(video, wanted, table, pieces[number], count)
+            sharing.parts[number] = collect_part(request, pieces[number], count, in_order.add)
             sharing.check()
         while sharing.wait():
             beat(sharing.count(0))
@@ -135,35 +151,45 @@ def _shared(
     return joined(parts, pieces)
 
 
+class _InOrder:
+    """Passes samples on in the order of the clip, whoever has them first."""
+
+    def __init__(self, frames: int, early: Callable[[Sample], object] | None) -> None:
+        self._due = deque(picks_of(frames))
+        self._early = early
+        self._held: dict[int, Sample] = {}
+        self._lock = threading.Lock()
+
+    def add(self, sample: Sample) -> None:
+        if self._early is None:
+            return
+        with self._lock:
+            self._held[sample.index] = sample
+            while self._due and self._due[0] in self._held:
+                self._early(self._held.pop(self._due.popleft()))
+
+
 class _Sharing:
     """The pieces that wait, the helpers that fetch them, a thread for each, and what came of them.
 
-    Use as a context, after which no helper is left.
+    Use as a context, after which no helper has anything to do.
     """
 
-    def __init__(self, pieces: Sequence[Piece], request: bytes, helpers: int) -> None:
-        self._pieces = pieces
+    def __init__(
+        self, pieces: Sequence[Piece], request: PartsRequest, helpers: int, in_order: _InOrder
+    ) -> None:
+        self._pieces, self._in_order = pieces, in_order
+        self._request = msgspec.json.encode(request)
         self._waiting = deque(range(len(pieces)))
         self._lock = threading.Lock()
         self._frames = 0
         self._told = 0
         self._fault: Exception | None = None
+        self._over = False
         self.parts: dict[int, Part] = {}
-        self._helpers: list[_Helper] = []
-        self._threads: list[threading.Thread] = []
-        try:
-            for _ in range(helpers):
-                self._helpers.append(_Helper(request))
-        except OSError as error:
-            self.__exit__()
-            raise TryAgainError(
-                f"A child process could not be started: {error.strerror}.",
-                remedy="Close other programs, or set fewer measure_workers; then try again.",
-                kind="worker_not_started",
-                transient=True,
-            ) from error
+        self._helpers = borrow(helpers)
         self._threads = [
-            threading.Thread(target=self._serve, args=(helper,), daemon=True) for helper in self._helpers
+            threading.Thread(target=self._serve, args=(place,), daemon=True) for place in range(helpers)
         ]
 
     def __enter__(self) -> Self:
@@ -171,15 +197,17 @@ class _Sharing:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._waiting.clear()
-        for helper in self._helpers:
-            helper.end()
+    def __exit__(self, kind: object, *_: object) -> None:
+        at_rest = kind is None and self._fault is None
+        if not at_rest:
+            with self._lock:
+                self._over = True
+                self._waiting.clear()
+            for helper in self._helpers:
+                helper.kill()
         for thread in self._threads:
             thread.join()
-        for helper in self._helpers:
-            helper.close()
+        hand_back(self._helpers, keep=at_rest)
 
     def take(self) -> int | None:
         """The number of a piece that nobody has taken yet."""
@@ -210,84 +238,26 @@ class _Sharing:
         self.check()
         return False
 
-    def _serve(self, helper: "_Helper") -> None:
+    def _serve(self, place: int) -> None:
         try:
+            self._helpers[place].begin(self._request)
             while (number := self.take()) is not None:
-                self.parts[number] = helper.collect(self._pieces[number], lambda: self.count(TICK_FRAMES))
+                self.parts[number] = self._collected(place, self._pieces[number])
         except Exception as error:  # noqa: BLE001  told in the thread that waits
             with self._lock:
                 self._waiting.clear()
                 self._fault = self._fault or error
 
+    def _collected(self, place: int, piece: Piece) -> Part:
+        def tick() -> None:
+            self.count(TICK_FRAMES)
 
-class _Helper:
-    """One running helper."""
-
-    def __init__(self, request: bytes) -> None:
-        self._oom_kills = oom_kills()
-        self._process = start_tethered("caf.qc.metrics.part")
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._asks, self._answers, self._noise = (
-            self._process.stdin,
-            self._process.stdout,
-            self._process.stderr,
-        )
-        self._tail = b""
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-        with contextlib.suppress(BrokenPipeError):  # it is dead already, and that is told when it is asked
-            self._asks.write(request + b"\n")
-
-    def collect(self, piece: Piece, tick: Callable[[], object]) -> Part:
-        """Waits for one piece. Raises what the helper raised, or what it died of."""
-        with contextlib.suppress(BrokenPipeError):
-            self._asks.write(msgspec.json.encode(tuple(piece)) + b"\n")
-        while True:
-            kind, length = HEAD.unpack(self._read(HEAD.size))
-            body = self._read(length)
-            match kind:
-                case _ if kind == TICK:
-                    tick()
-                case _ if kind == PART:
-                    part: Part = pickle.loads(body)  # noqa: S301  of a process of ours
-                    return part
-                case _ if kind == OTHER_FRAMES:
-                    raise OtherFramesError
-                case _ if kind == FAULT:
-                    raise error_of(msgspec.json.decode(body, type=Fault))
-
-    def end(self) -> None:
-        self._process.kill()
-
-    def close(self) -> None:
-        """After `end`, and after nobody waits for it."""
-        self._process.wait()
-        self._listener.join()
-        for pipe in (self._asks, self._answers, self._noise):
-            pipe.close()
-
-    def _read(self, size: int) -> bytes:
-        got = bytearray()
-        while len(got) < size:
-            more = self._answers.read(min(size - len(got), 1 << 20))
-            if not more:
-                raise self._cause()
-            got += more
-        return bytes(got)
-
-    def _listen(self) -> None:
-        """What it prints goes to this process's standard error."""
-        while printed := self._noise.read(1 << 16):
-            self._tail = (self._tail + printed)[-_TAIL_BYTES:]
-            os.write(2, printed)
-
-    def _cause(self) -> CafError:
-        status = self._process.wait()
-        self._listener.join()
-        killed = oom_kills() > self._oom_kills
-        words = last_words(self._tail)
-        return cause_of_death(
-            "measure", status, words, limit_bytes=None, peak_bytes=0, system_killed_for_memory=killed
-        )
+        try:
+            return self._helpers[place].collect(piece, tick, self._in_order.add)
+        except IdleEndError:
+            if self._over:
+                raise
+            hand_back([self._helpers[place]], keep=False)
+            self._helpers[place] = borrow(1)[0]
+            self._helpers[place].begin(self._request)
+            return self._helpers[place].collect(piece, tick, self._in_order.add)
