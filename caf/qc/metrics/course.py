@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caf.qc.metrics.beat import Beat, beat_of, strides
 from caf.qc.metrics.findings import Flags, Floats, runs
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.outliers import Outliers
@@ -46,6 +47,8 @@ _EVEN_PACE, _EVEN_RATIO = 1.08, 1.45
 _JUMP = 1.26
 """Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
 clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
+_OFTEN = 0.05
+"""Share of jumps from which they may keep a beat."""
 _STEADY_JUMP, _JUMP_SPREADS, _HURRIES = 1.15, 3.2, 1.08
 """In a clip that runs evenly less is a jump: so many times the usual spread of its own steps. Untouched ones reach 2.9
 times; missing frames of small or slow figures give 5 to 9."""
@@ -62,6 +65,8 @@ class Course:
     hung_s: Floats
     """How long the picture hangs by its timestamps, beyond a usual step; 0 for nearly all."""
     jump: Flags
+    beat: Beat | None
+    """Of the jumps, where they keep one."""
     cut: Flags
     fading: Flags
     """The light goes one way here, and fast."""
@@ -95,9 +100,23 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     hurry = _hurry(steps, path, touched | repeated | cut | fading)
     after = np.concatenate([[False], repeated[:-1]])
     jump = ((hurry > _JUMP) | _small_jumps(hurry, path)) & ~touched & ~repeated & ~after & ~cut & ~fading
+    beat = None if repeated.any() or jump.mean() < _OFTEN else beat_of(strides(steps.step, path.pace))
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
     return Course(
-        steps, path, blank, repeated, hung_s, jump, cut, fading, spoiled, popped, hurry, excess, surprise
+        steps,
+        path,
+        blank,
+        repeated,
+        hung_s,
+        jump,
+        beat,
+        cut,
+        fading,
+        spoiled,
+        popped,
+        hurry,
+        excess,
+        surprise,
     )
 
 
