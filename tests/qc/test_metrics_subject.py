@@ -11,9 +11,10 @@ from caf.qc.metrics.appearance import look_of, look_similarity
 from caf.qc.metrics.edges import mask_edge_bleed
 from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
 from caf.qc.metrics.frames import seen_image
+from caf.qc.metrics.identity import identity_drift
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Kind, Scene, Sighting, scan
-from caf.qc.metrics.subject import follow, subject_of_picture
+from caf.qc.metrics.subject import Subject, follow, subject_of_picture
 from tests.qc.conftest import Scores
 from tests.qc.metric_clips import FRAMES, Image, pan, picture, seen
 
@@ -170,6 +171,24 @@ def test_without_a_face_a_middle_that_changes_alone_is_a_subject_that_does(
     found = judge(clip_of(frames), "identity_drift")["identity_drift"]
     assert (found.score if found.score is not None else 1) < 0.8
     assert "middle of the picture" in found.reason
+
+
+@pytest.mark.parametrize(("share", "keeps"), [(0.1, True), (1.0, False)])
+def test_hands_before_a_dark_jacket_are_no_drift_and_a_red_jacket_is_one(share: float, keeps: bool) -> None:
+    dark = cv2.resize(picture("chelsea"), (200, 400), interpolation=cv2.INTER_AREA)
+    dark[100:] = (40, 38, 36)
+    covered = dark.copy()
+    covered[120 : 120 + int(200 * share)] = (90, 120, 200)
+    box = Box(50, 0, 100, 90)
+    looks = [look_of(picture, box) for picture in (dark, covered)]
+    samples = [sample_of(seen_image(index, index / 2, dark)) for index in range(6)]
+    sightings = [
+        Sighting(sample, box, look, Kind.CAT)
+        for sample in samples
+        if (look := looks[sample.index in (2, 3)]) is not None
+    ]
+    found = identity_drift(Subject(sightings, Kind.CAT, 1))
+    assert ((found.score or 0) >= 0.8) is keeps, found
 
 
 def test_a_subject_that_turns_away_is_not_followed_into_its_twin_beside_it() -> None:

@@ -258,6 +258,18 @@ def test_a_limb_that_swings_is_no_glitch(clean: list[Image]) -> None:
     assert found.blamed == ()
 
 
+def test_faint_false_colours_are_a_glitch_although_a_limb_swings_over_them(clean: list[Image]) -> None:
+    frames = waving(clean)
+    height, width = frames[0].shape[:2]
+    lab = cv2.cvtColor(frames[38], cv2.COLOR_BGR2LAB)
+    part = lab[height // 2 : 3 * height // 4, width // 2 : 3 * width // 4, 1:]
+    part[...] = np.clip(part.astype(int) + 10, 0, 255).astype(np.uint8)
+    frames[38] = np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2BGR), dtype=np.uint8)
+    found = glitch(course_of(frames))
+    assert score(found) < 0.7
+    assert found.blamed == (38,)
+
+
 @pytest.mark.parametrize("gone", [(40,), (40, 41), (33, 34, 35)])
 def test_a_limb_that_is_gone_in_the_middle_of_its_swing_is_blamed_frame_by_frame(
     clean: list[Image], gone: tuple[int, ...]
@@ -281,6 +293,23 @@ def test_what_brings_no_new_colour_may_be_a_hand_that_passes_by(
     told = glitch(course(steps.result(), tracks.result(), found))
     assert told.blamed == blamed
     assert (score(told) > 0.8) == (not blamed)
+
+
+@pytest.mark.parametrize("doubled", [(), (39,), (40,), (41,)])
+def test_beside_a_picture_that_is_shown_twice_a_hand_goes_too_far_to_be_found(
+    clean: list[Image], doubled: tuple[int, ...]
+) -> None:
+    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
+    moving = waving(clean)
+    for at in doubled:
+        moving[at] = moving[at - 1]
+    for frame in seen(moving):
+        for collector in (steps, tracks, outliers):
+            collector.add(frame)
+    found = outliers.result()
+    found.part[0, 40], found.novelty[0, 40], found.tint[0, 40] = 1.5, 0.3, 0.25
+    told = glitch(course(steps.result(), tracks.result(), found))
+    assert told.blamed == (() if doubled else (40,))
 
 
 def test_a_limb_that_is_there_for_two_frames_only_is_blamed_in_both(clean: list[Image]) -> None:

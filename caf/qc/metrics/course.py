@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caf.qc.metrics.beat import Beat, beat_of, strides
 from caf.qc.metrics.findings import Flags, Floats, runs
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.outliers import Outliers
@@ -17,12 +18,15 @@ _SPOILED = 0.58
 _LONGER_COUNTS = 1.6
 """Excess from which frames are taken to be spoiled; that of two or three together counts more, as chance makes less of
 it. Untouched clips and scenes reach 0.46 and 0.22, faint false colours in a part of a frame give 0.6 and more."""
-_MOST_KNOWN = 0.5
+_USUAL_TINT, _TINT_COUNTS = 0.15, 4.0
+"""What is taken off a tint, and how often the rest counts. Untouched clips reach 0.15, one of 36 has 0.22; faint false
+colours in a sixteenth of a frame give 0.27 and more."""
+_MOST_KNOWN = 0.3
 """Excess that is counted where no new colour comes with it."""
-_POPPED = 1.2
+_POPPED = 0.9
 _NOVELTY_COUNTS, _MOST_NOVELTY = 2.0, 0.5
-"""Excess of a part and novelty together from which it popped. Untouched scenes reach 0.5, real clips of quick hands 0.5
-to 2.8; a missing foot or ear gives 1.3 to 2.9, but next to nothing in a part that moves fast."""
+"""Excess of a part and novelty together from which it popped. Untouched scenes reach 0.5, real clips of quick hands
+0.8, one of 36 1.5; a missing foot or ear gives 1.3 to 2.9, but next to nothing in a part that moves fast."""
 _SOME_NOVELTY = 0.03
 _SPOILED_AREA = 0.03
 """Share of the picture from which a frame is spoiled as such, and not only a part of it popped."""
@@ -43,6 +47,8 @@ _EVEN_PACE, _EVEN_RATIO = 1.08, 1.45
 _JUMP = 1.26
 """Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
 clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
+_OFTEN = 0.05
+"""Share of jumps from which they may keep a beat."""
 _STEADY_JUMP, _JUMP_SPREADS, _HURRIES = 1.15, 3.2, 1.08
 """In a clip that runs evenly less is a jump: so many times the usual spread of its own steps. Untouched ones reach 2.9
 times; missing frames of small or slow figures give 5 to 9."""
@@ -59,6 +65,8 @@ class Course:
     hung_s: Floats
     """How long the picture hangs by its timestamps, beyond a usual step; 0 for nearly all."""
     jump: Flags
+    beat: Beat | None
+    """Of the jumps, where they keep one."""
     cut: Flags
     fading: Flags
     """The light goes one way here, and fast."""
@@ -85,16 +93,30 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     cut = _cuts(steps)
     repeated = _repeated(steps, cut) & ~blank
     restless = _is_restless(steps, path, blank)
-    spoiled, popped, excess, surprise = _spoiled(outliers, blank, restless)
+    spoiled, popped, excess, surprise = _spoiled(outliers, blank, _beside(repeated), restless)
     touched = blank | spoiled
     touched |= np.concatenate([[False], touched[:-1]])
     fading = _fading(steps, blank | spoiled)
     hurry = _hurry(steps, path, touched | repeated | cut | fading)
     after = np.concatenate([[False], repeated[:-1]])
     jump = ((hurry > _JUMP) | _small_jumps(hurry, path)) & ~touched & ~repeated & ~after & ~cut & ~fading
+    beat = None if repeated.any() or jump.mean() < _OFTEN else beat_of(strides(steps.step, path.pace))
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
     return Course(
-        steps, path, blank, repeated, hung_s, jump, cut, fading, spoiled, popped, hurry, excess, surprise
+        steps,
+        path,
+        blank,
+        repeated,
+        hung_s,
+        jump,
+        beat,
+        cut,
+        fading,
+        spoiled,
+        popped,
+        hurry,
+        excess,
+        surprise,
     )
 
 
@@ -214,19 +236,32 @@ def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:
     return flickers or (shake is not None and shake > _RESTLESS_PERMILLE)
 
 
-def _spoiled(outliers: Outliers, blank: Flags, restless: bool) -> tuple[Flags, Flags, Floats, Floats]:
+def _beside(flags: Flags) -> Flags:
+    """Those and the frames before and after each."""
+    padded = np.pad(flags, 1)
+    return np.asarray(padded[:-2] | padded[1:-1] | padded[2:], dtype=bool)
+
+
+def _spoiled(
+    outliers: Outliers, blank: Flags, doubled: Flags, restless: bool
+) -> tuple[Flags, Flags, Floats, Floats]:
     """(spoiled frames, frames in which a part popped, excess, excess with novelty)."""
     every, part = outliers.excess.copy(), outliers.part.copy()
     every[1:] *= _LONGER_COUNTS
     part[1:] *= _LONGER_COUNTS
-    over = every > _SPOILED * (_RESTLESS_FACTOR if restless else 1.0)
-    large = (over & (outliers.area >= _SPOILED_AREA)).any(axis=0) & ~blank
+    limit = _SPOILED * (_RESTLESS_FACTOR if restless else 1.0)
+    over = every > limit
+    tint = _TINT_COUNTS * np.maximum(0.0, outliers.tint.max(axis=0, initial=0.0) - _USUAL_TINT)
+    tint[doubled] = 0.0
+    tinted = tint > limit
+    large = ((over & (outliers.area >= _SPOILED_AREA)).any(axis=0) | tinted) & ~blank
     novelty = np.minimum(outliers.novelty.max(axis=0, initial=0.0), _MOST_NOVELTY)
     # What brings no colour that was not near by may have passed by, such as a hand, or be a still picture coded anew.
-    known = novelty <= _SOME_NOVELTY
+    # Beside a picture that is shown twice all goes twice as far in a step, so that a quick hand is found nowhere near.
+    known = (novelty <= _SOME_NOVELTY) | doubled
     surprise = part.max(axis=0, initial=0.0) + _NOVELTY_COUNTS * novelty
     surprise = np.where(blank, 0.0, np.where(known, np.minimum(surprise, _MOST_KNOWN), surprise))
-    excess = every.max(axis=0, initial=0.0)
+    excess = np.maximum(every.max(axis=0, initial=0.0), tint)
     excess = np.where(blank, 0.0, np.where(known & ~large, np.minimum(excess, _MOST_KNOWN), excess))
     if restless:
         excess, surprise = excess / _RESTLESS_FACTOR, surprise / _RESTLESS_FACTOR

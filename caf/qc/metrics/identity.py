@@ -267,7 +267,9 @@ def _usual_likeness(early: Look, group: list[Sighting]) -> float:
 
 
 def _symmetric(one: Look, other: Look) -> float:
-    return (look_similarity(one, other) + look_similarity(other, one)) / 2
+    """As `look_similarity`, but a costume with little colour tells little: hands before a dark jacket have more."""
+    told = min(1.0, max(one.coloured, other.coloured) / _COLOURED_ENOUGH)
+    return told * look_similarity(one, other) + (1 - told) * face_similarity(one, other)
 
 
 def _least_like(early: Look, seen: list[Sighting]) -> tuple[int, ...]:

@@ -24,9 +24,11 @@ __all__ = ["LONGEST", "OutlierCollector", "Outliers"]
 LONGEST = 3
 """Frames in a row that may stick out together."""
 _GRID = 16
-_TOP_CELLS, _TOP_CELLS_OF_A_PART = 4, 2
+_TOP_CELLS, _TOP_CELLS_OF_A_PART, _TOP_CELLS_OF_A_TINT = 4, 2, 6
 _FLOOR_LEVELS = 3.0
 """Grey levels, mean over a cell, below which a difference is the coder's or the grain's: these move a cell by 1-2."""
+_COLOUR_FLOOR_LEVELS = 2.0
+"""The same of a cell's mean colour, which motion changes far less than its tones."""
 _MOVED_LEVELS = 0.5
 _WORTH_A_LOOK_LEVELS = 1.5
 """So much must a cell of a run differ from both sides, beyond how these differ, to be looked at for new colours."""
@@ -51,6 +53,8 @@ class Outliers:
     """(LONGEST, T): colours of a limb's size that the run has and both sides have not, or the reverse."""
     part: Floats
     """(LONGEST, T) as `excess`, of the two strongest cells, where what moved for good beside them counts as usual."""
+    tint: Floats
+    """(LONGEST, T) as `excess`, of the six strongest cells and their colours alone; 0 but for single frames."""
 
 
 class _Run(NamedTuple):
@@ -60,6 +64,16 @@ class _Run(NamedTuple):
     area: float = 0.0
     novelty: float = 0.0
     part: float = 0.0
+    tint: float = 0.0
+
+
+class _Lag(NamedTuple):
+    """How two frames differ, per cell."""
+
+    whole: _Map
+    """Mean absolute grey difference in the same light, plus that of the cells' mean colours."""
+    colour: _Map
+    """The latter alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ class OutlierCollector:
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
         self._recent: deque[_Kept] = deque(maxlen=2 * LONGEST + 6)
-        self._lags: dict[tuple[int, int], _Map] = {}
+        self._lags: dict[tuple[int, int], _Lag] = {}
         self._runs: list[list[_Run]] = []
         """Of each frame its strongest run of each length."""
         self._frames = 0
@@ -124,7 +138,7 @@ class OutlierCollector:
         self._runs = kept
         return Outliers(*series)
 
-    def _lag(self, index: int, back: int) -> _Map | None:
+    def _lag(self, index: int, back: int) -> _Lag | None:
         """Difference of frame `index` to the one `back` before it; None outside of the clip or of memory."""
         first = self._frames - len(self._recent)
         if index >= self._frames or index - back < first:
@@ -154,16 +168,17 @@ class OutlierCollector:
             if not steps:
                 continue
             # What moves here now was next to here a frame ago.
-            usual = cv2.dilate(reduce(cv2.max, steps), _NEIGHBOURS)
-            out_and_back = cv2.min(entry, leave)
-            beyond = cv2.subtract(out_and_back, across)
+            usual = cv2.dilate(reduce(cv2.max, [one.whole for one in steps]), _NEIGHBOURS)
+            out_and_back = cv2.min(entry.whole, leave.whole)
+            beyond = cv2.subtract(out_and_back, across.whole)
             new = self._new(start, stop) if float(beyond.max()) > _WORTH_A_LOOK_LEVELS else 0.0
             strength, share = _strongest(beyond, usual, _TOP_CELLS)
             # Something that passes by leaves one neighbouring place and arrives at another.
-            moved = cv2.max(usual, 0.5 * cv2.dilate(across, _NEIGHBOURS))
-            part, _ = _strongest(cv2.scaleAdd(across, -0.5, out_and_back), moved, _TOP_CELLS_OF_A_PART)
-            if max(strength, part, new) > 0.0 and not self._is_turning(start, stop):
-                self._note(start, stop, _Run(strength, share, new, part))
+            moved = cv2.max(usual, 0.5 * cv2.dilate(across.whole, _NEIGHBOURS))
+            part, _ = _strongest(cv2.scaleAdd(across.whole, -0.5, out_and_back), moved, _TOP_CELLS_OF_A_PART)
+            tint = _tint(entry, leave, across, steps) if length == 1 else 0.0
+            if max(strength, part, new, tint) > 0.0 and not self._is_turning(start, stop):
+                self._note(start, stop, _Run(strength, share, new, part, tint))
 
     def _note(self, start: int, stop: int, run: "_Run") -> None:
         for at in range(start, stop + 1):
@@ -171,7 +186,7 @@ class OutlierCollector:
                 rows, length = self._runs[at - self._piece.start], stop - start
                 known = rows[length]
                 excess, area = max(run[:2], known[:2])
-                rows[length] = _Run(excess, area, max(run.novelty, known.novelty), max(run.part, known.part))
+                rows[length] = _Run(excess, area, *map(max, run[2:], known[2:]))
 
     def _new(self, start: int, stop: int) -> float:
         """The novelty of the run; 0 where fewer than two steps around it are known."""
@@ -194,11 +209,22 @@ class OutlierCollector:
         before, wide = self._lag(start - 1, 1), self._lag(stop + 2, stop - start + 4)
         if before is None or wide is None:
             return False
-        moved = float(before.mean())
-        return moved > _MOVED_LEVELS and float(wide.mean()) < 0.5 * moved
+        moved = float(before.whole.mean())
+        return moved > _MOVED_LEVELS and float(wide.whole.mean()) < 0.5 * moved
 
 
-def _strongest(beyond: _Map, usual: _Map, cells: int) -> tuple[float, float]:
+def _tint(entry: _Lag, leave: _Lag, across: _Lag, steps: list[_Lag]) -> float:
+    """How much the colours go and come back in a frame; where the tones do not come back, something moved."""
+    beyond = cv2.scaleAdd(cv2.add(across.colour, across.whole), -0.5, cv2.min(entry.colour, leave.colour))
+    if float(beyond.max()) <= 0.0:
+        return 0.0
+    usual = cv2.dilate(reduce(cv2.max, [one.colour for one in steps]), _NEIGHBOURS)
+    return _strongest(beyond, usual, _TOP_CELLS_OF_A_TINT, _COLOUR_FLOOR_LEVELS)[0]
+
+
+def _strongest(
+    beyond: _Map, usual: _Map, cells: int, floor_levels: float = _FLOOR_LEVELS
+) -> tuple[float, float]:
     """Mean of the strongest of so many cells, in multiples of what is usual there, and the share of cells above half.
 
     0 where no cell is above half of what is usual.
@@ -206,20 +232,18 @@ def _strongest(beyond: _Map, usual: _Map, cells: int) -> tuple[float, float]:
     over = cv2.scaleAdd(usual, -0.5, beyond)
     if float(over.max()) <= 0.0:
         return 0.0, 0.0
-    excess = over / (usual + np.float32(_FLOOR_LEVELS))
+    excess = over / (usual + np.float32(floor_levels))
     strength = float(np.mean(np.partition(excess, -cells, axis=None)[-cells:]))
     return max(0.0, strength), float(np.mean(excess > 0.5))
 
 
-def _difference(one: _Kept, other: _Kept, lighter: float) -> _Map:
-    """(16, 16) mean absolute grey difference per cell in the same light, plus that of the cells' mean colours.
-
-    `lighter` is the logarithm of the brightness of the one over that of the other.
-    """
+def _difference(one: _Kept, other: _Kept, lighter: float) -> _Lag:
+    """Of 16x16 cells. `lighter` is the logarithm of the brightness of the one over that of the other."""
     gain = np.float32(np.exp(min(0.4, max(-0.4, lighter))))
     lit = other.tiny if abs(lighter) < _SAME_LIGHT else other.tiny * gain
     grey = cell_means(np.asarray(cv2.absdiff(one.tiny, lit), dtype=np.float32), _GRID)
     red, blue = (
         cv2.absdiff(here, there * gain) for here, there in zip(one.chroma, other.chroma, strict=True)
     )
-    return np.asarray(cv2.add(cv2.add(grey, red), blue), dtype=np.float32)
+    colour = np.asarray(cv2.add(red, blue), dtype=np.float32)
+    return _Lag(np.asarray(cv2.add(grey, colour), dtype=np.float32), colour)

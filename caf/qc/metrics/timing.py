@@ -6,6 +6,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.beat import Beat
 from caf.qc.metrics.course import Course
 from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, Floats, places, runs, worst_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
@@ -74,7 +75,7 @@ def cadence(seen: Course) -> Finding:
         return _too_short(name, steps.frames)
     doubled = seen.repeated & ~_in_runs(seen.repeated, _SHORT_RUN + 1)
     repeats, jumps = float(doubled.mean()), float(seen.jump.mean())
-    of_jumps, odd = jumps_score(seen.jump, seen.hurry)
+    of_jumps, odd = jumps_score(seen.jump, seen.hurry, seen.beat)
     raw = {
         "doubled_share": repeats,
         "jump_share": jumps,
@@ -96,15 +97,20 @@ def cadence(seen: Course) -> Finding:
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
 
 
-def jumps_score(jump: Flags, hurry: Floats) -> tuple[float, Flags]:
+def jumps_score(jump: Flags, hurry: Floats, beat: Beat | None = None) -> tuple[float, Flags]:
     """The score of the jumps, and the frames before which some are missing that no conversion of the rate explains.
 
     Jumps of a conversion all keep one beat. A frame that is lost afterwards shifts the beat of all that come after it.
+    Where no `beat` of the whole clip is sure, one of the jumps is looked for.
     """
-    even, period = _even(jump)
-    if not period:
-        return calibrate(float(jump.mean()), _JUMPS), jump
-    odd = _off_beat(jump, even, hurry, period)
+    odd = np.zeros_like(jump)
+    if beat is not None:
+        odd[list(beat.lost)] = True
+    else:
+        even, period = _even(jump)
+        if not period:
+            return calibrate(float(jump.mean()), _JUMPS), jump
+        odd = _off_beat(jump, even, hurry, period)
     scores = (
         calibrate(float(jump.mean()), _EVEN_JUMPS),
         calibrate(float(odd.mean()), _JUMPS),

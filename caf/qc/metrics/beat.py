@@ -1,0 +1,115 @@
+"""The beat of a clip whose frame rate was converted: every few frames a step goes further.
+
+A frame that is lost afterwards makes a step of its own go further and brings the beat forward. So the beat is sought
+as a whole: the way through the clip on which the steps that go further lie best, a lost frame at a price.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from caf.qc.metrics.findings import Floats
+
+__all__ = ["Beat", "beat_of", "strides"]
+
+_AROUND = 4
+_LOWER_MIDDLE = 3
+"""Of the eight steps around one, in rising order: three of them may be long ones."""
+_DAMPING_LEVELS = 1.2
+_LEAST_PACE, _MOST_PACE = 0.4, 2.5
+_PERIODS = range(3, 9)
+_MOST_LOST = 2
+"""Between two beats."""
+_USUAL, _PRICE = 0.1, 0.1
+"""Stride of a step from which it speaks for a beat, and what a lost frame costs."""
+_BETWEEN = 0.1
+"""How much further than other beats one must go to speak for a lost frame as well as a step between beats does."""
+_LEAST_BEATS = 8
+_SURE, _LONG, _RARELY_LOST = 0.7, 0.22, 0.5
+"""Share of beats with a long step, their median stride, and lost frames for each beat. Converted clips that lost a
+tenth of their frames have 0.74 and more, 0.24 and more, 0.47 and less; all others miss one of the three."""
+
+
+class Beat(NamedTuple):
+    """Indices of frames, rising."""
+
+    period: int
+    on: tuple[int, ...]
+    """Those that a conversion left out a frame before."""
+    lost: tuple[int, ...]
+    """Those before which a frame was lost after that."""
+
+
+def strides(step: Floats, pace: Floats) -> Floats:
+    """(T,) logarithm of how much further each step goes than most around it: 0 as usual, 0.69 twice as far.
+
+    `step` (T,) are differences from frame to frame, `pace` (T,) is that of `CameraPath`.
+    """
+    if len(step) < 2 * _AROUND:
+        return np.zeros(len(step))
+    padded = np.pad(np.concatenate([step[1:2], step[1:]]), _AROUND, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1)
+    around = np.sort(np.delete(windows, _AROUND, axis=1), axis=1)[:, _LOWER_MIDDLE]
+    further = np.log((step + _DAMPING_LEVELS) / (around + _DAMPING_LEVELS))
+    known = pace if len(pace) == len(step) else np.full(len(step), np.nan)
+    quicker = np.log(np.clip(np.where(np.isfinite(known), known, 1.0), _LEAST_PACE, _MOST_PACE))
+    return np.asarray((further + quicker) / 2, dtype=np.float64)
+
+
+def beat_of(stride: Floats) -> Beat | None:
+    """None where no beat is sure, or there are fewer than eight."""
+    found = None
+    most = 0.0
+    for period in _PERIODS:
+        worth, beat = _best_way((stride - _USUAL).tolist(), period)
+        if worth > most:
+            most, found = worth, beat
+    if found is None or len(found.on) < _LEAST_BEATS:
+        return None
+    on = stride[list(found.on)]
+    sure = float(np.mean(on > _USUAL)) >= _SURE and float(np.median(on)) >= _LONG
+    return found if sure and len(found.lost) <= _RARELY_LOST * len(found.on) else None
+
+
+def _best_way(worth: Sequence[float], period: int) -> tuple[float, Beat | None]:
+    """What the best way of beats from one end to the other is worth, and that way."""
+    if len(worth) <= period:
+        return 0.0, None
+    best, before, early_by = [-np.inf], [0], [0]
+    for here, own in enumerate(worth[1:], 1):
+        most, came, lost = (own, 0, 0) if here <= period else (-np.inf, 0, 0)
+        for early in range(min(_MOST_LOST, (period - 1) // 2) + 1):
+            at = here - period + early
+            if at < 1:
+                continue
+            total = best[at] + own
+            if early:
+                between = worth[at + 1 : here]
+                total += (max(between) if early == 1 else sum(sorted(between)[-early:])) - early * _PRICE
+            if total > most:
+                most, came, lost = total, at, early
+        best.append(most)
+        before.append(came)
+        early_by.append(lost)
+    at = max(range(len(worth) - period, len(worth)), key=best.__getitem__)
+    total, gaps = best[at], []
+    while at:
+        gaps.append((before[at], at, early_by[at]))
+        at = before[at]
+    on = tuple(here for _, here, _ in reversed(gaps))
+    return total, Beat(period, on, _lost(worth, on, gaps))
+
+
+def _lost(worth: Sequence[float], on: Sequence[int], gaps: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:
+    """Of each gap (its two beats, how much too early the second comes) the frames whose steps go furthest.
+
+    A beat goes further all the same; only what it does so more than others speaks for a frame that is lost there.
+    """
+    usual = float(np.median([worth[at] for at in on])) + _BETWEEN
+    taken: set[int] = set()
+    for first, second, early in gaps:
+        inside = [at for at in range(max(1, first), second + 1) if at not in taken]
+        beyond = {at: worth[at] - usual * (at in (first, second)) for at in inside}
+        taken |= set(sorted(beyond, key=beyond.__getitem__, reverse=True)[:early])
+    return tuple(sorted(taken))
