@@ -20,6 +20,7 @@ from eventstore.errors import (
     StoreNotFound,
     StoreReadOnly,
     VersionConflict,
+    WrongLoop,
 )
 from eventstore.ids import new_id
 from eventstore.memory import MemoryLog, MemoryStore
@@ -83,6 +84,7 @@ __all__ = [
     "VerifyReport",
     "VersionConflict",
     "Witness",
+    "WrongLoop",
     "category_of",
     "check_place",
     "consume",

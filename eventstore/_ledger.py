@@ -22,7 +22,7 @@ from eventstore._scan import SLICE_BYTES, new_scan
 from eventstore._schema import PAGE_BYTES, is_busy
 from eventstore._statements import INSERT_CHUNKS, pieces
 from eventstore.chain import GENESIS, SEGMENT, Chain, Mark
-from eventstore.checks import check_checkpoint, repeated_append
+from eventstore.checks import check_checkpoint, check_time, repeated_append
 from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt, VersionConflict
 from eventstore.model import ANY, Appended, Checkpoint, RecordedEvent
 
@@ -78,12 +78,23 @@ class Ledger:
     def plan(self, waiting: deque[Request], events: int, size: int) -> Plan | None:
         """Decide the first of `waiting` and take them out of there, up to so many events and bytes.
 
-        None if the first one cannot be decided from memory. What is planned is taken for written from then
-        on: if `write` fails, `undo`.
+        None if the first one cannot be decided from memory, or if that fails. What is planned is taken for written
+        from then on: if `write` fails, `undo`.
         """
         if self._head == _NOBODY_KNOWS:
             return None
-        plan = Plan(self._clock_ms(), len(self.ids.tables))
+        taken: list[Request] = []
+        try:
+            plan = Plan(check_time(self._clock_ms()), len(self.ids.tables))
+            taken = plan.requests
+            return self._fill(plan, waiting, events, size)
+        except Exception:  # noqa: BLE001 - whatever it is (a clock that fails), `apply` will meet it again and say so
+            waiting.extendleft(reversed(taken))
+            self._forget()
+            return None
+
+    def _fill(self, plan: Plan, waiting: deque[Request], events: int, size: int) -> Plan | None:
+        """Take into the plan what can be decided from memory; None if that is nothing."""
         keys, tail, fresh = self._keys, self.ids.tail, self.ids.fresh
         rows, requests, answers = plan.rows, plan.requests, plan.answers
         streams, types, correlations = keys.streams, keys.types, keys.correlations
@@ -281,7 +292,7 @@ class Ledger:
 
     def _apply(self, batch: Sequence[Request]) -> Sequence[Answer]:
         self._look_at_the_end()
-        now_ms = self._clock_ms()
+        now_ms = check_time(self._clock_ms())
         ids = [event_id for request in batch for event_id in request.ids]
         careful = self.ids.any_known(fold_ids(ids))
         answers: list[Answer] = []

@@ -1,19 +1,25 @@
 """What every store refuses before it touches anything, so that all refuse the same."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from eventstore._compiled import native
 from eventstore.errors import DuplicateEvent, InvalidArgument
 from eventstore.ids import id_bytes, id_text
-from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent
+from eventstore.model import ANY, Appended, Checkpoint, NewEvent, RecordedEvent, Witness
 
 __all__ = [
     "MAX_INTEGER",
     "check_append",
     "check_checkpoint",
+    "check_filter",
     "check_range",
+    "check_text",
+    "check_time",
+    "check_witness",
+    "events_of",
     "repeated_append",
 ]
 
@@ -21,10 +27,20 @@ MAX_NAME_BYTES: Final = 1024
 MAX_INTEGER: Final = 2**63 - 1
 MAX_EVENT_BYTES: Final = 256 * 1024 * 1024
 """Well below what SQLite can hold in one value (1,000,000,000 bytes)."""
+_TIMES_MS: Final = range(-62_135_596_800_000, 253_402_300_800_000)
+"""The years 1 to 9999, which is what a datetime holds, and so an export."""
+_DIGEST_BYTES: Final = 32
+
+
+def _check_name(name: str, what: str) -> None:
+    # A subclass may be equal to other text than it is, and is encoded otherwise by some.
+    if name.__class__ is not str:
+        raise InvalidArgument(f"{what} {name!r} is no str.", remedy="Use str(...) of what names it.")
+    _check_text_of_name(name, what)
 
 
 @lru_cache(maxsize=4096)
-def _check_name(name: str, what: str) -> None:
+def _check_text_of_name(name: str, what: str) -> None:
     # The sqlite3 shell cuts text at a NUL, and a lone surrogate has no bytes at all.
     if not name or "\0" in name:
         raise InvalidArgument(
@@ -40,17 +56,45 @@ def _check_name(name: str, what: str) -> None:
         )
 
 
+def check_text(text: str, what: str) -> None:
+    """Raise `InvalidArgument` for what no text of a log can be equal to or not: no str, or no Unicode."""
+    if text.__class__ is str:
+        with suppress(UnicodeEncodeError):
+            text.encode()
+            return
+    raise InvalidArgument(f"{what} {text!r} is no valid text.", remedy="Use a str of valid Unicode.")
+
+
+def check_filter(category: str | None, correlation_id: str | None = None) -> None:
+    """The same of what a reader asks for."""
+    for text, what in ((category, "Category"), (correlation_id, "Correlation id")):
+        if text is not None:
+            check_text(text, what)
+
+
+def events_of(events: Sequence[NewEvent]) -> tuple[NewEvent, ...]:
+    """Those of an append, which its caller can no longer change."""
+    try:
+        return tuple(events)
+    except TypeError as error:
+        raise InvalidArgument(f"{events!r} are no events.", remedy="Append a list of NewEvent.") from error
+
+
 def _check_event(event: NewEvent) -> bytes:
-    raw = id_bytes(event.event_id)
+    if not isinstance(event, NewEvent | RecordedEvent):
+        raise InvalidArgument(f"{event!r} is no event.", remedy="Append a list of NewEvent.")
+    raw = id_bytes(event.event_id) if event.event_id.__class__ is str else None
     if raw is None:
         raise InvalidArgument(
             f"Event id {event.event_id!r} is not a UUID in canonical form.",
             remedy="Use str(uuid.UUID(...)): lower case, with dashes.",
         )
     _check_name(event.type, "Event type")
-    if not 1 <= event.type_version <= MAX_INTEGER:
+    # A version that is a float or a bool would be kept as a whole number, but chained as what it is.
+    if event.type_version.__class__ is not int or not 1 <= event.type_version <= MAX_INTEGER:
         raise InvalidArgument(
-            f"Type version {event.type_version} of {event.type!r} is not positive.", remedy="Count from 1."
+            f"Type version {event.type_version!r} of {event.type!r} is no positive int.",
+            remedy="Count from 1.",
         )
     if event.correlation_id is not None:
         _check_name(event.correlation_id, "Correlation id")
@@ -75,12 +119,16 @@ def check_append(
 
     Raises `InvalidArgument` or `DuplicateEvent` for what cannot be recorded in any state of the log.
     """
-    ids: list[bytes] | None = None if native is None else native.sound_ids(stream, events)
+    ids: list[bytes] | None = None
+    if native is not None:
+        # What is no event has none of its fields; below it is told what it is.
+        with suppress(AttributeError):
+            ids = native.sound_ids(stream, events)
     if ids is None:
         _check_name(stream, "Stream name")
-    if not ANY <= expected_version <= MAX_INTEGER:
+    if expected_version.__class__ is not int or not ANY <= expected_version <= MAX_INTEGER:
         raise InvalidArgument(
-            f"Expected version {expected_version} of {stream!r} is not a version.",
+            f"Expected version {expected_version!r} of {stream!r} is not a version.",
             remedy="Use ANY, NO_STREAM or the version that was read.",
         )
     if checkpoint is not None:
@@ -96,19 +144,51 @@ def check_append(
 
 def check_checkpoint(checkpoint: Checkpoint, head: int = MAX_INTEGER) -> None:
     """Raise `InvalidArgument` for a checkpoint that would make its consumer skip events."""
+    if not isinstance(checkpoint, Checkpoint):
+        raise InvalidArgument(f"{checkpoint!r} is no checkpoint.", remedy="Give a Checkpoint.")
     _check_name(checkpoint.consumer, "Consumer name")
-    if not 0 <= checkpoint.position <= head:
+    if checkpoint.position.__class__ is not int or not 0 <= checkpoint.position <= head:
         raise InvalidArgument(
-            f"Checkpoint {checkpoint.position} of {checkpoint.consumer!r} is beyond the head {head}.",
+            f"Checkpoint {checkpoint.position!r} of {checkpoint.consumer!r} is beyond the head {head}.",
             remedy="Save the position of an event that was read.",
         )
 
 
 def check_range(after: int, limit: int | None) -> None:
-    """Raise `InvalidArgument` for a negative start or limit."""
-    if not 0 <= after <= MAX_INTEGER or (limit is not None and not 0 <= limit <= MAX_INTEGER):
+    """Raise `InvalidArgument` for a start or limit that is negative or no number."""
+    for number in (after,) if limit is None else (after, limit):
+        if number.__class__ is not int or not 0 <= number <= MAX_INTEGER:
+            raise InvalidArgument(
+                f"Cannot read {limit!r} events after {after!r}.", remedy="Use ints from 0 on, or no limit."
+            )
+
+
+def check_time(now_ms: Any) -> int:
+    """What a clock says; raises `InvalidArgument` for what is no time, or one that nobody can write down."""
+    if now_ms.__class__ is not int or now_ms not in _TIMES_MS:
         raise InvalidArgument(
-            f"Cannot read {limit} events after {after}.", remedy="Use numbers from 0 on, or no limit."
+            f"The store's clock says {now_ms!r}, which is no time in milliseconds.",
+            remedy="Give a clock_ms that returns an int, milliseconds since the Unix epoch.",
+        )
+    return int(now_ms)
+
+
+def check_witness(witness: Witness | None) -> None:
+    """Raise `InvalidArgument` for a witness that proves nothing."""
+    if witness is None:
+        return
+    if not isinstance(witness, Witness):
+        raise InvalidArgument(f"{witness!r} is no witness.", remedy="Give a Witness.")
+    position, digest = witness.position, witness.digest
+    if (
+        position.__class__ is not int
+        or not 0 <= position <= MAX_INTEGER
+        or digest.__class__ is not bytes
+        or not 1 <= len(digest) <= _DIGEST_BYTES
+    ):
+        raise InvalidArgument(
+            f"The witness {digest!r} of position {position!r} proves nothing.",
+            remedy=f"Give a position, and 1 to {_DIGEST_BYTES} bytes of the digest there.",
         )
 
 

@@ -10,7 +10,8 @@ EventStoreError
 ├── StoreBusy          another process held the log longer than the time-out
 ├── StoreNotFound      there is no log at that path
 ├── StoreIncompatible  not an event log, or one written by a newer version
-└── StoreCorrupt       the file is damaged
+├── StoreCorrupt       the file is damaged
+└── WrongLoop          used in another event loop than the one that opened it
 """
 # ruff: noqa: N818 - the names say the condition, as event stores everywhere call them
 
@@ -26,6 +27,7 @@ __all__ = [
     "StoreNotFound",
     "StoreReadOnly",
     "VersionConflict",
+    "WrongLoop",
 ]
 
 
@@ -102,3 +104,13 @@ class StoreIncompatible(EventStoreError):
 
 class StoreCorrupt(EventStoreError):
     """The file is damaged; what can still be read is not to be trusted unverified."""
+
+
+class WrongLoop(EventStoreError):
+    """The store belongs to the event loop that opened it; this is another one, thread or process."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The event store was opened in another event loop, and nothing was done.",
+            remedy="Open one in each event loop, thread and process; they share the log.",
+        )

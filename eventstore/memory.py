@@ -11,7 +11,17 @@ from msgspec.structs import replace
 
 from eventstore._frames import new_frames
 from eventstore.chain import ITEMS, Chain, Frame, Keyring, Mark, adler32, encode_frame, record, seal
-from eventstore.checks import check_append, check_checkpoint, check_range, repeated_append
+from eventstore.checks import (
+    check_append,
+    check_checkpoint,
+    check_filter,
+    check_range,
+    check_text,
+    check_time,
+    check_witness,
+    events_of,
+    repeated_append,
+)
 from eventstore.errors import StoreClosed, VersionConflict
 from eventstore.model import (
     ANY,
@@ -61,7 +71,7 @@ class MemoryLog:
         checkpoint: Checkpoint | None = None,
     ) -> Appended:
         """See `EventStore.append`."""
-        events = tuple(events)
+        events = events_of(events)
         check_append(stream, events, expected_version, checkpoint)
         answer = repeated_append(stream, events, [self._by_id.get(event.event_id) for event in events])
         version = self.version(stream)
@@ -78,15 +88,18 @@ class MemoryLog:
             )
         if checkpoint is not None:
             check_checkpoint(checkpoint, max(self.head(), answer.last_position))
-            self._checkpoints[checkpoint.consumer] = checkpoint.position
-        if events and not answer.repeated:
+        new = bool(events) and not answer.repeated
+        if new:
             self._record(stream, events)
+        if checkpoint is not None:
+            self._checkpoints[checkpoint.consumer] = checkpoint.position
+        if new:
             for listener in tuple(self.listeners):
                 listener()
         return answer
 
     def _record(self, stream: str, events: Sequence[NewEvent]) -> None:
-        now_ms = self._clock_ms()
+        now_ms = check_time(self._clock_ms())
         own = self._streams.setdefault(stream, [])
         for event in events:
             recorded = record(
@@ -115,6 +128,7 @@ class MemoryLog:
     ) -> Iterator[RecordedEvent]:
         """See `EventStore.read`."""
         check_range(after_version, limit)
+        check_text(stream, "Stream name")
         events = self._streams.get(stream, [])[after_version:]
         return iter((events[::-1] if backward else events)[:limit])
 
@@ -129,6 +143,7 @@ class MemoryLog:
     ) -> Iterator[RecordedEvent]:
         """See `EventStore.read_all`."""
         check_range(after_position, limit)
+        check_filter(category, correlation_id)
         events = [
             event
             for event in self._events[after_position:]
@@ -139,6 +154,7 @@ class MemoryLog:
 
     def version(self, stream: str) -> int:
         """Version of the stream's last event; 0 if it is empty."""
+        check_text(stream, "Stream name")
         return len(self._streams.get(stream, ()))
 
     def head(self) -> int:
@@ -147,6 +163,7 @@ class MemoryLog:
 
     def checkpoint(self, consumer: str) -> int:
         """The position saved last for `consumer`; 0 if never."""
+        check_text(consumer, "Consumer name")
         return self._checkpoints.get(consumer, 0)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -175,6 +192,7 @@ class MemoryLog:
 
     def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
+        check_witness(witness)
         verifier = Verifier(witness)
         firsts = {index: frame[ITEMS:] for index, frame in enumerate(self._frames) if len(frame) > ITEMS}
         columns = tuple(map(list, zip(*(frame[:ITEMS] for frame in self._frames), strict=True)))
@@ -262,6 +280,7 @@ class MemoryStore:
     ) -> AsyncIterator[RecordedEvent]:
         """See `EventStore.subscribe`."""
         check_range(after_position, None)
+        check_filter(category)
         position = after_position
         while True:
             log = await self._turn()

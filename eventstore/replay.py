@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
 
-from eventstore.checks import check_range
+from eventstore.checks import check_filter, check_range
 from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt
 from eventstore.model import Fault, RecordedEvent
 
@@ -143,7 +143,9 @@ class Batch:
 def check_replay(columns: Sequence[str], after: int, category: str | None, verify: bool) -> None:
     """Raise `InvalidArgument` for what no replay can do."""
     check_range(after, None)
-    for name in columns:
+    check_filter(category)
+    names: Any = columns
+    for name in names if isinstance(names, Sequence) else (names,):
         if name not in COLUMNS:
             raise InvalidArgument(
                 f"A replay has no column {name!r}.", remedy=f"Choose from {', '.join(COLUMNS)}."

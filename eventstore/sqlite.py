@@ -20,8 +20,16 @@ from eventstore._reader import Reader, Readers, Slice
 from eventstore._replay import Replay
 from eventstore._watch import Watch
 from eventstore._writer import Writer
-from eventstore.checks import check_append, check_range
-from eventstore.errors import StoreClosed, StoreReadOnly
+from eventstore.checks import (
+    check_append,
+    check_checkpoint,
+    check_filter,
+    check_range,
+    check_text,
+    check_witness,
+    events_of,
+)
+from eventstore.errors import StoreClosed, StoreReadOnly, WrongLoop
 from eventstore.model import (
     ANY,
     Appended,
@@ -126,10 +134,9 @@ class SqliteStore:
         checkpoint: Checkpoint | None = None,
     ) -> Appended:
         """See `EventStore.append`."""
-        events = tuple(events)
+        events = events_of(events)
         ids = check_append(stream, events, expected_version, checkpoint)
-        writer, loop = self._own_writer(), self._loop
-        assert loop is not None
+        writer, loop = self._own_writer(), self._own_loop()
         # A caller that is cancelled here cancels the answer: the writer then skips the request if it has
         # not begun with it; else it is recorded whole.
         answer: asyncio.Future[Appended] = loop.create_future()
@@ -143,7 +150,18 @@ class SqliteStore:
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """See `EventStore.save_checkpoint`."""
+        check_checkpoint(checkpoint)
         await self.append("-", (), checkpoint=checkpoint)
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            # A coroutine that goes on in a child after a fork.
+            raise WrongLoop from error
+        if loop is not self._loop:
+            raise WrongLoop
+        return loop
 
     def _own_writer(self) -> Writer:
         if self._closed:
@@ -161,6 +179,7 @@ class SqliteStore:
     async def _read(self, work: Callable[[Reader], _T]) -> _T:
         if self._closed:
             raise StoreClosed
+        self._own_loop()
         return await run_sync(self._readers.run, work, limiter=self._threads)
 
     def read(
@@ -171,7 +190,7 @@ class SqliteStore:
         def work(after: int, before: int | None, count: int) -> Callable[[Reader], Slice]:
             return lambda reader: reader.stream(stream, after, before, count, backward)
 
-        return self._slices(work, after_version, limit, backward)
+        return self._slices(work, after_version, limit, backward, partial(check_text, stream, "Stream name"))
 
     def read_all(
         self,
@@ -187,7 +206,8 @@ class SqliteStore:
         def work(after: int, before: int | None, count: int) -> Callable[[Reader], Slice]:
             return lambda reader: reader.log(after, before, count, backward, category, correlation_id)
 
-        return self._slices(work, after_position, limit, backward)
+        check = partial(check_filter, category, correlation_id)
+        return self._slices(work, after_position, limit, backward, check)
 
     async def _slices(
         self,
@@ -195,8 +215,10 @@ class SqliteStore:
         after: int,
         limit: int | None,
         backward: bool,
+        check: Callable[[], None],
     ) -> AsyncIterator[RecordedEvent]:
         check_range(after, limit)
+        check()
         before: int | None = None
         size = _FIRST_SLICE
         while limit is None or limit > 0:
@@ -248,6 +270,7 @@ class SqliteStore:
     ) -> AsyncIterator[RecordedEvent]:
         """See `EventStore.subscribe`."""
         check_range(after_position, None)
+        check_filter(category)
         position, live = after_position, False
 
         def work(after: int, count: int) -> Callable[[Reader], Slice]:
@@ -255,6 +278,7 @@ class SqliteStore:
 
         if self._closed or self._watch is None:
             raise StoreClosed
+        self._own_loop()
         self._watch.start()
         self._listeners += 1
         news, seen = self._news, -1
@@ -290,6 +314,7 @@ class SqliteStore:
 
     async def version(self, stream: str) -> int:
         """See `EventStore.version`."""
+        check_text(stream, "Stream name")
         return await self._read(lambda reader: reader.version(stream))
 
     async def head(self) -> int:
@@ -298,10 +323,12 @@ class SqliteStore:
 
     async def checkpoint(self, consumer: str) -> int:
         """See `EventStore.checkpoint`."""
+        check_text(consumer, "Consumer name")
         return await self._read(lambda reader: reader.checkpoint(consumer))
 
     async def verify(self, *, witness: Witness | None = None) -> VerifyReport:
         """See `EventStore.verify`."""
+        check_witness(witness)
         return await self._read(lambda reader: reader.verify(witness))
 
     async def check_file(self) -> tuple[str, ...]:
@@ -334,6 +361,7 @@ class SqliteStore:
         """See `EventStore.aclose`."""
         if self._closed:
             return
+        self._own_loop()
         self._closed = True
         if self._watch is not None:
             self._watch.close()

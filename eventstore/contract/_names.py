@@ -1,10 +1,13 @@
 """Contract: which names and numbers are accepted, and that no name means anything to the store."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from eventstore.contract._support import Contract, collect, events, new, refused
+from msgspec import structs
+
+from eventstore.contract._support import Contract, collect, events, mark, new, refused
 from eventstore.errors import InvalidArgument
+from eventstore.model import Witness
 
 __all__ = ["NamesContract"]
 
@@ -38,6 +41,16 @@ _HOSTILE: Final = (
     "00",
     "x" * 1024,
 )
+_NO_TEXT: Final[tuple[Any, ...]] = (None, 5, b"a", ["a"])
+_NO_NUMBER: Final[tuple[Any, ...]] = (None, "1", 1.0, 0.5, True, [1])
+
+
+class _Text(str):
+    """Equal to a str, and no str that every encoder takes."""
+
+    __slots__ = ()
+
+
 _WRONG: Final = ("", "a\0b", "\ud800", "x" * 1025, "é" * 513)
 
 
@@ -104,3 +117,62 @@ class NamesContract(Contract):
                 await refused(InvalidArgument, collect(store.read_all(limit=number)))
                 await refused(InvalidArgument, collect(store.subscribe(after_position=number)))
             assert await store.head() == 0
+
+    async def test_a_field_of_another_type_is_refused_and_fails_no_other(self, tmp_path: Path) -> None:
+        strange: dict[str, tuple[Any, ...]] = {
+            "event_id": (*_NO_TEXT, _Text("0b8f6a60-1c1e-4d0c-9f5e-3a3f1f6f9a01")),
+            "type": (*_NO_TEXT, _Text("T")),
+            "type_version": _NO_NUMBER,
+            "data": (None, "{}", bytearray(b"{}"), memoryview(b"{}")),
+            "correlation_id": (*_NO_TEXT[1:], _Text("t")),
+            "causation_id": (*_NO_TEXT[1:], _Text("t")),
+            "metadata": (None, "{}", bytearray(b"{}")),
+        }
+        async with self.open(tmp_path) as store:
+            for field, values in strange.items():
+                for value in values:
+                    event: Any = structs.replace(new(type=f"Of{field}"), **{field: value})
+                    await refused(InvalidArgument, store.append("a", [new(), event]))
+            for value in (*_NO_TEXT, _Text("a")):
+                await refused(InvalidArgument, store.append(value, events(1)))
+                await refused(InvalidArgument, store.save_checkpoint(mark(value, 0)))
+            for value in _NO_NUMBER:
+                await refused(InvalidArgument, store.append("a", events(1), expected_version=value))
+                await refused(InvalidArgument, store.save_checkpoint(mark("qc", value)))
+                await refused(InvalidArgument, store.append("a", events(1), checkpoint=mark("qc", value)))
+            for odd in (None, 5, "ab", [None], ["a"]):
+                given: Any = odd
+                await refused(InvalidArgument, store.append("a", given))
+            nothing: Any = ("qc", 1)
+            await refused(InvalidArgument, store.save_checkpoint(nothing))
+            assert (await store.head(), await store.checkpoint("qc")) == (0, 0)
+            await store.append("a", [new(type=f"Of{field}") for field in strange])
+            assert (await store.verify()).ok
+
+    async def test_a_question_of_another_type_is_refused(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("a", events(1))
+            for text in (*_NO_TEXT, "\ud800"):
+                await refused(InvalidArgument, collect(store.read(text)))
+                await refused(InvalidArgument, store.version(text))
+                await refused(InvalidArgument, store.checkpoint(text))
+                if text is not None:
+                    await refused(InvalidArgument, collect(store.read_all(category=text)))
+                    await refused(InvalidArgument, collect(store.read_all(correlation_id=text)))
+                    await refused(InvalidArgument, collect(store.subscribe(category=text), 1))
+            for number in _NO_NUMBER:
+                await refused(InvalidArgument, collect(store.read("a", after_version=number)))
+                await refused(InvalidArgument, collect(store.read_all(after_position=number)))
+                await refused(InvalidArgument, collect(store.subscribe(after_position=number), 1))
+                if number is not None:
+                    await refused(InvalidArgument, collect(store.read("a", limit=number)))
+                    await refused(InvalidArgument, collect(store.read_all(limit=number)))
+            digest = (await store.verify()).head_digest
+            witnesses: tuple[Any, ...] = (
+                (1, digest),
+                Witness(position=1, digest=b""),
+                Witness(position=1, digest=digest + b"x"),
+                Witness(position=-1, digest=digest),
+            )
+            for witness in witnesses:
+                await refused(InvalidArgument, store.verify(witness=witness))
