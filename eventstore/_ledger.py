@@ -170,11 +170,8 @@ class Ledger:
 
     def _seal(self, rows: Rows, start: int) -> None:
         """Go on with the chain by the rows from `start` on; where that ends a segment, they get the digest."""
-
-        def joined(first: int, last: int) -> bytes:
-            return rows.joined(start + first, start + last)
-
-        for index, digest in self._chain.follow(len(rows) - start, joined if start else rows.joined):
+        joined = rows.joined if not start else lambda first, last: rows.joined(start + first, start + last)
+        for index, digest in self._chain.follow(len(rows) - start, joined):
             rows.seal(start + index, digest)
 
     def undo(self, plan: Plan) -> None:

@@ -52,6 +52,9 @@ SEGMENT: Final = 256
 CAUSE_WINDOW: Final = 4096
 """A cause that lies no further back is kept as its position."""
 
+_HELD_BYTES: Final = 8192
+"""Hashed in some 10 us, which holds up no event loop."""
+
 Frame: TypeAlias = tuple[Any, ...]
 """10 items, or 13 for an event that is the first of its kind."""
 ITEMS: Final = 10
@@ -156,7 +159,7 @@ def stored_cause(cause: str, position: int, found: int | None) -> int | bytes | 
 class Chain:
     """The running digest behind some position."""
 
-    __slots__ = ("_hash", "_whole", "position")
+    __slots__ = ("_hash", "_held", "_whole", "position")
 
     def __init__(self, position: int = 0, digest: bytes = GENESIS) -> None:
         """At the end of a segment, `position`, with the digest there."""
@@ -164,6 +167,8 @@ class Chain:
         self.position = position
         self._whole = digest
         self._hash = sha256(digest)
+        self._held = bytearray()
+        """Frames that belong to the digest and are not hashed yet: a call for each small one costs more than itself."""
 
     def extend(self, frames: Sequence[bytes]) -> list[tuple[int, bytes]]:
         """Go on by these encoded frames; the indices of those that end a segment, with the digests there."""
@@ -173,6 +178,11 @@ class Chain:
         """The same by so many frames, of which `joined` gives the bytes from one up to another."""
         ends: list[tuple[int, bytes]] = []
         start = 0
+        if self.position % SEGMENT + count < SEGMENT and len(self._held) < _HELD_BYTES:
+            self._held += joined(0, count)
+            self.position += count
+            return ends
+        self._flush()
         while start < count:
             stop = min(count, start + SEGMENT - self.position % SEGMENT)
             # More than a few of them at once let other threads run meanwhile.
@@ -187,11 +197,19 @@ class Chain:
 
     def copy(self) -> "Chain":
         """Another one at the same place."""
+        self._flush()
         other = object.__new__(Chain)
         other.position, other._whole, other._hash = self.position, self._whole, self._hash.copy()
+        other._held = bytearray()
         return other
 
     @property
     def digest(self) -> bytes:
         """The 32-byte digest at `position`."""
+        self._flush()
         return self._hash.digest() if self.position % SEGMENT else self._whole
+
+    def _flush(self) -> None:
+        if self._held:
+            self._hash.update(self._held)
+            self._held.clear()

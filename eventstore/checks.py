@@ -121,9 +121,10 @@ def check_append(
     """
     ids: list[bytes] | None = None
     if native is not None:
-        # What is no event has none of its fields; below it is told what it is.
-        with suppress(AttributeError):
+        try:
             ids = native.sound_ids(stream, events)
+        except AttributeError:
+            ids = None  # what is no event has none of its fields; below it is told what it is
     if ids is None:
         _check_name(stream, "Stream name")
     if expected_version.__class__ is not int or not ANY <= expected_version <= MAX_INTEGER:
