@@ -8,8 +8,9 @@ import pytest
 
 from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.halo import added_line
-from caf.qc.metrics.moments import same_moments
+from caf.qc.metrics.moments import changes_of, same_moments, turned_deg
 from caf.qc.metrics.samples import sample_of
+from caf.qc.metrics.scene import middle
 from tests.qc.conftest import Scores
 from tests.qc.metric_clips import FPS, FRAMES, SIZE, Image, lit, pan, picture
 from tests.qc.test_metrics_subject import turned
@@ -88,6 +89,52 @@ def test_a_black_and_white_clip_of_a_coloured_source_is_the_same_cat(
     ]
     found = judge(clip_of([np.asarray(one, np.uint8) for one in grey]), "identity_consistency", source=source)
     assert (found["identity_consistency"].score or 0) > 0.85
+
+
+def quilt(shift_px: int = 0) -> Image:
+    """Patches of strong colours and many tones over the middle of a grey picture."""
+    rng = np.random.default_rng(8)
+    patches = np.zeros((12, 18, 3), np.uint8)
+    patches[...] = rng.integers(40, 200, (12, 18, 1))
+    inner = (slice(3, 9), slice(6, 12))
+    hsv = np.full((6, 6, 3), 200, np.uint8)
+    hsv[..., 0], hsv[..., 2] = rng.integers(0, 180, (6, 6)), rng.integers(90, 230, (6, 6))
+    patches[inner] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+    large = cv2.resize(patches, SIZE, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(np.roll(large, shift_px, axis=1), dtype=np.uint8)
+
+
+def turn_of(clip: Image, source: Image) -> float | None:
+    sample = sample_of(seen_image(0, 0.0, clip))
+    return turned_deg(middle(sample)[0], sample_of(seen_image(0, 0.0, source)).image)
+
+
+def test_a_costume_of_other_hues_is_the_same_picture_although_its_tones_change_with_them() -> None:
+    assert turn_of(quilt(), coded(quilt())) == pytest.approx(0, abs=2)
+    turn = turn_of(turned([quilt()], 120)[0], quilt())
+    assert turn is not None
+    assert turn > 60
+    assert turn_of(quilt(40), quilt()) is None
+
+
+@pytest.mark.parametrize(("same", "known"), [(2, 0), (4, 4)])
+def test_where_few_moments_are_the_same_picture_none_is_held_against_the_other(same: int, known: int) -> None:
+    one, other = quilt(), quilt(40)
+    samples = [sample_of(seen_image(index, index / 2, one)) for index in range(6)]
+    moments = {index: one if index < same else other for index in range(6)}
+    sightings = [seen for sample in samples for seen in middle(sample)]
+    assert len(changes_of(sightings, samples, moments)) == known
+
+
+def test_a_small_figure_whose_hues_are_turned_a_little_is_seen_without_a_face() -> None:
+    one = picture("chelsea")
+    small = (slice(30, 80), slice(160, 200))
+    changed = one.copy()
+    changed[small] = turned([one], 24)[0][small]
+    assert turn_of(coded(one), one) == pytest.approx(0, abs=3)
+    turn = turn_of(coded(changed), one)
+    assert turn is not None
+    assert turn > 9
 
 
 def test_hues_that_drift_away_from_the_source_are_a_drift(clip_of: Writer, judge: Judge, source: str) -> None:

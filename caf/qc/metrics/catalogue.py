@@ -60,11 +60,11 @@ def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, Metri
 
 METRICS: dict[str, MetricInfo] = {
     **_table(
-        ("identity_consistency", "frame", 4, _SCORE, "the subject looks like the reference picture"),
+        ("identity_consistency", "frame", 5, _SCORE, "the subject looks like the reference picture"),
         (
             "identity_drift",
             "frame",
-            5,
+            6,
             _SCORE,
             "the subject looks the same from the first second to the last",
         ),

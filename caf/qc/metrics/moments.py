@@ -24,7 +24,7 @@ _LATE_S = 0.02
 _SAME_SHAPE = 0.02
 _COLOURLESS = 2.5
 """Mean chroma, CIE L*a*b*: below it a clip is black and white, and its source is compared without colours."""
-_FACELESS_SHARE = 0.02
+_FACELESS_SHARE = 0.01
 """Where no face says where the subject is, the whole picture is compared: the area that must have changed."""
 _FACE_SHARE, _COLOURED_SHARE = 0.4, 0.3
 """The same area where a face was found, in faces; at most this share of what is coloured around and below it."""
@@ -32,6 +32,13 @@ _LEAST_COLOURED_CELLS = 8.0
 # Correlation of the tones in and around what changed: the same picture coded again 0.99, with any hues 0.96, a third
 # of a second apart 0.1 to 0.8.
 _SAME_TONES = 0.75
+# Correlation of the tones with what best maps the colours to them: the same picture with any hues 0.79 to 1, another
+# moment 0.2 to 0.77.
+_SAME_MAPPED = 0.8
+_LEAST_MAPPED_CELLS = 100
+_RUN_TOGETHER = 0.5
+_TOGETHER_CELLS = (5, 5)
+"""Over so many cells hues are turned together: what coding does to them points every way."""
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 
 Floats = NDArray[np.float32]
@@ -105,9 +112,10 @@ def changes_of(
 ) -> list[Change]:
     """Of those samples whose moment the source has and shows the same picture at, in time order.
 
-    Where the subject was not found, the place of its nearest sighting is compared: it shows the same of both.
+    Where the subject was not found, the place of its nearest sighting is compared: it shows the same of both. None
+    where less than half of the moments show the same picture: then the two do not run together.
     """
-    found = []
+    found, compared = [], 0
     for sample in samples:
         before = moments.get(sample.index)
         near = min(sightings, key=lambda seen: abs(seen.sample.index - sample.index), default=None)
@@ -115,10 +123,11 @@ def changes_of(
             continue
         looks = look_of(sample.image, near.box), look_of(before, near.box)
         if looks[0] is not None and looks[1] is not None:
+            compared += 1
             turn = turned_deg(Sighting(sample, near.box, looks[0], near.kind), before)
             if turn is not None:
                 found.append(Change(sample.index, sample.time_s, looks[0], looks[1], turn))
-    return found
+    return found if len(found) >= _RUN_TOGETHER * compared else []
 
 
 def turned_deg(seen: Sighting, before: Image) -> float | None:
@@ -129,21 +138,22 @@ def turned_deg(seen: Sighting, before: Image) -> float | None:
     """
     left, top, right, bottom = _region(seen)
     here, there = _cells(seen.sample.image), _cells(before)
-    angle, weight = _angles(here, there)
+    turn, weight = _angles(here, there)
     weight = weight * _unburnt(seen.sample.image) * _unburnt(before)
     inside = np.zeros(weight.shape, dtype=bool)
     inside[top:bottom, left:right] = True
-    weight = np.where(inside, weight, 0)
+    weight = np.where(inside, weight, np.float32(0))
     coloured = float(weight.sum())
     if coloured < _LEAST_COLOURED_CELLS:
-        return 0.0 if _alike(here[..., 0], there[..., 0], inside) else None
+        return 0.0 if _alike(here, there, inside) else None
+    angle = _together(turn, weight)
     order = np.argsort(-angle, axis=None, kind="stable")
     reached = np.cumsum(weight.ravel()[order])
     place = int(np.searchsorted(reached, min(_area_cells(seen), _COLOURED_SHARE * coloured)))
-    turn = float(angle.ravel()[order[min(place, len(order) - 1)]])
-    changed = (angle >= turn) & (weight > 0)
+    turned = float(angle.ravel()[order[min(place, len(order) - 1)]])
+    changed = (angle >= turned) & (weight > 0)
     around = cv2.dilate(changed.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    return turn if _alike(here[..., 0], there[..., 0], around) else None
+    return turned if _alike(here, there, around) else None
 
 
 def _area_cells(seen: Sighting) -> float:
@@ -165,19 +175,30 @@ def _region(seen: Sighting) -> tuple[int, int, int, int]:
 
 
 def _angles(here: Floats, there: Floats) -> tuple[Floats, Floats]:
-    """(H, W) degrees between the hues, and how much colour both have to tell them by, 0..1."""
+    """(H, W) radians from the one hue to the other, signed, and how much colour both have to tell them by, 0..1."""
     hue, before = _relative(here), _relative(there)
     size = np.hypot(hue[..., 0], hue[..., 1])
     nearest = np.full(size.shape, -1, dtype=np.float32)
+    aside = np.zeros(size.shape, dtype=np.float32)
     for dy, dx in _NEIGHBOURS:
         other = np.roll(before, (dy, dx), axis=(0, 1))
         length = np.maximum(size * np.hypot(other[..., 0], other[..., 1]), 1e-6)
-        nearest = np.maximum(nearest, (hue * other).sum(axis=-1) / length)
+        along = (hue * other).sum(axis=-1) / length
+        across = (other[..., 0] * hue[..., 1] - other[..., 1] * hue[..., 0]) / length
+        nearest, aside = np.maximum(nearest, along), np.where(along >= nearest, across, aside)
     weakest = np.minimum(size, np.hypot(before[..., 0], before[..., 1]))
     darkest = np.minimum(here[..., 0], there[..., 0])
     weight = np.clip((weakest - 0.1) / 0.2, 0, 1) * np.clip((darkest - 8) / 12, 0, 1)
-    angle = np.degrees(np.arccos(np.clip(nearest, -1, 1)))
-    return np.asarray(angle, dtype=np.float32), np.asarray(weight, dtype=np.float32)
+    return np.asarray(np.arctan2(aside, nearest), dtype=np.float32), np.asarray(weight, dtype=np.float32)
+
+
+def _together(turn: Floats, weight: Floats) -> Floats:
+    """(H, W) degrees by which the hues around each cell are turned in common."""
+    along, across = (
+        cv2.boxFilter(weight * part, -1, _TOGETHER_CELLS, normalize=False)
+        for part in (np.cos(turn), np.sin(turn))
+    )
+    return np.asarray(np.degrees(np.abs(np.arctan2(across, along))), dtype=np.float32)
 
 
 def _unburnt(image: Image) -> Floats:
@@ -193,10 +214,22 @@ def _relative(lab: Floats) -> Floats:
 
 
 def _alike(here: Floats, there: Floats, where: NDArray[np.bool_]) -> bool:
+    """Whether two pictures (H, W, 3) CIE L*a*b* are arranged alike: in their tones, or as one recoloured would be."""
     one, other = here[where].astype(np.float64), there[where].astype(np.float64)
     if len(one) < 2:
         return False
-    one, other = one - one.mean(), other - other.mean()
-    spread = float(np.sqrt((one @ one) * (other @ other)))
+    tones, before = one[:, 0] - one[:, 0].mean(), other[:, 0] - other[:, 0].mean()
+    spread = float(np.sqrt((tones @ tones) * (before @ before)))
     # A plain area has no arrangement of tones to compare by.
-    return spread < len(one) or float(one @ other) >= _SAME_TONES * spread
+    return spread < len(one) or float(tones @ before) >= _SAME_TONES * spread or _is_mapped(tones, other)
+
+
+def _is_mapped(tones: NDArray[np.float64], colours: NDArray[np.float64]) -> bool:
+    """Whether `tones` (N,), about 0, follow from `colours` (N, 3): hues that are turned take other tones."""
+    if len(tones) < _LEAST_MAPPED_CELLS:
+        return False
+    scaled = (colours - colours.mean(axis=0)) / (colours.std(axis=0) + 1e-6)
+    pairs = [scaled[:, i] * scaled[:, j] for i in range(3) for j in range(i, 3)]
+    table = np.column_stack([np.ones(len(tones)), scaled, *pairs])
+    left = tones - table @ np.linalg.lstsq(table, tones, rcond=None)[0]
+    return float(left @ left) <= (1 - _SAME_MAPPED**2) * float(tones @ tones)
