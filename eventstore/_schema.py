@@ -86,7 +86,7 @@ def _connect(path: Path, parameters: str, busy_s: float) -> sqlite3.Connection:
         raise StoreIncompatible(f"{path} is a folder, not an event log.", remedy="Name the file.")
     try:
         return sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?{parameters}",
+            f"file:{quote(os.fsencode(path.absolute()))}?{parameters}",
             uri=True,
             timeout=busy_s,
             isolation_level=None,
