@@ -18,6 +18,7 @@ from eventstore._refill import Place, refill
 from eventstore._rows import COLUMNS, to_event
 from eventstore._schema import connect_writer, explain
 from eventstore.chain import new_of
+from eventstore.checks import check_text
 from eventstore.errors import EventStoreError, InvalidArgument
 from eventstore.model import Archived, RecordedEvent
 
@@ -28,11 +29,7 @@ _WINDOW: Final = 10_000
 
 def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Archived:
     """See `SqliteStore.archive`; blocks."""
-    if not name or Path(name).name != name or name == path.name:
-        raise InvalidArgument(
-            f"{name!r} is no name for an archive.",
-            remedy="Give a file name; the archive lies beside the log.",
-        )
+    _check_name(name, path)
     target = path.with_name(name)
     reader = Reader(path, busy_s)
     try:
@@ -50,10 +47,24 @@ def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Arc
     )
 
 
+def _check_name(name: str, path: Path) -> None:
+    """Raise `InvalidArgument` for what is no file's name, or that of one that SQLite or a store has beside the log."""
+    check_text(name, "Name of an archive")
+    own = name == path.name or name.startswith(f"{path.name}-") or path.name.startswith(f"{name}-")
+    if not name or "\0" in name or name in (".", "..") or Path(name).name != name or own:
+        raise InvalidArgument(
+            f"{name!r} is no name for an archive.",
+            remedy="Give a file name; the archive lies beside the log, whose own files begin with its name.",
+        )
+
+
 def _keys(reader: Reader, streams: Sequence[str]) -> dict[str, int]:
     keys: dict[str, int] = {}
+    if isinstance(streams, str) or not isinstance(streams, Sequence):
+        raise InvalidArgument(f"{streams!r} is no list of streams.", remedy="Give a list of names.")
     sql = "SELECT stream_key, EXISTS (SELECT 1 FROM archived a WHERE a.stream_key = s.stream_key) FROM streams s"
     for stream in streams:
+        check_text(stream, "Stream name")
         row = reader.connection.execute(f"{sql} WHERE name = ?", (stream,)).fetchone()
         if row is None:
             raise InvalidArgument(f"There is no stream {stream!r}.", remedy="Name streams of this log.")

@@ -1,21 +1,37 @@
 """New log files that appear whole or not at all."""
 
 import contextlib
+import errno
 import filecmp
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from eventstore._archives import archive_files
 from eventstore._place import check_place
 from eventstore._reader import Reader
 from eventstore._schema import explain
-from eventstore.errors import InvalidArgument, StoreCorrupt, StoreReadOnly
+from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt, StoreFull, StoreReadOnly
 from eventstore.model import VerifyReport
 
-__all__ = ["backup", "new_log", "proved", "verified"]
+__all__ = ["backup", "new_log", "new_path", "proved", "verified"]
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def new_path(path: str | Path) -> Path:
+    """The path of a file to be. Raises `InvalidArgument` for what no file can be called."""
+    try:
+        os.lstat(path)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"{path!r} is no path: {error}.", remedy="Name a new file.") from error
+    except OSError:
+        pass
+    return Path(os.fsdecode(path))
 
 
 @contextlib.contextmanager
@@ -27,31 +43,43 @@ def new_log(path: Path) -> Iterator[Path]:
     if os.path.lexists(path):
         raise InvalidArgument(f"There is a file at {path} already.", remedy="Name a new file.")
     check_place(path)
-    # In a folder of its own: SQLite puts further files beside it.
-    work = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
-        work.mkdir(mode=0o700)
+        # In a folder of its own: SQLite puts further files beside it. And one that nobody else has left or makes now.
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
     except OSError as error:
-        raise StoreReadOnly(
-            f"Cannot write beside {path}: {error.strerror}.", remedy="Name a folder that can be written."
-        ) from error
+        raise _unwritable(path, error) from error
     try:
-        yield work / "log"
-        _sync(work / "log")
+        yield work / path.name
         try:
+            _sync(work / path.name)
             # Unlike a rename, a link never replaces a file that has come in the meantime.
-            os.link(work / "log", path)
+            os.link(work / path.name, path)
+            _sync(path.parent)
         except FileExistsError:
             raise InvalidArgument(f"There is a file at {path} already.", remedy="Name a new file.") from None
-        _sync(path.parent)
+        except OSError as error:
+            raise _unwritable(path, error) from error
     finally:
-        for file in work.iterdir():
-            file.unlink()
-        work.rmdir()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _unwritable(path: Path, error: OSError) -> EventStoreError:
+    if error.errno in _FULL:
+        return StoreFull(f"There is no room for {path}: {error.strerror}.", remedy="Free some space.")
+    return StoreReadOnly(
+        f"Cannot write beside {path}: {error.strerror}.", remedy="Name a folder that can be written."
+    )
 
 
 def backup(reader: Reader, target: Path) -> VerifyReport:
     """Copy what `reader` sees to `target`, and read it back."""
+    for file in archive_files(reader.connection):
+        # SQLite's own files beside a log have its name, and more behind a dash.
+        if target.name == file or target.name.startswith(f"{file}-") or file.startswith(f"{target.name}-"):
+            raise InvalidArgument(
+                f"A copy of this log takes its archive {file} along, and cannot be {target.name} itself.",
+                remedy="Name another file.",
+            )
     with new_log(target) as path:
         try:
             reader.copy(path)
@@ -68,10 +96,14 @@ def backup(reader: Reader, target: Path) -> VerifyReport:
 
 def _copy_archive(source: Path, target: Path) -> None:
     """To the copy's side, unless it lies there already. Raises `InvalidArgument` if another file does."""
-    if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
+    try:
+        if target.is_file() and filecmp.cmp(source, target, shallow=False):
+            return
         with new_log(target) as path:
             shutil.copyfile(source, path)
             path.chmod(0o600)
+    except OSError as error:
+        raise _unwritable(target, error) from error
 
 
 def verified(path: Path) -> VerifyReport:

@@ -1,19 +1,41 @@
-"""Where a log lies: network filesystems are refused where they can be told."""
+"""Where a log lies: its path, and network filesystems, which are refused where they can be told."""
 
 import os
 import re
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Final
 
-from eventstore.errors import StoreIncompatible
+from eventstore.errors import InvalidArgument, StoreIncompatible
 
-__all__ = ["check_place", "filesystem_at"]
+__all__ = ["check_place", "filesystem_at", "log_path"]
 
 _NETWORK: Final = frozenset(
     {"afs", "ceph", "cifs", "fuse.glusterfs", "fuse.rclone", "fuse.sshfs", "gfs2", "ncpfs", "nfs", "nfs4"}
     | {"ocfs2", "smb3", "smbfs"}
 )
 """Their locks or their shared memory do not hold between machines (https://sqlite.org/wal.html, point 2)."""
+
+
+def log_path(path: str | Path) -> Path:
+    """The path of a log, behind all links: what lies beside a log lies beside its file, whatever name that is given.
+
+    Raises `InvalidArgument` for what no file can be called, `StoreIncompatible` for what is there and no file.
+    """
+    try:
+        real = os.path.realpath(path)
+        there = os.stat(real) if os.path.lexists(real) else None  # noqa: PTH116 - as below
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"{path!r} is no path: {error}.", remedy="Name a file.") from error
+    except OSError:
+        # What is wrong with it, whoever opens it will say.
+        there = None
+    if not isinstance(real, str):
+        raise InvalidArgument(f"{path!r} is no path of text.", remedy="Name a file by a str or a Path.")
+    if there is not None and not S_ISREG(there.st_mode):
+        kind = "a folder" if S_ISDIR(there.st_mode) else "a device, pipe or socket"
+        raise StoreIncompatible(f"{real} is {kind}, not an event log.", remedy="Name the file.")
+    return Path(real)
 
 
 def filesystem_at(path: str, mountinfo: str) -> str | None:

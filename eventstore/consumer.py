@@ -6,6 +6,8 @@ event that the handler fails on again and again becomes a dead letter, appended 
 the next one is handled; nothing is skipped without one.
 """
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
@@ -14,6 +16,7 @@ import anyio.lowlevel
 import msgspec
 from msgspec import Struct
 
+from eventstore.checks import check_append
 from eventstore.errors import EventStoreError, StoreBusy, StoreClosed, StoreCorrupt, StoreFull, StoreReadOnly
 from eventstore.ids import new_id
 from eventstore.model import Checkpoint, NewEvent, RecordedEvent, category_of
@@ -23,6 +26,8 @@ __all__ = ["Answer", "DeadLetter", "Handle", "consume", "dead_letters", "redeliv
 
 DEAD: Final = "DeadLettered"
 RESOLVED: Final = "DeadLetterResolved"
+_WHY: Final = 10_000
+"""Characters of what a handler said that are kept."""
 _PASSING: Final = (StoreBusy, StoreFull, StoreReadOnly)
 """Faults of the machine: they pass, and no event is to blame."""
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -71,9 +76,11 @@ async def consume(
 
     Only events of `category`, if one is given, and never the consumer's own dead letters. `tries` is how often
     `handle` may raise on one event; between two tries it waits `pause_s`, then twice as long each time. What the
-    machine is to blame for (StoreBusy, StoreFull, StoreReadOnly) is tried for ever. Raises `StoreClosed`, and
-    `StoreCorrupt` where the log is so damaged that nothing can be appended.
+    machine is to blame for (StoreBusy, StoreFull, StoreReadOnly) is tried for ever. Raises `StoreClosed`,
+    `StoreCorrupt` where the log is so damaged that nothing can be appended, and `InvalidArgument` for a name that is
+    too long for a stream of dead letters.
     """
+    check_append(stream_of(consumer), (), 0, Checkpoint(consumer=consumer, position=0))
     work = _Consumer(store, consumer, handle, tries, _Pause(pause_s, longest_pause_s))
     async with anyio.create_task_group() as group:
         group.start_soon(work.save)
@@ -148,7 +155,9 @@ class _Consumer:
             except _PASSING:
                 passing += 1
                 await self._pause.after(passing)
-            except Exception as error:  # noqa: BLE001 - contained here: one event of one consumer
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                    raise
                 failures += 1
                 if failures >= self._tries:
                     return _letter(self._name, event, error, failures)
@@ -206,11 +215,27 @@ class _Consumer:
                 self._saved = max(position, self._saved)
 
 
-def _letter(consumer: str, event: RecordedEvent, error: Exception, tries: int) -> DeadLetter:
+def _is_cancelled() -> bool:
+    """True if the consumer shall end; False if something that a handler waited for was cancelled, and not we."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0 or anyio.current_effective_deadline() == -math.inf
+
+
+def _why(error: BaseException) -> str:
+    """What it says, as text that can be recorded; some say nothing, or names of files that are no Unicode."""
+    name = type(error).__name__
+    try:
+        said = f"{name}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 - whatever its own words raise
+        said = name
+    return said[:_WHY].encode(errors="backslashreplace").decode()
+
+
+def _letter(consumer: str, event: RecordedEvent, error: BaseException, tries: int) -> DeadLetter:
     return DeadLetter(
         consumer=consumer,
         position=event.position,
-        why=f"{type(error).__name__}: {error}".removesuffix(": "),
+        why=_why(error),
         tries=tries,
         stream=event.stream,
         version=event.version,
@@ -222,7 +247,13 @@ def _letter(consumer: str, event: RecordedEvent, error: Exception, tries: int) -
 async def _open_letters(store: EventStore, consumer: str) -> dict[int, DeadLetter]:
     found: dict[int, DeadLetter] = {}
     async for event in store.read(stream_of(consumer)):
-        letter = msgspec.json.decode(event.data, type=DeadLetter)
+        if event.type not in (DEAD, RESOLVED):
+            continue
+        try:
+            letter = msgspec.json.decode(event.data, type=DeadLetter)
+        except (msgspec.DecodeError, RecursionError):
+            # Not one of ours, whoever appended it; nothing waits for it.
+            continue
         if event.type == DEAD:
             found[letter.position] = letter
         else:

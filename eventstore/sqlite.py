@@ -1,20 +1,22 @@
 """`SqliteStore`: the log as one SQLite file; group commit, own readers, wake-up across processes."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import anyio
 from anyio.to_thread import run_sync
 
 from eventstore._archive import archive
-from eventstore._backup import backup
+from eventstore._backup import backup, new_path
 from eventstore._news import News
 from eventstore._opening import Opening
+from eventstore._place import log_path
 from eventstore._plan import Request
 from eventstore._reader import Reader, Readers, Slice
 from eventstore._replay import Replay
@@ -29,7 +31,7 @@ from eventstore.checks import (
     check_witness,
     events_of,
 )
-from eventstore.errors import StoreClosed, StoreReadOnly, WrongLoop
+from eventstore.errors import InvalidArgument, StoreClosed, StoreReadOnly, WrongLoop
 from eventstore.model import (
     ANY,
     Appended,
@@ -95,16 +97,19 @@ class SqliteStore:
 
         Creates the log if there is none (never if `read_only`). `busy_s` is how long an append waits for
         other processes. Raises `StoreNotFound`, `StoreIncompatible`, `StoreReadOnly`, `StoreBusy`,
-        `StoreCorrupt`.
+        `StoreCorrupt`, `InvalidArgument`.
         """
-        return Opening(
-            partial(cls._open, Path(path), read_only, synchronous, clock_ms or _wall_clock_ms, busy_s)
-        )
+        return Opening(partial(cls._open, path, read_only, synchronous, clock_ms or _wall_clock_ms, busy_s))
 
     @classmethod
     def _open(
-        cls, path: Path, read_only: bool, synchronous: str, clock_ms: Callable[[], int], busy_s: float
+        cls, name: str | Path, read_only: bool, synchronous: str, clock_ms: Callable[[], int], busy_s: Any
     ) -> Self:
+        if synchronous not in get_args(Synchronous):
+            raise InvalidArgument(f"{synchronous!r} is no way to sync.", remedy="Use FULL, NORMAL or OFF.")
+        if not isinstance(busy_s, int | float) or not 0 <= busy_s < math.inf:
+            raise InvalidArgument(f"Nobody waits {busy_s!r} seconds.", remedy="Give seconds from 0 on.")
+        path = log_path(name)
         if read_only:
             return cls(Readers(path, busy_s), path, busy_s)
         writer = Writer(path, synchronous=synchronous, busy_s=busy_s, clock_ms=clock_ms)
@@ -335,13 +340,14 @@ class SqliteStore:
         """What SQLite finds wrong with the file, in its words; empty if nothing. Reads all of it."""
         return await self._read(Reader.check_file)
 
-    async def backup(self, target: Path) -> VerifyReport:
+    async def backup(self, target: str | Path) -> VerifyReport:
         """Copy the log as it is at one moment to the new file `target`, while others write.
 
         The copy appears there whole, verified and synced, or not at all. Raises `InvalidArgument` if there
         is a file already, `StoreReadOnly`, `StoreFull`, `StoreCorrupt`.
         """
-        return await self._read(lambda reader: backup(reader, target))
+        place = new_path(target)
+        return await self._read(lambda reader: backup(reader, place))
 
     async def archive(self, streams: Sequence[str], name: str) -> Archived:
         """Move the data of finished streams to a new log, the file `name` beside this one.

@@ -11,18 +11,19 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import msgspec
 from anyio.to_thread import run_sync
 
-from eventstore._backup import new_log, verified
+from eventstore._backup import new_log, new_path, verified
 from eventstore._ledger import Ledger
 from eventstore._plan import Answer
 from eventstore._refill import Place, refill
 from eventstore.chain import checksum_of
-from eventstore.errors import EventStoreError, InvalidArgument
+from eventstore.checks import MAX_INTEGER, check_append
+from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt
 from eventstore.model import NewEvent, RecordedEvent, VerifyReport
 from eventstore.store import EventStore
 
@@ -65,13 +66,16 @@ async def export_lines(store: EventStore, *, after_position: int = 0) -> AsyncIt
         yield _encode(_to_line(event)) + b"\n"
 
 
-async def import_log(lines: Iterable[bytes], path: Path) -> VerifyReport:
+async def import_log(lines: Iterable[bytes], path: str | Path) -> VerifyReport:
     """Make a new log at `path` of all the lines of an export; what it returns was read back and verified.
 
     The log appears there whole or not at all. Raises `InvalidArgument` with the number of the first line that
     is not right, or if there is a file at `path` already.
     """
-    return await run_sync(_import, lines, path)
+    given: Any = lines
+    if not isinstance(given, Iterable):
+        raise InvalidArgument(f"{lines!r} are no lines.", remedy="Give the lines of an export.")
+    return await run_sync(_import, lines, new_path(path))
 
 
 def _is_one_json_line(data: bytes) -> bool:
@@ -79,7 +83,8 @@ def _is_one_json_line(data: bytes) -> bool:
         return False
     try:
         _check_json(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # What is nested more deeply than can be read is no JSON to those who would read it.
         return False
     return True
 
@@ -91,6 +96,16 @@ def _text(data: bytes) -> str | None:
         return None
 
 
+def _time(event: RecordedEvent) -> datetime:
+    try:
+        return _EPOCH + event.recorded_at_ms * _MS
+    except OverflowError as error:
+        raise StoreCorrupt(
+            f"Position {event.position} has no time that can be written: {event.recorded_at_ms} ms.",
+            remedy="Verify the log; other positions can be exported.",
+        ) from error
+
+
 def _to_line(event: RecordedEvent) -> _Line:
     plain = _is_one_json_line(event.data)
     text = _text(event.metadata) if event.metadata else None
@@ -100,7 +115,7 @@ def _to_line(event: RecordedEvent) -> _Line:
         id=event.event_id,
         source="/streams/" + quote(event.stream, safe=""),
         type=event.type,
-        time=_EPOCH + event.recorded_at_ms * _MS,
+        time=_time(event),
         stream=event.stream,
         version=event.version,
         position=event.position,
@@ -134,17 +149,35 @@ def _from_line(line: _Line) -> NewEvent:
     )
 
 
-def _parsed(lines: Iterable[bytes]) -> Iterator[tuple[int, _Line, NewEvent]]:
+def _parsed(lines: Iterable[Any]) -> Iterator[tuple[int, _Line, NewEvent]]:
     for number, raw in enumerate(lines, 1):
-        if not raw.strip():
+        if isinstance(raw, bytes) and not raw.strip():
             continue
         try:
             line = _decode(raw)
-            yield number, line, _from_line(line)
-        except ValueError as error:
+            event = _from_line(line)
+            _check_place(line, event)
+        except InvalidArgument as error:
+            raise InvalidArgument(
+                f"Line {number}: {error.message}", remedy="Import the lines of an export, as they are."
+            ) from error
+        except (ValueError, TypeError, RecursionError) as error:
             raise InvalidArgument(
                 f"Line {number} is no exported event: {error}.", remedy="Export the log again."
             ) from error
+        yield number, line, event
+
+
+def _check_place(line: _Line, event: NewEvent) -> None:
+    """Raise `InvalidArgument` for what can stand at no place of a log."""
+    if line.specversion != "1.0":
+        raise InvalidArgument(
+            f"It is a CloudEvent of version {line.specversion}, and 1.0 is known.",
+            remedy="Use the version that exported it.",
+        )
+    if not 1 <= line.version <= MAX_INTEGER:
+        raise InvalidArgument(f"It has version {line.version}; they count from 1.", remedy="Export it again.")
+    check_append(line.stream, (event,), line.version - 1, None)
 
 
 def _import(lines: Iterable[bytes], path: Path) -> VerifyReport:

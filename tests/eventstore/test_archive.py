@@ -164,6 +164,11 @@ async def test_backup_and_export_take_what_is_archived_along(tmp_path: Path) -> 
         (["job-1"], "log.db", "no name"),
         (["job-1"], "../old.db", "no name"),
         (["job-1"], "", "no name"),
+        (["job-1"], "..", "no name"),
+        (["job-1"], "log.db-journal", "no name"),
+        (["job-1"], "log.db-bells", "no name"),
+        ("job-1", "old.db", "no list"),
+        (["\ud800"], "old.db", "no valid text"),
         (["job-1"], "there.db", "already"),
     ],
 )
@@ -183,6 +188,7 @@ async def test_what_cannot_be_archived_is_refused_and_nothing_is_changed(
         assert await collect(store.read_all()) == before
     assert (tmp_path / "there.db").read_text() == "mine"
     assert not (tmp_path / "second.db").exists()
+    assert not (tmp_path / "old.db").exists()
     async with SqliteStore.open(path, read_only=True) as store:
         await refused(StoreReadOnly, store.archive(["job-3"], "third.db"))
 
@@ -294,3 +300,36 @@ async def test_nobody_but_a_store_lets_go_of_data(tmp_path: Path) -> None:
     connection.close()
     async with SqliteStore.open(path, read_only=True) as store:
         assert (await store.verify()).ok
+
+
+async def test_a_log_that_is_opened_by_a_link_keeps_its_archives_and_its_lock_beside_its_file(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "links").mkdir()
+    path, link = tmp_path / "log.db", tmp_path / "links" / "other.db"
+    link.symlink_to(path)
+    async with SqliteStore.open(link) as store:
+        await fill(store)
+        before = await collect(store.read_all())
+        await store.archive(["job-2"], "old.db")
+        assert await collect(store.read_all()) == before
+        assert [file.name for file in link.parent.iterdir()] == ["other.db"]
+    async with SqliteStore.open(path) as store:
+        assert (await store.verify()).ok
+
+
+@pytest.mark.parametrize("name", ["log", "old.db", "old.db-wal"])
+async def test_a_backup_tells_a_copy_from_the_archives_that_it_takes_along(tmp_path: Path, name: str) -> None:
+    (tmp_path / "copies").mkdir()
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        await fill(store)
+        before = await collect(store.read_all())
+        await store.archive(["job-2"], "log" if name == "log" else "old.db")
+        target = tmp_path / "copies" / name
+        error = await refused(InvalidArgument, store.backup(target))
+        assert "cannot be" in str(error)
+        assert not target.exists()
+        target = tmp_path / "copies" / "copy.db"
+        assert (await store.backup(target)).ok
+    async with SqliteStore.open(target, read_only=True) as store:
+        assert await collect(store.read_all()) == before

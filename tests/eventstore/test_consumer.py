@@ -1,5 +1,6 @@
 """A consumer handles every event, never gets stuck on one, and tells which it could not handle."""
 
+import asyncio
 import random
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from eventstore import (
     Checkpoint,
     EventStore,
+    InvalidArgument,
     MemoryStore,
     NewEvent,
     RecordedEvent,
@@ -258,3 +260,81 @@ async def test_what_another_process_appends_is_handled_without_a_gap(tmp_path: P
         async with process:
             await handler.run(store)
         assert handler.handled == list(range(1, 201))
+
+
+class WordlessError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+async def wait_for_something_that_is_cancelled() -> None:
+    waiter = asyncio.get_running_loop().create_future()
+    waiter.cancel()
+    await waiter
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ValueError("no file \udcff.mp4"), r"ValueError: no file \udcff.mp4"),
+        (WordlessError(), "WordlessError"),
+        (ValueError("x" * 3_000_000), "ValueError: " + "x" * 9_988),
+        (None, "CancelledError"),
+    ],
+    ids=["surrogate", "wordless", "endless", "cancelled"],
+)
+async def test_whatever_a_handler_fails_with_becomes_a_dead_letter(
+    kind: str, error: Exception | None, why: str, tmp_path: Path
+) -> None:
+    async with opened(kind, tmp_path) as store:
+        await store.append("job-a", events(3))
+        handler = Handler(last=3)
+
+        async def handle(event: RecordedEvent) -> None:
+            if event.position == 2:
+                if error is not None:
+                    raise error
+                await wait_for_something_that_is_cancelled()
+            await handler(event)
+
+        with anyio.fail_after(60), handler.scope:
+            await consume(store, "ledger", handle, tries=2, pause_s=0.0)
+        assert handler.handled == [1, 3]
+        assert [letter.why for letter in await dead_letters(store, "ledger")] == [why]
+
+
+async def test_a_task_that_is_cancelled_in_its_handler_ends(tmp_path: Path) -> None:
+    async with opened("sqlite", tmp_path) as store:
+        await store.append("job-a", events(1))
+        begun = anyio.Event()
+
+        async def handle(event: RecordedEvent) -> None:
+            begun.set()
+            await anyio.sleep_forever()
+
+        with anyio.fail_after(60):
+            task = asyncio.create_task(consume(store, "ledger", handle, pause_s=0.0))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert await dead_letters(store, "ledger") == []
+
+
+async def test_a_foreign_event_among_the_dead_letters_holds_up_nobody() -> None:
+    async with MemoryStore() as store:
+        odd = [new(b"{}", type="Strange"), new(b"{", type="DeadLettered"), new(b"[]", type="DeadLettered")]
+        await store.append(stream_of("ledger"), odd)
+        await store.append("job-a", events(3))
+        handler = Handler(last=6, poison={5: ValueError("never")})
+        await handler.run(store, tries=1)
+        assert [letter.position for letter in await dead_letters(store, "ledger")] == [5]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 1024, "a\0b", "\ud800"])
+async def test_a_consumer_whose_dead_letters_could_not_be_recorded_does_not_begin(name: str) -> None:
+    async with MemoryStore() as store:
+        await store.append("job-a", events(1))
+        with anyio.fail_after(60), pytest.raises(InvalidArgument):
+            await consume(store, name, Handler(last=9))

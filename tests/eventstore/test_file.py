@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import resource
 import shutil
@@ -11,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -33,8 +35,8 @@ def names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-async def opened(path: Path, *, read_only: bool = False) -> None:
-    async with SqliteStore.open(path, read_only=read_only, busy_s=0.05):
+async def opened(path: Path, **options: Any) -> None:
+    async with SqliteStore.open(path, **{"busy_s": 0.05, **options}):
         pass
 
 
@@ -141,6 +143,33 @@ async def test_a_folder_that_is_missing_or_a_path_that_is_a_folder_is_said(tmp_p
     for read_only in (True, False):
         error = await refused(EventStoreError, opened(tmp_path / "folder", read_only=read_only))
         assert str(tmp_path / "folder") in str(error)
+
+
+async def test_what_is_no_file_is_no_log_and_gets_none_beside_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for read_only in (True, False):
+        await refused(StoreIncompatible, opened(tmp_path / "pipe", read_only=read_only))
+        await refused(StoreIncompatible, opened(Path("/dev/null"), read_only=read_only))
+    assert names(tmp_path) == {"pipe"}
+    assert "null-lock" not in names(Path("/dev"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"synchronous": "EXTRA"}, {"synchronous": None}, {"busy_s": -1}, {"busy_s": "1"}, {"busy_s": math.nan}],
+)
+async def test_an_option_that_means_nothing_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    await refused(InvalidArgument, opened(tmp_path / "log.db", **options))
+    assert names(tmp_path) == set()
+
+
+async def test_a_path_that_is_no_unicode_is_only_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "\udcff.db"
+    async with SqliteStore.open(path) as store:
+        await store.append("job-a", events(1))
+        await store.backup(tmp_path / "\udcfe.db")
+    async with SqliteStore.open(tmp_path / "\udcfe.db", read_only=True) as store:
+        assert await store.head() == 1
 
 
 async def test_a_damaged_file_is_called_damaged(tmp_path: Path) -> None:
