@@ -134,8 +134,9 @@ def _shared(
     beat: Callable[[int], None],
     early: Callable[[Sample], object] | None,
 ) -> Collected:
-    threads = max(1, processors() // workers)
-    request = PartsRequest(video=video, table=table, metrics=tuple(sorted(wanted)), threads=threads)
+    request = PartsRequest(
+        video=video, table=table, metrics=tuple(sorted(wanted)), threads=max(1, processors() // workers)
+    )
     in_order = _InOrder(table.frames, early)
     with _Sharing(pieces, request, workers - 1, in_order) as sharing:
         while (number := sharing.take()) is not None:
