@@ -253,12 +253,12 @@ class _Sharing:
         def tick() -> None:
             self.count(TICK_FRAMES)
 
-        try:
-            return self._helpers[place].collect(piece, tick, self._in_order.add)
-        except IdleEndError:
-            if self._over:
-                raise
+        while True:
+            try:
+                return self._helpers[place].collect(piece, tick, self._in_order.add)
+            except IdleEndError:
+                if self._over:
+                    raise
             hand_back([self._helpers[place]], keep=False)
             self._helpers[place] = borrow(1)[0]
             self._helpers[place].begin(self._request)
-            return self._helpers[place].collect(piece, tick, self._in_order.add)
