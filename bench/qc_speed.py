@@ -2,9 +2,11 @@
 
     python -m bench.qc_speed CLIP [--size 720x1280] [--frames 300] [--rounds 3] [--long 60] [--write]
 
-The clip is made anew in the size that is asked for. Decoding and measuring take turns in the same run, and a ratio is
-the median over the rounds. Alone: pinned to one processor, in processor seconds rather than the clock's, because
-another process on the machine stretches the one and not the other. Shared: by the clock, on all processors.
+The clip is made anew in the size that is asked for. Decoding and measuring take turns in the same run. Decoding gives
+pictures to look at (BGR); measuring looks at what is decoded without that. Alone: pinned to one processor, in processor
+seconds, because another process on the machine stretches the clock's and hardly these; medians. Shared: by the clock,
+pinned to as many processors as there are workers, beside decoding on one of them and on all of them; the quickest of
+the rounds, because others on the machine only ever make them slower. Helpers are started before the first round.
 `--long`: also so many seconds of 1080x1920, and a twelfth of them of 3840x2160, for what measuring them holds.
 """
 
@@ -28,9 +30,11 @@ from numpy.typing import NDArray
 from bench import section
 from bench.qc_inject import read_clip, write_clip
 from bench.qc_memory import measured_apart, request_for
-from caf.media.read import read_frames
+from caf.media.read import read_frames, shown_frames
+from caf.pose.workers import processors
 from caf.qc.measure import measure
 from caf.qc.metrics import METRICS
+from caf.qc.metrics.helpers import end_helpers
 
 Image = NDArray[np.uint8]
 
@@ -40,8 +44,12 @@ GROUPS = {
     "motion": tuple(name for name, metric in METRICS.items() if metric.stage == "motion"),
     "frame": tuple(name for name, metric in METRICS.items() if metric.stage == "frame"),
 }
+UNCONVERTED = "only decoding, not converted"
 WORKERS = (1, 2)
+SHARES = (1, 2, 4, 8, 16)
 LONG_FPS = 30
+CLOCK_ROUNDS = 3
+"""Of each round of the other table."""
 
 
 class Times(NamedTuple):
@@ -49,6 +57,16 @@ class Times(NamedTuple):
 
     decode: list[float]
     measuring: dict[str, list[float]]
+
+
+class Shared(NamedTuple):
+    """Seconds by the clock of so many workers on as many processors, round by round."""
+
+    workers: int
+    decode_alone: list[float]
+    """On one of the processors."""
+    decode: list[float]
+    measuring: list[float]
 
 
 def filling(image: Image, width: int, height: int) -> Image:
@@ -78,13 +96,13 @@ def _for_ever(source: Path) -> Iterator[Image]:
 
 
 @contextlib.contextmanager
-def one_processor() -> Iterator[None]:
-    """Everything of this process on one processor, where the system can."""
+def on(count: int) -> Iterator[None]:
+    """What this thread does and starts on so many processors, where the system can."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     every = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(every)})
+    os.sched_setaffinity(0, sorted(every)[-count:])
     try:
         yield
     finally:
@@ -99,10 +117,11 @@ def spent(act: Callable[[], object], clock: Callable[[], float]) -> float:
 
 def alone(path: Path, rounds: int, reference: str | None) -> Times:
     """Processor seconds on one processor."""
-    times = Times([], {name: [] for name in GROUPS})
-    with one_processor():
+    times = Times([], {name: [] for name in (UNCONVERTED, *GROUPS)})
+    with on(1):
         for _ in range(rounds):
             times.decode.append(spent(partial(decode, path), time.process_time))
+            times.measuring[UNCONVERTED].append(spent(partial(decode_only, path), time.process_time))
             for name, metrics in GROUPS.items():
                 request = request_for(path, metrics, 1, reference)
                 seconds = spent(partial(measure, request, _ignore), time.process_time)
@@ -110,14 +129,18 @@ def alone(path: Path, rounds: int, reference: str | None) -> Times:
     return times
 
 
-def shared(path: Path, rounds: int, reference: str | None) -> Times:
-    """Seconds by the clock for all metrics, by so many workers."""
-    times = Times([], {f"all metrics, {count} workers": [] for count in WORKERS})
-    for _ in range(rounds):
-        times.decode.append(spent(partial(decode, path), time.perf_counter))
-        for count, seconds in zip(WORKERS, times.measuring.values(), strict=True):
-            request = request_for(path, tuple(METRICS), count, reference)
-            seconds.append(spent(partial(measure, request, _ignore), time.perf_counter))
+def shared(path: Path, workers: int, rounds: int, reference: str | None) -> Shared:
+    """All metrics by so many workers."""
+    times = Shared(workers, [], [], [])
+    request = request_for(path, tuple(METRICS), workers, reference)
+    end_helpers()
+    with on(workers):
+        measure(request, _ignore)
+        for _ in range(rounds):
+            with on(1):
+                times.decode_alone.append(spent(partial(decode, path), time.perf_counter))
+            times.decode.append(spent(partial(decode, path), time.perf_counter))
+            times.measuring.append(spent(partial(measure, request, _ignore), time.perf_counter))
     return times
 
 
@@ -125,19 +148,35 @@ def decode(path: Path) -> int:
     return sum(1 for _ in read_frames(path))
 
 
+def decode_only(path: Path) -> int:
+    return sum(1 for _ in shown_frames(path))
+
+
 def _ignore(done: int, of: int | None) -> None:
     pass
 
 
-def told(times: Times, frames: int, clock: str) -> list[str]:
+def told(times: Times, frames: int) -> list[str]:
     rows = [
-        f"| | ms a frame, {clock} | share of decode-only speed |",
+        "| | ms a frame, of a processor | share of decode-only speed |",
         "| --- | --- | --- |",
         f"| only decoding | {1000 * median(times.decode) / frames:.2f} | 1 |",
     ]
     for name, seconds in times.measuring.items():
         ratio = median(one / other for one, other in zip(times.decode, seconds, strict=True))
         rows.append(f"| {name} | {1000 * median(seconds) / frames:.2f} | {ratio:.2f} |")
+    return rows
+
+
+def shared_rows(every: list[Shared], frames: int) -> list[str]:
+    rows = [
+        "| workers, processors | decoding on one | decoding on all | all metrics | speed beside one | beside all |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for times in every:
+        one, all_, measuring = (min(seconds) for seconds in times[1:])
+        found = " | ".join(f"{1000 * seconds / frames:.2f}" for seconds in (one, all_, measuring))
+        rows.append(f"| {times.workers} | {found} | {one / measuring:.2f} | {all_ / measuring:.2f} |")
     return rows
 
 
@@ -183,11 +222,18 @@ def main() -> None:
                 clips[name] = looped(asked.clip, Path(folder, f"{size[0]}.mp4"), size, seconds)
         words = f"python -m bench.qc_speed CLIP --size {asked.size} --frames {asked.frames} --rounds {asked.rounds}"
         words += f" --long {asked.long:g}" if asked.long else ""
+        clock_rounds = CLOCK_ROUNDS * asked.rounds
+        by_clock = [
+            shared(path, workers, clock_rounds, asked.reference)
+            for workers in SHARES
+            if workers <= processors()
+        ]
         parts = [
             f"`{asked.size}`, {count} frames, alone on one processor:",
-            "\n".join(told(alone(path, asked.rounds, asked.reference), count, "of a processor")),
-            "The same by the clock, with all processors:",
-            "\n".join(told(shared(path, asked.rounds, asked.reference), count, "by the clock")),
+            "\n".join(told(alone(path, asked.rounds, asked.reference), count)),
+            f"By the clock, ms a frame, on as many processors as workers, the quickest of {clock_rounds} rounds.\n"
+            "The speed is a share of that of decoding alone, on one of the processors and on all of them:",
+            "\n".join(shared_rows(by_clock, count)),
             "What measuring all metrics takes, in processes of its own. The seconds of a processor are those of the\n"
             "first process and of its helpers; other load on the machine hardly changes them:",
             "\n".join(memory_rows(clips)),

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from caf.qc.metrics.cells import cell_means, middle
+from caf.qc.metrics.cells import cell_means, middle, middles
 
 
 @pytest.mark.parametrize("shape", [(160, 90), (90, 160), (45, 80), (17, 16)])
@@ -19,3 +19,9 @@ def test_cell_means_are_those_of_a_picture_made_small_by_area(shape: tuple[int, 
 def test_the_middle_is_the_median_to_the_last_bit(count: int) -> None:
     values = np.random.default_rng(count).normal(size=count).astype(np.float32)
     assert middle(values) == float(np.median(values))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 38])
+def test_the_middles_are_the_medians_to_the_last_bit(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=(count, 7, 3))
+    assert np.array_equal(middles(values), np.median(values, axis=0))

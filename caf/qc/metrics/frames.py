@@ -148,7 +148,7 @@ def see(
 ) -> Iterator[SeenFrame]:
     """Decode `path` once, frame by frame; nothing is kept here. Frames whose time is not `wanted` are passed over.
 
-    `ahead`: a thread decodes some frames before they are asked for.
+    `ahead`: a thread has some frames decoded before they are asked for.
 
     Raises:
         InputError: no such file.

@@ -103,8 +103,10 @@ class Helper:
             pipe.close()
 
     def _ask(self, line: bytes) -> None:
+        left = memoryview(line + b"\n")
         with contextlib.suppress(BrokenPipeError):  # it is dead, and that is told when it should answer
-            self._asks.write(line + b"\n")
+            while left:
+                left = left[self._asks.write(left) :]
 
     def _read(self, size: int) -> bytes:
         got = bytearray()

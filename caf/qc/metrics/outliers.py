@@ -88,6 +88,8 @@ class _Kept:
     palette: Palette
     unfound: _Map | None
     """What the step from the frame before does not explain; None of the first frame."""
+    step: _Lag | None
+    """Difference to the frame before."""
 
 
 class OutlierCollector:
@@ -113,14 +115,16 @@ class OutlierCollector:
         )
         palette = palette_of(frame)
         lost = unfound(palette, self._recent[-1].palette) if self._recent else None
-        self._recent.append(_Kept(tiny, (red, blue), np.asarray(logs, dtype=np.float32), gain, palette, lost))
+        step = _difference(tiny, (red, blue), self._recent[-1], gain) if self._recent else None
+        logs = np.asarray(logs, dtype=np.float32)
+        self._recent.append(_Kept(tiny, (red, blue), logs, gain, palette, lost, step))
         if self._piece.holds(frame.index):
             self._runs.append([_Run()] * LONGEST)
         self._frames = frame.index + 1
         self._judge(self._frames)
         oldest = self._frames - len(self._recent)
         if oldest > 0:
-            for back in range(1, 2 * LONGEST + 1):
+            for back in range(2, 2 * LONGEST + 1):
                 self._lags.pop((oldest + back, back), None)
 
     def extend(self, later: Self) -> None:
@@ -143,27 +147,28 @@ class OutlierCollector:
         first = self._frames - len(self._recent)
         if index >= self._frames or index - back < first:
             return None
+        if back == 1:
+            return self._recent[index - first].step
         found = self._lags.get((index, back))
         if found is None:
             here, there = self._recent[index - first], self._recent[index - back - first]
             between = [self._recent[at - first].gain for at in range(index - back + 1, index + 1)]
-            found = _difference(here, there, sum(between))
+            found = _difference(here.tiny, here.chroma, there, sum(between))
             self._lags[index, back] = found
         return found
 
     def _judge(self, frames: int) -> None:
         """The runs that end three frames before the newest of `frames`, so that three steps after them are known."""
+        stop = frames - 4
+        leave, later = self._lag(stop + 1, 1), [self._lag(stop + 2, 1), self._lag(stop + 3, 1)]
+        if leave is None:
+            return
         for length in range(1, LONGEST + 1):
-            stop = frames - 4
             start = stop - length + 1
-            entry, leave, across = (
-                self._lag(start, 1),
-                self._lag(stop + 1, 1),
-                self._lag(stop + 1, length + 1),
-            )
-            if start < 1 or entry is None or leave is None or across is None:
+            entry, across = self._lag(start, 1), self._lag(stop + 1, length + 1)
+            if start < 1 or entry is None or across is None:
                 continue
-            around = [self._lag(at, 1) for at in (start - 2, start - 1, stop + 2, stop + 3)]
+            around = [self._lag(start - 2, 1), self._lag(start - 1, 1), *later]
             steps = [one for one in around if one is not None]
             if not steps:
                 continue
@@ -237,13 +242,11 @@ def _strongest(
     return max(0.0, strength), float(np.mean(excess > 0.5))
 
 
-def _difference(one: _Kept, other: _Kept, lighter: float) -> _Lag:
+def _difference(tiny: _Map, chroma: tuple[_Map, _Map], other: _Kept, lighter: float) -> _Lag:
     """Of 16x16 cells. `lighter` is the logarithm of the brightness of the one over that of the other."""
     gain = np.float32(np.exp(min(0.4, max(-0.4, lighter))))
     lit = other.tiny if abs(lighter) < _SAME_LIGHT else other.tiny * gain
-    grey = cell_means(np.asarray(cv2.absdiff(one.tiny, lit), dtype=np.float32), _GRID)
-    red, blue = (
-        cv2.absdiff(here, there * gain) for here, there in zip(one.chroma, other.chroma, strict=True)
-    )
+    grey = cell_means(np.asarray(cv2.absdiff(tiny, lit), dtype=np.float32), _GRID)
+    red, blue = (cv2.absdiff(here, there * gain) for here, there in zip(chroma, other.chroma, strict=True))
     colour = np.asarray(cv2.add(red, blue), dtype=np.float32)
     return _Lag(np.asarray(cv2.add(grey, colour), dtype=np.float32), colour)

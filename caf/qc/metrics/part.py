@@ -48,11 +48,11 @@ def main(argv: list[str]) -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # native code may print
     request: PartsRequest | None = None
-    with deterministic_cv2():
-        for line in _lines():
-            if line.startswith(b"{"):
-                request = msgspec.json.decode(line, type=PartsRequest)
-            elif request is not None:
+    for line in _lines():
+        if line.startswith(b"{"):
+            request = msgspec.json.decode(line, type=PartsRequest)
+        elif request is not None:
+            with deterministic_cv2():
                 _answer(answers, request, Piece(*msgspec.json.decode(line, type=tuple[int, int, int])))
     # There is nothing to tidy up, and native libraries are known to hang in their exit handlers.
     os._exit(0)

@@ -134,8 +134,9 @@ def _shared(
     beat: Callable[[int], None],
     early: Callable[[Sample], object] | None,
 ) -> Collected:
-    threads = max(1, processors() // workers)
-    request = PartsRequest(video=video, table=table, metrics=tuple(sorted(wanted)), threads=threads)
+    request = PartsRequest(
+        video=video, table=table, metrics=tuple(sorted(wanted)), threads=max(1, processors() // workers)
+    )
     in_order = _InOrder(table.frames, early)
     with _Sharing(pieces, request, workers - 1, in_order) as sharing:
         while (number := sharing.take()) is not None:
@@ -252,12 +253,12 @@ class _Sharing:
         def tick() -> None:
             self.count(TICK_FRAMES)
 
-        try:
-            return self._helpers[place].collect(piece, tick, self._in_order.add)
-        except IdleEndError:
-            if self._over:
-                raise
+        while True:
+            try:
+                return self._helpers[place].collect(piece, tick, self._in_order.add)
+            except IdleEndError:
+                if self._over:
+                    raise
             hand_back([self._helpers[place]], keep=False)
             self._helpers[place] = borrow(1)[0]
             self._helpers[place].begin(self._request)
-            return self._helpers[place].collect(piece, tick, self._in_order.add)

@@ -108,11 +108,10 @@ def _cells(gray: Gray, contrast: float) -> NDArray[np.float32]:
         cells = cv2.resize(laplacian.astype(np.float32), (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
     else:
         rows, columns, areas = _borders(height, width)
-        sums = [
-            cv2.reduce(laplacian[top:bottom], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
-            for top, bottom in pairwise(rows)
-        ]
-        cells = np.add.reduceat(np.stack(sums), columns, axis=1) / areas
+        sums = np.empty((_CELLS, width), dtype=np.int32)
+        for row, (top, bottom) in enumerate(pairwise(rows)):
+            cv2.reduce(laplacian[top:bottom], 0, cv2.REDUCE_SUM, sums[row : row + 1], cv2.CV_32S)
+        cells = np.add.reduceat(sums, columns, axis=1) / areas
     logs = np.log(np.asarray(cells, dtype=np.float32) * np.float32(contrast) + np.float32(0.5))
     return np.asarray(logs, dtype=np.float32).ravel()
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.cells import middles
 from caf.qc.metrics.faces import cat_faces, human_faces
 from caf.qc.metrics.frames import Gray, SeenFrame, shrink_to_side
 from caf.qc.metrics.piece import WHOLE, Piece, step_for
@@ -154,7 +155,7 @@ class StillCollector:
         cells = cells.reshape(-1, rows, _CELL_PX, columns, _CELL_PX).transpose(0, 1, 3, 2, 4)
         cells = cells.reshape(len(aligned), rows, columns, -1)
         cells -= cells.mean(axis=3, keepdims=True)
-        mean = np.median(cells, axis=0)
+        mean = middles(cells)
         norm = np.linalg.norm(cells, axis=3) * np.linalg.norm(mean, axis=2)
         alike = np.sum(cells * mean, axis=3) / np.maximum(norm, 1e-6)
         mask = (np.median(alike, axis=0) >= _ALIKE) & (np.percentile(alike, 20, axis=0) >= _ALWAYS_ALIKE)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.cells import middles
 from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
@@ -45,7 +46,7 @@ def swing_permille(
     indices, pictures = _lit(*still.aligned(path))
     if len(indices) < _LEAST_FRAMES:
         return None
-    median = np.clip(np.median(pictures, axis=0), 0, 255).astype(np.uint8)
+    median = np.clip(middles(pictures), 0, 255).astype(np.uint8)
     height, width = median.shape
     corners = cv2.goodFeaturesToTrack(median, 200, 0.002, 4, mask=background.pixels(height, width))
     if corners is None or len(corners) < _LEAST_POINTS:
