@@ -274,7 +274,7 @@ def _escalate_gates(
         artifact=_artifact_to_correct(worst),
         expected=f"{worst.metric} of at least {worst.threshold:g}. {worst.reason}",
         threshold_failed=_shortfall(worst),
-        example_fix=_EXAMPLE_FIXES.get(worst.dimension, "caf answer <job_id> retry"),
+        example_fix=f"caf answer <job_id> retry --from artifact {_way_to_correct(worst)}",
     )
 
 
@@ -285,17 +285,26 @@ _GATE_REASONS: Final[dict[str, EscalationReason]] = {
     "audio": "CONTRACT_VIOLATION",
     "technical": "CONTRACT_VIOLATION",
 }
-_EXAMPLE_FIXES: Final = {
-    "identity": "caf answer <job_id> retry --from artifact --reference <picture of the cat in the clip>",
-    "costume": "caf answer <job_id> retry --from artifact --reference <picture with the required costume>",
-    "audio": "caf answer <job_id> retry --from artifact --source <clip with sound>",
+_WAYS_OUT: Final = {
+    "reference picture": "--reference <picture of the cat in the clip>",
+    "source audio": "--source <clip with sound>",
+    "source clip": "--source <corrected clip>",
 }
+_OF_THE_CLIP: Final = ("identity_drift", "mask_edge_bleed")
+"""What of the identity is seen in the clip alone: no other picture of the cat changes it."""
 
 
 def _artifact_to_correct(gate: GateResult) -> str:
-    return {"identity": "reference picture", "costume": "reference picture", "audio": "source audio"}.get(
-        gate.dimension, "source clip"
-    )
+    if gate.metric in _OF_THE_CLIP:
+        return "source clip"
+    of_dimension = {"identity": "reference picture", "costume": "reference picture", "audio": "source audio"}
+    return of_dimension.get(gate.dimension, "source clip")
+
+
+def _way_to_correct(gate: GateResult) -> str:
+    if gate.dimension == "costume":
+        return "--reference <picture with the required costume>"
+    return _WAYS_OUT[_artifact_to_correct(gate)]
 
 
 def _failure_reason(failure: Failure) -> EscalationReason:
@@ -321,12 +330,17 @@ def _shortfall(gate: GateResult) -> str:
 
 def _told(failed: list[GateResult]) -> str:
     parts = [
-        f"{gate.metric} could not be measured"
+        f"{gate.metric} could not be measured{_because(gate)}"
         if gate.score is None
         else f"{gate.metric} is {gate.score:.3f}, below {gate.threshold:g}"
         for gate in failed
     ]
     return f"{'; '.join(parts)}."
+
+
+def _because(gate: GateResult) -> str:
+    _, _, why = gate.reason.partition(": ")
+    return f" ({why.rstrip('.')})" if why else ""
 
 
 def _target(stage: Stage, failed: Iterable[GateResult]) -> Stage:

@@ -150,6 +150,8 @@ class PoseResult(Struct, frozen=True, kw_only=True):
     jitter: float | None
     """How restless the landmarks are, as a share of the body a frame squared; see `caf.pose.summary`."""
     gaps: tuple[PoseGap, ...]
+    changes: int = 0
+    """How often the pose went over to another body; see `caf.pose.summary`."""
     workers: int
     """Processes that shared the clip."""
     frames_computed: int

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,11 @@ def _check_name(path: Path | None) -> None:
 
 def job_id_for(clip: Path, fresh: str) -> str:
     """A readable id for a clip that came without a job: its name and a few fresh characters."""
-    slug = re.sub(r"[^a-z0-9]+", "-", clip.stem.lower()).strip("-")[:40].strip("-")
+    letters = unicodedata.normalize(
+        "NFKD", clip.stem.lower()
+    )  # an é is an e and an accent, which is left out
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
     return f"{slug or 'clip'}-{fresh.replace('-', '')[:8]}"
 
 

@@ -82,7 +82,7 @@ class FileLock:
             if now >= deadline:
                 raise StoreBusy(
                     f"Another process has been writing to {self._path} for {self._busy_s:g} s.",
-                    remedy="Find out whether it hangs, then append again.",
+                    remedy="Find out whether it hangs, then try again.",
                 )
             time.sleep(wait_s)
             wait_s = min(wait_s * 1.5, 0.002)

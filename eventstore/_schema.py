@@ -56,13 +56,13 @@ def explain(error: sqlite3.Error, path: Path) -> EventStoreError:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(
             f"The disk under {path} is full, or the file may not grow ({error}); nothing was recorded.",
-            remedy="Free some space, then append again.",
+            remedy="Free some space, then try again.",
         )
     match code & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreBusy(
                 f"Another process keeps {path} locked; nothing was recorded.",
-                remedy="End its transaction (an open sqlite3 shell?), then append again.",
+                remedy="End its transaction (an open sqlite3 shell?), then try again.",
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return StoreReadOnly(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from caf import policy
@@ -163,6 +164,39 @@ def test_what_was_not_measured_goes_to_a_person_as_low_confidence() -> None:
     told = verdict(submitted(), "motion", loop_seam=None)
     assert (action_of(told), told.reason_code) == ("ESCALATE_USER", "LOW_CONFIDENCE_DETECTION")
     assert told.threshold_failed == "loop_seam: not measured, threshold 0.7"
+
+
+def test_why_something_was_not_measured_is_said_where_a_person_is_asked() -> None:
+    spec = submitted()
+    event = judged(spec, "motion", loop_seam=None)
+    why = "no score was measured: 1 frame is too few."
+    gates = [msgspec.structs.replace(judged_gate, reason=why) for judged_gate in event.report.gates]
+    report = msgspec.structs.replace(event.report, gates=gates)
+    told = policy.after_gate(fold(*up_to("motion", spec), event), "motion", report)
+    assert told.decision.reasoning.startswith("loop_seam could not be measured (1 frame is too few).")
+
+
+@pytest.mark.parametrize(
+    ("stage", "metric", "artifact", "option"),
+    [
+        ("motion", "temporal_stability", "source clip", "--source <corrected clip>"),
+        ("frame", "identity_drift", "source clip", "--source <corrected clip>"),
+        ("frame", "mask_edge_bleed", "source clip", "--source <corrected clip>"),
+        (
+            "frame",
+            "identity_consistency",
+            "reference picture",
+            "--reference <picture of the cat in the clip>",
+        ),
+        ("video", "audio_video", "source audio", "--source <clip with sound>"),
+    ],
+)
+def test_a_person_is_told_to_correct_what_can_change_the_outcome(
+    stage: Stage, metric: str, artifact: str, option: str
+) -> None:
+    told = verdict(submitted(), stage, **{metric: None})
+    assert told.artifact == artifact
+    assert told.example_fix == f"caf answer <job_id> retry --from artifact {option}"
 
 
 def test_a_quality_target_s_threshold_is_the_one_that_counts() -> None:

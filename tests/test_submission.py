@@ -10,7 +10,7 @@ from caf.config import Config
 from caf.errors import CafError, DocumentError, InputError, MediaError
 from caf.events.codec import decode, encode
 from caf.policies import DEFAULT_POLICY, LOCAL_WORKFLOW
-from caf.submission import Wish, draft, load_defaults, submission
+from caf.submission import Wish, draft, job_id_for, load_defaults, submission
 from tests.support.jobs import MEDIA
 
 FRESH = "0b8f8b0e-8b1d-4c57-9d39-0123456789ab"
@@ -142,3 +142,18 @@ def test_a_document_that_could_not_be_read_again_everywhere_is_refused(tmp_path:
         nested = [nested]
     with pytest.raises(DocumentError, match="nested more than 64 levels"):
         submitted(tmp_path, job_file=job_file(tmp_path, extra=nested))
+
+
+@pytest.mark.parametrize(
+    ("name", "job_id"),
+    [
+        ("Été à la plage.mp4", "ete-a-la-plage-01234567"),
+        ("cat猫dog.mp4", "cat-dog-01234567"),
+        ("猫.mp4", "clip-01234567"),
+        ("FIANCÉE_2.mov", "fiancee-2-01234567"),
+    ],
+)
+def test_an_id_is_made_of_the_letters_of_the_clip_s_name_without_their_accents(
+    name: str, job_id: str
+) -> None:
+    assert job_id_for(Path(name), "0123-4567-89ab") == job_id

@@ -55,6 +55,7 @@ def facts_of(request: PoseRequest, found: PoseResult) -> dict[str, Parameter]:
         "gaps": len(found.gaps),
         "longest_gap_frames": max((gap.frames for gap in found.gaps), default=0),
         "longest_gap_s": max((gap.duration_s for gap in found.gaps), default=0.0),
+        "changes": found.changes,
         "workers": found.workers,
         "seams": request.seams,
         "frames_computed": found.frames_computed,

@@ -108,9 +108,11 @@ def main(arguments: list[str] | None = None) -> Any:
                 _say_in_json("usage", fault.format_message(), "See what is taken with: caf --help")
             fault.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # on the way out already
-        click.echo("caf: interrupted; what was recorded is kept. Go on with: caf resume JOB", err=True)
+        how = str(stop.__cause__ or stop)  # click raises an Abort of it
+        kept = f"; what was recorded is kept. Go on with: {how}" if how else ""
+        click.echo(f"caf: interrupted{kept}", err=True)
         sys.exit(130)
     except CafError as fault:
         _tell(fault, as_json="--json" in given)

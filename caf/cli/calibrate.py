@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from msgspec import Struct
 
-from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
+from caf.cli.common import FILE, JSON, WORKSPACE, Number, configured, print_json, print_table
 
 if TYPE_CHECKING:
     from caf.cli.measuring import LeftOut, MeasuredClip
@@ -62,7 +62,7 @@ class _Result(Struct, frozen=True, kw_only=True):
 )
 @click.option(
     "--false-alarms",
-    type=float,
+    type=Number(0, 1),
     default=0.02,
     show_default=True,
     metavar="SHARE",
@@ -98,8 +98,6 @@ def calibrate(
     from caf.media.outputs import check_places, plot_form
     from caf.qc.labelled import labelled_clips
 
-    if not 0 <= false_alarms <= 1:  # "nan" too, which click's range lets through
-        raise click.BadParameter("A share is a number from 0 to 1.", param_hint="--false-alarms")
     if plot is not None:
         plot_form(str(plot))
     clips = labelled_clips(folder.absolute())

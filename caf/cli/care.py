@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from caf.cli.common import JSON, WORKSPACE, configured, print_json, run_async
+from caf.cli.common import JSON, WORKSPACE, Number, configured, print_json, run_async
 from caf.errors import InputError
 from eventstore.model import Archived
 
@@ -38,9 +38,7 @@ def rebuild(workspace: Path, as_json: bool) -> None:
 
 @click.command(short_help="Move the events of jobs that are over to a second log.")
 @click.argument("name")
-@click.option(
-    "--over-for", "days", type=click.FloatRange(min=0), default=30, show_default=True, metavar="DAYS"
-)
+@click.option("--over-for", "days", type=Number(min=0), default=30, show_default=True, metavar="DAYS")
 @WORKSPACE
 @JSON
 def archive(name: str, days: float, workspace: Path, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import anyio
 import click
 import msgspec
 
-from caf.cli.options import COUNT, FILE, JOB, JSON, POLICY, WORKSPACE, job_ids
+from caf.cli.options import COUNT, FILE, JOB, JSON, POLICY, WORKSPACE, Number, job_ids, said_again
 from caf.cli.tables import local_time, print_table
 from caf.config import Config, load_config
 from caf.errors import InputError
@@ -27,6 +27,8 @@ __all__ = [
     "JSON",
     "POLICY",
     "WORKSPACE",
+    "Interrupted",
+    "Number",
     "configured",
     "exit_code_of",
     "job_ids",
@@ -36,11 +38,16 @@ __all__ = [
     "print_json",
     "print_table",
     "run_async",
+    "said_again",
 ]
 
 T = TypeVar("T")
 
 EXIT_CODES = {"completed": 0, "waiting": 4, "cancelled": 5}
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM in work that can go on; its text is the command for that."""
 
 
 def configured(workspace: Path) -> Config:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from caf.cli.common import JSON, WORKSPACE, configured, print_json, print_table, run_async
+from caf.cli.common import JSON, WORKSPACE, configured, print_json, print_table, run_async, said_again
 from caf.cli.progress import View
 
 __all__ = ["demo"]
@@ -60,7 +60,7 @@ def demo(workspace: Path, as_json: bool) -> int:
         for item in outcomes:
             if item.picture:
                 click.echo(f"\nBefore and after: {workspace / item.picture}", err=True)
-        click.echo(f"See why: caf show {outcomes[1].job_id}{_where(workspace)}", err=True)
+        click.echo(f"See why: caf show {outcomes[1].job_id}{said_again(workspace)}", err=True)
     return 0 if all(item.as_expected for item in outcomes) else 1
 
 
@@ -68,7 +68,3 @@ def _change(before: float | None, after: float | None) -> str:
     if before is None or after is None:
         return ""
     return f"{after:.2f}" if before == after else f"{before:.2f} -> {after:.2f}"
-
-
-def _where(workspace: Path) -> str:
-    return "" if workspace == Path() else f" --workspace {workspace}"

@@ -1,8 +1,9 @@
 """`caf events` and `caf replay`: the log as it is, and a job as of any point in it."""
 
+import difflib
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ from caf.cli.tables import one_line
 from caf.cli.telling import tell
 from caf.contracts.times import timestamp
 from caf.errors import RefusedError
-from caf.events.codec import UnreadableEvent, decode
+from caf.events.codec import TYPES, UnreadableEvent, decode
 from caf.job import Job
 from caf.log import job_of, stream_of
 from eventstore import EventStoreError, RecordedEvent
@@ -53,6 +54,8 @@ def events(
     """Print the recorded events of a job, or of all jobs; with --json one JSON object a line, payload
     included."""
     from caf.app import open_for_reading
+
+    _check_types(types)
 
     def show(recorded: RecordedEvent) -> None:
         if (job_id is None or recorded.stream == stream_of(job_id)) and (not types or recorded.type in types):
@@ -97,6 +100,15 @@ async def _until_unread(scope: anyio.CancelScope) -> None:
     while not any(seen & gone for _, seen in watched.poll(0)):  # noqa: ASYNC110 - no task could set an event
         await anyio.sleep(LOOK_S)
     scope.cancel()
+
+
+def _check_types(types: Sequence[str]) -> None:
+    """Raises `UsageError` for a misspelt one, which would otherwise only show nothing."""
+    for name in types:
+        if name not in TYPES:
+            near = difflib.get_close_matches(name, TYPES, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "They are listed in docs/reference/events.md."
+            raise click.UsageError(f"No event has the type {name!r}. {hint}")
 
 
 async def _check(app: App, job_id: str | None) -> None:

@@ -1,13 +1,15 @@
 """Options and arguments that many verbs take; needs nothing but click, so that quick verbs stay quick."""
 
 import contextlib
+import math
 import os
+import shlex
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-__all__ = ["COUNT", "FILE", "JOB", "JSON", "POLICY", "WORKSPACE", "job_ids"]
+__all__ = ["COUNT", "FILE", "JOB", "JSON", "POLICY", "WORKSPACE", "Number", "job_ids", "said_again"]
 
 FILE: Final = click.Path(path_type=Path, readable=False)
 """A path that is judged where it is read, so that what is wrong with it is told by what it is for."""
@@ -28,6 +30,22 @@ POLICY = click.option(
 )
 COUNT: Final = click.IntRange(0, 2**63 - 1)
 """A position or a number of rows, as SQLite can count them."""
+
+
+class Number(click.FloatRange):
+    """A number within bounds. `nan` is none: it is neither below nor above any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
+def said_again(workspace: Path) -> str:
+    """What a further command needs to mean the same workspace; nothing where it is the usual one."""
+    usual = Path(os.environ.get("CAF_WORKSPACE") or ".")
+    return "" if workspace == usual else f" --workspace {shlex.quote(str(workspace))}"
 
 
 def job_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

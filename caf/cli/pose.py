@@ -204,6 +204,10 @@ def _keep_partial(scratch: Path, out: Path, fault: CafError) -> None:
         keep_partial(scratch, out / PARTIAL_LANDMARKS, fault)
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _rows(found: PoseResult) -> list[list[str]]:
     """The measures for a person."""
     longest = max(found.gaps, key=lambda gap: gap.duration_s, default=None)
@@ -218,6 +222,10 @@ def _rows(found: PoseResult) -> list[list[str]]:
         rows.append(["visibility", f"{found.visibility:.2f}"])
     if found.jitter is not None:
         rows.append(["jitter", f"{100 * found.jitter:.2f} % of the body a frame squared"])
+    if found.changes:
+        rows.append(
+            ["other body", f"{_times(found.changes)} the pose goes over to another; see --max-subjects"]
+        )
     if found.subjects > 1:
         rows.append(["subjects", f"{found.subjects}; these numbers are for number {found.subject + 1}"])
     rows.append(["processes", f"{found.workers}; {found.frames_computed - found.frames} frames done twice"])

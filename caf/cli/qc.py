@@ -286,9 +286,11 @@ def _in_worker(task: str, request: Any, files: "MeasureRequest", config: "Config
     from caf.ports import MediaInfo, ProbeRequest
 
     async def work(tool: Tool) -> Any:
+        frames: int | None = None
         for path in dict.fromkeys((files.source, files.reference, files.video)):
             if path is not None:
-                media: MediaInfo = await tool.call("probe", ProbeRequest(path=path), "measuring")
-        return await tool.call(task, request, "measuring", total=media.frames)
+                media: MediaInfo = await tool.call("probe", ProbeRequest(path=path), "reading")
+                frames = media.frames if path == files.video else frames
+        return await tool.call(task, request, "measuring", total=frames or None)
 
     return run_tool(work, config, quiet=quiet)

@@ -60,7 +60,7 @@ def submit(
 
     job_id, job = run_async(work)
     if job is not None:
-        return end_of(job, as_json)
+        return end_of(job, as_json, workspace)
     if as_json:
         print_json({"job_id": job_id, "status": "submitted"})
     else:

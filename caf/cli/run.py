@@ -1,6 +1,6 @@
 """`caf run` and `caf resume`: a job through all stages and gates."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,11 +12,13 @@ from caf.cli.common import (
     JSON,
     POLICY,
     WORKSPACE,
+    Interrupted,
     configured,
     exit_code_of,
     parse_parameters,
     print_json,
     run_async,
+    said_again,
 )
 from caf.cli.people import who
 from caf.cli.progress import View
@@ -114,7 +116,7 @@ def run(
             async with open_app(workspace, config) as app, open_runner(app, view.tick, view.warn) as runner:
                 return await runner.submit_and_run(found, by=who(), seen=view.seen)
 
-    return end_of(run_async(work), as_json)
+    return end_of(_resumable(work, found.job.job_id, workspace), as_json, workspace)
 
 
 @click.command(short_help="Go on with a job that was interrupted or answered.")
@@ -135,15 +137,23 @@ def resume(job_id: str, workspace: Path, as_json: bool) -> int:
                 async with open_runner(app, view.tick, view.warn) as runner:
                     return await runner.run(job_id, view.seen)
 
-    return end_of(run_async(work), as_json)
+    return end_of(_resumable(work, job_id, workspace), as_json, workspace)
 
 
-def end_of(job: Job, as_json: bool) -> int:
+def _resumable(work: Callable[[], Awaitable[Job]], job_id: str, workspace: Path) -> Job:
+    """Run it. Raises `Interrupted` for Ctrl-C."""
+    try:
+        return run_async(work)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"caf resume {job_id}{said_again(workspace)}") from stop
+
+
+def end_of(job: Job, as_json: bool, workspace: Path) -> int:
     """Print how a job ended, or what it asks; the exit code for that."""
     if as_json:
         print_json(summary(job))
     else:
-        for line in _last_words(job):
+        for line in _last_words(job, workspace):
             click.echo(line, err=job.status != "completed")
     return exit_code_of(job)
 
@@ -171,24 +181,24 @@ def summary(job: Job) -> dict[str, Any]:
     return found
 
 
-def _last_words(job: Job) -> list[str]:
-    job_id = job.spec.job_id
+def _last_words(job: Job, workspace: Path) -> list[str]:
+    job_id, there = job.spec.job_id, said_again(workspace)
     match job.status:
         case "completed":
             attempts = f"{len(job.attempts)} attempt{'s' if len(job.attempts) > 1 else ''}"
             return [
-                final_path(job_id),
-                f"completed after {attempts}; why: caf show {job_id}",
+                str(workspace / final_path(job_id)),
+                f"completed after {attempts}; why: caf show {job_id}{there}",
             ]
         case "waiting" if job.escalation is not None:
             request = job.escalation.request
             return [
                 f"{job_id} waits for a person ({request.reason}): {job.escalation.detail}",
                 f"  to correct: {request.required_artifact}; expected: {request.expected_format}",
-                f"  for example: {request.example_fix or f'caf answer {job_id} retry'}",
-                f"  then: caf resume {job_id}",
+                f"  for example: {request.example_fix or f'caf answer {job_id} retry'}{there}",
+                f"  then: caf resume {job_id}{there}",
             ]
         case "aborted" if job.failure is not None:
             return [f"{job_id} was given up: {job.failure.message}", f"  {job.failure.remedy}"]
         case _:
-            return [f"{job_id} is {job.status}; see: caf show {job_id}"]
+            return [f"{job_id} is {job.status}; see: caf show {job_id}{there}"]

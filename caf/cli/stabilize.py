@@ -9,7 +9,7 @@ import anyio
 import click
 from msgspec import Struct
 
-from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json
+from caf.cli.common import FILE, JSON, WORKSPACE, Number, configured, print_json
 from caf.cli.tool import Tool, run_tool
 from caf.errors import InputError
 from caf.ports import MediaInfo, Parameter, SheetRequest, StageRequest, StageResult, VideoTarget
@@ -35,14 +35,14 @@ class _Wish(Struct, frozen=True, kw_only=True):
 @click.argument("out", type=FILE)
 @click.option(
     "--strength",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.95,
     show_default=True,
     help="How firmly the camera is held to its smooth path, and the light to its smooth course.",
 )
 @click.option(
     "--max-crop",
-    type=click.FloatRange(0, 0.3),
+    type=Number(0, 0.3),
     default=0.15,
     show_default=True,
     help="Largest share of width and height that may be cut off.",

@@ -17,7 +17,7 @@ __all__ = ["MAX_BYTES", "read_document", "read_object", "write_document"]
 MAX_BYTES: Final = 16 * 1024 * 1024
 """No document of this format comes near; a larger file was named by mistake."""
 
-_REMEDY: Final = "Correct the file and try again."
+_REMEDY: Final = "Correct it and try again."
 _AT_BYTE: Final = re.compile(r"^JSON is malformed: (?P<what>.*) \(byte (?P<byte>\d+)\)$")
 _AT_PATH: Final = re.compile(r" - at `\$(?P<path>.*)`$")
 

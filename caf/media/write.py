@@ -43,7 +43,7 @@ def disk_full(path: Path, fault: BaseException) -> TryAgainError | None:
         return None
     return TryAgainError(
         f"There is no room to write {path}.",
-        remedy="Free some space on that disk, then run the job again.",
+        remedy="Free some space on that disk, then try again.",
         kind="disk_full",
         transient=True,
     )

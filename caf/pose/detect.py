@@ -139,6 +139,7 @@ def _result(
         visibility=summary.visibility,
         jitter=summary.jitter,
         gaps=summary.gaps,
+        changes=summary.changes,
         workers=workers,
         frames_computed=stitching.computed,
         worker_peak_bytes=helpers.peak_bytes,

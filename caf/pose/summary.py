@@ -8,10 +8,15 @@ from numpy.typing import NDArray
 from caf.ports import PoseGap
 from caf.pose.landmarks import VISIBLE, Landmarks
 
-__all__ = ["Summary", "gaps_of", "jitter_of", "summary_of"]
+__all__ = ["Summary", "changes_of", "gaps_of", "jitter_of", "summary_of"]
 
 _BODY_POINTS: Final = 4
 """A body's size is told from at least so many visible landmarks: fewer span no area."""
+_TRUNK: Final = (11, 12, 23, 24)
+"""Shoulders and hips: estimated also where they are hidden, and together the calmest of a body."""
+_FAR: Final = 0.5
+"""Share of a body's diagonal that no body moves within `_SOON_S`: some 4 m/s across the picture."""
+_SOON_S: Final = 0.2
 
 
 class Summary(NamedTuple):
@@ -21,6 +26,7 @@ class Summary(NamedTuple):
     visibility: float | None
     jitter: float | None
     gaps: tuple[PoseGap, ...]
+    changes: int
 
 
 def summary_of(landmarks: Landmarks, times_s: NDArray[np.float64]) -> Summary:
@@ -34,6 +40,7 @@ def summary_of(landmarks: Landmarks, times_s: NDArray[np.float64]) -> Summary:
         visibility=float(landmarks.points[detected, :, 3].mean()) if detected.any() else None,
         jitter=jitter_of(landmarks),
         gaps=gaps_of(detected, times_s),
+        changes=changes_of(landmarks, times_s),
     )
 
 
@@ -70,6 +77,18 @@ def jitter_of(landmarks: Landmarks) -> float | None:
     bend_px = np.linalg.norm(xy[2:] - 2 * xy[1:-1] + xy[:-2], axis=2)
     seen = visible[2:] & visible[1:-1] & visible[:-2]
     return float(np.median(bend_px[seen]) / size_px) if seen.any() else None
+
+
+def changes_of(landmarks: Landmarks, times_s: NDArray[np.float64]) -> int:
+    """How often the pose is at once where another body is: its trunk is half a body away within 0.2 s."""
+    visible = (landmarks.points[..., 3] >= VISIBLE) & landmarks.detected[:, None]
+    size_px = _body_px(landmarks.points, visible)
+    if size_px is None:
+        return 0
+    at_s = times_s[landmarks.detected]
+    trunk = landmarks.points[landmarks.detected][:, _TRUNK, :2].astype(np.float64).mean(axis=1)
+    step_px = np.linalg.norm(np.diff(trunk, axis=0), axis=1)
+    return int(np.count_nonzero((step_px > _FAR * size_px) & (np.diff(at_s) <= _SOON_S)))
 
 
 def _body_px(points: NDArray[np.float32], visible: NDArray[np.bool_]) -> float | None:

@@ -1,5 +1,6 @@
 """Examine a clip: every metric in one pass, its faults named frame by frame, and what is drawn of them."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,12 +71,18 @@ def _told(finding: Finding) -> Examined:
     )
 
 
+def _heading(seen: Measurement) -> str:
+    """What a row of the sheet shows, as short as its width asks for."""
+    score = "unknown" if seen.score is None else f"{seen.score:.2f}"
+    return textwrap.shorten(f"{seen.metric} {score}: {seen.reason}", 120, placeholder=" ...")
+
+
 def _draw(request: ExamineRequest, found: Found, findings: Sequence[Finding], progress: Progress) -> None:
     if request.series is not None:
         write_whole(Path(request.series), series_file(found.time_s, findings))
     if request.plot is not None:
         write_whole(Path(request.plot), plot(findings, len(found.time_s), plot_form(request.plot)))
     if request.sheet is not None:
-        shown = {one.measurement.metric: one.measurement.worst_frames for one in findings}
+        shown = {_heading(one.measurement): one.measurement.worst_frames for one in findings}
         sheet = contact_sheet(request.measure.video, shown, found.time_s, progress)
         write_whole(Path(request.sheet), sheet)

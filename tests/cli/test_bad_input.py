@@ -172,3 +172,8 @@ def test_a_picture_is_welcome_as_a_reference_only_if_it_can_be_read(caf: Caf, tm
     picture = make_picture(tmp_path / "cat.png")
     (tmp_path / "half.png").write_bytes(picture.read_bytes()[:200])
     refused(caf("run", tmp_path / "half.png"), 65, "half.png")
+
+
+def test_a_misspelt_type_of_event_is_refused_with_the_one_that_is_meant(caf: Caf) -> None:
+    refused(caf("events", "--type", "QcFailed"), 2, "Did you mean 'QCFailed'?")
+    refused(caf("events", "--type", "Nonsense"), 2, "No event has the type 'Nonsense'", "events.md")

@@ -1,5 +1,6 @@
 """`caf qc CLIP`: every metric of a clip, its blamed frames, and the pictures of them."""
 
+import itertools
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -114,6 +115,17 @@ def test_a_plot_as_text_says_what_the_picture_says(caf: Caf, glitched: Path, tmp
     assert [one for one in words if one in TECHNICAL] == ["freeze", "glitch", "cadence", "format"]
     lines = [one.get("points", "") for one in svg.iter("{http://www.w3.org/2000/svg}polyline")]
     assert [len(line.split()) for line in lines if len(line.split()) > 2] == [FRAMES] * 3
+
+
+def test_only_what_is_judged_is_drawn_as_good_or_poor(caf: Caf, glitched: Path, tmp_path: Path) -> None:
+    words = ("--metric", "glitch", "--metric", "blank", "--metric", "loop_seam", "--metric", "format")
+    caf("qc", glitched, *words, "--plot", tmp_path / "plot.svg")
+    svg = ElementTree.fromstring((tmp_path / "plot.svg").read_text())
+    texts = list(svg.iter("{http://www.w3.org/2000/svg}text"))
+    fill = {above.text: below.get("fill") for above, below in itertools.pairwise(texts)}
+    poor, good, unjudged, unknown = (fill[name] for name in ("glitch", "blank", "loop_seam", "format"))
+    assert len({poor, good, unjudged}) == 3
+    assert unjudged == unknown
 
 
 def test_the_worst_frame_is_on_the_sheet(caf: Caf, glitched: Path, tmp_path: Path) -> None:

@@ -109,3 +109,10 @@ def test_pictures_and_broken_files_are_refused_in_a_sentence_and_leave_nothing(
 @pytest.mark.parametrize("wrong", [("--strength", "2"), ("--max-crop", "0.9")])
 def test_a_value_out_of_its_range_is_a_usage_error(tmp_path: Path, caf: Caf, wrong: tuple[str, str]) -> None:
     assert caf("stabilize", tmp_path / "a.mp4", tmp_path / "b.mp4", *wrong).code == 2
+
+
+@pytest.mark.parametrize("option", ["--strength", "--max-crop"])
+def test_a_share_that_is_no_number_is_refused(option: str, tmp_path: Path, caf: Caf) -> None:
+    ran = caf("stabilize", tmp_path / "c.mp4", tmp_path / "o.mp4", option, "nan")
+    assert ran.code == 2
+    assert "nan is not a number" in ran.err

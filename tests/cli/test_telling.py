@@ -1,15 +1,23 @@
 """An event's line says what is special about it; everything stands in `caf events --json`."""
 
+import signal
 import sys
 from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import anyio
 import pytest
 
+from caf.cli.__main__ import main
+from caf.cli.options import said_again
 from caf.cli.progress import View
 from caf.cli.tables import print_table
 from caf.cli.telling import tell
 from caf.engines.parameters import PARAMETERS
 from caf.events import JobCancelled, QueuePaused
+from caf.qc.examination import Examination
 from tests.support.jobs import attempt
 
 
@@ -70,3 +78,67 @@ def test_the_name_of_a_node_is_no_markup_for_the_progress_bar(monkeypatch: pytes
     with View() as view:
         view.tick("job", "render · frame-000001: 7 Load [/image] [red]", 1, 10)
     assert "Load [/image] [red]" in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        (
+            ["resume", "a-job"],
+            "caf: interrupted; what was recorded is kept. Go on with: caf resume a-job --workspace",
+        ),
+        (["qc", "clip.mp4"], "caf: interrupted\n"),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on_only_where_something_can(
+    verb: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(work: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("CAF_WORKSPACE", raising=False)
+    monkeypatch.setattr("caf.cli.run.run_async", stopped)
+    monkeypatch.setattr("caf.cli.tool.run_async", stopped)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit, match="130"):
+            main([*verb, "--workspace", str(tmp_path)])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert capsys.readouterr().err.lstrip("\n").startswith(told)
+
+
+def test_a_further_command_names_the_workspace_unless_it_is_the_usual_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CAF_WORKSPACE", raising=False)
+    assert said_again(Path()) == ""
+    assert said_again(Path("my work")) == " --workspace 'my work'"
+    monkeypatch.setenv("CAF_WORKSPACE", "/srv/caf")
+    assert said_again(Path("/srv/caf")) == ""
+    assert said_again(Path()) == " --workspace ."
+
+
+def test_frames_are_counted_against_the_clip_and_not_against_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = {"clip.mp4": 700, "cat.png": 1, "source.mp4": 300}
+    totals: list[int | None] = []
+
+    class Probed:
+        async def call(self, task: str, request: Any, doing: str, *, total: int | None = None) -> Any:
+            if task == "probe":
+                return SimpleNamespace(frames=frames[Path(request.path).name])
+            totals.append(total)
+            return Examination(frames=0, duration_s=0.0, metrics=())
+
+    monkeypatch.setattr("caf.cli.tool.run_tool", lambda work, config, *, quiet: anyio.run(work, Probed()))
+    named = {name: str(tmp_path / name) for name in frames}
+    for more in ([], ["--reference", named["cat.png"]], ["--against", named["source.mp4"]]):
+        with pytest.raises(SystemExit, match="0"):
+            main(["qc", named["clip.mp4"], *more, "--json", "--workspace", str(tmp_path)])
+    assert totals == [700, 700, 700]

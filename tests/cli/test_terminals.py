@@ -60,6 +60,14 @@ def test_on_a_narrow_terminal_each_cell_has_its_line_and_can_be_copied(log_of_fi
     assert "reason: IDENTITY_CONFLICT" in lines
 
 
+def test_no_width_of_the_terminal_breaks_what_will_be_copied(log_of_five: Path) -> None:
+    for columns in (40, 60, 80, 100, 120, 200):
+        for verb in ("jobs", "inbox"):
+            said = on_a_terminal(log_of_five, columns, verb, NO_COLOR="1")
+            assert COSTUME in said, (columns, said)
+        assert "IDENTITY_CONFLICT" in said, (columns, said)
+
+
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_escape_sequence_is_printed_where_none_is_wanted(
     log_of_five: Path, environment: dict[str, str]

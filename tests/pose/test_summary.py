@@ -5,7 +5,7 @@ import pytest
 
 from caf.ports import PoseGap
 from caf.pose.landmarks import Landmarks
-from caf.pose.summary import gaps_of, jitter_of, summary_of
+from caf.pose.summary import changes_of, gaps_of, jitter_of, summary_of
 
 
 def a_walk(frames: int, shake_px: float = 0.0) -> Landmarks:
@@ -66,3 +66,16 @@ def test_coverage_is_the_share_of_frames_and_visibility_that_of_the_poses_found(
     assert summary.visibility == pytest.approx((1 + 0.25 + 1) / 3)
     nothing = summary_of(Landmarks(points[:0], walk.detected[:0]), np.zeros(0))
     assert (nothing.coverage, nothing.visibility, nothing.jitter, nothing.gaps) == (0.0, None, None, ())
+
+
+def test_a_pose_that_is_at_once_beside_itself_went_over_to_another_body() -> None:
+    walk, times_s = a_walk(20), np.arange(20) / 25
+    assert changes_of(walk, times_s) == 0
+    hopping = walk.points.copy()
+    hopping[6:11, :, 0] += 60  # half of the body's diagonal is 50
+    assert changes_of(Landmarks(hopping, walk.detected), times_s) == 2
+    absent = walk.detected.copy()
+    absent[6:9] = False
+    assert changes_of(Landmarks(hopping, absent), times_s) == 2
+    assert changes_of(Landmarks(hopping, absent), times_s * 2) == 1, "in 0.3 s a body may get there"
+    assert changes_of(Landmarks(hopping, np.zeros(20, bool)), times_s) == 0

@@ -210,6 +210,15 @@ def test_blank_frames_are_blank_and_no_glitch(clean: list[Image], level: int) ->
     assert poor(frames) == {"blank": ((33, 34),)}
 
 
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_clip_that_shows_nothing_is_blank_throughout(level: int, clean: list[Image]) -> None:
+    nothing = [np.full_like(clean[0], level)] * 30
+    assert poor(nothing)["blank"] == ((0, 29),)
+    found = blank(course_of([*nothing, *clean[:12]]))
+    assert spans(found.blamed) == ((0, 29),)
+    assert found.measurement.reason == "The clip shows nothing in 30 of 42 frames."
+
+
 def test_blocks_from_elsewhere_in_one_frame_are_a_glitch(clean: list[Image]) -> None:
     frames = list(clean)
     spoiled = frames[40].copy()

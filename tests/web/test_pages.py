@@ -7,12 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from caf.events import attempt_id
 from caf.lanes import Turn
 from caf.web import pages
-from tests.docs.small_log import STEADY
+from tests.docs.small_log import REPAIRED, STEADY
 from tests.web.serving import Api, served
 
 
@@ -64,6 +65,62 @@ def test_a_token_that_is_wrong_or_can_be_none_is_asked_for_again(token: str, tmp
     browser.write_text(BROWSER)
     said = subprocess.run(["node", browser, token, script], capture_output=True, text=True, check=True).stdout
     assert json.loads(said) == [False, "That is not its token.", ""]
+
+
+STAGE = """
+import { readFileSync } from "node:fs";
+class Element {
+  constructor() { this.parts = []; this.text = ""; this.hidden = true; this.open = false; }
+  set textContent(text) { this.parts = []; this.text = text; }
+  get textContent() { return this.text + this.parts.map((one) => one.textContent ?? one).join("\\n"); }
+  get children() { return this.parts; }
+  append(...more) { this.parts.push(...more); }
+  prepend(...more) { this.parts.unshift(...more); }
+  replaceChildren(...those) { this.text = ""; this.parts = those; }
+  addEventListener() {}
+}
+const answers = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const place = {};
+globalThis.document = {
+  getElementById: (id) => place[id] ??= new Element(), hidden: false, createElement: () => new Element(),
+};
+globalThis.sessionStorage = { getItem: () => null };
+globalThis.location = { hash: process.argv[4] };
+let again;
+globalThis.setTimeout = (work) => { again = work; };
+globalThis.fetch = async (path) => ({ status: 200, ok: path in answers, json: async () => answers[path] });
+await import(process.argv[3]);
+for (let look = 0; look < 2; look += 1) {
+  for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+  await again();
+}
+for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+console.log(place.daemon.textContent + "\\n" + place.jobs.textContent);
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run the page's script")
+@pytest.mark.parametrize("listed", [True, False])
+async def test_the_job_that_the_address_names_is_told_as_caf_show_tells_it(
+    listed: bool, shared_api: Api, tmp_path: Path
+) -> None:
+    asked = ("/api/v1/status", "/api/v1/escalations", "/api/v1/jobs?limit=20", f"/api/v1/jobs/{REPAIRED}")
+    answers = {path: (await shared_api.get(path)).json() for path in asked}
+    if not listed:  # it is older than the newest ones
+        answers["/api/v1/jobs?limit=20"]["jobs"] = []
+    (tmp_path / "answers.json").write_text(json.dumps(answers))
+    script, stage = tmp_path / "live.mjs", tmp_path / "stage.mjs"
+    shutil.copyfile(Path(pages.__file__).parent / "page" / "live.js", script)
+    stage.write_text(STAGE)
+    ran = await anyio.run_process(["node", stage, tmp_path / "answers.json", script, f"#{REPAIRED}"])
+    said = ran.stdout.decode()
+    assert "does not answer" not in said
+    told = {line.strip() for line in said.splitlines()}
+    assert {"Newest jobs", REPAIRED, "run-0001 from artifact", "run-0002 from motion"} <= told
+    assert "temporal_stability" in told
+    assert any(line.startswith("RETRY_STAGE after motion: temporal_stability is ") for line in told)
+    assert "artifact reused, pose reused, frame reused, " in said
+    assert "final.mp4" in told
 
 
 async def test_the_page_needs_no_token_and_what_it_asks_does(workspace: Path) -> None:

@@ -36,6 +36,7 @@ def plot(findings: Sequence[Finding], frames: int, form: PlotForm) -> bytes:
     )
     for number, finding in enumerate(findings):
         _row(sheet, finding, number * _ROW, frames)
+    sheet.text("frame", (8, len(findings) * _ROW + 18), _INK)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
         label = str(round(share * max(0, frames - 1)))
@@ -47,10 +48,9 @@ def _row(sheet: Surface, finding: Finding, top: int, frames: int) -> None:
     seen = finding.measurement
     sheet.line([(0, top + _ROW - 1), (_WIDTH, top + _ROW - 1)], _PALE)
     threshold = info_of(seen.metric).threshold
-    poor = seen.score is not None and threshold is not None and seen.score < threshold
     sheet.text(seen.metric, (8, top + 24), _INK)
     score = "unknown" if seen.score is None else f"{seen.score:.2f}"
-    sheet.text(score, (8, top + 48), _POOR if poor else _GOOD if seen.score is not None else _INK)
+    sheet.text(score, (8, top + 48), _colour(seen.score, threshold))
     place = (_WIDTH - _LEFT - _RIGHT) / max(1, frames - 1)
     for first, last in spans(finding.blamed):
         left, right = (_LEFT + (at + half) * place for at, half in ((first, -0.5), (last, 0.5)))
@@ -59,6 +59,13 @@ def _row(sheet: Surface, finding: Finding, top: int, frames: int) -> None:
         name, series = next(iter(finding.series.items()))
         _curve(sheet, series, top, place)
         sheet.text(f"{name}, up to {float(np.nanmax(series)):.3g}", (72, top + 48), _INK, size=10)
+
+
+def _colour(score: float | None, threshold: float | None) -> Colour:
+    """Of the score: a metric that only jobs' policies judge is neither good nor poor here."""
+    if score is None or threshold is None:
+        return _INK
+    return _POOR if score < threshold else _GOOD
 
 
 def _curve(sheet: Surface, series: Floats, top: int, place: float) -> None:
@@ -74,7 +81,7 @@ def _curve(sheet: Surface, series: Floats, top: int, place: float) -> None:
 def contact_sheet(
     video: str, shown: Mapping[str, Sequence[int]], time_s: Sequence[float], progress: Progress
 ) -> bytes:
-    """A PNG of the worst frames of each metric, at most five each, in a second pass over the clip.
+    """A PNG of the worst frames under each heading, at most five each, in a second pass over the clip.
 
     A clip with no fault gives a sheet that says so.
 
@@ -91,8 +98,8 @@ def contact_sheet(
             if index >= max(wanted):
                 break
     rows = [
-        _strip(metric, [(at, time_s[at], pictures[at]) for at in frames[:_A_METRIC] if at in pictures])
-        for metric, frames in shown.items()
+        _strip(heading, [(at, time_s[at], pictures[at]) for at in frames[:_A_METRIC] if at in pictures])
+        for heading, frames in shown.items()
         if any(at in pictures for at in frames[:_A_METRIC])
     ]
     if not rows:
@@ -109,10 +116,10 @@ def _thumbnail(image: Image) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _strip(metric: str, cells: Sequence[tuple[int, float, Image]]) -> Image:
+def _strip(heading: str, cells: Sequence[tuple[int, float, Image]]) -> Image:
     tall = max(picture.shape[0] for _, _, picture in cells)
     strip = np.full((tall + 2 * _CAPTION + 8, _COLUMNS * _CELL, 3), 255, np.uint8)
-    _text(strip, metric, (6, 16))
+    _text(strip, heading, (6, 16))
     for column, (index, at_s, picture) in enumerate(cells):
         left, top = column * _CELL + 4, _CAPTION
         strip[top : top + picture.shape[0], left : left + picture.shape[1]] = picture

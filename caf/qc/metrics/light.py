@@ -15,19 +15,25 @@ FLICKER: Calibration = ((0.0, 1.0), (0.6, 0.92), (1.2, 0.75), (2.5, 0.5), (6.0, 
 _VISIBLE_PERCENT = 1.5
 # Counted: a single blank frame is seen by most.
 BLANKS: Calibration = ((0.0, 1.0), (1.0, 0.4), (3.0, 0.2), (8.0, 0.0))
+_EMPTY_LEVELS = 2.5
+"""Standard deviation of grey levels below which a picture shows nothing, as in `course`."""
 
 
 def blank(seen: Course) -> Finding:
-    """Calibrated count of frames without content that begin or end abruptly; fades are none.
+    """Calibrated count of frames without content that begin or end abruptly; fades are none. Where most of the
+    clip has no content, each such frame counts.
 
     raw: `blank_frames`, `least_contrast_levels` (standard deviation of the emptiest frame's grey levels).
     """
     name, steps = "blank", seen.steps
     if steps.frames == 0:
         return Finding(unmeasured(name, "The clip has no frame to look at."))
-    blamed = places(seen.blank)
+    empty = float(np.median(steps.contrast)) < _EMPTY_LEVELS
+    blamed = places(steps.contrast < _EMPTY_LEVELS if empty else seen.blank)
     raw = {"blank_frames": len(blamed), "least_contrast_levels": float(steps.contrast.min())}
     reason = "No frame is blank." if not blamed else f"Frames are blank: {len(blamed)}."
+    if empty:
+        reason = f"The clip shows nothing in {len(blamed)} of {steps.frames} frames."
     found = measured(name, calibrate(len(blamed), BLANKS), reason, raw, worst_of(blamed, -steps.contrast))
     return Finding(found, blamed, {"contrast_levels": steps.contrast, "luma_levels": steps.luma})
 

@@ -1,4 +1,4 @@
-// What the daemon does at this moment: its lanes, what it renders, what waits. It only asks; nothing is changed from here.
+// What the daemon does at this moment, and how the newest jobs went. It only asks; nothing is changed from here.
 
 const EVERY_MS = 1000;
 const PATIENCE_MS = 10000;
@@ -6,6 +6,8 @@ const TOKEN = "caf-token";
 const place = (id) => document.getElementById(id);
 /** Pictures by job: kept between looks, so that they do not flicker. */
 const pictures = new Map();
+/** What is shown of each job, kept between looks, so that what was opened stays open. */
+const opened = new Map();
 
 class Refused extends Error {}
 
@@ -65,9 +67,18 @@ function lane(given) {
   return box;
 }
 
+/** A job's name, which opens how it went. */
+function linked(job) {
+  const link = made("a", job);
+  link.href = `#${job}`;
+  return link;
+}
+
 function question(asked) {
   const box = made("article", "", "card asks");
-  box.append(made("h3", asked.job_id), made("p", `${asked.stage}: ${asked.reason}`), made("p", asked.detail, "quiet"));
+  const name = made("h3");
+  name.append(linked(asked.job_id));
+  box.append(name, made("p", `${asked.stage}: ${asked.reason}`), made("p", asked.detail, "quiet"));
   box.append(made("p", `caf answer ${asked.job_id} proceed | retry | abort`, "quiet"));
   return box;
 }
@@ -116,6 +127,90 @@ async function lookAtPictures(status) {
   }));
 }
 
+/** One gate as a row: how it went, what was measured against what, and why; of one that failed the frames. */
+function gate(judged, measured) {
+  const row = made("tr", "", judged.status === "PASS" ? "" : "fail");
+  const score = judged.score === null ? "--" : judged.score.toFixed(2);
+  const frames = judged.status === "PASS" ? [] : measured?.worst_frames ?? [];
+  const seen = frames.length ? `${judged.reason} Frames ${frames.join(", ")}.` : judged.reason;
+  const cells = [judged.status, judged.metric, score, `needs ${judged.threshold}`, seen];
+  row.append(...cells.map((text, place) => made("td", text, !place && judged.status === "PASS" ? "pass" : "")));
+  return row;
+}
+
+function attempt(made_of) {
+  const times = Object.values(made_of.stages).map((stage) => `${stage.stage} ${stage.reused || stage.attempt_id !== made_of.id ? "reused" : `${(stage.duration_ms / 1000).toFixed(1)} s`}`);
+  const table = made("table");
+  for (const { report, measurements } of made_of.gates) {
+    table.append(...report.gates.map((one) => gate(one, measurements.find((seen) => seen.metric === one.metric))));
+  }
+  const box = made("div", "", "scroll");
+  box.append(table);
+  const said = made_of.decisions.filter(({ decision }) => decision.action !== "PROCEED");
+  return [
+    made("h4", `${made_of.id} from ${made_of.from_stage}`),
+    made("p", times.join(", "), "quiet"),
+    box,
+    ...(made_of.failure ? [made("p", `${made_of.failed_stage} failed: ${made_of.failure.message} ${made_of.failure.remedy}`, "fail")] : []),
+    ...said.map(({ stage, decision }) => made("p", `${decision.action} after ${stage}: ${decision.reasoning}`)),
+  ];
+}
+
+/** How a job went, attempt by attempt, and where its clip is. */
+function story({ state }) {
+  const parts = state.attempts.flatMap(attempt);
+  if (state.escalation) parts.push(made("p", `To correct: ${state.escalation.request.required_artifact}. For example: ${state.escalation.request.example_fix}`));
+  if (state.failure) parts.push(made("p", `Given up: ${state.failure.message} ${state.failure.remedy}`, "fail"));
+  if (state.final_sha256) {
+    const link = made("a", "final.mp4");
+    link.href = `/api/v1/jobs/${state.submitted.job_id}/artifacts/${state.final_sha256}`;
+    // A link carries no token: where one is asked for, the place on the disk is what can be said.
+    const where = made("p");
+    where.append(sessionStorage.getItem(TOKEN) ? `sandbox/output/${state.submitted.job_id}/final.mp4` : link);
+    parts.push(where);
+  }
+  return parts;
+}
+
+/** The job that the address names (`/#JOB`), however old it is, before the newest ones. */
+async function withNamed(jobs) {
+  const name = decodeURIComponent(globalThis.location?.hash ?? "").slice(1);
+  if (!/^[a-z0-9-]+$/.test(name) || jobs.some((job) => job.job_id === name)) return jobs;
+  const answer = await ask(`/api/v1/jobs/${name}`);
+  return answer.ok ? [(await answer.json()).job, ...jobs] : jobs;
+}
+
+function row(job) {
+  let shown = opened.get(job.job_id);
+  if (!shown) {
+    shown = { box: made("details"), line: made("summary"), body: made("div"), version: 0 };
+    shown.box.append(shown.line, shown.body);
+    shown.box.id = job.job_id;
+    shown.box.open = globalThis.location?.hash === `#${job.job_id}`;
+    opened.set(job.job_id, shown);
+  }
+  const why = job.reason ? `: ${job.reason}` : "";
+  const when = new Date(job.submitted_at).toLocaleString();
+  const said = ` ${job.status} at ${job.stage ?? "the start"}, ${job.attempts === 1 ? "1 attempt" : `${job.attempts} attempts`}, submitted ${when}${why}`;
+  if (shown.said !== said) shown.line.replaceChildren(made("code", job.job_id), made("span", said, "quiet"));
+  shown.said = said;
+  return shown.box;
+}
+
+/** Lists the newest jobs; what is open is told again when it went on. */
+async function lookAtJobs(jobs) {
+  for (const job of opened.keys()) if (!jobs.some((one) => one.job_id === job)) opened.delete(job);
+  const rows = jobs.map(row);
+  const before = [...place("jobs").children].slice(1);
+  if (rows.length !== before.length || rows.some((one, at) => one !== before[at])) place("jobs").replaceChildren(...titled("Newest jobs", rows));
+  await Promise.all(jobs.map(async (job) => {
+    const shown = opened.get(job.job_id);
+    if (!shown.box.open || shown.version === job.version) return;
+    shown.body.replaceChildren(...story(await told(`/api/v1/jobs/${job.job_id}`)));
+    shown.version = job.version;
+  }));
+}
+
 function daemon(status) {
   const over = Object.entries(status.jobs).map(([name, count]) => `${count} ${name}`).join(", ");
   const paused = status.paused ? ` by ${status.paused.by}${status.paused.reason && `: ${status.paused.reason}`}` : "";
@@ -123,7 +218,9 @@ function daemon(status) {
 }
 
 async function look() {
-  const [status, open] = await Promise.all([told("/api/v1/status"), told("/api/v1/escalations")]);
+  const [status, open, newest] = await Promise.all([
+    told("/api/v1/status"), told("/api/v1/escalations"), told("/api/v1/jobs?limit=20"),
+  ]);
   await lookAtPictures(status);
   place("unlock").hidden = true;
   place("shown").hidden = false;
@@ -133,6 +230,7 @@ async function look() {
   place("escalations").replaceChildren(...titled("Waiting for a person", open.escalations.length ? [questions] : []));
   place("lanes").replaceChildren(...status.lanes.map(lane));
   place("queue").replaceChildren(...queued(status));
+  await lookAtJobs(await withNamed(newest.jobs));
 }
 
 /** Nothing more is asked until somebody gives the token. */
@@ -158,6 +256,11 @@ place("unlock").addEventListener("submit", (event) => {
   sessionStorage.setItem(TOKEN, place("token").value);
   place("unlock").hidden = true;
   place("token").value = "";
+});
+
+globalThis.addEventListener?.("hashchange", () => {
+  const shown = opened.get(location.hash.slice(1));
+  if (shown) shown.box.open = true;
 });
 
 keepLooking();
