@@ -321,6 +321,22 @@ def test_beside_a_picture_that_is_shown_twice_a_hand_goes_too_far_to_be_found(
     assert told.blamed == (() if doubled else (40,))
 
 
+@pytest.mark.parametrize(
+    ("spoiled", "part", "blamed"), [(0, 0.5, (40,)), (1, 0.5, (60,)), (1, 0.8, (40, 60))]
+)
+def test_beside_a_spoiled_frame_only_clear_pops_are_noticed(
+    clean: list[Image], spoiled: int, part: float, blamed: tuple[int, ...]
+) -> None:
+    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
+    for frame in seen(clean):
+        for collector in (steps, tracks, outliers):
+            collector.add(frame)
+    found = outliers.result()
+    found.part[0, 40], found.novelty[0, 40] = part, 0.3
+    found.excess[0, 60], found.area[0, 60], found.novelty[0, 60] = 2.0 * spoiled, 0.1, 0.3 * spoiled
+    assert glitch(course(steps.result(), tracks.result(), found)).blamed == blamed
+
+
 def test_a_limb_that_is_there_for_two_frames_only_is_blamed_in_both(clean: list[Image]) -> None:
     found = glitch(course_of([*clean[:40], *waving(clean)[40:42], *clean[42:]]))
     assert score(found) < 0.76

@@ -24,14 +24,17 @@ GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
 # Shares of frames in which a small part, such as a limb, is elsewhere for one to three frames. A body-swap clip with
 # a cat that visibly twitches, its worst four seconds: 0.042.
 POPS: Calibration = ((0.0, 1.0), (0.008, 0.9), (0.03, 0.77), (0.045, 0.72), (0.1, 0.4), (0.3, 0.1))
+_CLEAR = 1.2
+"""Surprise of a pop that is noticed beside frames that are spoiled as such."""
 
 
 def glitch(seen: Course) -> Finding:
     """The lowest of four calibrations: the worst frame's excess, the same with its new colours, the count of spoiled
     frames, the share of pops.
 
-    raw: `largest_excess` (difference to both sides beyond what moves there, in multiples of that), `largest_surprise`
-    (the same, and the colours that neither side has near by), `glitch_frames`, `pop_share`.
+    raw: `largest_excess` (difference to both sides beyond what moves there, in multiples of that, or that of colours
+    alone), `largest_surprise` (of a part, and with the colours that neither side has near by), `glitch_frames`,
+    `pop_share`. Beside spoiled frames only clear pops are blamed too.
     """
     name, steps = "glitch", seen.steps
     if steps.frames < LEAST_FRAMES:
@@ -58,6 +61,7 @@ def glitch(seen: Course) -> Finding:
         reason = f"Parts of the picture show something else in {len(popped)} frames."
     else:
         reason = "No frame sticks out of its neighbours."
-    blamed = tuple(sorted((*spoiled, *popped)))
+    noticed = places(seen.popped & (seen.surprise > _CLEAR)) if spoiled else popped
+    blamed = tuple(sorted((*spoiled, *noticed)))
     found = measured(name, score, reason, raw, worst_of(blamed, seen.surprise))
     return Finding(found, blamed, {"surprise": seen.surprise, "excess": seen.excess})
