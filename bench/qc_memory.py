@@ -85,6 +85,7 @@ def _resident_mb(pid: int) -> float | None:
 def _main() -> None:
     from caf.qc.measure import measure
     from caf.qc.metrics import METRICS
+    from caf.qc.metrics.helpers import end_helpers
     from caf.worker.memory import peak_bytes
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -93,9 +94,10 @@ def _main() -> None:
     told = parser.parse_args()
     start, start_cpu = time.perf_counter(), time.process_time()
     measure(request_for(told.clip, tuple(METRICS), told.workers), lambda done, of: None)
+    wall_s, own_s = time.perf_counter() - start, time.process_time() - start_cpu
+    end_helpers()  # what they took is known when they have ended
     helpers = resource.getrusage(resource.RUSAGE_CHILDREN)
-    own_s, helpers_s = time.process_time() - start_cpu, helpers.ru_utime + helpers.ru_stime
-    print(time.perf_counter() - start, peak_bytes() / 2**20, own_s, helpers_s)
+    print(wall_s, peak_bytes() / 2**20, own_s, helpers.ru_utime + helpers.ru_stime)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ Gray = NDArray[np.uint8]
 
 MOTION_SIDE_PX = 320
 STEP_SIDE_PX = 160
-_BATCH, _BATCH_BYTES = 12, 24 << 20
+_BATCH, _BATCH_BYTES = 12, 12 << 20
 """Frames that are held together, and what their planes may take."""
-_AHEAD, _AHEAD_BYTES = 24, 48 << 20
+_AHEAD, _AHEAD_BYTES = 24, 36 << 20
 """The same of those that are decoded early."""
 
 
