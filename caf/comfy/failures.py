@@ -48,7 +48,8 @@ class UnreachableError(ComfyError):
     def __init__(self, message: str, *, remedy: str = "", sent: bool = True) -> None:
         super().__init__(
             message,
-            remedy=remedy or "See that the server runs and that its address is right: caf comfy doctor.",
+            remedy=remedy
+            or "See that the server runs and that its address is right; caf comfy doctor tries it.",
             transient=True,
         )
         self.sent = sent

@@ -4,6 +4,8 @@ Whether a request may be made again is for the caller to know, so nothing here r
 """
 
 import asyncio
+import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -123,7 +125,7 @@ class Http:
                     raise await _unwelcome(answer, where)
                 yield answer
         except aiohttp.ClientConnectorError as fault:
-            raise UnreachableError(f"{where}: nothing answers there ({fault}).", sent=False) from fault
+            raise UnreachableError(f"{where}: nothing answers there ({_why(fault)}).", sent=False) from fault
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError) as fault:
             raise UnreachableError(f"{where}: the connection broke ({fault}).") from fault
         except TimeoutError as fault:
@@ -140,6 +142,14 @@ class Http:
             if len(pieces) > MAX_ANSWER_BYTES:
                 raise DamagedAnswerError(f"{self.shown}{path} answers without end.")
         return bytes(pieces)
+
+
+def _why(fault: aiohttp.ClientConnectorError) -> str:
+    """Why there is no connection, in the system's words; aiohttp's speak of ssl where there is none."""
+    cause = fault.os_error
+    if isinstance(cause, ssl.SSLError) or not cause.errno or cause.errno < 0:
+        return str(cause.strerror or cause)
+    return os.strerror(cause.errno)
 
 
 async def _unwelcome(answer: aiohttp.ClientResponse, where: str) -> ComfyError:

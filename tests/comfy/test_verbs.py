@@ -31,7 +31,7 @@ async def test_status_tells_of_every_server_and_fails_only_when_none_answers(tmp
     assert (well["reachable"], well["version"], well["waiting"]) == (True, "0.33.0", 0)
     assert well["devices"][0]["vram_free"] == 6 * 2**30
     assert silent["reachable"] is False
-    assert "nothing answers there" in silent["fault"]
+    assert "nothing answers there (Connection refused)" in silent["fault"]
     assert "no answer" in none.out
 
 
