@@ -1,7 +1,6 @@
 """What every store refuses before it touches anything, so that all refuse the same."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
