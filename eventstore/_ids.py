@@ -15,6 +15,7 @@ from typing import Final
 
 from eventstore._statements import pieces
 from eventstore.chain import CAUSE_WINDOW
+from eventstore.errors import StoreCorrupt
 from eventstore.ids import id_bytes, id_text
 
 __all__ = ["STEP", "IdIndex", "fold_ids"]
@@ -80,13 +81,23 @@ class IdIndex:
         self._forget_old()
 
     def _look(self) -> None:
-        (self.indexed,) = self._db.execute("SELECT indexed FROM id_index").fetchone()
+        row = self._db.execute("SELECT indexed FROM id_index").fetchone()
+        if row is None:
+            raise StoreCorrupt(
+                "The log does not say which ids are in its tables.", remedy="Restore a backup."
+            )
+        (self.indexed,) = row
         self._choose_tables()
 
     def _add(self, after: int) -> None:
         sql = "SELECT event_id, position FROM events WHERE position > ? ORDER BY position"
         for raw, position in self._db.execute(sql, (after,)).fetchall():
-            self.tail[id_text(raw)] = position
+            try:
+                self.tail[id_text(raw)] = position
+            except (TypeError, ValueError) as error:
+                raise StoreCorrupt(
+                    f"Position {position} has no id: {error}.", remedy="Restore a backup."
+                ) from error
             if position > self.indexed:
                 self.fresh.append(raw)
 

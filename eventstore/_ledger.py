@@ -269,7 +269,8 @@ class Ledger:
         start = head - head % SEGMENT
         mark: object = b"\0" * 4 + GENESIS
         if start:
-            (mark,) = self._db.execute("SELECT mark FROM events WHERE position = ?", (start,)).fetchone()
+            row = self._db.execute("SELECT mark FROM events WHERE position = ?", (start,)).fetchone()
+            mark = row and row[0]
         if not isinstance(mark, bytes) or len(mark) != 4 + len(GENESIS):
             raise StoreCorrupt(
                 f"The digest at position {start} is not whole.", remedy="Restore a backup; verify the log."

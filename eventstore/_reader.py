@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from eventstore._derived import check_derived
 from eventstore._frames import Columns
 from eventstore._rows import CHECKED, CHUNK_BITS, COLUMNS, MARK, Firsts, Known, Names, to_event
 from eventstore._scan import SLICE_BYTES, Scan, new_scan
@@ -29,6 +30,7 @@ _CORRELATION_WINDOW: Final = 1_000_000
 _E_COLUMNS: Final = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
 _ONWARD: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
 _VERIFIED: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1024"  # noqa: S608
+_FIRST: Final = "SELECT min(position) FROM events"
 _ALONE: Final = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
 _SCANS: Final = 32
 """SELECTs that are kept ready."""
@@ -226,8 +228,9 @@ class Reader:
 
     def verify(self, witness: Witness | None) -> VerifyReport:
         """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
-        verifier, firsts = Verifier(witness), Firsts(self.names)
-        while True:
+        verifier, firsts = Verifier(witness), Firsts(self.names, strict=True)
+        self.look_before(verifier)
+        while verifier.fault is None:
             columns: Columns = ([],)
             scan = self.scan(_VERIFIED)
             try:
@@ -238,8 +241,20 @@ class Reader:
                 if not is_damage(error):
                     raise
                 self._verify_next(verifier, firsts, error)
-            if not columns[0] or verifier.fault is not None:
-                return verifier.report()
+            if not columns[0]:
+                break
+        return verifier.report()
+
+    def look_before(self, verifier: Verifier) -> None:
+        """Have it know what stands before the first position, which no other reader looks at."""
+        try:
+            first = self.connection.execute(_FIRST).fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return
+        if first is not None and first < 1:
+            verifier.misplaced(first)
 
     def _verify_next(self, verifier: Verifier, firsts: Firsts, damage: Exception) -> None:
         """Check the next rows one by one, up to the one that something is wrong with."""
@@ -256,9 +271,9 @@ class Reader:
                 verifier.unreadable(str(error).rstrip("."))
 
     def check_file(self) -> tuple[str, ...]:
-        """What SQLite finds wrong with the file; empty if nothing."""
+        """What SQLite finds wrong with the file, else what its tables say that its events do not; empty if nothing."""
         found = (row[0] for row in self.connection.execute("PRAGMA integrity_check"))
-        return tuple(what for what in found if what != "ok")
+        return tuple(what for what in found if what != "ok") or check_derived(self.connection)
 
     def copy(self, target: Path) -> None:
         """The log as it is at one moment, to a new file; writers are not held up."""

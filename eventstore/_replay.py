@@ -59,15 +59,15 @@ def _named(name: str, names: Names, found: Sequence[Any]) -> list[Any]:
     convert = _NAMED[name](names)
     try:
         return [None if value is None else convert(value) for value in found]
-    except StoreCorrupt:
-        # Some key stands for nothing: whose name cannot be told has none.
+    except (StoreCorrupt, TypeError, ValueError):
+        # Some key stands for nothing, or is none: whose name cannot be told has none.
         return [_or_none(convert, value) for value in found]
 
 
 def _or_none(convert: Callable[[Any], Any], value: Any) -> Any:
     try:
         return None if value is None else convert(value)
-    except StoreCorrupt:
+    except (StoreCorrupt, TypeError, ValueError):
         return None
 
 
@@ -128,7 +128,14 @@ class Replay:
         if not more:
             self.done = high == head
         if self._verifier is not None:
-            found = self._verified(found, scan, reader.names)
+            if not self._verifier.good:
+                reader.look_before(self._verifier)
+            try:
+                found = self._verified(found, scan, reader.names)
+            except (StoreCorrupt, sqlite3.DatabaseError) as error:
+                if not is_damage(error):
+                    raise
+                return self._fewer(reader, count, error)
             # The next call is the one that says it.
             self.done = self.done and self._verifier.fault is None
         if not found[0]:
@@ -138,6 +145,15 @@ class Replay:
         positions = columns["position"]
         self.position = positions[-1] if more or high is None else high
         return self._batch(columns, positions, reader, scan.lacks(self._read.index("data")))
+
+    def _fewer(self, reader: Reader, count: int, damage: Exception) -> Batch | None:
+        """The same with fewer events, since one of them brings a name that is damaged; that one alone is the fault."""
+        assert self._verifier is not None
+        self.done = False
+        if count > 1:
+            return self.next(reader, count // 2)
+        self._verifier.unreadable(str(damage).rstrip("."))
+        return None
 
     def _one_by_one(self, reader: Reader, count: int) -> Batch | None:
         """The same where the file is damaged: the next positions, whatever can be read of each."""
@@ -200,7 +216,7 @@ class Replay:
         verifier = self._verifier
         assert verifier is not None
         if self._firsts is None:
-            self._firsts = Firsts(names)
+            self._firsts = Firsts(names, strict=True)
         self._firsts.names = names
         before = verifier.good
         if not columns[0] or verifier.feed(columns, self._firsts.frames(columns, scan), columns[MARK]):

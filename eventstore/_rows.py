@@ -13,7 +13,18 @@ from eventstore.errors import StoreCorrupt
 from eventstore.ids import id_text
 from eventstore.model import RecordedEvent
 
-__all__ = ["CHECKED", "CHUNK_BITS", "COLUMNS", "DATA", "MARK", "Firsts", "Known", "Names", "to_event"]
+__all__ = [
+    "CATEGORY",
+    "CHECKED",
+    "CHUNK_BITS",
+    "COLUMNS",
+    "DATA",
+    "MARK",
+    "Firsts",
+    "Known",
+    "Names",
+    "to_event",
+]
 
 COLUMNS: Final = (
     "position, stream_key, version, type_key, recorded_at_ms, event_id, correlation_key, causation, metadata,"
@@ -28,6 +39,16 @@ CHECKED: Final = (0, 1, 2, 3, 6, 9, 10)
 """The places in `COLUMNS` of what has to be seen to check rows: places, keys, data, mark."""
 CHUNK_BITS: Final = 12
 """A chunk is 4096 positions: those with the same `position >> 12`."""
+CATEGORY: Final = "CASE instr(name, '-') WHEN 0 THEN name ELSE substr(name, 1, instr(name, '-') - 1) END"
+"""A stream's category by its name, in SQL."""
+_BEGINNINGS: Final = tuple(
+    f"SELECT {key}, first_position FROM {table} WHERE {key} > ? AND {key} <= ?{more}"  # noqa: S608
+    for table, key, more in (
+        ("streams", "stream_key", f" AND category IS ({CATEGORY})"),
+        ("types", "type_key", ""),
+        ("correlations", "correlation_key", ""),
+    )
+)
 _CACHED: Final = 2048
 """Names of a kind that are remembered: a process that lives for months meets them all."""
 
@@ -97,6 +118,10 @@ class Names:
             event_id = self.ids[position] = id_text(raw)
         return event_id
 
+    def rows(self, sql: str, *values: int) -> dict[int, int]:
+        """What a query for two columns finds."""
+        return dict(self._db.execute(sql, values).fetchall())
+
     def _row(self, sql: str, key: int, what: str) -> Any:
         row = self._db.execute(sql, (key,)).fetchone()
         if row is None:
@@ -109,41 +134,51 @@ class Names:
 def to_event(row: tuple[Any, ...], names: Names) -> RecordedEvent:
     """The event in a row of `COLUMNS`; raises `StoreCorrupt` for a row that no store wrote."""
     position, stream, version, kind, recorded_at_ms, event_id, correlation, cause, metadata, data, mark = row
-    type_, type_version = names.types.get(kind) or names.type(kind)
-    if correlation is not None:
-        correlation = names.correlations.get(correlation) or names.correlation(correlation)
-    if cause.__class__ is int:
-        cause = names.ids.get(cause) or names.cause(cause)
-    elif cause.__class__ is bytes:
-        cause = id_text(cause)
-    if data is None:
-        data = names.archives.data(stream, version)
-    own_id = id_text(event_id)
-    ids = names.ids
-    if len(ids) > 2 * CAUSE_WINDOW:
-        ids.clear()
-    ids[position] = own_id
-    return RecordedEvent(
-        event_id=own_id,
-        type=type_,
-        type_version=type_version,
-        data=data,
-        correlation_id=correlation,
-        causation_id=cause,
-        metadata=metadata,
-        stream=names.streams.get(stream) or names.stream(stream),
-        version=version,
-        position=position,
-        recorded_at_ms=recorded_at_ms,
-        checksum=mark if mark.__class__ is int else checksum_of(mark),
-    )
+    try:
+        type_, type_version = names.types.get(kind) or names.type(kind)
+        if correlation is not None:
+            correlation = names.correlations.get(correlation) or names.correlation(correlation)
+        if cause.__class__ is int:
+            cause = names.ids.get(cause) or names.cause(cause)
+        elif cause.__class__ is bytes:
+            cause = id_text(cause)
+        elif cause is not None and cause.__class__ is not str:
+            raise TypeError(f"{cause!r} is no cause")
+        if data is None:
+            data = names.archives.data(stream, version)
+        own_id = id_text(event_id)
+        ids = names.ids
+        if len(ids) > 2 * CAUSE_WINDOW:
+            ids.clear()
+        ids[position] = own_id
+        return RecordedEvent(
+            event_id=own_id,
+            type=type_,
+            type_version=type_version,
+            data=data,
+            correlation_id=correlation,
+            causation_id=cause,
+            metadata=metadata,
+            stream=names.streams.get(stream) or names.stream(stream),
+            version=version,
+            position=position,
+            recorded_at_ms=recorded_at_ms,
+            checksum=mark if mark.__class__ is int else checksum_of(mark),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StoreCorrupt(
+            f"What stands at position {position} is nothing that a store wrote ({error}).",
+            remedy="Restore a backup, or export what verifies.",
+        ) from error
 
 
 class Firsts:
     """Tells the events that are the first of their stream, type or correlation, in rows that come in order."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, *, strict: bool = False) -> None:
+        """`strict`: what the names' tables say of these events must be so, too."""
         self.names = names
+        self._strict = strict
         self._streams = self._types = self._correlations = 0
 
     def resume(self, connection: sqlite3.Connection, position: int) -> None:
@@ -172,10 +207,31 @@ class Firsts:
             _note(new, 1, columns[3], known[1], names.type),
             _note(new, 2, threads, known[2], names.correlation),
         )
+        if self._strict and new:
+            self._check(new, columns[0], (columns[1], columns[3], threads), known, last)
         firsts: dict[int, First] = {index: tuple(kinds) for index, kinds in new.items()}
         data = self._archived(columns) if scan.lacks(DATA) else None
         self._streams, self._types, self._correlations = last
         return scan.frames(ITEMS, firsts, data)
+
+    def _check(
+        self,
+        new: dict[int, list[Any]],
+        positions: list[Any],
+        keys: tuple[list[Any], ...],
+        known: tuple[int, ...],
+        last: tuple[int, ...],
+    ) -> None:
+        for place, sql in enumerate(_BEGINNINGS):
+            if last[place] == known[place]:
+                continue
+            begins = self.names.rows(sql, known[place], last[place])
+            for index, kinds in new.items():
+                if kinds[place] is not None and begins.get(keys[place][index]) != positions[index]:
+                    raise StoreCorrupt(
+                        f"The table of names is wrong about {kinds[place]!r}, which begins here.",
+                        remedy="Restore a backup, or export what verifies.",
+                    )
 
     def _archived(self, columns: Columns) -> list[Any]:
         """The data, also what lies in archives."""

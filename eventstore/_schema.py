@@ -24,6 +24,7 @@ from eventstore.sqlite_version import check_sqlite
 __all__ = [
     "APPLICATION_ID",
     "PAGE_BYTES",
+    "SCHEMA",
     "SCHEMA_VERSION",
     "connect_reader",
     "connect_writer",
@@ -40,7 +41,8 @@ SCHEMA_VERSION: Final = 3
 PAGE_BYTES: Final = 8192
 """Rows of half a kilobyte leave less of a page empty than with SQLite's own 4 KiB."""
 
-_SCHEMA: Final = Path(__file__).with_name("schema.sql")
+SCHEMA: Final = Path(__file__).with_name("schema.sql")
+"""The statements that make the tables."""
 
 
 def wal_path(path: Path) -> Path:
@@ -73,7 +75,9 @@ def explain(error: sqlite3.Error, path: Path) -> EventStoreError:
             )
         case sqlite3.SQLITE_NOTADB:
             return StoreIncompatible(f"{path} is not an event log.", remedy="Name the right file.")
-        case sqlite3.SQLITE_CORRUPT:
+        # SQLITE_ERROR: a table that is gone, or text that is not UTF-8; every statement here is sound.
+        # SQLITE_CONSTRAINT: what writers do fits into every log that others left alone.
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_ERROR | sqlite3.SQLITE_CONSTRAINT:
             return StoreCorrupt(
                 f"{path} is damaged ({error}).", remedy="Restore a backup, or export what verifies."
             )
@@ -148,7 +152,7 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             _use_wal(connection, path)
             connection.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA.read_text()} PRAGMA application_id = {APPLICATION_ID};"
+                f"BEGIN IMMEDIATE; {SCHEMA.read_text()} PRAGMA application_id = {APPLICATION_ID};"
                 f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         _use_wal(connection, path)

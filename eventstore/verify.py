@@ -48,6 +48,11 @@ class Verifier:
                 self._fault = wrong
         return self._fault is None
 
+    def misplaced(self, position: int) -> None:
+        """Note an event where none can be, before the first position."""
+        what = f"There is an event at position {position}; they count from 1."
+        self._fault = self._fault or Fault(position=position, what=what)
+
     def unreadable(self, why: str) -> None:
         """Note that the next event cannot be read at all."""
         due = self._good + 1
@@ -71,8 +76,12 @@ class Verifier:
         count, before = stop - start, self._chain.copy()
         for index, digest in self._chain.follow(count, joined):
             due[index] = seal(sums[index], digest)
-        if due != marks[start:stop]:
-            count = next(index for index, mark in enumerate(due) if mark != marks[start + index])
+        # A number is equal to itself as a float, and no store wrote that.
+        if due != marks[start:stop] or not {*map(type, marks)} <= {int, bytes}:
+            count = next(
+                (index for index, mark in enumerate(due) if not _same(mark, marks[start + index])), count
+            )
+        if count < len(due):
             self._fault = self._mismatch(self._good + count + 1, due[count], marks[start + count])
             self._chain = before
             self._chain.follow(count, joined)
@@ -105,3 +114,7 @@ class Verifier:
         if position != due:
             what = f"Position {due} is missing; the next is {position}."
         return Fault(position=due, what=what)
+
+
+def _same(due: Mark, found: Mark) -> bool:
+    return due == found and due.__class__ is found.__class__
