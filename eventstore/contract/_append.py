@@ -1,7 +1,10 @@
 """Contract: what an append promises."""
 
+import time
 from pathlib import Path
+from typing import Final
 
+import anyio.lowlevel
 from msgspec import structs
 
 from eventstore.contract._support import Contract, appended, collect, events, mark, new, refused
@@ -9,6 +12,8 @@ from eventstore.errors import DuplicateEvent, InvalidArgument, StoreClosed, Vers
 from eventstore.model import ANY, NO_STREAM
 
 __all__ = ["AppendContract"]
+
+_STEP_MS: Final = 2
 
 
 class AppendContract(Contract):
@@ -48,13 +53,28 @@ class AppendContract(Contract):
         caused = new(b"", causation_id=cause.event_id, correlation_id="another thread", type_version=7)
         foreign = new(b"3", causation_id="not a UUID")
         spelled = new(b"4", causation_id=cause.event_id.upper())
-        given = [cause, caused, foreign, spelled]
+        full = new(b"5", metadata=bytes(range(256)) * 512, type_version=2**62)
+        bare = new(b"", metadata=b'{"host":"b"}')
+        given = [cause, caused, foreign, spelled, full, bare]
         async with self.open(tmp_path) as store:
             await store.append("job-a", given)
             for found in (await collect(store.read("job-a")), await collect(store.read_all())):
                 for event, recorded in zip(given, found, strict=True):
                     for field in structs.fields(event):
                         assert getattr(recorded, field.name) == getattr(event, field.name)
+
+    async def test_an_event_has_the_time_at_which_it_was_recorded(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(1))
+            # A clock that is read in steps must have made one.
+            start_ms = time.time_ns() // 1_000_000 + 1
+            while time.time_ns() // 1_000_000 < start_ms + _STEP_MS:
+                await anyio.lowlevel.checkpoint()
+            await store.append("job-b", events(1))
+            end_ms = time.time_ns() // 1_000_000 + 1
+            first, second = [event.recorded_at_ms for event in await collect(store.read_all())]
+            assert first <= start_ms
+            assert start_ms <= second <= end_ms
 
     async def test_an_expected_version_that_holds_is_accepted(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -70,6 +90,8 @@ class AppendContract(Contract):
                 work = store.append("job-a", events(1), expected_version=expected)
                 conflict = await refused(VersionConflict, work)
                 assert (conflict.stream, conflict.expected, conflict.actual) == ("job-a", expected, 2)
+            conflict = await refused(VersionConflict, store.append("job-b", events(1), expected_version=1))
+            assert (conflict.stream, conflict.expected, conflict.actual) == ("job-b", 1, 0)
             assert (await store.head(), await store.version("job-a")) == (2, 2)
 
     async def test_a_repeated_append_returns_the_earlier_positions(self, tmp_path: Path) -> None:
@@ -103,6 +125,19 @@ class AppendContract(Contract):
                 assert (error.event_id, error.position) == (given.event_id, 1)
             await refused(DuplicateEvent, store.append("job-b", [given]))
             assert await store.head() == 1
+
+    async def test_a_repeat_is_compared_event_by_event(self, tmp_path: Path) -> None:
+        given = events(3)
+        async with self.open(tmp_path) as store:
+            await store.append("job-b", events(4))
+            await store.append("job-a", given)
+            for index in range(3):
+                other = [*given]
+                other[index] = structs.replace(given[index], data=b"other")
+                error = await refused(DuplicateEvent, store.append("job-a", other))
+                assert (error.event_id, error.position) == (given[index].event_id, 5 + index)
+            assert (await store.append("job-a", given)).repeated
+            assert await store.head() == 7
 
     async def test_an_append_that_is_partly_known_is_refused_whole(self, tmp_path: Path) -> None:
         known = events(3)
@@ -190,6 +225,8 @@ class AppendContract(Contract):
             assert await store.checkpoint("render") == 3
             await store.append("job-a", given, checkpoint=mark("qc", 3))
             assert (await store.checkpoint("qc"), await store.head()) == (3, 3)
+            await store.append("job-a", given, expected_version=0, checkpoint=mark("qc", 1))
+            assert (await store.checkpoint("qc"), await store.head()) == (1, 3)
 
     async def test_a_refused_append_saves_no_checkpoint(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -205,7 +242,7 @@ class AppendContract(Contract):
             assert await store.checkpoint("qc") == 0
 
     async def test_every_consumer_has_a_checkpoint_of_its_own(self, tmp_path: Path) -> None:
-        names = ("qc", "QC", "qc ", "qc-1", "%", "猫", "'; --")
+        names = ("qc", "QC", "qc ", "qc-1", "%", "猫", "'; --", "Ä", "A\u0308", "x" * 1024, "x" * 1023)
         async with self.open(tmp_path) as store:
             await store.append("job-a", events(len(names)))
             for number, name in enumerate(names, 1):
@@ -254,5 +291,6 @@ class AppendContract(Contract):
                 lambda: collect(store.read("job-a")),
                 lambda: collect(store.read_all()),
                 lambda: collect(store.subscribe(), 1),
+                lambda: anext(aiter(store.replay(lambda kind, version: bytes))),
             ):
                 await refused(StoreClosed, work())

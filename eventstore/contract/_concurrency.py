@@ -5,9 +5,9 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from eventstore.contract._support import GUARD_S, Contract, collect, events, new
+from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new
 from eventstore.errors import DuplicateEvent, EventStoreError, StoreClosed, VersionConflict
-from eventstore.model import NO_STREAM, Appended
+from eventstore.model import NO_STREAM, Appended, NewEvent
 
 __all__ = ["ConcurrencyContract"]
 
@@ -156,6 +156,75 @@ class ConcurrencyContract(Contract):
                     count = sum(e.stream == name for e in log)
                     assert count == (12 if name == "after" else 3)
                 assert (await store.verify()).ok
+
+    async def test_a_cancelled_append_can_be_made_again(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                for turns in range(12):
+                    given = {f"job-{turns}-{number}": events(3) for number in range(8)}
+
+                    async def write(name: str, made: list[NewEvent]) -> None:
+                        await store.append(name, made, expected_version=NO_STREAM)
+
+                    async with anyio.create_task_group() as tasks:
+                        for name, made in given.items():
+                            tasks.start_soon(write, name, made)
+                        for _ in range(turns):
+                            await anyio.lowlevel.checkpoint()
+                        tasks.cancel_scope.cancel()
+                    for name, made in given.items():
+                        answer = await store.append(name, made, expected_version=NO_STREAM)
+                        assert (answer.first_version, answer.last_version) == (1, 3)
+                        assert [e.event_id for e in await collect(store.read(name))] == [
+                            e.event_id for e in made
+                        ]
+                assert await store.head() == 12 * 8 * 3
+
+    async def test_a_cancelled_append_saves_its_checkpoint_with_its_events_or_not_at_all(
+        self, tmp_path: Path
+    ) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                await store.append("before", events(1))
+                for turns in range(12):
+
+                    async def write(name: str) -> None:
+                        await store.append(name, events(2), checkpoint=mark(name, 1))
+
+                    async with anyio.create_task_group() as tasks:
+                        for number in range(8):
+                            tasks.start_soon(write, f"job-{turns}-{number}")
+                        for _ in range(turns):
+                            await anyio.lowlevel.checkpoint()
+                        tasks.cancel_scope.cancel()
+                    await store.append("after", events(1))
+                    for number in range(8):
+                        name = f"job-{turns}-{number}"
+                        there = (await store.checkpoint(name), await store.version(name))
+                        assert there in ((0, 0), (1, 2))
+
+    async def test_events_and_their_checkpoint_are_seen_together(self, tmp_path: Path) -> None:
+        wrong: list[tuple[int, int, int]] = []
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+                waiting = anyio.Event()
+
+                async def watch() -> None:
+                    while True:
+                        before = await store.head()
+                        saved = await store.checkpoint("qc")
+                        after = await store.head()
+                        if not before <= 2 * saved <= after:
+                            wrong.append((before, saved, after))
+                        waiting.set()
+
+                tasks.start_soon(watch)
+                await waiting.wait()
+                for number in range(1, 60):
+                    await store.append("job-a", events(2), checkpoint=mark("qc", number))
+                    assert await store.checkpoint("qc") == number
+                tasks.cancel_scope.cancel()
+        assert wrong == []
 
     async def test_cancelled_readers_leave_the_store_usable(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):

@@ -1,6 +1,7 @@
 """Contract: what reading promises."""
 
 from pathlib import Path
+from typing import Any
 
 from eventstore.contract._support import Contract, collect, events, new
 from eventstore.store import EventStore
@@ -95,6 +96,42 @@ class ReadContract(Contract):
             jobs = await collect(store.read_all(category="other", backward=True))
             assert len(jobs) == 1_000
             assert [e.position for e in jobs] == sorted((e.position for e in jobs), reverse=True)
+
+    async def test_what_is_rare_in_a_long_log_is_found_both_ways(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            due: list[int] = []
+            for _ in range(3):
+                rare = [new(correlation_id="rare"), new(correlation_id="often")]
+                due.append((await store.append("rare-a", rare)).first_position)
+                many = [new(correlation_id="often") for _ in range(4_000)]
+                await store.append("often-a", many)
+            due.append((await store.append("often-a", [new(correlation_id="rare")])).first_position)
+            for backward in (False, True):
+                turn = -1 if backward else 1
+                rare_ones = await collect(store.read_all(correlation_id="rare", backward=backward))
+                assert [e.position for e in rare_ones] == due[::turn]
+                kinds = await collect(store.read_all(category="rare", backward=backward, limit=5))
+                places = [place for first in due[:3] for place in (first, first + 1)]
+                assert [e.position for e in kinds] == places[::turn][:5]
+                often = await collect(store.read_all(correlation_id="often", backward=backward, limit=12_001))
+                assert len(often) == 12_001
+            whole = await collect(store.read_all())
+            assert [e.position for e in whole] == list(range(1, 12_008))
+            last = await collect(store.read("often-a", backward=True, limit=4_097))
+            assert [e.version for e in last] == list(range(12_001, 12_001 - 4_097, -1))
+
+    async def test_what_is_acknowledged_is_found_at_once_by_category_and_by_correlation(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.open(tmp_path) as store:
+            for number in range(1, 30):
+                made = [new(correlation_id=f"t-{number % 3}")]
+                answer = await store.append(f"job{number % 2}-a", made)
+                filters: Any
+                for filters in ({"category": f"job{number % 2}"}, {"correlation_id": f"t-{number % 3}"}):
+                    last = await collect(store.read_all(**filters, backward=True, limit=1))
+                    assert [e.position for e in last] == [answer.last_position]
+                    assert (await collect(store.read_all(**filters)))[-1] == last[0]
 
     async def test_a_reader_that_stops_early_holds_nothing_up(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

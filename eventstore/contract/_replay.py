@@ -53,6 +53,11 @@ class ReplayContract(Contract):
             found = [item async for batch in store.replay(number, columns=columns) for item in batch]
             due = [(n, *(getattr(event, name) for name in columns)) for n, event in enumerate(log)]
             assert found == due
+            some: Any = ("metadata", "position", "stream", "position")
+            found = [item async for batch in store.replay(number, columns=some) for item in batch]
+            assert found == [(n, e.metadata, e.position, e.stream, e.position) for n, e in enumerate(log)]
+            places = [place async for batch in store.replay(number) for place in batch.positions]
+            assert places == list(range(1, 601))
             bare = [item async for batch in store.replay(number, columns=()) for item in batch]
             assert bare == [(n,) for n in range(600)]
 
@@ -67,7 +72,8 @@ class ReplayContract(Contract):
             ]
             assert found == [(event.position - 1, event.position) for event in log]
             assert [batch async for batch in store.replay(number, after_position=1_100)] == []
-            assert [batch async for batch in store.replay(number, category="none")] == []
+            for category in ("none", "jo", "job-a", "JOB", ""):
+                assert [batch async for batch in store.replay(number, category=category)] == []
 
     async def test_an_event_that_cannot_be_decoded_stops_no_other(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

@@ -64,8 +64,43 @@ class SubscribeContract(Contract):
                 following = store.subscribe(category="job")
                 assert [(await anext(following)).position for _ in range(2)] == [1, 2]
                 await store.append("other-a", events(1))
+                for near in ("jobs-a", "jo-a", "JOB-a", "job", "-job"):
+                    await store.append(near, events(1))
                 await store.append("job-b", events(1))
-                assert (await anext(following)).position == 6
+                found = [(await anext(following)).stream for _ in range(2)]
+                assert found == ["job", "job-b"]
+
+    async def test_a_subscription_to_a_rare_category_looks_past_all_others(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                await store.append("often-a", events(5_000))
+                await store.append("rare-a", events(1))
+                following = store.subscribe(category="rare")
+                assert (await anext(following)).position == 5_001
+                for number in range(1, 6):
+                    for _ in range(40):
+                        await store.append("often-a", events(1))
+                    await store.append("often-a", events(3_000))
+                    await store.append("rare-a", events(1))
+                    assert (await anext(following)).position == 5_001 + number * 3_041
+
+    async def test_a_subscription_to_a_category_beyond_the_head_waits_for_that_position(
+        self, tmp_path: Path
+    ) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+                got: list[RecordedEvent] = []
+
+                async def follow() -> None:
+                    got.extend(await collect(store.subscribe(after_position=3, category="job"), 1))
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(follow)
+                await anyio.wait_all_tasks_blocked()
+                for _ in range(4):
+                    await store.append("job-a", events(1))
+                await anyio.sleep_forever()
+            assert [e.position for e in got] == [4]
 
     async def test_subscriptions_miss_and_repeat_nothing_while_others_write(self, tmp_path: Path) -> None:
         writers, each = 16, 25
@@ -122,7 +157,14 @@ class SubscribeContract(Contract):
                 for number in range(20):
                     kind, thread = f"Type{number % 3}", f"t-{number % 2}"
                     made = [
-                        new(b"%d" % n, type=kind, correlation_id=thread, causation_id=cause.event_id)
+                        new(
+                            b"%d" % n if number % 5 else bytes(range(256)) * 1_024,
+                            type=kind,
+                            type_version=1 + number % 4,
+                            correlation_id=thread,
+                            causation_id=cause.event_id,
+                            metadata=b'{"n":%d}' % n,
+                        )
                         for n in range(1 + number % 2)
                     ]
                     await store.append(f"job-{number % 4}", made)

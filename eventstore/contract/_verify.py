@@ -38,6 +38,18 @@ class VerifyContract(Contract):
                 assert report.ok
                 assert report.events == 624
 
+    async def test_as_much_of_a_digest_as_was_written_down_is_witness(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(7))
+            digest = (await store.verify()).head_digest
+            await store.append("job-a", events(5))
+            for size in (1, 4, 31):
+                assert (await store.verify(witness=Witness(position=7, digest=digest[:size]))).ok
+                other = digest[: size - 1] + bytes([digest[size - 1] ^ 1])
+                report = await store.verify(witness=Witness(position=7, digest=other))
+                assert report.fault is not None
+                assert report.fault.position == 7
+
     async def test_a_witness_of_another_log_contradicts(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
             await store.append("job-a", events(300))
