@@ -4,25 +4,28 @@ import contextlib
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
 from eventstore.contract._support import GUARD_S, Contract, appended, collect, events, mark, new, refused
-from eventstore.errors import StoreClosed, VersionConflict
-from eventstore.model import Appended, RecordedEvent
+from eventstore.errors import DuplicateEvent, StoreClosed, VersionConflict
+from eventstore.model import NO_STREAM, Appended, NewEvent, RecordedEvent
+from eventstore.store import EventStore
 
 __all__ = ["DurableContract"]
+
+_T = TypeVar("_T")
 
 # Loads the contract's subclass from its own file, because test modules need not be importable by name.
 _CHILD: Final = """
 import anyio, importlib.util, sys
 from pathlib import Path
-from eventstore.contract._support import new
+from eventstore.contract._support import mark, new
 
 async def main(file, name, folder, child, writers, each):
     spec = importlib.util.spec_from_file_location("contract_of_a_store", file)
@@ -31,8 +34,10 @@ async def main(file, name, folder, child, writers, each):
     spec.loader.exec_module(module)
     async with getattr(module, name)().open(Path(folder)) as store:
         async def write(number):
+            name, last = f"job-{child}-{number}", 0
             for _ in range(int(each)):
-                answer = await store.append(f"job-{child}-{number}", [new(), new()])
+                answer = await store.append(name, [new(), new()], checkpoint=mark(name, last))
+                last = answer.last_position
                 print(answer.first_position, answer.stream, answer.first_version, flush=True)
         async with anyio.create_task_group() as tasks:
             for number in range(int(writers)):
@@ -51,16 +56,27 @@ def _check_told(lines: Iterable[str], log: Sequence[RecordedEvent]) -> None:
         assert [(e.stream, e.version) for e in found] == due
 
 
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+
 class DurableContract(Contract):
-    def _start(self, folder: Path, child: int, writers: int, each: int) -> subprocess.Popen[str]:
+    @contextlib.contextmanager
+    def _started(self, folder: Path, child: int, writers: int, each: int) -> Iterator[subprocess.Popen[str]]:
         """A process that appends; for each append that it is told of it prints position, stream and version."""
         words = (inspect.getfile(type(self)), type(self).__name__, folder, child, writers, each)
-        return subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", _CHILD, *map(str, words)],
             stdout=subprocess.PIPE,
             text=True,
             env={"PYTHONPATH": ":".join(filter(None, sys.path))},
         )
+        try:
+            yield process
+        finally:
+            # Also where it hangs; whoever waits for its words then has them.
+            process.kill()
+            process.wait()
 
     async def test_a_log_that_is_opened_again_goes_on_where_it_ended(self, tmp_path: Path) -> None:
         given = events(3)
@@ -77,6 +93,62 @@ class DurableContract(Contract):
             more = await store.append("job-a", events(1), expected_version=3)
             assert more == appended("job-a", 4, 4, 4, 4, repeated=False)
             assert (await store.verify()).ok
+
+    async def test_an_append_is_known_when_the_log_is_opened_again(self, tmp_path: Path) -> None:
+        first, early = events(2), new(b"early")
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", first)
+            await store.append("job-early", [early])
+            for number in range(15):
+                await store.append(f"job-{number}", events(1_000))
+        for _ in range(2):
+            async with self.open(tmp_path) as store:
+                again = await store.append("job-a", first, expected_version=NO_STREAM)
+                assert again == appended("job-a", 1, 2, 1, 2, repeated=True)
+                other = [new(event_id=early.event_id)]
+                error = await refused(DuplicateEvent, store.append("job-early", other))
+                assert error.position == 3
+                assert await store.head() == 15_003
+
+    async def test_of_writers_in_two_stores_that_expect_the_same_version_one_wins(
+        self, tmp_path: Path
+    ) -> None:
+        won: list[int] = []
+        lost: list[int] = []
+        async with self.open(tmp_path) as one, self.open(tmp_path) as two:
+
+            async def write(number: int, expected: int) -> None:
+                store = two if number % 2 else one
+                try:
+                    await store.append("job-a", [new(b"%d" % number)], expected_version=expected)
+                except VersionConflict as conflict:
+                    lost.append(conflict.actual)
+                else:
+                    won.append(number)
+
+            for expected in range(8):
+                async with anyio.create_task_group() as tasks:
+                    for number in range(8):
+                        tasks.start_soon(write, number, expected)
+                assert (len(won), len(lost)) == (expected + 1, 7 * (expected + 1))
+            assert [int(e.data) for e in await collect(one.read("job-a"))] == won
+            assert lost == [expected + 1 for expected in range(8) for _ in range(7)]
+
+    async def test_the_same_append_made_in_two_stores_at_once_is_recorded_once(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as one, self.open(tmp_path) as two:
+            for turn in range(8):
+                given = events(3)
+                answers: list[Appended] = []
+
+                async def write(store: EventStore, made: list[NewEvent], told: list[Appended]) -> None:
+                    told.append(await store.append("job-a", made))
+
+                async with anyio.create_task_group() as tasks:
+                    for number in range(6):
+                        tasks.start_soon(write, two if number % 2 else one, given, answers)
+                assert await one.head() == await two.head() == 3 * turn + 3
+                assert sorted(answer.repeated for answer in answers) == [False] + [True] * 5
+                assert {answer.first_position for answer in answers} == {3 * turn + 1}
 
     async def test_what_was_acknowledged_before_the_store_closed_is_there(self, tmp_path: Path) -> None:
         acknowledged: dict[str, Appended] = {}
@@ -104,18 +176,21 @@ class DurableContract(Contract):
 
     async def test_what_a_killed_process_was_told_is_there(self, tmp_path: Path) -> None:
         with anyio.fail_after(4 * GUARD_S):
-            child = self._start(tmp_path, 0, 8, 100_000)
-            assert child.stdout is not None
-            told = [await anyio.to_thread.run_sync(child.stdout.readline) for _ in range(60)]
-            child.kill()
-            rest, _ = await anyio.to_thread.run_sync(child.communicate)
+            with self._started(tmp_path, 0, 8, 100_000) as child:
+                assert child.stdout is not None
+                told = [await _in_thread(child.stdout.readline) for _ in range(60)]
+                child.kill()
+                rest, _ = await _in_thread(child.communicate)
             lines = [line for line in (*told, *rest.splitlines(keepends=True)) if line.endswith("\n")]
             async with self.open(tmp_path) as store:
                 log = await collect(store.read_all())
                 assert [e.position for e in log] == list(range(1, len(log) + 1))
                 _check_told(lines, log)
                 for name in {e.stream for e in log}:
-                    assert sum(e.stream == name for e in log) % 2 == 0, "an append is half there"
+                    places = [e.position for e in log if e.stream == name]
+                    assert len(places) % 2 == 0, "an append is half there"
+                    # Each append saves where the one before it ended.
+                    assert await store.checkpoint(name) == (places[-3] if len(places) > 2 else 0)
                 assert (await store.append("after", events(1))).last_position == len(log) + 1
                 assert (await store.verify()).ok
 
@@ -141,18 +216,32 @@ class DurableContract(Contract):
         with anyio.fail_after(GUARD_S):
             async with self.open(tmp_path) as one, self.open(tmp_path) as two:
                 following = one.subscribe()
+                got: list[RecordedEvent] = []
+                cause = new()
                 for number in range(1, 30):
-                    await (two if number % 2 else one).append("job-a", [new()])
-                    assert (await anext(following)).position == number
+                    made = new(
+                        b"%d" % number if number % 7 else bytes(range(256)) * 1_024,
+                        type=f"Type{number % 3}",
+                        type_version=1 + number % 2,
+                        correlation_id=f"t-{number % 4}" if number % 5 else None,
+                        causation_id=cause.event_id if number % 3 else "text",
+                        metadata=b'{"n":%d}' % number,
+                    )
+                    await (two if number % 2 else one).append(f"job-{number % 4}", [made])
+                    got.append(await anext(following))
+                    cause = made
+                assert [event.position for event in got] == list(range(1, 30))
+                assert got == await collect(two.read_all())
 
     async def test_many_writers_in_four_processes_leave_no_gap(self, tmp_path: Path) -> None:
         children, writers, each = 4, 16, 5
-        with anyio.fail_after(4 * GUARD_S):
+        with anyio.fail_after(4 * GUARD_S), contextlib.ExitStack() as ending:
             async with self.open(tmp_path) as store:
-                running = [self._start(tmp_path, child, writers, each) for child in range(children)]
+                started = [self._started(tmp_path, child, writers, each) for child in range(children)]
+                running = [ending.enter_context(one) for one in started]
                 total = children * writers * each * 2
                 seen = await collect(store.subscribe(), total)
-                told = [await anyio.to_thread.run_sync(process.communicate) for process in running]
+                told = [await _in_thread(process.communicate) for process in running]
                 assert [process.returncode for process in running] == [0] * children
                 assert [e.position for e in seen] == list(range(1, total + 1))
                 lines = [line for out, _ in told for line in out.splitlines()]

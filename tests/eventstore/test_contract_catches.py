@@ -24,6 +24,7 @@ from tests.eventstore.faults.stores import (
     SkipsAheadWhenItGoesLive,
     SwallowsWakeUps,
 )
+from tests.eventstore.faults.subtle import HANGING_STORES, SUBTLE_LOGS, SUBTLE_STORES
 
 HANGS_S = 3.0
 GUARD_S = 60.0
@@ -34,6 +35,7 @@ HANGING: set[type] = {
     LosesItsWriterToACancelledCaller,
     SkipsAheadWhenItGoesLive,
     SwallowsWakeUps,
+    *HANGING_STORES,
 }
 """Faults that show in that something waits for ever; of the others none may pass for found because a test took long."""
 
@@ -67,12 +69,12 @@ def in_memory(make: Callable[[], MemoryStore]) -> EventStoreContract:
     return Run()
 
 
-@pytest.mark.parametrize("fault", FAULTY_LOGS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", [*FAULTY_LOGS, *SUBTLE_LOGS], ids=lambda fault: fault.__name__)
 async def test_a_log_with_a_planted_fault_fails_the_contract(fault: type[MemoryLog], tmp_path: Path) -> None:
     assert await first_failure(in_memory(lambda: MemoryStore(fault())), tmp_path) is not None
 
 
-@pytest.mark.parametrize("fault", FAULTY_STORES, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", [*FAULTY_STORES, *SUBTLE_STORES], ids=lambda fault: fault.__name__)
 async def test_a_store_with_a_planted_fault_fails_the_contract(
     fault: type[MemoryStore], tmp_path: Path
 ) -> None:

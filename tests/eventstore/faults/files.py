@@ -10,7 +10,10 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from eventstore import (
+    ANY,
     Appended,
     Checkpoint,
     EventStore,
@@ -19,6 +22,8 @@ from eventstore import (
     RecordedEvent,
     SqliteStore,
     StoreClosed,
+    VersionConflict,
+    new_id,
 )
 from eventstore.contract import DurableContract
 from tests.eventstore.faults.answers import joined
@@ -164,6 +169,77 @@ class _Halved(SqliteStore):
         return joined(first, await super().append(stream, events[1:]))
 
 
+class _Checking(SqliteStore):
+    """Checks the version itself, and then appends to whatever has become of the stream."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.one = asyncio.Lock()
+
+    async def append(
+        self, stream: str, events: Sequence[NewEvent], *, expected_version: int = ANY, **options: Any
+    ) -> Appended:
+        async with self.one:
+            version = await self.version(stream)
+            if expected_version not in (ANY, version):
+                known = {event.event_id async for event in self.read(stream)}
+                if not events or not {event.event_id for event in events} <= known:
+                    raise VersionConflict(stream, expected_version, version)
+            return await super().append(stream, events, **options)
+
+
+class _Recent(SqliteStore):
+    """Knows the ids of its own appends, and of the last thousand events that were there before."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.since: int | None = None
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        if self.since is None:
+            self.since = await self.head() - 1_000
+        answer = await super().append(stream, events, **options)
+        if answer.repeated and answer.first_position <= self.since:
+            return await super().append(stream, [replace(event, event_id=new_id()) for event in events])
+        return answer
+
+
+class _Curt(SqliteStore):
+    """Brings of what others append only the beginning."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.own: set[str] = set()
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        self.own |= {event.event_id for event in events}
+        return await super().append(stream, events, **options)
+
+    async def subscribe(
+        self, *, after_position: int = 0, category: str | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        async for event in super().subscribe(after_position=after_position, category=category):
+            yield event if event.event_id in self.own else replace(event, data=event.data[:8_192])
+
+
+class _Later(SqliteStore):
+    """Saves the checkpoint once the events are there."""
+
+    async def append(
+        self,
+        stream: str,
+        events: Sequence[NewEvent],
+        *,
+        checkpoint: Checkpoint | None = None,
+        **options: Any,
+    ) -> Appended:
+        answer = await super().append(stream, events, **options)
+        if checkpoint is not None:
+            await asyncio.sleep(FLUSH_S)
+            await super().append("-", (), checkpoint=checkpoint)
+        return answer
+
+
 class WithoutAFault(DurableContract):
     """The contract of a store in a file; those below only say which."""
 
@@ -201,12 +277,32 @@ class CommitsHalfAnAppend(WithoutAFault):
     kind = _Halved
 
 
+class ChecksVersionsForItselfAlone(WithoutAFault):
+    kind = _Checking
+
+
+class ForgetsOldIdsWhenItIsOpenedAgain(WithoutAFault):
+    kind = _Recent
+
+
+class CutsWhatOthersAppend(WithoutAFault):
+    kind = _Curt
+
+
+class SavesTheCheckpointAfterwards(WithoutAFault):
+    kind = _Later
+
+
 FAULTY_FILES: list[type[WithoutAFault]] = [
     AcknowledgesWhatIsOnlyInMemory,
+    ChecksVersionsForItselfAlone,
     CommitsHalfAnAppend,
+    CutsWhatOthersAppend,
+    ForgetsOldIdsWhenItIsOpenedAgain,
     IsNotWokenByOtherProcesses,
     KeepsCheckpointsInMemory,
     KnowsItsOwnIdsAlone,
     LosesWhatWaitsWhenItCloses,
     RemembersVersionsThatOthersChange,
+    SavesTheCheckpointAfterwards,
 ]
