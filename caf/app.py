@@ -217,6 +217,8 @@ def told_as_caf_errors() -> Iterator[None]:
     try:
         yield
     except EventStoreError as fault:
+        if isinstance(fault.__cause__, UnicodeEncodeError):
+            raise fault.__cause__ from None  # what was typed is no text; told as that
         kinds: dict[type[EventStoreError], tuple[type[CafError], str]] = {
             StoreFull: (TryAgainError, "disk_full"),
             StoreBusy: (TryAgainError, "log_busy"),

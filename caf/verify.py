@@ -11,7 +11,7 @@ from caf.events import Artifact
 from caf.events.artifacts import artifacts_of
 from caf.events.codec import UnreadableEvent, decode
 from caf.projections.follower import ReadModels
-from eventstore import Witness
+from eventstore import SqliteStore, Witness
 
 __all__ = ["verify"]
 
@@ -21,6 +21,8 @@ async def verify(app: App) -> dict[str, Any]:
     marker = marker_of(app.workspace.root)
     report = await app.store.verify(witness=_witness(marker))
     problems = [f"position {report.fault.position}: {report.fault.what}"] if report.fault else []
+    if isinstance(app.store, SqliteStore):
+        problems += [f"the log's file: {what}" for what in await app.store.check_file()]
     artifacts: dict[str, Artifact] = {}
     async for recorded in app.store.read_all():
         try:

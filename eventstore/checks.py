@@ -58,11 +58,15 @@ def _check_text_of_name(name: str, what: str) -> None:
 
 def check_text(text: str, what: str) -> None:
     """Raise `InvalidArgument` for what no text of a log can be equal to or not: no str, or no Unicode."""
+    why: Exception | None = None
     if text.__class__ is str:
-        with suppress(UnicodeEncodeError):
+        try:
             text.encode()
+        except UnicodeEncodeError as error:
+            why = error
+        else:
             return
-    raise InvalidArgument(f"{what} {text!r} is no valid text.", remedy="Use a str of valid Unicode.")
+    raise InvalidArgument(f"{what} {text!r} is no valid text.", remedy="Use a str of valid Unicode.") from why
 
 
 def check_filter(category: str | None, correlation_id: str | None = None) -> None:

@@ -109,19 +109,26 @@ class _Consumer:
 
     async def follow(self, category: str | None) -> None:
         self._position = self._saved = await self._store.checkpoint(self._name)
-        failures = 0
+        failures = damaged = 0
         while True:
             try:
                 # All categories, so that what cannot be read is noticed whatever it was.
                 async for event in self._store.subscribe(after_position=self._position):
-                    failures = 0
+                    failures = damaged = 0
                     await self._take(event, category)
             except StoreClosed:
                 raise
             except StoreCorrupt as error:
-                await self._bury(
-                    DeadLetter(consumer=self._name, position=self._position + 1, why=str(error), tries=1)
+                # SQLite also says so where a disk could not read for a moment.
+                damaged += 1
+                if damaged < self._tries:
+                    await self._pause.after(damaged)
+                    continue
+                letter = DeadLetter(
+                    consumer=self._name, position=self._position + 1, why=str(error), tries=damaged
                 )
+                await self._bury(letter)
+                damaged = 0
             except EventStoreError:
                 failures += 1
                 await self._pause.after(failures)

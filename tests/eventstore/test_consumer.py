@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from eventstore import (
     RecordedEvent,
     SqliteStore,
     StoreBusy,
+    StoreCorrupt,
     StoreFull,
 )
 from eventstore.consumer import Answer, consume, dead_letters, redeliver, stream_of
@@ -338,3 +340,40 @@ async def test_a_consumer_whose_dead_letters_could_not_be_recorded_does_not_begi
         await store.append("job-a", events(1))
         with anyio.fail_after(60), pytest.raises(InvalidArgument):
             await consume(store, name, Handler(last=9))
+
+
+class ReadsBadlyAtFirst(MemoryStore):
+    """Says of an event that it is damaged, so many times."""
+
+    def __init__(self, position: int, times: int) -> None:
+        super().__init__()
+        self.position = position
+        self.times = times
+
+    async def subscribe(
+        self, *, after_position: int = 0, category: str | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        async for event in super().subscribe(after_position=after_position, category=category):
+            if event.position == self.position and self.times:
+                self.times -= 1
+                raise StoreCorrupt("It cannot be read.", remedy="")
+            yield event
+
+
+async def test_an_event_that_could_not_be_read_for_a_moment_is_no_dead_letter() -> None:
+    async with ReadsBadlyAtFirst(2, 2) as store:
+        await store.append("job-a", events(3))
+        handler = Handler(last=3)
+        await handler.run(store)
+        assert handler.handled == [1, 2, 3]
+        assert await dead_letters(store, "ledger") == []
+
+
+async def test_an_event_that_cannot_be_read_again_and_again_is_one() -> None:
+    async with ReadsBadlyAtFirst(2, 99) as store:
+        await store.append("job-a", events(3))
+        handler = Handler(last=3)
+        await handler.run(store)
+        assert handler.handled == [1, 3]
+        [letter] = await dead_letters(store, "ledger")
+        assert (letter.position, letter.tries) == (2, 3)
