@@ -1,7 +1,6 @@
 """What every store refuses before it touches anything, so that all refuse the same."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -125,9 +124,11 @@ def check_append(
     """
     ids: list[bytes] | None = None
     if native is not None:
-        # What is no event has none of its fields; below it is told what it is.
-        with suppress(AttributeError):
+        try:
             ids = native.sound_ids(stream, events)
+        except AttributeError:
+            # What is no event has none of its fields; below it is told what it is.
+            ids = None
     if ids is None:
         _check_name(stream, "Stream name")
     if expected_version.__class__ is not int or not ANY <= expected_version <= MAX_INTEGER:
