@@ -127,7 +127,8 @@ def check_append(
         try:
             ids = native.sound_ids(stream, events)
         except AttributeError:
-            ids = None  # what is no event has none of its fields; below it is told what it is
+            # What is no event has none of its fields; below it is told what it is.
+            ids = None
     if ids is None:
         _check_name(stream, "Stream name")
     if expected_version.__class__ is not int or not ANY <= expected_version <= MAX_INTEGER:

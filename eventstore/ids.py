@@ -24,6 +24,8 @@ def plain_id_bytes(text: str) -> bytes | None:
 
 def plain_id_text(raw: bytes) -> str:
     """`id_text` in Python."""
+    if len(raw) != 16:
+        raise ValueError("an event id is 16 bytes")
     # In groups of four digits first: fewer pieces to put together, and this is most of the cost of reading.
     fours = raw.hex("-", 2)
     return f"{fours[:4]}{fours[5:29]}{fours[30:34]}{fours[35:]}"
