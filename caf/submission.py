@@ -260,9 +260,8 @@ def _check_name(path: Path | None) -> None:
 
 def job_id_for(clip: Path, fresh: str) -> str:
     """A readable id for a clip that came without a job: its name and a few fresh characters."""
-    letters = unicodedata.normalize(
-        "NFKD", clip.stem.lower()
-    )  # an é is an e and an accent, which is left out
+    # An é is an e and an accent here, and the accent is left out.
+    letters = unicodedata.normalize("NFKD", clip.stem.lower())
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
     return f"{slug or 'clip'}-{fresh.replace('-', '')[:8]}"

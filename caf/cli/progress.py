@@ -22,6 +22,8 @@ class View:
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self.shown_after = 0
+        self.recorded = False
+        """Whether any event of the job was seen."""
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._doing = ""
@@ -77,6 +79,7 @@ class View:
 
     def seen(self, entry: Entry) -> None:
         """One recorded event; those of before this run are not shown again."""
+        self.recorded = True
         if self.quiet or entry.recorded.version <= self.shown_after:
             return
         if isinstance(

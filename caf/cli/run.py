@@ -109,14 +109,16 @@ def run(
     config = configured(workspace)
     found = drafted(workspace, config, clip=clip, job_file=job_file, settings=settings, **given)
 
+    view = View(quiet=as_json)
+
     async def work() -> Job:
-        with View(quiet=as_json) as view:
+        with view:
             for warning in found.warnings:
                 view.say(f"caf: {warning}")
             async with open_app(workspace, config) as app, open_runner(app, view.tick, view.warn) as runner:
                 return await runner.submit_and_run(found, by=who(), seen=view.seen)
 
-    return end_of(_resumable(work, found.job.job_id, workspace), as_json, workspace)
+    return end_of(_resumable(work, view, found.job.job_id, workspace), as_json, workspace)
 
 
 @click.command(short_help="Go on with a job that was interrupted or answered.")
@@ -130,21 +132,26 @@ def resume(job_id: str, workspace: Path, as_json: bool) -> int:
 
     config = configured(workspace)
 
+    view = View(quiet=as_json)
+    view.recorded = True
+
     async def work() -> Job:
-        with View(quiet=as_json) as view:
+        with view:
             async with open_app(workspace, config) as app:
                 view.shown_after = (await app.job(job_id)).version
                 async with open_runner(app, view.tick, view.warn) as runner:
                     return await runner.run(job_id, view.seen)
 
-    return end_of(_resumable(work, job_id, workspace), as_json, workspace)
+    return end_of(_resumable(work, view, job_id, workspace), as_json, workspace)
 
 
-def _resumable(work: Callable[[], Awaitable[Job]], job_id: str, workspace: Path) -> Job:
-    """Run it. Raises `Interrupted` for Ctrl-C."""
+def _resumable(work: Callable[[], Awaitable[Job]], view: View, job_id: str, workspace: Path) -> Job:
+    """Run it. Raises `Interrupted` for Ctrl-C once the job is in the log."""
     try:
         return run_async(work)
     except KeyboardInterrupt as stop:
+        if not view.recorded:
+            raise
         raise Interrupted(f"caf resume {job_id}{said_again(workspace)}") from stop
 
 

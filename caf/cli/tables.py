@@ -60,17 +60,11 @@ def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], room: int) -
     room -= GAP * (len(columns) - 1)
     if sum(needed) > room:
         return None
-    limit = max(whole)
-    while (
-        sum(
-            widths := [
-                max(least, min(all_of_it, limit)) for least, all_of_it in zip(needed, whole, strict=True)
-            ]
-        )
-        > room
-    ):
+    widths, limit = whole, room
+    while sum(widths) > room:
+        widths = [max(least, min(most, limit)) for least, most in zip(needed, whole, strict=True)]
         limit -= 1
-    tall = max(all_of_it / width for all_of_it, width in zip(whole, widths, strict=True) if width)
+    tall = max(most / width for most, width in zip(whole, widths, strict=True) if width)
     return None if tall > TALL else widths
 
 

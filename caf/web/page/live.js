@@ -174,7 +174,7 @@ function story({ state }) {
 
 /** The job that the address names (`/#JOB`), however old it is, before the newest ones. */
 async function withNamed(jobs) {
-  const name = decodeURIComponent(globalThis.location?.hash ?? "").slice(1);
+  const name = (globalThis.location?.hash ?? "").slice(1);
   if (!/^[a-z0-9-]+$/.test(name) || jobs.some((job) => job.job_id === name)) return jobs;
   const answer = await ask(`/api/v1/jobs/${name}`);
   return answer.ok ? [(await answer.json()).job, ...jobs] : jobs;
@@ -185,7 +185,6 @@ function row(job) {
   if (!shown) {
     shown = { box: made("details"), line: made("summary"), body: made("div"), version: 0 };
     shown.box.append(shown.line, shown.body);
-    shown.box.id = job.job_id;
     shown.box.open = globalThis.location?.hash === `#${job.job_id}`;
     opened.set(job.job_id, shown);
   }
@@ -260,7 +259,9 @@ place("unlock").addEventListener("submit", (event) => {
 
 globalThis.addEventListener?.("hashchange", () => {
   const shown = opened.get(location.hash.slice(1));
-  if (shown) shown.box.open = true;
+  if (!shown) return;
+  shown.box.open = true;
+  shown.box.scrollIntoView();
 });
 
 keepLooking();
