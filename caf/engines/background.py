@@ -20,7 +20,7 @@ _QUIET_SHARE = 0.2  # the tremor that the quietest fifth of the cells stays belo
 _MIN_CELLS = 6  # below, it may be a watermark, which never trembles
 _CLEARLY = 0.9
 _AROUND = 7
-_MOST = 0.6
+_MOST, _PARTLY = 0.6, 0.4
 _SECOND_THOUGHTS = 2
 _REFIT_PX = 1.5
 _MIN_POINTS = 12
@@ -54,10 +54,11 @@ def camera_motion(steps: Sequence[Step], sigma: float) -> Motion:
     for _ in range(_SECOND_THOUGHTS):
         best = _chosen_again(steps, best, _usual_share(best.held, cuts))
     motion, confidence = best.motion, np.zeros(len(steps))
-    nearby = _usual_share(best.held, cuts) >= _MOST
+    share = _usual_share(best.held, cuts)
+    nearby, partly = share >= _MOST, share >= _PARTLY
     for index, step in enumerate(steps):
-        # Where a subject happens to move like the camera the two blend; where it usually is, is left out.
-        usable = nearby[index][step.cells]
+        # Where a subject happens to move like the camera the two blend; where it mostly is, is left out.
+        usable = partly[index][step.cells]
         points = step.points[usable].astype(np.float64)
         motion[index], agrees = _fitted(motion[index], points)
         if agrees.any() and agrees.mean() >= _FEW_AGREE:
