@@ -37,6 +37,7 @@ def converted(
     pixel: str,
     *,
     src_colorspace: int | None = None,
+    src_color_range: int | None = None,
     dst_colorspace: Colorspace | None = None,
     dst_color_range: ColorRange | None = None,
 ) -> VideoFrame:
@@ -47,6 +48,7 @@ def converted(
         frame,
         format=pixel,
         src_colorspace=src_colorspace,
+        src_color_range=src_color_range,
         dst_colorspace=dst_colorspace,
         dst_color_range=dst_color_range,
         threads=1,
