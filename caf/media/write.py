@@ -193,6 +193,7 @@ class ClipWriter:
                 src_color_range=ColorRange.MPEG.value if limited else None,
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
+                exact=frame.format.is_rgb,
             )
             frame.pict_type = (
                 PictureType.NONE
