@@ -31,7 +31,8 @@ def overlaid(before: Small, after: Small) -> tuple[Small, Small]:
     Source of the shift: phase correlation (Kuglin and Hines 1975).
     """
     height, width = before.shape[:2]
-    gray_before, gray = (p if p.ndim == 2 else evenly(p) for p in (before, after))
+    # Copies: phaseCorrelate lays its window over the pictures themselves.
+    gray_before, gray = (p.copy() if p.ndim == 2 else evenly(p) for p in (before, after))
     (dx, dy), sure = cv2.phaseCorrelate(gray_before, gray, _window(width, height))
     rim = _RIM_PX
     if sure > _SURE_SHIFT and abs(dx) < _FARTHEST * width and abs(dy) < _FARTHEST * height:
