@@ -28,6 +28,8 @@ _MOST_AGREE = 0.7
 _FEW_AGREE = 0.3
 _SPREAD = 0.2
 _AGREEMENT = 0.5
+_ACROSS = 0.5
+"""Of width and height: one dancer before a plain wall, who is all that can be followed, fills less."""
 _CORNERS = 3
 
 
@@ -147,7 +149,7 @@ def _weights(steps: Sequence[Step], cuts: Sequence[int], sigma: float) -> list[N
 
 
 def _confidence(held: NDArray[np.intp], seen: NDArray[np.intp], weight: NDArray[np.float64]) -> float:
-    """High when the motion holds over much of the frame, in its corners, and for most of what was seen."""
+    """High when the motion holds over much of the frame, across it, in its corners, and for most of what was seen."""
     rows, columns = np.divmod(held, GRID[0])
     corners = {
         (bool(r >= GRID[1] / 2), bool(c >= GRID[0] / 2))
@@ -156,7 +158,16 @@ def _confidence(held: NDArray[np.intp], seen: NDArray[np.intp], weight: NDArray[
     }
     spread = len(held) / CELLS / _SPREAD
     agreement = float(weight[held].sum() / max(weight[seen].sum(), 1e-9)) / _AGREEMENT
-    return min(1.0, spread) * min(1.0, agreement) * min(1.0, max(1, len(corners)) / _CORNERS)
+    across = min(_reach(rows) / GRID[1], _reach(columns) / GRID[0]) / _ACROSS
+    parts = (spread, agreement, max(1, len(corners)) / _CORNERS, across)
+    return float(np.prod([min(1.0, part) for part in parts]))
+
+
+def _reach(lines: NDArray[np.intp]) -> float:
+    """Over how many rows or columns most of the cells in these extend: a stray one does not count."""
+    ordered = np.sort(lines)
+    few = len(ordered) // 10
+    return float(ordered[len(ordered) - 1 - few] - ordered[few] + 1)
 
 
 def cell_tremor(flow: NDArray[np.float64], cuts: Sequence[int], sigma: float) -> NDArray[np.float64]:
