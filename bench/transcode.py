@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from bench import section
@@ -51,7 +52,11 @@ def bare(clip: Path, out: Path, kind: str) -> None:
         stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, pixels
         stream.codec_context.gop_size = group
         for frame in source.decode(shown):
-            made.mux(stream.encode(frame.reformat(format=pixels)))
+            picture = frame.reformat(format=pixels)
+            picture.pict_type = (
+                PictureType.NONE
+            )  # the source's kinds of frames would be forced on the encoder
+            made.mux(stream.encode(picture))
         made.mux(stream.encode(None))
 
 

@@ -20,7 +20,7 @@ _QUIET_SHARE = 0.2  # the tremor that the quietest fifth of the cells stays belo
 _MIN_CELLS = 6  # below, it may be a watermark, which never trembles
 _CLEARLY = 0.9
 _AROUND = 7
-_MOST = 0.6
+_MOST, _PARTLY = 0.6, 0.4
 _SECOND_THOUGHTS = 2
 _REFIT_PX = 1.5
 _MIN_POINTS = 12
@@ -28,6 +28,8 @@ _MOST_AGREE = 0.7
 _FEW_AGREE = 0.3
 _SPREAD = 0.2
 _AGREEMENT = 0.5
+_ACROSS = 0.5
+"""Of width and height: one dancer before a plain wall, who is all that can be followed, fills less."""
 _CORNERS = 3
 
 
@@ -54,10 +56,11 @@ def camera_motion(steps: Sequence[Step], sigma: float) -> Motion:
     for _ in range(_SECOND_THOUGHTS):
         best = _chosen_again(steps, best, _usual_share(best.held, cuts))
     motion, confidence = best.motion, np.zeros(len(steps))
-    nearby = _usual_share(best.held, cuts) >= _MOST
+    share = _usual_share(best.held, cuts)
+    nearby, partly = share >= _MOST, share >= _PARTLY
     for index, step in enumerate(steps):
-        # Where a subject happens to move like the camera the two blend; where it usually is, is left out.
-        usable = nearby[index][step.cells]
+        # Where a subject happens to move like the camera the two blend; where it mostly is, is left out.
+        usable = partly[index][step.cells]
         points = step.points[usable].astype(np.float64)
         motion[index], agrees = _fitted(motion[index], points)
         if agrees.any() and agrees.mean() >= _FEW_AGREE:
@@ -146,7 +149,7 @@ def _weights(steps: Sequence[Step], cuts: Sequence[int], sigma: float) -> list[N
 
 
 def _confidence(held: NDArray[np.intp], seen: NDArray[np.intp], weight: NDArray[np.float64]) -> float:
-    """High when the motion holds over much of the frame, in its corners, and for most of what was seen."""
+    """High when the motion holds over much of the frame, across it, in its corners, and for most of what was seen."""
     rows, columns = np.divmod(held, GRID[0])
     corners = {
         (bool(r >= GRID[1] / 2), bool(c >= GRID[0] / 2))
@@ -155,7 +158,16 @@ def _confidence(held: NDArray[np.intp], seen: NDArray[np.intp], weight: NDArray[
     }
     spread = len(held) / CELLS / _SPREAD
     agreement = float(weight[held].sum() / max(weight[seen].sum(), 1e-9)) / _AGREEMENT
-    return min(1.0, spread) * min(1.0, agreement) * min(1.0, max(1, len(corners)) / _CORNERS)
+    across = min(_reach(rows) / GRID[1], _reach(columns) / GRID[0]) / _ACROSS
+    parts = (spread, agreement, max(1, len(corners)) / _CORNERS, across)
+    return float(np.prod([min(1.0, part) for part in parts]))
+
+
+def _reach(lines: NDArray[np.intp]) -> float:
+    """Over how many rows or columns most of the cells in these extend: a stray one does not count."""
+    ordered = np.sort(lines)
+    few = len(ordered) // 10
+    return float(ordered[len(ordered) - 1 - few] - ordered[few] + 1)
 
 
 def cell_tremor(flow: NDArray[np.float64], cuts: Sequence[int], sigma: float) -> NDArray[np.float64]:

@@ -20,15 +20,18 @@ GRID = (8, 6)
 """Columns and rows of the cells in which motion is summarised."""
 CELLS = GRID[0] * GRID[1]
 _ANALYSIS_SIDE_PX = 960
-_PER_CELL = 12
+_PER_CELL, _PER_CELL_IN_DOUBT = 6, 14
+_NO_DOUBT = 0.8
+"""If so many of the features share one motion, few of them tell it as well as many."""
+_WORTH_HALVING_PX = 200
 _BACK_PX = 0.2
 _INLIER_PX = 1.0
 _CANDIDATES = 3
 _MIN_POINTS = 12
 _LEAST_AGREE, _LEAST_CELLS = 0.2, 8
 """Between pictures that are not neighbours: of the features, and of the cells they are in."""
-_WINDOW_PX = (15, 15)
-_WINDOW_BACK_PX = (15, 15)
+_WINDOW_PX = (16, 16)
+"""A multiple of eight: what OpenCV leaves over of a row, it works on pixel by pixel."""
 _LEVELS = 3
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
 _NO_POINTS = np.empty((0, 4), np.float32)
@@ -186,10 +189,22 @@ def _followed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Poin
     none = np.empty((0, 2)), np.empty((0, 2))
     if min(height, width) < 24:
         return none
-    found = cv2.goodFeaturesToTrack(before, 1600, 0.002, max(4.0, width / 96), blockSize=5)
-    if found is None:
+    features, rank = _features(before)
+    if not len(features):
         return none
-    start = _balanced(found.reshape(-1, 2), width, height)
+    old, new = _led(before, after, features[rank < _PER_CELL])
+    if len(old) >= _MIN_POINTS and agreed_similarity(old, new, _INLIER_PX)[1].mean() >= _NO_DOUBT:
+        return old, new
+    more = _led(before, after, features[(rank >= _PER_CELL) & (rank < _PER_CELL_IN_DOUBT)])
+    return np.concatenate((old, more[0])), np.concatenate((new, more[1]))
+
+
+def _led(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], start: NDArray[np.float32]
+) -> tuple[Points, Points]:
+    """As `_followed`, of these features."""
+    if not len(start):
+        return np.empty((0, 2)), np.empty((0, 2))
     there, ok, _ = cv2.calcOpticalFlowPyrLK(
         before, after, start, np.empty(0, np.float32), winSize=_WINDOW_PX, maxLevel=_LEVELS, criteria=_STOP
     )
@@ -199,7 +214,7 @@ def _followed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Poin
         before,
         there,
         start.copy(),
-        winSize=_WINDOW_BACK_PX,
+        winSize=_WINDOW_PX,
         maxLevel=0,
         criteria=_STOP,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
@@ -209,15 +224,26 @@ def _followed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Poin
     return start[good].astype(np.float64), there[good].astype(np.float64)
 
 
-def _balanced(points: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """The strongest few of each cell (they come strongest first), so that no busy spot outvotes the frame."""
-    column = (points[:, 0] * GRID[0] / width).astype(int)
-    row = (points[:, 1] * GRID[1] / height).astype(int)
+def _features(gray: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """(n, 2) px of what can be followed well, and (n,) how many in its cell are stronger.
+
+    Found in a picture of half the size, which takes a quarter.
+    """
+    height, width = gray.shape
+    shrink = 2 if min(height, width) >= _WORTH_HALVING_PX else 1
+    small = cv2.resize(gray, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA)
+    apart = max(4.0, width / 96) / shrink
+    found = cv2.goodFeaturesToTrack(small, 1600, 0.002, apart, blockSize=5 if shrink == 1 else 3)
+    if found is None:
+        return np.empty((0, 2), np.float32), np.empty(0, np.intp)
+    scale = np.array([width / (width // shrink), height / (height // shrink)], np.float32)
+    places = (found.reshape(-1, 2) + np.float32(0.5)) * scale - np.float32(0.5)
+    column, row = (places * np.array(GRID) / (width, height)).astype(np.intp).T
     cell = row * GRID[0] + column
-    order = np.argsort(cell, kind="stable")
-    first = np.searchsorted(cell[order], cell[order])
-    keep = np.sort(order[np.arange(len(order)) - first < _PER_CELL])
-    return np.ascontiguousarray(points[keep], dtype=np.float32)
+    order = np.argsort(cell, kind="stable")  # they come strongest first
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order)) - np.searchsorted(cell[order], cell[order])
+    return places, rank
 
 
 def _cell_medians(moves: Points, cells: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ __all__ = ["Course", "Path", "after", "as_matrices", "course_within", "zoom_need
 
 _TIGHTENINGS = 12
 _CALMER = (4.0, 2.8, 2.0, 1.4)
-_NO_DEARER = 1.05
+_NO_DEARER = 1.08
 """A calmer course is taken if it needs at most this much of the crop that the ordinary one needs."""
 
 Path = NDArray[np.float64]

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.scene import overlaid
+from caf.engines.ranks import median, quantile
+from caf.engines.scene import evenly, overlaid
+from caf.media.planes import shrunk as made_small
 
 __all__ = ["Gain", "Small", "gain_between", "shrunk"]
 
@@ -44,7 +46,7 @@ class Gain(NamedTuple):
 
 def shrunk(image: NDArray[np.uint8]) -> Small:
     """The frame's cells; averaged, so that grain and coding noise drop out."""
-    return np.asarray(cv2.resize(image, _SMALL, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(made_small(image, _SMALL), np.float32)
 
 
 def gain_between(before: Small, after: Small, pivot: float) -> Gain | None:
@@ -66,7 +68,7 @@ def gain_between(before: Small, after: Small, pivot: float) -> Gain | None:
 def _disagreement(before: Small, after: Small) -> float:
     a, b = before[::2, :, 1], after[::2, :, 1]
     usable = _usable(a, b)
-    return _spread(np.log(b[usable] / a[usable])) if usable.mean() >= _LEAST_SHARE else np.inf
+    return _spread(np.log(b[usable] / a[usable])) if _enough(usable) else np.inf
 
 
 def _every_other_row(small: Small) -> NDArray[np.bool_]:
@@ -80,12 +82,12 @@ def _flattest(before: Small, after: Small) -> NDArray[np.bool_]:
     """Cells beside which the picture hardly changes: a shift that is a little wrong tells there nothing false."""
     steep = np.maximum(_steepness(before), _steepness(after))
     usable = _usable(before[..., 1], after[..., 1])
-    usable = usable if usable.mean() >= _LEAST_SHARE else np.ones_like(usable)
-    return np.asarray(usable & (steep <= np.quantile(steep[usable], _FLAT_SHARE)))
+    usable = usable if _enough(usable) else np.ones_like(usable)
+    return np.asarray(usable & (steep <= quantile(steep[usable], _FLAT_SHARE)))
 
 
 def _steepness(small: Small) -> Small:
-    light = np.log(np.maximum(small.mean(axis=2), 1.0))
+    light = np.log(np.maximum(evenly(small), 1.0))
     across, down = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
     return np.asarray(np.abs(across) + np.abs(down), np.float32)
 
@@ -94,51 +96,64 @@ def _usable(a: Small, b: Small) -> NDArray[np.bool_]:
     return (a > _DARK) & (a < _BRIGHT) & (b > _DARK) & (b < _BRIGHT)
 
 
+def _enough(usable: NDArray[np.bool_]) -> bool:
+    return bool(np.count_nonzero(usable) >= _LEAST_SHARE * usable.size)
+
+
 def _spread(ratio: Small) -> float:
-    return 1.4826 * float(np.median(np.abs(ratio - np.median(ratio))))
+    return 1.4826 * median(np.abs(ratio - np.float32(median(ratio))))
+
+
+class _Crowd(NamedTuple):
+    """What most cells of a channel agree on."""
+
+    factor: float
+    level: float
+    spread: float
+    levels: Small
+    """(n,) of the cells, less `level`."""
+    ratios: Small
 
 
 def _measured(before: Small, after: Small, pivot: float) -> Gain | None:
     """Of cells (n, 3)."""
-    factors: dict[int, float] = {}
-    levels: dict[int, float] = {}
-    centred: list[tuple[Small, Small]] = []
-    spread = 0.0
+    crowds: dict[int, _Crowd] = {}
     for channel in range(3):
-        a, b = before[..., channel], after[..., channel]
+        a, b = np.ascontiguousarray(before[..., channel]), np.ascontiguousarray(after[..., channel])
         usable = _usable(a, b)
-        if usable.mean() < _LEAST_SHARE:
-            continue
-        first, then = np.log(a[usable]), np.log(b[usable])
-        # Over the mean of both levels: over one of them its own error would bend the line.
-        ratio = np.asarray(then - first, np.float32)
-        level = np.asarray((first + then) / 2, np.float32)
-        apart = _spread(ratio)
-        factors[channel], levels[channel] = _crowd(ratio, level, apart)
-        centred.append((_less(level, levels[channel]), _less(ratio, factors[channel])))
-        spread = max(spread, apart)
-    if not centred:
+        if _enough(usable):
+            crowds[channel] = _crowd(np.log(a[usable]), np.log(b[usable]))
+    if not crowds:
         return None
-    slope = _slope(np.concatenate([c[0] for c in centred]), np.concatenate([c[1] for c in centred]), spread)
+    found = list(crowds.values())
+    spread = max(crowd.spread for crowd in found)
+    slope = _slope(
+        np.concatenate([c.levels for c in found]), np.concatenate([c.ratios for c in found]), spread
+    )
     # A channel that is black or burnt out throughout changes as the others do.
-    usual = sum(factors.values()) / len(factors), sum(levels.values()) / len(levels)
-    factor = np.array([factors.get(channel, usual[0]) for channel in range(3)])
-    away = np.array([levels.get(channel, usual[1]) for channel in range(3)]) - pivot
-    return Gain(factor, factor - slope * away, slope, spread, min(len(c[0]) for c in centred))
+    usual = sum(c.factor for c in found) / len(found), sum(c.level for c in found) / len(found)
+    each = [(crowds[c].factor, crowds[c].level) if c in crowds else usual for c in range(3)]
+    factor, level = np.array(each).T
+    return Gain(factor, factor - slope * (level - pivot), slope, spread, min(len(c.levels) for c in found))
 
 
-def _crowd(ratio: Small, level: Small, spread: float) -> tuple[float, float]:
-    """The ratio that most cells agree on, and their mean level.
+def _crowd(first: Small, then: Small) -> _Crowd:
+    """The ratio that most cells, of these log levels, agree on, and their mean level.
 
     Cells that something moved through have other ratios, not on both sides alike, and so would pull a median:
     those far from the crowd count nothing (Tukey's biweight).
     """
-    factor, reach = float(np.median(ratio)), max(_REJECTED * spread, _TIGHTEST)
+    # Over the mean of both levels: over one of them its own error would bend the line.
+    ratio, level = then - first, np.float32(0.5) * (first + then)
+    factor = median(ratio)
+    spread = 1.4826 * median(np.abs(ratio - np.float32(factor)))
+    reach = max(_REJECTED * spread, _TIGHTEST)
     trust = _trust(_less(ratio, factor), reach)
     for _ in range(_ROUNDS):
         factor = float(trust @ ratio) / max(float(trust.sum()), 1e-6)
         trust = _trust(_less(ratio, factor), reach)
-    return factor, float(trust @ level) / max(float(trust.sum()), 1e-6)
+    usual = float(trust @ level) / max(float(trust.sum()), 1e-6)
+    return _Crowd(factor, usual, spread, _less(level, usual), _less(ratio, factor))
 
 
 def _slope(level: Small, ratio: Small, spread: float) -> float:

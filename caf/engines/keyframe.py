@@ -13,8 +13,8 @@ __all__ = ["Keyframe", "Since"]
 _LONGEST = 12
 _FEWEST = 0.4
 _STRAY_PX = 2.0
-_WINDOW_PX = (15, 15)
-_LEVELS = 1
+_WINDOW_PX = (16, 16)
+_LEVELS = 0
 _NEIGHBOURS = 3
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
 
@@ -69,11 +69,15 @@ class Keyframe:
 
 def _neighbours_way(places: NDArray[np.float32], old: Points, new: Points) -> NDArray[np.float32]:
     """(n, 2) the median way of the three features nearest to each place."""
-    seen = old.astype(np.float32)
-    # Squared, less the places' own squares, which all in a row have in common.
-    far = (seen * seen).sum(axis=1) - 2.0 * (places @ seen.T)
+    x, y = old.astype(np.float32).T
+    # Squared, less the places' own squares, which a row has in common. A product of matrices would wake threads.
+    far = np.multiply.outer(places[:, 0], -2.0 * x)
+    far += np.multiply.outer(places[:, 1], -2.0 * y)
+    far += x * x + y * y
     rows, near = np.arange(len(places)), np.empty((len(places), min(_NEIGHBOURS, len(old))), np.intp)
     for rank in range(near.shape[1]):
         near[:, rank] = far.argmin(axis=1)
         far[rows, near[:, rank]] = np.inf
-    return np.median((new - old)[near], axis=1).astype(np.float32)
+    ways = (new - old)[near].astype(np.float32)
+    ways.sort(axis=1)
+    return np.asarray(ways[:, near.shape[1] // 2])

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from caf.engines.burnt import recovered, softened
 from caf.engines.gain import Gain, Small, gain_between, shrunk
 from caf.engines.light_course import flicker_rms, intended, switches
-from caf.engines.scene import is_cut
+from caf.engines.scene import evenly, is_cut
 from caf.media.read import Frame
 
 __all__ = ["LightMeter", "LightPlan", "lit", "plan_light"]
 
 _LAGS = (1, 4, 16)
 """Frames back: over the near ones the picture agrees best, over the far ones small errors do not add up."""
+_SURELY = 3.0
+"""Times the errors of measuring, which a shaking camera and a large subject in even light stay below."""
 _SUREST = 0.004
 _LARGEST = 0.7
 _WORTH_IT = 0.003
@@ -49,22 +51,20 @@ class LightMeter:
         """Log gains since the first frame of the shot."""
         self.pivots: list[float] = []
         """Log level at which a change of gamma changes nothing."""
-        self.noise: list[float] = []
-        """Standard error of the step from the frame before, in the same unit."""
+        self.errors: list[float] = []
+        """How far apart the levels are that the frames before lead to, in the same unit: errors of measuring alone."""
         self.cuts: list[int] = []
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """Measure the next frame, (H, W, 3) uint8 BGR."""
         small = shrunk(image)
-        if self._before and is_cut(self._before[-1].mean(axis=2), small.mean(axis=2)):
+        if self._before and is_cut(evenly(self._before[-1]), evenly(small)):
             self.cuts.append(len(self.levels))
             self._before.clear()
         if not self._before:
             self._pivot = float(np.log(np.clip(small, 8.0, 247.0)).mean())
         gains = {lag: self._since(small, lag) for lag in _LAGS if lag <= len(self._before)}
         found = {lag: gain for lag, gain in gains.items() if gain is not None}
-        last = found.get(1)
-        self.noise.append(0.0 if last is None else 1.25 * last.spread / float(np.sqrt(last.cells)))
         self.levels.append(self._level(found))
         self.pivots.append(self._pivot)
         self._before.append(small)
@@ -79,6 +79,7 @@ class LightMeter:
         if not gains:
             return self.levels[-1]
         factors, at_pivot, power, total = np.zeros(3), np.zeros(3), 0.0, 0.0
+        led: list[tuple[float, float]] = []
         for lag, gain in gains.items():
             before, weight = self.levels[-lag], 1.0 / max(gain.spread, _SUREST)
             bent = (1.0 + gain.slope / 2) / (1.0 - gain.slope / 2)
@@ -86,7 +87,18 @@ class LightMeter:
             at_pivot += weight * (bent * before.at_pivot + gain.at_pivot / (1.0 - gain.slope / 2))
             power += weight * (before.power + float(np.log(bent)))
             total += weight
+            led.append((weight, float((before.factors + gain.factors).mean())))
+        self.errors += _error_of(led)
         return _Level(factors / total, at_pivot / total, power / total)
+
+
+def _error_of(led: list[tuple[float, float]]) -> list[float]:
+    """Of the mean of some levels with their weights, the standard error; nothing of one alone."""
+    weight, level = np.array(led).T
+    if len(led) < 2:
+        return []
+    apart = level - weight @ level / weight.sum()
+    return [float(np.sqrt(weight @ apart**2 / weight.sum() / (len(led) - 1)))]
 
 
 class LightPlan(NamedTuple):
@@ -145,7 +157,9 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     bent = flicker_rms(powers[:, None], fps, edges) > _POWER_WORTH_IT
     light = np.array([level.at_pivot for level in meter.levels]) if bent else factors
     before = flicker_rms(light.mean(axis=1)[:, None], fps, edges)
-    worth = max(_WORTH_IT, 1.5 * float(np.median(meter.noise)) if count else 0.0)
+    worth = max(
+        _WORTH_IT, _SURELY * float(np.sqrt(np.mean(np.square(meter.errors)))) if meter.errors else 0.0
+    )
     colour = flicker_rms(light, fps, edges) / np.sqrt(3)
     if strength <= 0 or count < 3 or (max(before, colour) < worth and not bent):
         return LightPlan(np.ones((count, 3)), np.ones(count), 100 * before, 100 * before, cuts)

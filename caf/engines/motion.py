@@ -1,5 +1,6 @@
 """The motion stage: a steady camera, an even light, and a loop without a seam, as far as it is told."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ __all__ = ["run_motion"]
 
 _PUSH_IN = {"low": 0.02, "medium": 0.05, "high": 0.10}
 _SHARE_OF_AVERAGE = 0.6
+_KEPT_BYTES = 96_000_000
+"""A clip whose pictures take no more than this is decoded once."""
 
 
 def run_motion(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
@@ -44,13 +47,15 @@ def _moved(request: StageRequest, settings: Settings, progress: Progress) -> Sta
     steady: Plan | None = None
     light: LightPlan | None = None
     cuts: tuple[int, ...] = ()
+    kept: deque[Frame] = deque()
     if hold > 0 or soften > 0:
-        steady, light, cuts = _measured(request, settings, path, info, passes)
+        steady, light, cuts = _measured(request, settings, path, info, passes, kept)
         facts |= _light_facts(light) | (_steady_facts(steady) if steady else {})
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
-        frames = _corrected(passes.over(ahead(read_frames(path))), steady, light)
+        source = _given(kept) if kept else ahead(read_frames(path))
+        frames = _corrected(passes.over(source), steady, light)
         for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, cuts):
             meter.add(frame.image)
             writer.write(frame.image, frame.time_s)
@@ -62,10 +67,24 @@ def _moved(request: StageRequest, settings: Settings, progress: Progress) -> Sta
     return StageResult(outputs=(Produced(role="motion", path=str(out)),), facts=facts)
 
 
+def _given(kept: deque[Frame]) -> Iterator[Frame]:
+    """The frames, each forgotten as it is given."""
+    while kept:
+        yield kept.popleft()
+
+
 def _measured(
-    request: StageRequest, settings: Settings, path: Path, info: MediaInfo, passes: Passes
+    request: StageRequest,
+    settings: Settings,
+    path: Path,
+    info: MediaInfo,
+    passes: Passes,
+    kept: deque[Frame],
 ) -> tuple[Plan | None, LightPlan, tuple[int, ...]]:
-    """One pass over the clip: how the camera moved and how the light changed, and what to do about both."""
+    """One pass over the clip: how the camera moved and how the light changed, and what to do about both.
+
+    All frames are `kept`, or none where they would take too much memory.
+    """
     boxes = subject_boxes(request.inputs["pose"]) if "pose" in request.inputs else []
     size, fps, hold = (info.width, info.height), info.fps or 25.0, settings.number("pose_weight")
     camera, light = Camera(size), LightMeter()
@@ -75,6 +94,10 @@ def _measured(
     try:
         for index, frame in enumerate(passes.over(ahead(read_frames(path)))):
             beside.add(partial(light.add, frame.image))
+            if len(kept) == index and (index + 1) * frame.image.nbytes <= _KEPT_BYTES:
+                kept.append(frame)
+            else:
+                kept.clear()
             first = first or frame
             if hold > 0:
                 steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))

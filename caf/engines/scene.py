@@ -1,10 +1,12 @@
 """Where one shot ends and the next begins, from small pictures laid over each other."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLAT_STD", "is_cut", "overlaid"]
+__all__ = ["FLAT_STD", "evenly", "is_cut", "overlaid"]
 
 FLAT_STD = 2.0
 """Grey levels; a picture that varies less holds nothing to compare."""
@@ -13,7 +15,14 @@ _SURE_SHIFT = 0.1
 _FARTHEST = 0.25
 _RIM_PX = 3
 
+_THIRDS = np.full((1, 3), 1.0 / 3.0)
+
 Small = NDArray[np.float32]
+
+
+def evenly(picture: Small) -> Small:
+    """(h, w) the mean of the three channels of (h, w, 3)."""
+    return np.asarray(cv2.transform(picture, _THIRDS), np.float32)
 
 
 def overlaid(before: Small, after: Small) -> tuple[Small, Small]:
@@ -22,9 +31,9 @@ def overlaid(before: Small, after: Small) -> tuple[Small, Small]:
     Source of the shift: phase correlation (Kuglin and Hines 1975).
     """
     height, width = before.shape[:2]
-    gray_before, gray = (p if p.ndim == 2 else p.mean(axis=2) for p in (before, after))
-    window = cv2.createHanningWindow((width, height), cv2.CV_64F)
-    (dx, dy), sure = cv2.phaseCorrelate(gray_before.astype(np.float64), gray.astype(np.float64), window)
+    # Copies: phaseCorrelate lays its window over the pictures themselves.
+    gray_before, gray = (p.copy() if p.ndim == 2 else evenly(p) for p in (before, after))
+    (dx, dy), sure = cv2.phaseCorrelate(gray_before, gray, _window(width, height))
     rim = _RIM_PX
     if sure > _SURE_SHIFT and abs(dx) < _FARTHEST * width and abs(dy) < _FARTHEST * height:
         further = int(np.ceil(max(abs(dx), abs(dy))))
@@ -35,6 +44,11 @@ def overlaid(before: Small, after: Small) -> tuple[Small, Small]:
     rim = min(rim, (min(height, width) - 1) // 2)
     inner = np.s_[rim : height - rim, rim : width - rim]
     return before[inner], after[inner]
+
+
+@lru_cache(4)
+def _window(width: int, height: int) -> Small:
+    return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
 
 
 def _shifted(picture: Small, dx: float, dy: float) -> Small:

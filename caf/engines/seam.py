@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.between import between
+from caf.media.planes import shrunk
 from caf.media.read import Frame
 
 __all__ = ["SeamMeter", "SeamPlan", "closed", "plan_seam"]
@@ -31,7 +31,7 @@ class SeamMeter:
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """Measure the next frame, (H, W, 3) uint8."""
-        small = cv2.resize(image, _SMALL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = shrunk(image, _SMALL).astype(np.float32)
         if self.tail:
             self.steps.append(_distance(self.tail[-1], small))
         if len(self.head) < _MOST:

@@ -1,17 +1,26 @@
 """Similarities between two sets of points: what most agree on, refined to a small part of a pixel."""
 
+import cmath
+import math
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from caf.engines.ranks import median
 
 __all__ = ["Points", "agreed_similarity", "agreement", "refit"]
 
 Points = NDArray[np.float64]
 """(n, 2) x, y in px."""
+_Places = NDArray[np.complex128]
 
 _MIN_POINTS = 8
 _ROUNDS = 5
 _FLOOR_PX = 0.05
+_SETTLED_PX, _REACH_PX = 1e-3, 500.0
+"""A round that changes less than this, so far from the centre, is the last."""
 
 
 def agreed_similarity(
@@ -29,61 +38,71 @@ def agreed_similarity(
     )
     if matrix is None:
         return np.zeros(4), np.zeros(len(old), bool)
-    start = np.array([matrix[0, 0], matrix[1, 0], matrix[0, 2], matrix[1, 2]])
-    solution = _refined(start, old, new, mask.ravel().astype(bool))
-    return _as_motion(solution), np.linalg.norm(_moved(solution, old) - new, axis=1) < within_px
+    start = _Turn(complex(matrix[0, 0], matrix[1, 0]), complex(matrix[0, 2], matrix[1, 2]))
+    here, there = _plane(old), _plane(new)
+    found = _refined(start, here, there, mask.ravel().astype(bool))
+    return _as_motion(found), _error(found, here, there) < within_px
 
 
 def agreement(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.bool_]:
     """(n,) whether `motion` takes a point to within so many px of where it went."""
-    return np.asarray(np.linalg.norm(_moved(_as_solution(motion), old) - new, axis=1) < within_px)
+    return np.asarray(_error(_as_turn(motion), _plane(old), _plane(new)) < within_px)
 
 
 def refit(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.float64]:
     """The motion fitted again to these points, starting from `motion`; unchanged where too few are near it."""
-    start = _as_solution(motion)
-    near = np.linalg.norm(_moved(start, old) - new, axis=1) < within_px
-    return motion if near.sum() < _MIN_POINTS else _as_motion(_refined(start, old, new, near))
+    start, here, there = _as_turn(motion), _plane(old), _plane(new)
+    near = _error(start, here, there) < within_px
+    return motion if np.count_nonzero(near) < _MIN_POINTS else _as_motion(_refined(start, here, there, near))
 
 
-def _refined(
-    solution: NDArray[np.float64], old: Points, new: Points, held: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+class _Turn(NamedTuple):
+    """z -> factor z + shift in the complex plane: a similarity without reflection."""
+
+    factor: complex
+    shift: complex
+
+
+def _plane(points: Points) -> _Places:
+    """(n,) x + i y: one number a point, which is quicker for few of them."""
+    return np.ascontiguousarray(points, np.float64).view(np.complex128).ravel()
+
+
+def _refined(turn: _Turn, old: _Places, new: _Places, held: NDArray[np.bool_]) -> _Turn:
     for _ in range(_ROUNDS):
-        error = np.linalg.norm(_moved(solution, old) - new, axis=1)
+        error = _error(turn, old, new)
         # Tukey's constant on the robust spread; the floor is what sub-pixel tracking can resolve.
-        scale = max(_FLOOR_PX, 1.4826 * float(np.median(error[held])) * 4.685)
-        weight = np.where(error < scale, (1 - (error / scale) ** 2) ** 2, 0.0)
+        scale = max(_FLOOR_PX, 1.4826 * median(error[held]) * 4.685)
+        weight = np.maximum(0.0, 1.0 - (error / scale) ** 2) ** 2
         held = weight > 0
-        if held.sum() < 3:
+        if np.count_nonzero(held) < 3:
             break
-        solution = _least_squares(old, new, weight)
-    return solution
+        turn, before = _least_squares(old, new, weight), turn
+        if abs(turn.shift - before.shift) + _REACH_PX * abs(turn.factor - before.factor) < _SETTLED_PX:
+            break
+    return turn
 
 
-def _as_solution(motion: NDArray[np.float64]) -> NDArray[np.float64]:
-    x, y, roll, log_zoom = motion
-    return np.array([np.exp(log_zoom) * np.cos(roll), np.exp(log_zoom) * np.sin(roll), x, y])
+def _as_turn(motion: NDArray[np.float64]) -> _Turn:
+    x, y, roll, log_zoom = (float(value) for value in motion)
+    return _Turn(cmath.exp(complex(log_zoom, roll)), complex(x, y))
 
 
-def _as_motion(solution: NDArray[np.float64]) -> NDArray[np.float64]:
-    a, b, x, y = solution
-    return np.array([x, y, np.arctan2(b, a), np.log(max(1e-6, np.hypot(a, b)))])
+def _as_motion(turn: _Turn) -> NDArray[np.float64]:
+    factor, shift = turn
+    return np.array([shift.real, shift.imag, cmath.phase(factor), math.log(max(1e-6, abs(factor)))])
 
 
-def _moved(solution: NDArray[np.float64], points: Points) -> Points:
-    a, b, x, y = solution
-    return np.column_stack((a * points[:, 0] - b * points[:, 1] + x, b * points[:, 0] + a * points[:, 1] + y))
+def _error(turn: _Turn, old: _Places, new: _Places) -> NDArray[np.float64]:
+    return np.abs(turn.factor * old + turn.shift - new)
 
 
-def _least_squares(old: Points, new: Points, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _least_squares(old: _Places, new: _Places, weight: NDArray[np.float64]) -> _Turn:
     """Closed form of the weighted similarity. Source: Umeyama 1991, without reflection."""
-    total = weight.sum()
-    mean_old, mean_new = weight @ old / total, weight @ new / total
-    p, q = old - mean_old, new - mean_new
-    power = max(float(weight @ (p * p).sum(axis=1)), 1e-9)
-    a = float(weight @ (p * q).sum(axis=1)) / power
-    b = float(weight @ (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0])) / power
-    x = mean_new[0] - a * mean_old[0] + b * mean_old[1]
-    y = mean_new[1] - b * mean_old[0] - a * mean_old[1]
-    return np.array([a, b, x, y])
+    total = float(weight.sum())
+    mean_old, mean_new = complex(weight @ old) / total, complex(weight @ new) / total
+    from_old = old - mean_old
+    weighted = weight * from_old.conj()
+    power = max(float((weighted @ from_old).real), 1e-9)
+    factor = complex(weighted @ (new - mean_new)) / power
+    return _Turn(factor, mean_new - factor * mean_old)

@@ -3,16 +3,18 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 
 from caf.errors import InputError
 from caf.media.probe import probe
-from caf.media.read import Frame
 from caf.media.write import ClipWriter
 from caf.ports import MediaInfo, ProbeRequest, Progress, StageRequest
 
 __all__ = ["Passes", "input_of", "look", "lossless", "opencv_alone"]
+
+Item = TypeVar("Item")
 
 
 def input_of(request: StageRequest, *roles: str) -> Path:
@@ -38,7 +40,7 @@ class Passes:
         self._progress, self._frames, self._all = progress, frames, max(1, frames * passes)
         self._done = 0
 
-    def over(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+    def over(self, frames: Iterable[Item]) -> Iterator[Item]:
         """The frames, each reported as done when the next is asked for."""
         for frame in frames:
             yield frame

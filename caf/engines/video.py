@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
+
+from av.video.frame import VideoFrame
 
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look
 from caf.media.beside import ahead
 from caf.media.encoders import chosen
-from caf.media.read import Frame, read_frames
+from caf.media.read import is_animated_webp, read_frames, shown_frames
 from caf.media.resize import ResolutionPolicy, fit
-from caf.media.write import ClipWriter
+from caf.media.upright import as_coded, upright
+from caf.media.write import ClipWriter, Picture
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
 
 __all__ = ["run_video"]
@@ -39,14 +42,17 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
         crf=settings.whole("crf"),
         preset=settings.word("preset"),
         encoder=encoder,
-        sound_from=source if look(source).has_audio else None,
+        sound_from=source if (info if source == path else look(source)).has_audio else None,
     ) as writer:
-        shown = timing.applied(passes.over(ahead(read_frames(path))), end_s)
+        shown = timing.applied(passes.over(ahead(_pictures(path, (target.width, target.height)))), end_s)
         for count, frame in enumerate(shown):
             if limit and count == limit:
                 end_s = min(end_s, frame.time_s)
                 break
-            writer.write(fit(frame.image, (target.width, target.height), policy), frame.time_s)
+            image = frame.image
+            if not isinstance(image, VideoFrame):
+                image = fit(image, (target.width, target.height), policy)
+            writer.write(image, frame.time_s)
         writer.end(end_s)
     facts: dict[str, Parameter] = {
         "frames": writer.frames,
@@ -63,6 +69,25 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
     return StageResult(outputs=(Produced(role="final", path=str(out)),), facts=facts)
 
 
+class _Shown(NamedTuple):
+    """A frame as decoded if it can be encoded so, which spares two conversions; else its pixels."""
+
+    image: Picture
+    time_s: float
+
+
+def _pictures(path: Path, size: tuple[int, int]) -> Iterator[_Shown]:
+    if is_animated_webp(path):
+        for frame in read_frames(path):
+            yield _Shown(frame.image, frame.time_s)
+        return
+    even = size[0] % 2 == 0 and size[1] % 2 == 0
+    for shown in shown_frames(path):
+        straight = even and shown.size == size and as_coded(shown.frame, shown.size, shown.turn)
+        image = shown.frame if straight else upright(shown.frame, shown.size, shown.turn)
+        yield _Shown(image, shown.time_s)
+
+
 class _Timing:
     """Which frames are shown when."""
 
@@ -70,7 +95,7 @@ class _Timing:
         self.fps, self.variable = fps, variable
         self._every, self._grid = every, grid
 
-    def applied(self, frames: Iterable[Frame], end_s: float) -> Iterator[Frame]:
+    def applied(self, frames: Iterable[_Shown], end_s: float) -> Iterator[_Shown]:
         """The frames to write, all before `end_s`; the first one always."""
         chosen = self._on_grid(frames, end_s) if self._grid else self._thinned(frames)
         for index, frame in enumerate(chosen):
@@ -78,21 +103,21 @@ class _Timing:
                 return
             yield frame
 
-    def _thinned(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+    def _thinned(self, frames: Iterable[_Shown]) -> Iterator[_Shown]:
         for index, frame in enumerate(frames):
             if index % self._every == 0:
                 yield frame
 
-    def _on_grid(self, frames: Iterable[Frame], end_s: float) -> Iterator[Frame]:
+    def _on_grid(self, frames: Iterable[_Shown], end_s: float) -> Iterator[_Shown]:
         """At each tick of the new rate the newest frame that is due by then."""
         tick, shown = 0, None
         for frame in frames:
             while shown is not None and frame.time_s > (tick + _EARLY_TICKS) / self.fps:
-                yield Frame(shown.image, tick / self.fps)
+                yield _Shown(shown.image, tick / self.fps)
                 tick += 1
             shown = frame
         while shown is not None and tick < round(end_s * self.fps):
-            yield Frame(shown.image, tick / self.fps)
+            yield _Shown(shown.image, tick / self.fps)
             tick += 1
 
 

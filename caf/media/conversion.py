@@ -5,12 +5,19 @@ from threading import local
 from typing import Final
 
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 __all__ = ["converted"]
 
 _KEPT: Final = 8
 """Converters in a thread: a clip's frames are alike, and a stage reads and writes two or three of them."""
+
+_EXACT: Final = (
+    Interpolation.BILINEAR
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
 
 _Form = tuple[str, int, int, str]
 
@@ -37,17 +44,24 @@ def converted(
     pixel: str,
     *,
     src_colorspace: int | None = None,
+    src_color_range: int | None = None,
     dst_colorspace: Colorspace | None = None,
     dst_color_range: ColorRange | None = None,
+    exact: bool = False,
 ) -> VideoFrame:
-    """`frame` with pixels of the format `pixel`, of its own size; itself if nothing is to be done."""
+    """`frame` with pixels of the format `pixel`, of its own size; itself if nothing is to be done.
+
+    Levels are cut off, which darkens by half a level or more, unless `exact`, which rounds them and takes longer.
+    """
     form = (frame.format.name, frame.width, frame.height, pixel)
     # One thread: it takes a tenth of a millisecond, and threads would be missing in a process that forks.
     return _CONVERTERS.of(form).reformat(
         frame,
         format=pixel,
         src_colorspace=src_colorspace,
+        src_color_range=src_color_range,
         dst_colorspace=dst_colorspace,
         dst_color_range=dst_color_range,
+        interpolation=_EXACT if exact else None,
         threads=1,
     )

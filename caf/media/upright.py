@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from caf.media.conversion import converted
 from caf.media.tone import is_hdr, tone_mapped
 
-__all__ = ["Orientation", "Turns", "displayed_size", "matrix_of", "orientation", "upright"]
+__all__ = ["Orientation", "Turns", "as_coded", "displayed_size", "matrix_of", "orientation", "upright"]
 
 _BT709 = 1
 _UNSPECIFIED = 2
@@ -83,12 +83,26 @@ def matrix_of(frame: VideoFrame) -> int:
     return _BT709 if unsaid else frame.colorspace
 
 
+def as_coded(frame: VideoFrame, size: tuple[int, int], turn: Orientation) -> bool:
+    """Whether the frame shows what its pixels are: not turned, not stretched, not transparent, not HDR."""
+    return (
+        (frame.width, frame.height) == size
+        and turn == Orientation()
+        and not _alpha(frame)
+        and not is_hdr(frame)
+    )
+
+
+def _alpha(frame: VideoFrame) -> bool:
+    return any(c.is_alpha for c in frame.format.components) or "pal" in frame.format.name
+
+
 def upright(frame: VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
     """The frame as (H, W, 3) uint8 BGR of the displayed `size`; transparent pixels are laid on black.
 
     HDR is brought to what an ordinary screen shows.
     """
-    alpha = any(c.is_alpha for c in frame.format.components) or "pal" in frame.format.name
+    alpha = _alpha(frame)
     if is_hdr(frame) and not alpha:
         return _displayed(tone_mapped(frame, matrix_of(frame)), size, turn)
     image = converted(frame, "bgra" if alpha else "bgr24", src_colorspace=matrix_of(frame)).to_ndarray()

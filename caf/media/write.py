@@ -1,7 +1,6 @@
 """Write clips: lossless between the stages, H.264 with sound at the end; whole or not at all."""
 
 import os
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -11,7 +10,7 @@ import av.error
 import cv2
 import numpy as np
 from av.codec.context import Flags as CodecFlags
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -22,9 +21,12 @@ from caf.media.beside import Behind
 from caf.media.conversion import converted
 from caf.media.encoders import SOFTWARE, quality_of
 from caf.media.timing import snapped_rate, time_base_for
+from caf.media.upright import matrix_of
 
-__all__ = ["ClipWriter", "Mode", "disk_full"]
+__all__ = ["ClipWriter", "Mode", "Picture", "disk_full"]
 
+Picture = NDArray[np.uint8] | VideoFrame
+"""(H, W, 3) uint8 BGR, or a decoded frame that shows what its pixels are."""
 Mode = Literal["lossless", "final"]
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -87,7 +89,7 @@ class ClipWriter:
         self._base = time_base_for(fps, variable=variable_fps)
         self._sound_from = sound_from
         self._track: SoundTrack | None = None
-        self._held: tuple[NDArray[np.uint8], int] | None = None
+        self._held: tuple[Picture, int] | None = None
         self._step = max(1, round(1 / self._rate / self._base))
         self._end: int | None = None
         self._lengths: dict[int, int] = {}
@@ -134,8 +136,8 @@ class ClipWriter:
             context.color_range = ColorRange.MPEG.value
         return stream
 
-    def write(self, image: NDArray[np.uint8], time_s: float) -> None:
-        """Add a frame, (H, W, 3) uint8 BGR, which stays as it is from now on; times must increase."""
+    def write(self, image: Picture, time_s: float) -> None:
+        """Add a frame, which stays as it is from now on; times must increase. Decoded frames for `final` alone."""
         ticks = self._ticks(time_s)
         if self._held is not None:
             ticks = max(ticks, self._held[1] + 1)
@@ -146,22 +148,23 @@ class ClipWriter:
     def _ticks(self, time_s: float) -> int:
         if not self._variable:
             # Millisecond containers round a constant rate; put such times back on the grid.
-            index = round(Fraction(time_s) * self._rate)
-            if abs(index / self._rate - Fraction(time_s)) < Fraction(1, 10) / self._rate:
+            rate = float(self._rate)
+            index = round(time_s * rate)
+            if abs(index / rate - time_s) < 0.1 / rate:
                 return round(index / self._rate / self._base)
-        return round(Fraction(time_s) / self._base)
+        return round(time_s / float(self._base))
 
     def end(self, end_s: float) -> None:
         """Say when the last frame stops being shown; without it, it is shown as long as the one before."""
         self._end = self._ticks(end_s)
 
-    def _later(self, image: NDArray[np.uint8], ticks: int, length: int) -> None:
-        height, width = image.shape[:2]
-        if (width, height) != self._size:
-            raise ValueError(f"frame is {width}x{height}, the clip is {self._size[0]}x{self._size[1]}")
+    def _later(self, image: Picture, ticks: int, length: int) -> None:
+        size = (image.width, image.height) if isinstance(image, VideoFrame) else image.shape[1::-1]
+        if size != self._size:
+            raise ValueError(f"frame is {size[0]}x{size[1]}, the clip is {self._size[0]}x{self._size[1]}")
         self._behind.add(lambda: self._put(image, ticks, length))
 
-    def _put(self, image: NDArray[np.uint8], ticks: int, length: int) -> None:
+    def _put(self, image: Picture, ticks: int, length: int) -> None:
         try:
             self._lengths[ticks] = length
             self._mux(self._frame(image, ticks, length))
@@ -178,18 +181,32 @@ class ClipWriter:
             packet.duration = self._lengths.pop(packet.pts or 0, packet.duration)
             self._out.mux(packet)
 
-    def _frame(self, image: NDArray[np.uint8], ticks: int, length: int) -> VideoFrame:
+    def _frame(self, image: Picture, ticks: int, length: int) -> VideoFrame:
+        frame = image if isinstance(image, VideoFrame) else self._filled(image)
+        if self._mode == "final":
+            matrix = matrix_of(frame) if isinstance(image, VideoFrame) else None
+            limited = frame.format.name == self._pixel and frame.color_range != ColorRange.JPEG.value
+            frame = converted(
+                frame,
+                self._pixel,
+                src_colorspace=matrix,
+                src_color_range=ColorRange.MPEG.value if limited else None,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                exact=frame.format.is_rgb,
+            )
+            frame.pict_type = (
+                PictureType.NONE
+            )  # else the source's kinds of frames would be forced on the encoder
+        frame.pts, frame.time_base, frame.duration = ticks, self._base, length
+        return frame
+
+    def _filled(self, image: NDArray[np.uint8]) -> VideoFrame:
         if self._mode == "final" and (image.shape[0] % 2 or image.shape[1] % 2):
             image = cv2.copyMakeBorder(
                 image, 0, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_REPLICATE
             ).astype(np.uint8, copy=False)
-        frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-        if self._mode == "final":
-            frame = converted(
-                frame, self._pixel, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
-        frame.pts, frame.time_base, frame.duration = ticks, self._base, length
-        return frame
+        return VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None

@@ -78,6 +78,18 @@ def test_an_even_clip_is_left_exactly_as_it_is() -> None:
     assert np.array_equal(lit(scene[0], plan.gains[0]), scene[0])
 
 
+def test_light_that_flickers_less_than_it_is_measured_wrong_is_left_as_it_is() -> None:
+    scene = (texture(280, 240).astype(float) * 0.6).astype(np.uint8)
+    meter = LightMeter()
+    for image in camera_frames(scene, shake_path(FRAMES, amplitude_px=0.0), SIZE):
+        gain = 1.0 + 0.008 * (-1.0) ** len(meter.levels)
+        meter.add(np.clip(image * gain + 0.5, 0, 255).astype(np.uint8))
+    assert max(meter.errors) < 0.001, "the light itself is no error"
+    assert not (plan_light(meter, 30.0, 1.0).gains == 1.0).all()
+    meter.errors[:] = [0.004] * len(meter.errors)
+    assert (plan_light(meter, 30.0, 1.0).gains == 1.0).all()
+
+
 def test_more_strength_never_leaves_more_flicker() -> None:
     gains = 1 + 0.1 * (-1.0) ** np.arange(FRAMES)
     left = [jitter(corrected(gains, strength=s)[0]) for s in (0.0, 0.3, 0.6, 0.9, 1.0)]

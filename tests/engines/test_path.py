@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.background import Motion, camera_motion
-from caf.engines.camera import CELLS, Candidate, Step, cells_of
+from caf.engines.camera import CELLS, GRID, Candidate, Step, cells_of
 from caf.engines.path import background_path
 
 SIZE = (640, 360)
@@ -84,3 +84,18 @@ def test_a_frame_that_began_with_the_subject_is_believed_once_the_background_is_
     camera = camera_motion(steps, 9.0)
     assert camera.confidence[10] > 0.6
     assert np.allclose(camera.steps[10], (1.0, 0.0, 0.0, 0.0), atol=0.01)
+
+
+def test_one_dancer_before_a_wall_that_shows_nothing_is_not_taken_for_the_background() -> None:
+    """Two columns of cells from top to bottom, at a side of the frame, are all that can be followed."""
+    columns = np.isin(np.arange(CELLS) % GRID[0], (5, 6))
+
+    def seen_there(made: Step) -> Step:
+        kept = columns[made.cells]
+        there = Candidate(np.zeros(4), np.flatnonzero(columns))
+        return made._replace(candidates=(there,), points=made.points[kept], cells=made.cells[kept])
+
+    whole = [nothing(), *(step(np.zeros(2), np.zeros(2), age, everywhere(0.0)) for age in range(1, FRAMES))]
+    assert camera_motion(whole, 9.0).confidence[1:].min() == 1.0
+    dancer = [whole[0], *(seen_there(made) for made in whole[1:])]
+    assert camera_motion(dancer, 9.0).confidence.max() < 0.5

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from caf.engines import motion
 from caf.engines.camera import CELLS, Camera, Step
 from caf.engines.smooth import smooth
 from caf.engines.steady import Plan, plan
@@ -201,6 +202,18 @@ def test_the_stage_steadies_a_shaken_and_flickering_clip_and_says_how_much(tmp_p
     steps = [float(np.abs(a.astype(int) - b).mean()) for a, b in itertools.pairwise(found)]
     shaken_steps = [float(np.abs(a.astype(int) - b).mean()) for a, b in itertools.pairwise(shaken)]
     assert np.median(steps) < 0.15 * np.median(shaken_steps)
+
+
+def test_a_clip_that_is_decoded_once_becomes_what_it_becomes_when_decoded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = camera_frames(texture(360, 300), shake_path(12, amplitude_px=3.0), SIZE)
+    source = write_clip(tmp_path / "shaken.mp4", frames)
+    _, once = run("motion", tmp_path / "once", {"source": source}, pose_weight=0.9)
+    monkeypatch.setattr(motion, "_KEPT_BYTES", 5 * frames[0].nbytes)
+    _, twice = run("motion", tmp_path / "twice", {"source": source}, pose_weight=0.9)
+    assert once.read_bytes() == twice.read_bytes()
+    assert len(images(twice)) == 12
 
 
 def test_without_weight_the_motion_stage_changes_no_pixel(tmp_path: Path) -> None:

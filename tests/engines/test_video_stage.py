@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -33,6 +34,59 @@ def numbers(path: Path) -> list[int]:
 
 
 SMALL = VideoTarget(width=64, height=48, fps=30.0)
+
+
+PATCHES = [(200, 60, 40), (40, 190, 60), (50, 60, 210), (180, 180, 180), (20, 20, 20), (30, 200, 220)]
+
+
+def patches(path: Path, pixel: str, matrix: int, full: bool) -> Path:
+    """Six patches of colour, as they are coded with this matrix (ITU-T H.273) and range."""
+    image = np.repeat(np.repeat(np.array([PATCHES], np.uint8), 48, axis=0), 16, axis=1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb" if pixel == "gbrp" else "libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "rgb24" if pixel == "gbrp" else pixel
+        stream.options = {"crf": "4", "bf": "0"}
+        if pixel != "gbrp":
+            stream.codec_context.colorspace = matrix
+            stream.codec_context.color_range = 2 if full else 1
+        for index in range(4):
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            if pixel != "gbrp":
+                frame = frame.reformat(format=pixel, dst_colorspace=matrix, dst_color_range=2 if full else 1)
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("pixel", "matrix", "full"),
+    [
+        ("yuv420p", 1, False),
+        ("yuv420p", 5, False),
+        ("yuv420p", 1, True),
+        ("yuv444p", 1, False),
+        ("gbrp", 0, True),
+    ],
+)
+def test_colours_stay_whatever_way_the_source_codes_them(
+    tmp_path: Path, pixel: str, matrix: int, full: bool
+) -> None:
+    source = patches(tmp_path / "c.mp4", pixel, matrix, full)
+    _, out = run("video", tmp_path / "out", {"source": source}, VideoTarget(width=96, height=48, fps=30.0))
+    before, after = (images(path)[2].astype(float) for path in (source, out))
+    for place, colour in enumerate(PATCHES):
+        middle = np.s_[20:28, 16 * place + 5 : 16 * place + 11]
+        assert np.abs(before[middle].mean(axis=(0, 1)) - colour).max() < 6, colour
+        assert np.abs(after[middle].mean(axis=(0, 1)) - before[middle].mean(axis=(0, 1))).max() < 6, colour
+
+
+def test_the_encoder_chooses_its_own_key_frames_whatever_the_source_s_are(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "all-key.mp4", [texture(64, 48)] * 20, options={"g": "1"})
+    _, out = run("video", tmp_path / "out", {"source": source}, SMALL)
+    with av.open(str(out)) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert keys == [True] + [False] * 19
 
 
 def test_letterbox_bars_are_black_and_exactly_where_they_belong(tmp_path: Path) -> None:

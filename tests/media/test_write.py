@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from caf.errors import MediaError
+from caf.media.planes import planes_of
 from caf.media.probe import probe
-from caf.media.read import read_frames
+from caf.media.read import read_frames, shown_frames
 from caf.media.write import ClipWriter
 from caf.ports import MediaInfo, ProbeRequest
 from tests.clips import click_times_s, clicks, texture, write_clip
@@ -96,6 +97,17 @@ def test_the_final_mode_is_h264_420_tagged_bt709_with_the_index_first(tmp_path: 
         frame = next(container.decode(stream))
         assert (stream.codec_context.name, frame.format.name) == ("h264", "yuv420p")
         assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("grey", [20, 64, 128, 200])
+def test_the_final_mode_darkens_nothing(tmp_path: Path, grey: int) -> None:
+    path = tmp_path / "grey.mp4"
+    with ClipWriter(path, width=64, height=48, fps=30.0, mode="final") as writer:
+        writer.write(np.full((48, 64, 3), grey, np.uint8), 0.0)
+    (shown,) = shown_frames(path)
+    planes = planes_of(shown)
+    assert planes is not None
+    assert planes.luma[24, 32] == round(16 + grey * 219 / 255)
 
 
 def test_colours_come_back_from_the_final_mode(tmp_path: Path) -> None:
