@@ -81,6 +81,14 @@ def test_colours_stay_whatever_way_the_source_codes_them(
         assert np.abs(after[middle].mean(axis=(0, 1)) - before[middle].mean(axis=(0, 1))).max() < 6, colour
 
 
+def test_frames_that_are_encoded_as_decoded_can_be_shown_twice(tmp_path: Path) -> None:
+    source = patches(tmp_path / "c.mp4", "yuv420p", 1, False)
+    target = VideoTarget(width=96, height=48, fps=60.0)
+    _, out = run("video", tmp_path / "out", {"source": source}, target, fps_strategy="resample")
+    times = [frame.time_s for frame in read_frames(out)]
+    assert times == pytest.approx([tick / 60 for tick in range(8)], abs=1e-4)
+
+
 def test_the_encoder_chooses_its_own_key_frames_whatever_the_source_s_are(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "all-key.mp4", [texture(64, 48)] * 20, options={"g": "1"})
     _, out = run("video", tmp_path / "out", {"source": source}, SMALL)
