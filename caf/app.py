@@ -28,6 +28,7 @@ from caf.workspace import Workspace
 from eventstore import (
     EventStore,
     EventStoreError,
+    InvalidArgument,
     SqliteStore,
     StoreBusy,
     StoreCorrupt,
@@ -226,6 +227,7 @@ def told_as_caf_errors() -> Iterator[None]:
             StoreNotFound: (RefusedError, "no_workspace"),
             StoreIncompatible: (InputError, "log_incompatible"),
             StoreCorrupt: (CafError, "log_damaged"),
+            InvalidArgument: (InputError, "bad_parameter"),
         }
         kind, name = kinds.get(type(fault), (CafError, "log_failed"))
         raise kind(fault.message, remedy=f"{fault.remedy}{_ALSO.get(name, '')}", kind=name) from fault

@@ -23,7 +23,7 @@ from caf.daemon.state import reject
 from caf.errors import CafError, DocumentError, InputError, TryAgainError
 from caf.events import DocumentRejected
 from caf.events.codec import digest
-from eventstore import EventStoreError
+from eventstore import EventStoreError, InvalidArgument
 
 __all__ = ["Intake"]
 
@@ -168,6 +168,8 @@ class Intake:
             return
         try:
             await self._dropped.take(path)
+        except InvalidArgument as fault:  # the log takes no such name, now or later
+            known.done = await self._reject(path, known, self._told(path, fault))
         except OF_THE_MACHINE as fault:
             self._tell(path, known, fault)
         except Exception as fault:  # noqa: BLE001 - whatever a file holds, it ends no daemon
@@ -227,6 +229,8 @@ class Intake:
         """An error for people, with nothing in it that is no text."""
         if isinstance(fault, CafError):
             return CafError(_text(fault.message), remedy=_text(fault.remedy), kind=fault.kind)
+        if isinstance(fault, InvalidArgument):
+            return InputError(_text(fault.message), remedy=_text(fault.remedy), kind="bad_parameter")
         shown = self._dropped.shown(path)
         if isinstance(fault, OSError):
             return DocumentError(
