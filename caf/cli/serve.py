@@ -104,4 +104,6 @@ def _line(recorded: RecordedEvent) -> str:
 
 
 def _told(fault: Exception) -> str:
+    while isinstance(fault, ExceptionGroup):  # of a task group: what happened in it
+        fault = fault.exceptions[0]
     return str(fault) if isinstance(fault, CafError | EventStoreError) else f"{type(fault).__name__}: {fault}"
