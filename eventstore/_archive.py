@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from eventstore._backup import new_log, proved
 from eventstore._lock import FileLock
+from eventstore._place import clash
 from eventstore._reader import Reader
 from eventstore._refill import Place, refill
 from eventstore._rows import COLUMNS, to_event
@@ -50,8 +51,7 @@ def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Arc
 def _check_name(name: str, path: Path) -> None:
     """Raise `InvalidArgument` for what is no file's name, or that of one that SQLite or a store has beside the log."""
     check_text(name, "Name of an archive")
-    own = name == path.name or name.startswith(f"{path.name}-") or path.name.startswith(f"{name}-")
-    if not name or "\0" in name or name in (".", "..") or Path(name).name != name or own:
+    if not name or "\0" in name or name in (".", "..") or Path(name).name != name or clash(name, path.name):
         raise InvalidArgument(
             f"{name!r} is no name for an archive.",
             remedy="Give a file name; the archive lies beside the log, whose own files begin with its name.",

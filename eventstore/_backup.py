@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from eventstore._archives import archive_files
-from eventstore._place import check_place
+from eventstore._place import check_place, clash
 from eventstore._reader import Reader
 from eventstore._schema import explain
 from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt, StoreFull, StoreReadOnly
@@ -74,8 +74,7 @@ def _unwritable(path: Path, error: OSError) -> EventStoreError:
 def backup(reader: Reader, target: Path) -> VerifyReport:
     """Copy what `reader` sees to `target`, and read it back."""
     for file in archive_files(reader.connection):
-        # SQLite's own files beside a log have its name, and more behind a dash.
-        if target.name == file or target.name.startswith(f"{file}-") or file.startswith(f"{target.name}-"):
+        if clash(target.name, file):
             raise InvalidArgument(
                 f"A copy of this log takes its archive {file} along, and cannot be {target.name} itself.",
                 remedy="Name another file.",

@@ -8,13 +8,19 @@ from typing import Final
 
 from eventstore.errors import InvalidArgument, StoreIncompatible
 
-__all__ = ["check_place", "filesystem_at", "log_path"]
+__all__ = ["check_place", "clash", "filesystem_at", "log_path"]
 
 _NETWORK: Final = frozenset(
     {"afs", "ceph", "cifs", "fuse.glusterfs", "fuse.rclone", "fuse.sshfs", "gfs2", "ncpfs", "nfs", "nfs4"}
     | {"ocfs2", "smb3", "smbfs"}
 )
 """Their locks or their shared memory do not hold between machines (https://sqlite.org/wal.html, point 2)."""
+
+
+def clash(one: str, other: str) -> bool:
+    """Whether two logs of these names in one folder would share a file: what lies beside a log is called as it is,
+    and more behind a dash."""
+    return one == other or one.startswith(f"{other}-") or other.startswith(f"{one}-")
 
 
 def log_path(path: str | Path) -> Path:

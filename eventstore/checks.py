@@ -55,6 +55,11 @@ def _check_text_of_name(name: str, what: str) -> None:
         )
 
 
+def _is_whole(number: Any, least: int = 0, most: int = MAX_INTEGER) -> bool:
+    """Whether it is a whole number within these; what is only equal to one, as True and 1.0 are, is none."""
+    return number.__class__ is int and least <= number <= most
+
+
 def check_text(text: str, what: str) -> None:
     """Raise `InvalidArgument` for what no text of a log can be equal to or not: no str, or no Unicode."""
     why: Exception | None = None
@@ -94,7 +99,7 @@ def _check_event(event: NewEvent) -> bytes:
         )
     _check_name(event.type, "Event type")
     # A version that is a float or a bool would be kept as a whole number, but chained as what it is.
-    if event.type_version.__class__ is not int or not 1 <= event.type_version <= MAX_INTEGER:
+    if not _is_whole(event.type_version, 1):
         raise InvalidArgument(
             f"Type version {event.type_version!r} of {event.type!r} is no positive int.",
             remedy="Count from 1.",
@@ -131,7 +136,7 @@ def check_append(
             ids = None
     if ids is None:
         _check_name(stream, "Stream name")
-    if expected_version.__class__ is not int or not ANY <= expected_version <= MAX_INTEGER:
+    if not _is_whole(expected_version, ANY):
         raise InvalidArgument(
             f"Expected version {expected_version!r} of {stream!r} is not a version.",
             remedy="Use ANY, NO_STREAM or the version that was read.",
@@ -152,7 +157,7 @@ def check_checkpoint(checkpoint: Checkpoint, head: int = MAX_INTEGER) -> None:
     if not isinstance(checkpoint, Checkpoint):
         raise InvalidArgument(f"{checkpoint!r} is no checkpoint.", remedy="Give a Checkpoint.")
     _check_name(checkpoint.consumer, "Consumer name")
-    if checkpoint.position.__class__ is not int or not 0 <= checkpoint.position <= head:
+    if not _is_whole(checkpoint.position, 0, head):
         raise InvalidArgument(
             f"Checkpoint {checkpoint.position!r} of {checkpoint.consumer!r} is beyond the head {head}.",
             remedy="Save the position of an event that was read.",
@@ -162,7 +167,7 @@ def check_checkpoint(checkpoint: Checkpoint, head: int = MAX_INTEGER) -> None:
 def check_range(after: int, limit: int | None) -> None:
     """Raise `InvalidArgument` for a start or limit that is negative or no number."""
     for number in (after,) if limit is None else (after, limit):
-        if number.__class__ is not int or not 0 <= number <= MAX_INTEGER:
+        if not _is_whole(number):
             raise InvalidArgument(
                 f"Cannot read {limit!r} events after {after!r}.", remedy="Use ints from 0 on, or no limit."
             )
@@ -185,12 +190,7 @@ def check_witness(witness: Witness | None) -> None:
     if not isinstance(witness, Witness):
         raise InvalidArgument(f"{witness!r} is no witness.", remedy="Give a Witness.")
     position, digest = witness.position, witness.digest
-    if (
-        position.__class__ is not int
-        or not 0 <= position <= MAX_INTEGER
-        or digest.__class__ is not bytes
-        or not 1 <= len(digest) <= _DIGEST_BYTES
-    ):
+    if not _is_whole(position) or digest.__class__ is not bytes or not 1 <= len(digest) <= _DIGEST_BYTES:
         raise InvalidArgument(
             f"The witness {digest!r} of position {position!r} proves nothing.",
             remedy=f"Give a position, and 1 to {_DIGEST_BYTES} bytes of the digest there.",

@@ -195,9 +195,8 @@ class ClipWriter:
                 dst_color_range=ColorRange.MPEG,
                 exact=frame.format.is_rgb,
             )
-            frame.pict_type = (
-                PictureType.NONE
-            )  # else the source's kinds of frames would be forced on the encoder
+            # Else the source's kinds of frames would be forced on the encoder.
+            frame.pict_type = PictureType.NONE
         frame.pts, frame.time_base, frame.duration = ticks, self._base, length
         return frame
 

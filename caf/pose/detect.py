@@ -23,7 +23,7 @@ from caf.pose.protocol import SpanRequest
 from caf.pose.stitch import Stitching
 from caf.pose.subjects import landmarks_of
 from caf.pose.summary import summary_of
-from caf.pose.workers import MOST_WORKERS, processors, workers_for
+from caf.pose.workers import MOST_WORKERS, processors_each, workers_for
 
 __all__ = ["LEAST_FRAMES_EACH", "decoders_for", "detect", "starts_of"]
 
@@ -81,7 +81,7 @@ def starts_of(info: MediaInfo, workers: int | None) -> list[float]:
 
 def decoders_for(workers: int) -> int:
     """Threads that decode in each of so many processes, which together should not outnumber the processors."""
-    return max(1, min(_MOST_DECODERS, processors() // workers))
+    return min(_MOST_DECODERS, processors_each(workers))
 
 
 def _steps(

@@ -187,7 +187,7 @@ def test_a_picture_is_not_shared() -> None:
 def test_the_decoders_of_all_processes_do_not_outnumber_the_processors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("caf.pose.detect.processors", lambda: 16)
+    monkeypatch.setattr("caf.pose.workers.processors", lambda: 16)
     assert [decoders_for(workers) for workers in (1, 2, 4, 8, 16, 32)] == [4, 4, 4, 2, 1, 1]
 
 

@@ -19,7 +19,7 @@ import msgspec
 from caf.errors import MediaError
 from caf.media.read import is_animated_webp
 from caf.media.spans import OtherFramesError, Timetable, timetable
-from caf.pose.workers import processors
+from caf.pose.workers import processors_each
 from caf.qc.metrics.collected import Collected
 from caf.qc.metrics.frames import batches, see
 from caf.qc.metrics.helpers import IdleEndError, borrow, hand_back
@@ -135,7 +135,7 @@ def _shared(
     early: Callable[[Sample], object] | None,
 ) -> Collected:
     request = PartsRequest(
-        video=video, table=table, metrics=tuple(sorted(wanted)), threads=max(1, processors() // workers)
+        video=video, table=table, metrics=tuple(sorted(wanted)), threads=processors_each(workers)
     )
     in_order = _InOrder(table.frames, early)
     with _Sharing(pieces, request, workers - 1, in_order) as sharing:
