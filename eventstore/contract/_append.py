@@ -7,7 +7,16 @@ from typing import Final
 import anyio.lowlevel
 from msgspec import structs
 
-from eventstore.contract._support import Contract, appended, collect, events, mark, new, refused
+from eventstore.contract._support import (
+    Contract,
+    appended,
+    collect,
+    events,
+    mark,
+    new,
+    refused,
+    same,
+)
 from eventstore.errors import DuplicateEvent, InvalidArgument, StoreClosed, VersionConflict
 from eventstore.model import ANY, NO_STREAM
 
@@ -22,8 +31,8 @@ class AppendContract(Contract):
             assert await store.head() == 0
             assert await store.version("job-a") == 0
             assert await store.checkpoint("nobody") == 0
-            assert await collect(store.read("job-a")) == []
-            assert await collect(store.read_all()) == []
+            same(await collect(store.read("job-a")), [])
+            same(await collect(store.read_all()), [])
             report = await store.verify()
             assert report.ok
             assert (report.events, report.head_digest) == (0, bytes(32))
@@ -37,16 +46,19 @@ class AppendContract(Contract):
             assert second == appended("job-b", 1, 1, 3, 3, repeated=False)
             assert third == appended("job-a", 3, 5, 4, 6, repeated=False)
             assert await store.head() == 6
-            assert [await store.version(name) for name in ("job-a", "job-b")] == [5, 1]
+            same([await store.version(name) for name in ("job-a", "job-b")], [5, 1])
             log = await collect(store.read_all())
-            assert [(e.position, e.stream, e.version) for e in log] == [
-                (1, "job-a", 1),
-                (2, "job-a", 2),
-                (3, "job-b", 1),
-                (4, "job-a", 3),
-                (5, "job-a", 4),
-                (6, "job-a", 5),
-            ]
+            same(
+                [(e.position, e.stream, e.version) for e in log],
+                [
+                    (1, "job-a", 1),
+                    (2, "job-a", 2),
+                    (3, "job-b", 1),
+                    (4, "job-a", 3),
+                    (5, "job-a", 4),
+                    (6, "job-a", 5),
+                ],
+            )
 
     async def test_what_is_read_is_what_was_appended(self, tmp_path: Path) -> None:
         cause = new(b"\x00\xff not json", metadata=b'{"host":"a"}', correlation_id="job-a", type="A.b/c é")
@@ -180,7 +192,7 @@ class AppendContract(Contract):
             await store.append("job-a", [taken])
             await refused(DuplicateEvent, store.append("job-b", [*many, taken]))
             assert (await store.head(), await store.version("job-b")) == (1, 0)
-            assert await collect(store.read("job-b")) == []
+            same(await collect(store.read("job-b")), [])
             assert (await store.append("job-b", many, expected_version=0)).last_position == 3_001
 
     async def test_an_append_is_known_however_long_ago_it_was(self, tmp_path: Path) -> None:
@@ -201,7 +213,7 @@ class AppendContract(Contract):
             await store.append("job-a", given)
             given.reverse()
             given.pop()
-            assert [event.data for event in await collect(store.read("job-a"))] == [b"0", b"1", b"2"]
+            same([event.data for event in await collect(store.read("job-a"))], [b"0", b"1", b"2"])
 
     async def test_an_empty_append_only_checks_the_version(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -247,7 +259,7 @@ class AppendContract(Contract):
             await store.append("job-a", events(len(names)))
             for number, name in enumerate(names, 1):
                 await store.save_checkpoint(mark(name, number))
-            assert [await store.checkpoint(name) for name in names] == list(range(1, len(names) + 1))
+            same([await store.checkpoint(name) for name in names], list(range(1, len(names) + 1)))
             for wrong in ("", "a\0b", "x" * 1025):
                 await refused(InvalidArgument, store.save_checkpoint(mark(wrong, 1)))
 
@@ -272,9 +284,9 @@ class AppendContract(Contract):
             await store.append("job-a", [large])
             many = await store.append("job-b", events(10_000))
             assert (many.first_position, many.last_position, many.last_version) == (2, 10_001, 10_000)
-            assert [event.data for event in await collect(store.read("job-a"))] == [large.data]
+            same([event.data for event in await collect(store.read("job-a"))], [large.data])
             found = await collect(store.read("job-b"))
-            assert [int(event.data) for event in found] == list(range(10_000))
+            same([int(event.data) for event in found], list(range(10_000)))
 
     async def test_a_closed_store_says_so(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

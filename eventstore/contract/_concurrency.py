@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new
+from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new, same
 from eventstore.errors import DuplicateEvent, EventStoreError, StoreClosed, VersionConflict
 from eventstore.model import NO_STREAM, Appended, NewEvent
 
@@ -27,14 +27,14 @@ class ConcurrencyContract(Contract):
                 for number in range(64):
                     tasks.start_soon(write, number)
             log = await collect(store.read_all())
-            assert [e.position for e in log] == list(range(1, 64 * 6 + 1))
+            same([e.position for e in log], list(range(1, 64 * 6 + 1)))
             for answer in acknowledged:
                 span = log[answer.first_position - 1 : answer.last_position]
                 assert {e.stream for e in span} == {answer.stream}
                 due = list(range(answer.first_version, answer.last_version + 1))
-                assert [e.version for e in span] == due
+                same([e.version for e in span], due)
             positions = [answer.first_position for answer in acknowledged]
-            assert positions == sorted(positions), "acknowledged in another order than recorded"
+            same(positions, sorted(positions))  # acknowledged in the order in which they are recorded
             assert (await store.verify()).ok
 
     async def test_of_writers_that_expect_the_same_version_one_wins(self, tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ class ConcurrencyContract(Contract):
                 async with anyio.create_task_group() as tasks:
                     for number in range(20):
                         tasks.start_soon(write, number, expected)
-            assert [int(e.data) for e in await collect(store.read("job-a"))] == won
+            same([int(e.data) for e in await collect(store.read("job-a"))], won)
             assert len(won) == 5
-            assert lost == [(expected, expected + 1) for expected in range(5) for _ in range(19)]
+            same(lost, [(expected, expected + 1) for expected in range(5) for _ in range(19)])
 
     async def test_the_refusal_of_one_fails_no_other(self, tmp_path: Path) -> None:
         taken = new(b"taken")
@@ -81,8 +81,8 @@ class ConcurrencyContract(Contract):
             assert [type(error) for error in failed].count(VersionConflict) == 20
             assert [type(error) for error in failed].count(DuplicateEvent) == 20
             log = await collect(store.read_all())
-            assert [e.position for e in log] == list(range(1, 42))
-            assert sorted(e.stream for e in log[1:]) == sorted(2 * [f"job-{n}" for n in range(2, 60, 3)])
+            same([e.position for e in log], list(range(1, 42)))
+            same(sorted(e.stream for e in log[1:]), sorted(2 * [f"job-{n}" for n in range(2, 60, 3)]))
 
     async def test_the_same_append_made_many_times_at_once_is_recorded_once(self, tmp_path: Path) -> None:
         given = events(3)
@@ -96,7 +96,7 @@ class ConcurrencyContract(Contract):
                 for number in range(20):
                     tasks.start_soon(write, NO_STREAM if number % 2 else -1)
             assert await store.head() == 3
-            assert sorted(answer.repeated for answer in answers) == [False] + [True] * 19
+            same(sorted(answer.repeated for answer in answers), [False] + [True] * 19)
             assert {(a.first_version, a.last_position) for a in answers} == {(1, 3)}
 
     async def test_thousands_that_append_at_once_are_all_answered(self, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ class ConcurrencyContract(Contract):
                         tasks.cancel_scope.cancel()
                     await store.append("after", events(1))
                 log = await collect(store.read_all())
-                assert [e.position for e in log] == list(range(1, len(log) + 1))
+                same([e.position for e in log], list(range(1, len(log) + 1)))
                 for name in {e.stream for e in log}:
                     count = sum(e.stream == name for e in log)
                     assert count == (12 if name == "after" else 3)
@@ -175,9 +175,9 @@ class ConcurrencyContract(Contract):
                     for name, made in given.items():
                         answer = await store.append(name, made, expected_version=NO_STREAM)
                         assert (answer.first_version, answer.last_version) == (1, 3)
-                        assert [e.event_id for e in await collect(store.read(name))] == [
-                            e.event_id for e in made
-                        ]
+                        same(
+                            [e.event_id for e in await collect(store.read(name))], [e.event_id for e in made]
+                        )
                 assert await store.head() == 12 * 8 * 3
 
     async def test_a_cancelled_append_saves_its_checkpoint_with_its_events_or_not_at_all(
@@ -224,7 +224,7 @@ class ConcurrencyContract(Contract):
                     await store.append("job-a", events(2), checkpoint=mark("qc", number))
                     assert await store.checkpoint("qc") == number
                 tasks.cancel_scope.cancel()
-        assert wrong == []
+        same(wrong, [])
 
     async def test_cancelled_readers_leave_the_store_usable(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):

@@ -12,7 +12,17 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from eventstore.contract._support import GUARD_S, Contract, appended, collect, events, mark, new, refused
+from eventstore.contract._support import (
+    GUARD_S,
+    Contract,
+    appended,
+    collect,
+    events,
+    mark,
+    new,
+    refused,
+    same,
+)
 from eventstore.errors import DuplicateEvent, StoreClosed, VersionConflict
 from eventstore.model import NO_STREAM, Appended, NewEvent, RecordedEvent
 from eventstore.store import EventStore
@@ -53,7 +63,7 @@ def _check_told(lines: Iterable[str], log: Sequence[RecordedEvent]) -> None:
         position, stream, version = line.split()
         found = log[int(position) - 1 : int(position) + 1]
         due = [(stream, int(version)), (stream, int(version) + 1)]
-        assert [(e.stream, e.version) for e in found] == due
+        same([(e.stream, e.version) for e in found], due)
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:
@@ -85,7 +95,7 @@ class DurableContract(Contract):
             await store.save_checkpoint(mark("render", 3))
             before = await collect(store.read_all())
         async with self.open(tmp_path) as store:
-            assert await collect(store.read_all()) == before
+            same(await collect(store.read_all()), before)
             assert (await store.checkpoint("qc"), await store.checkpoint("render")) == (2, 3)
             again = await store.append("job-a", given)
             assert again == appended("job-a", 1, 3, 1, 3, repeated=True)
@@ -131,8 +141,8 @@ class DurableContract(Contract):
                     for number in range(8):
                         tasks.start_soon(write, number, expected)
                 assert (len(won), len(lost)) == (expected + 1, 7 * (expected + 1))
-            assert [int(e.data) for e in await collect(one.read("job-a"))] == won
-            assert lost == [expected + 1 for expected in range(8) for _ in range(7)]
+            same([int(e.data) for e in await collect(one.read("job-a"))], won)
+            same(lost, [expected + 1 for expected in range(8) for _ in range(7)])
 
     async def test_the_same_append_made_in_two_stores_at_once_is_recorded_once(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as one, self.open(tmp_path) as two:
@@ -147,7 +157,7 @@ class DurableContract(Contract):
                     for number in range(6):
                         tasks.start_soon(write, two if number % 2 else one, given, answers)
                 assert await one.head() == await two.head() == 3 * turn + 3
-                assert sorted(answer.repeated for answer in answers) == [False] + [True] * 5
+                same(sorted(answer.repeated for answer in answers), [False] + [True] * 5)
                 assert {answer.first_position for answer in answers} == {3 * turn + 1}
 
     async def test_what_was_acknowledged_before_the_store_closed_is_there(self, tmp_path: Path) -> None:
@@ -170,7 +180,7 @@ class DurableContract(Contract):
                 log = await collect(store.read_all())
                 for name, answer in acknowledged.items():
                     found = log[answer.first_position - 1 : answer.last_position]
-                    assert [(e.stream, e.version) for e in found] == [(name, 1), (name, 2)]
+                    same([(e.stream, e.version) for e in found], [(name, 1), (name, 2)])
                 assert len(log) % 2 == 0
                 assert (await store.verify()).ok
 
@@ -184,7 +194,7 @@ class DurableContract(Contract):
             lines = [line for line in (*told, *rest.splitlines(keepends=True)) if line.endswith("\n")]
             async with self.open(tmp_path) as store:
                 log = await collect(store.read_all())
-                assert [e.position for e in log] == list(range(1, len(log) + 1))
+                same([e.position for e in log], list(range(1, len(log) + 1)))
                 _check_told(lines, log)
                 for name in {e.stream for e in log}:
                     places = [e.position for e in log if e.stream == name]
@@ -230,8 +240,8 @@ class DurableContract(Contract):
                     await (two if number % 2 else one).append(f"job-{number % 4}", [made])
                     got.append(await anext(following))
                     cause = made
-                assert [event.position for event in got] == list(range(1, 30))
-                assert got == await collect(two.read_all())
+                same([event.position for event in got], list(range(1, 30)))
+                same(got, await collect(two.read_all()))
 
     async def test_many_writers_in_four_processes_leave_no_gap(self, tmp_path: Path) -> None:
         children, writers, each = 4, 16, 5
@@ -242,8 +252,8 @@ class DurableContract(Contract):
                 total = children * writers * each * 2
                 seen = await collect(store.subscribe(), total)
                 told = [await _in_thread(process.communicate) for process in running]
-                assert [process.returncode for process in running] == [0] * children
-                assert [e.position for e in seen] == list(range(1, total + 1))
+                same([process.returncode for process in running], [0] * children)
+                same([e.position for e in seen], list(range(1, total + 1)))
                 lines = [line for out, _ in told for line in out.splitlines()]
                 assert len(lines) == total // 2
                 _check_told(lines, seen)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from eventstore.contract._support import Contract, collect, events, new
+from eventstore.contract._support import Contract, collect, events, new, same
 from eventstore.store import EventStore
 
 __all__ = ["ReadContract"]
@@ -26,10 +26,10 @@ class ReadContract(Contract):
                 for limit in (None, 0, 1, 3, 9):
                     due = list(range(after + 1, 6))
                     found = await collect(store.read("job-a", after_version=after, limit=limit))
-                    assert [e.version for e in found] == due[:limit]
+                    same([e.version for e in found], due[:limit])
                     assert all(e.stream == "job-a" for e in found)
                     back = store.read("job-a", after_version=after, limit=limit, backward=True)
-                    assert [e.version for e in await collect(back)] == due[::-1][:limit]
+                    same([e.version for e in await collect(back)], due[::-1][:limit])
 
     async def test_the_log_is_read_from_any_position_both_ways(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -38,9 +38,9 @@ class ReadContract(Contract):
                 for limit in (None, 0, 1, 4, 20):
                     due = list(range(after + 1, 10))
                     found = store.read_all(after_position=after, limit=limit)
-                    assert [e.position for e in await collect(found)] == due[:limit]
+                    same([e.position for e in await collect(found)], due[:limit])
                     back = store.read_all(after_position=after, limit=limit, backward=True)
-                    assert [e.position for e in await collect(back)] == due[::-1][:limit]
+                    same([e.position for e in await collect(back)], due[::-1][:limit])
 
     async def test_there_is_nothing_after_the_largest_number(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -50,8 +50,8 @@ class ReadContract(Contract):
                     last = 2**63 - 1
                     stream = store.read("job-a", after_version=last, limit=limit, backward=backward)
                     log = store.read_all(after_position=last, limit=limit, backward=backward)
-                    assert await collect(stream) == []
-                    assert await collect(log) == []
+                    same(await collect(stream), [])
+                    same(await collect(log), [])
 
     async def test_the_log_is_read_by_category_and_by_correlation(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -78,7 +78,7 @@ class ReadContract(Contract):
                             )
                             want = [position for position in due if position > after]
                             want = (want[::-1] if backward else want)[:limit]
-                            assert [e.position for e in await collect(found)] == want
+                            same([e.position for e in await collect(found)], want)
 
     async def test_a_long_log_is_read_whole_both_ways(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -86,16 +86,16 @@ class ReadContract(Contract):
                 await store.append("job-a", events(500))
                 await store.append(f"other-{start}", events(100))
             every = list(range(1, 6_001))
-            assert [e.position for e in await collect(store.read_all())] == every
-            assert [e.position for e in await collect(store.read_all(backward=True))] == every[::-1]
+            same([e.position for e in await collect(store.read_all())], every)
+            same([e.position for e in await collect(store.read_all(backward=True))], every[::-1])
             own = list(range(1, 5_001))
-            assert [e.version for e in await collect(store.read("job-a"))] == own
-            assert [e.version for e in await collect(store.read("job-a", backward=True))] == own[::-1]
+            same([e.version for e in await collect(store.read("job-a"))], own)
+            same([e.version for e in await collect(store.read("job-a", backward=True))], own[::-1])
             limited = await collect(store.read("job-a", after_version=100, limit=3_000))
-            assert [e.version for e in limited] == list(range(101, 3_101))
+            same([e.version for e in limited], list(range(101, 3_101)))
             jobs = await collect(store.read_all(category="other", backward=True))
             assert len(jobs) == 1_000
-            assert [e.position for e in jobs] == sorted((e.position for e in jobs), reverse=True)
+            same([e.position for e in jobs], sorted((e.position for e in jobs), reverse=True))
 
     async def test_what_is_rare_in_a_long_log_is_found_both_ways(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -109,16 +109,16 @@ class ReadContract(Contract):
             for backward in (False, True):
                 turn = -1 if backward else 1
                 rare_ones = await collect(store.read_all(correlation_id="rare", backward=backward))
-                assert [e.position for e in rare_ones] == due[::turn]
+                same([e.position for e in rare_ones], due[::turn])
                 kinds = await collect(store.read_all(category="rare", backward=backward, limit=5))
                 places = [place for first in due[:3] for place in (first, first + 1)]
-                assert [e.position for e in kinds] == places[::turn][:5]
+                same([e.position for e in kinds], places[::turn][:5])
                 often = await collect(store.read_all(correlation_id="often", backward=backward, limit=12_001))
                 assert len(often) == 12_001
             whole = await collect(store.read_all())
-            assert [e.position for e in whole] == list(range(1, 12_008))
+            same([e.position for e in whole], list(range(1, 12_008)))
             last = await collect(store.read("often-a", backward=True, limit=4_097))
-            assert [e.version for e in last] == list(range(12_001, 12_001 - 4_097, -1))
+            same([e.version for e in last], list(range(12_001, 12_001 - 4_097, -1)))
 
     async def test_what_is_acknowledged_is_found_at_once_by_category_and_by_correlation(
         self, tmp_path: Path
@@ -130,7 +130,7 @@ class ReadContract(Contract):
                 filters: Any
                 for filters in ({"category": f"job{number % 2}"}, {"correlation_id": f"t-{number % 3}"}):
                     last = await collect(store.read_all(**filters, backward=True, limit=1))
-                    assert [e.position for e in last] == [answer.last_position]
+                    same([e.position for e in last], [answer.last_position])
                     assert (await collect(store.read_all(**filters)))[-1] == last[0]
 
     async def test_a_reader_that_stops_early_holds_nothing_up(self, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ class ReadContract(Contract):
             assert (await anext(reading)).position == 1
             assert (await store.append("job-a", events(1))).last_position == 1_001
             rest = [e.position for e in await collect(reading)]
-            assert rest == list(range(2, len(rest) + 2))
+            same(rest, list(range(2, len(rest) + 2)))
             assert len(rest) in (999, 1_000)
 
     async def test_what_is_acknowledged_is_read_at_once(self, tmp_path: Path) -> None:
@@ -148,6 +148,7 @@ class ReadContract(Contract):
             for number in range(1, 50):
                 answer = await store.append("job-a", events(1))
                 assert await store.version("job-a") == answer.last_version == number
-                assert [e.version for e in await collect(store.read("job-a", after_version=number - 1))] == [
-                    number
-                ]
+                same(
+                    [e.version for e in await collect(store.read("job-a", after_version=number - 1))],
+                    [number],
+                )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eventstore.contract._support import Contract, collect, events, new, refused
+from eventstore.contract._support import Contract, collect, events, new, refused, same
 from eventstore.errors import InvalidArgument
 from eventstore.model import NewEvent
 from eventstore.replay import COLUMNS, Unreadable
@@ -40,9 +40,9 @@ class ReplayContract(Contract):
         async with self.open(tmp_path) as store:
             await _given(store, 1_200)
             found = [item async for batch in store.replay(number) for item in batch]
-            assert found == [(n, n + 1) for n in range(1_200)]
+            same(found, [(n, n + 1) for n in range(1_200)])
             alone = [item async for batch in store.replay(number) for item in batch.events()]
-            assert alone == list(range(1_200))
+            same(alone, list(range(1_200)))
             assert sum([len(batch) async for batch in store.replay(number)]) == 1_200
 
     async def test_a_replay_shows_in_its_columns_what_reading_shows(self, tmp_path: Path) -> None:
@@ -52,14 +52,14 @@ class ReplayContract(Contract):
             log = await collect(store.read_all())
             found = [item async for batch in store.replay(number, columns=columns) for item in batch]
             due = [(n, *(getattr(event, name) for name in columns)) for n, event in enumerate(log)]
-            assert found == due
+            same(found, due)
             some: Any = ("metadata", "position", "stream", "position")
             found = [item async for batch in store.replay(number, columns=some) for item in batch]
-            assert found == [(n, e.metadata, e.position, e.stream, e.position) for n, e in enumerate(log)]
+            same(found, [(n, e.metadata, e.position, e.stream, e.position) for n, e in enumerate(log)])
             places = [place async for batch in store.replay(number) for place in batch.positions]
-            assert places == list(range(1, 601))
+            same(places, list(range(1, 601)))
             bare = [item async for batch in store.replay(number, columns=()) for item in batch]
-            assert bare == [(n,) for n in range(600)]
+            same(bare, [(n,) for n in range(600)])
 
     async def test_a_replay_begins_after_a_position_and_keeps_to_a_category(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -70,10 +70,10 @@ class ReplayContract(Contract):
                 async for batch in store.replay(number, after_position=7, category="job")
                 for item in batch
             ]
-            assert found == [(event.position - 1, event.position) for event in log]
-            assert [batch async for batch in store.replay(number, after_position=1_100)] == []
+            same(found, [(event.position - 1, event.position) for event in log])
+            same([batch async for batch in store.replay(number, after_position=1_100)], [])
             for category in ("none", "jo", "job-a", "JOB", ""):
-                assert [batch async for batch in store.replay(number, category=category)] == []
+                same([batch async for batch in store.replay(number, category=category)], [])
 
     async def test_an_event_that_cannot_be_decoded_stops_no_other(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
@@ -93,7 +93,7 @@ class ReplayContract(Contract):
         async with self.open(tmp_path) as store:
             await _given(store, 700)
             found = [item async for batch in store.replay(number, verify=True) for item in batch]
-            assert found == [(n, n + 1) for n in range(700)]
+            same(found, [(n, n + 1) for n in range(700)])
 
     async def test_a_replay_refuses_what_it_cannot_do(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

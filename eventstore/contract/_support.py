@@ -1,7 +1,8 @@
 """What the contract's tests share."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -9,7 +10,7 @@ from eventstore.ids import new_id
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 from eventstore.store import EventStore
 
-__all__ = ["GUARD_S", "Contract", "appended", "collect", "events", "mark", "new", "refused"]
+__all__ = ["GUARD_S", "Contract", "appended", "collect", "events", "mark", "new", "refused", "same"]
 
 GUARD_S: Final = 60
 """After so long a test that waits for an event has failed."""
@@ -90,3 +91,15 @@ async def refused(kind: type[_E], work: Awaitable[object]) -> _E:
     except kind as error:
         return error
     raise AssertionError(f"{kind.__name__} was due, but {result!r} came back.")
+
+
+def same(got: Sequence[object], wanted: Sequence[object]) -> None:
+    """Fails where they differ, and says where first; to show all of it takes a test runner minutes."""
+    nothing = object()
+    for index, (one, other) in enumerate(zip_longest(got, wanted, fillvalue=nothing)):
+        if one != other:
+            told = ["nothing" if value is nothing else f"{value!r:.200}" for value in (one, other)]
+            raise AssertionError(
+                f"{len(got)} came where {len(wanted)} are due; the first that differs, at {index}: "
+                f"{told[0]}, where {told[1]} is due."
+            )

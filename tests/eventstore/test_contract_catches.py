@@ -1,18 +1,14 @@
 """The contract has teeth: stores with one planted fault each fail it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from eventstore import (
-    EventStore,
-    EventStoreError,
-    MemoryLog,
-    MemoryStore,
-)
+from eventstore import Appended, EventStore, EventStoreError, MemoryLog, MemoryStore, NewEvent
 from eventstore.contract import Contract, DurableContract, EventStoreContract
 from tests.eventstore.faults.files import FAULTY_FILES, IsNotWokenByOtherProcesses, WithoutAFault
 from tests.eventstore.faults.logs import FAULTY_LOGS, Faulty
@@ -97,3 +93,20 @@ async def test_the_stores_without_a_fault_pass(tmp_path: Path) -> None:
     )
     assert await first_failure(in_memory(lambda: MemoryStore(Faulty())), tmp_path / "memory") is None
     assert await first_failure(WithoutAFault(), tmp_path / "file") is None
+
+
+class Twists(Faulty):
+    """The eighth and the ninth of ten thousand change places."""
+
+    def planted(self, stream: str, events: Sequence[NewEvent], expected: int, checkpoint: Any) -> Appended:
+        if len(events) == 10_000:
+            events = [*events[:7], events[8], events[7], *events[9:]]
+        return super().planted(stream, events, expected, checkpoint)
+
+
+async def test_of_thousands_of_events_the_contract_tells_the_first_that_differs(tmp_path: Path) -> None:
+    run = in_memory(lambda: MemoryStore(Twists()))
+    with pytest.raises(
+        AssertionError, match=r"^10000 came where 10000 are due; the first that differs, at 7: 8, where 7"
+    ):
+        await run.test_a_large_event_and_a_large_append_come_back_whole(tmp_path)
