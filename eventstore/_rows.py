@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from eventstore._archives import Archives
-from eventstore._frames import Columns, Frames
+from eventstore._frames import Columns, Frames, highest
 from eventstore._keys import First
 from eventstore._scan import Scan
 from eventstore.chain import CAUSE_WINDOW, ITEMS, checksum_of
@@ -201,14 +201,13 @@ class Firsts:
         """
         names, known = self.names, (self._streams, self._types, self._correlations)
         new: dict[int, list[Any]] = {}
-        threads = [key or 0 for key in columns[6]]
         last = (
             _note(new, 0, columns[1], known[0], names.stream),
             _note(new, 1, columns[3], known[1], names.type),
-            _note(new, 2, threads, known[2], names.correlation),
+            _note(new, 2, columns[6], known[2], names.correlation),
         )
         if self._strict and new:
-            self._check(new, columns[0], (columns[1], columns[3], threads), known, last)
+            self._check(new, columns[0], (columns[1], columns[3], columns[6]), known, last)
         firsts: dict[int, First] = {index: tuple(kinds) for index, kinds in new.items()}
         data = self._archived(columns) if scan.lacks(DATA) else None
         self._streams, self._types, self._correlations = last
@@ -246,9 +245,11 @@ def _note(
     new: dict[int, list[Any]], place: int, keys: list[Any], known: int, name: Callable[[int], Any]
 ) -> int:
     """Add the names of keys beyond `known`, where they come first; the last key that is known then."""
-    last: int = max(keys)
+    last = highest(keys)
+    if last <= known:
+        return known
     start = 0
-    for key in range(known + 1, last + 1) if last - known <= len(keys) else sorted({*keys}):
+    for key in range(known + 1, last + 1) if last - known <= len(keys) else sorted({*keys} - {None}):
         if key > known:
             try:
                 # In a log that nobody has changed they come in this order.
@@ -258,4 +259,4 @@ def _note(
                     continue
                 start = keys.index(key)
             new.setdefault(start, [None, None, None])[place] = name(key)
-    return max(last, known)
+    return last

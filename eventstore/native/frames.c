@@ -103,9 +103,13 @@ static int put(Frames *frames, uint8_t tag, uint64_t value, int width)
     if (reserve(frames, 9) < 0)
         return -1;
     uint8_t *to = frames->bytes + frames->used;
-    *to++ = tag;
-    for (int shift = 8 * (width - 1); shift >= 0; shift -= 8)
-        *to++ = (uint8_t)(value >> shift);
+    to[0] = tag;
+    if (width) {
+        /* All eight bytes at once, which a compiler makes one step of; what comes next is written over the rest. */
+        value <<= 64 - 8 * width;
+        for (int byte = 0; byte < 8; byte++)
+            to[1 + byte] = (uint8_t)(value >> (56 - 8 * byte));
+    }
     frames->used += 1 + (size_t)width;
     return 0;
 }
@@ -320,9 +324,59 @@ static PyObject *sums(FramesObject *self, PyObject *Py_UNUSED(none))
     return found;
 }
 
+/* Whether a mark is that of the frame: its checksum, or that and a digest. -1 with an error. */
+static int is_marked(const Frames *frames, Py_ssize_t index, PyObject *mark, PyObject *digest)
+{
+    uint32_t sum = frames->sums[index];
+    if (digest == NULL) {
+        int beyond;
+        return PyLong_CheckExact(mark) && PyLong_AsLongLongAndOverflow(mark, &beyond) == (long long)sum && !beyond;
+    }
+    if (!PyBytes_Check(digest)) {
+        PyErr_SetString(PyExc_TypeError, "a digest is bytes");
+        return -1;
+    }
+    Py_ssize_t size = PyBytes_GET_SIZE(digest);
+    uint8_t first[] = {(uint8_t)(sum >> 24), (uint8_t)(sum >> 16), (uint8_t)(sum >> 8), (uint8_t)sum};
+    return PyBytes_CheckExact(mark) && PyBytes_GET_SIZE(mark) == 4 + size &&
+           memcmp(PyBytes_AS_STRING(mark), first, 4) == 0 &&
+           memcmp(PyBytes_AS_STRING(mark) + 4, PyBytes_AS_STRING(digest), (size_t)size) == 0;
+}
+
+static PyObject *unlike(FramesObject *self, PyObject *args)
+{
+    PyObject *marks, *ends;
+    Py_ssize_t start, stop, index, end = 0;
+    if (!PyArg_ParseTuple(args, "O!nnO!", &PyList_Type, &marks, &start, &stop, &PyList_Type, &ends))
+        return NULL;
+    if (start < 0 || start > stop || stop > self->frames.count || stop > PyList_GET_SIZE(marks)) {
+        PyErr_SetString(PyExc_IndexError, "there are no such frames");
+        return NULL;
+    }
+    for (index = start; index < stop; index++) {
+        PyObject *digest = NULL; /* borrowed */
+        if (end < PyList_GET_SIZE(ends)) {
+            Py_ssize_t place;
+            if (!PyArg_ParseTuple(PyList_GET_ITEM(ends, end), "nO", &place, &digest))
+                return NULL;
+            if (place == index)
+                end++;
+            else
+                digest = NULL;
+        }
+        int same = is_marked(&self->frames, index, PyList_GET_ITEM(marks, index), digest);
+        if (same < 0)
+            return NULL;
+        if (!same)
+            break;
+    }
+    return PyLong_FromSsize_t(index);
+}
+
 static PyMethodDef METHODS[] = {
     {"joined", (PyCFunction)joined, METH_VARARGS, "The bytes of the frames from `start` up to `stop`."},
     {"sums", (PyCFunction)sums, METH_NOARGS, "The checksum of each."},
+    {"unlike", (PyCFunction)unlike, METH_VARARGS, "The first place whose mark is not the frame's."},
     {NULL},
 };
 static PySequenceMethods AS_SEQUENCE = {.sq_length = (lenfunc)length};
@@ -365,4 +419,23 @@ PyObject *in_place(PyObject *Py_UNUSED(module), PyObject *args)
             return NULL;
     }
     return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(index);
+}
+
+/* The highest of a list of whole numbers, in which None counts as 0. */
+PyObject *highest(PyObject *Py_UNUSED(module), PyObject *keys)
+{
+    if (!PyList_Check(keys) || PyList_GET_SIZE(keys) == 0) {
+        PyErr_SetString(PyExc_TypeError, "keys are a list of some");
+        return NULL;
+    }
+    long long most = LLONG_MIN;
+    for (Py_ssize_t index = 0; index < PyList_GET_SIZE(keys); index++) {
+        PyObject *item = PyList_GET_ITEM(keys, index);
+        long long key = item == Py_None ? 0 : PyLong_AsLongLong(item);
+        if (key == -1 && PyErr_Occurred())
+            return NULL;
+        if (key > most)
+            most = key;
+    }
+    return PyLong_FromLongLong(most);
 }

@@ -2,6 +2,7 @@
 #include "native.h"
 
 static PyMethodDef METHODS[] = {
+    {"highest", highest, METH_O, "The highest of some keys, of which None counts as 0."},
     {"id_bytes", id_bytes, METH_O, "The 16 bytes of a canonical UUID text, None for any other text."},
     {"id_text", id_text, METH_O, "The canonical UUID text of 16 bytes."},
     {"in_place", in_place, METH_VARARGS, "How many rows follow those before, with none missing."},

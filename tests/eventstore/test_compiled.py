@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from eventstore import PARTS, Checkpoint, NewEvent, SqliteStore, new_id
 from eventstore._batch import Inserter, Rows, new_inserter, new_rows
 from eventstore._compiled import SQLITE, native
-from eventstore._frames import Frames, in_place, new_frames, plain_in_place
+from eventstore._frames import Frames, highest, in_place, new_frames, plain_highest, plain_in_place
 from eventstore._keys import Stream
 from eventstore._rows import COLUMNS
 from eventstore._scan import Scan, new_scan
+from eventstore.chain import seal
 from eventstore.checks import check_append
 from eventstore.errors import EventStoreError
 from eventstore.ids import id_bytes, id_text, plain_id_bytes, plain_id_text
@@ -104,6 +105,42 @@ def test_frames_have_the_same_bytes_and_checksums(rows: list[tuple[Any, ...]], d
     for start in range(len(plain) + 1):
         for stop in range(start, len(plain) + 1):
             assert quick.joined(start, stop) == plain.joined(start, stop)
+
+
+@given(st.lists(st.tuples(*[CELLS] * 2), min_size=1, max_size=9), st.data())
+def test_the_same_mark_is_the_first_that_is_not_its_frame_s(
+    rows: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    columns = tuple(map(list, zip(*rows, strict=True)))
+    try:
+        plain = Frames(columns, {})
+    except UnicodeEncodeError:
+        return
+    places = data.draw(st.lists(st.sampled_from(range(len(rows))), unique=True, max_size=2).map(sorted))
+    ends = [(place, bytes([place]) * 32) for place in places]
+    marks: list[Any] = [
+        seal(checksum, bytes([place]) * 32) if place in places else checksum
+        for place, checksum in enumerate(plain.sums())
+    ]
+    quick, count = new_frames(columns, {}), len(rows)
+    assert quick.unlike(marks, 0, count, ends) == plain.unlike(marks, 0, count, ends) == count
+    wrong = data.draw(st.sampled_from(range(count)))
+    told = marks[wrong]
+    marks[wrong] = data.draw(
+        st.one_of(
+            st.integers(-(2**63), 2**64), st.binary(max_size=40), st.none(), st.just(True), st.floats()
+        ).filter(lambda mark: mark != told or mark.__class__ is not told.__class__)
+        | st.just(float(told) if isinstance(told, int) else told[:4])
+    )
+    start = data.draw(st.integers(0, count))
+    due = wrong if wrong >= start else count
+    later = [end for end in ends if end[0] >= start]
+    assert quick.unlike(marks, start, count, later) == plain.unlike(marks, start, count, later) == due
+
+
+@given(st.lists(st.none() | st.integers(0, 2**63 - 1), min_size=1))
+def test_the_same_key_is_the_highest(keys: list[int | None]) -> None:
+    assert highest(keys) == plain_highest(keys)
 
 
 @given(
