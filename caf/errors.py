@@ -21,6 +21,7 @@ __all__ = [
     "RefusedError",
     "TryAgainError",
     "UnavailableError",
+    "child_not_started",
 ]
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -76,3 +77,14 @@ class UnavailableError(CafError):
 class TryAgainError(CafError):
     exit_code = 75
     default_kind = "try_again"
+
+
+def child_not_started(error: OSError, fewer: str = "") -> TryAgainError:
+    """A child process that the system did not start; `fewer` is the setting that asks for so many."""
+    remedy = f"Close other programs, or set fewer {fewer}" if fewer else "Close other programs"
+    return TryAgainError(
+        f"A child process could not be started: {error.strerror}.",
+        remedy=f"{remedy}; then try again." if fewer else f"{remedy}, then try again.",
+        kind="worker_not_started",
+        transient=True,
+    )

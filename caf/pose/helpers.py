@@ -15,7 +15,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-from caf.errors import CafError, MediaError, TryAgainError
+from caf.errors import CafError, MediaError, child_not_started
 from caf.pose.landmarks import LANDMARK_COUNT, Found
 from caf.pose.protocol import SpanEnded, SpanFailed, SpanFound, SpanRequest, SpanSays
 from caf.worker.autopsy import cause_of_death, last_words
@@ -58,12 +58,7 @@ class Helpers:
                 self._helpers[number] = _Helper(request)
         except OSError as error:
             self.close()
-            raise TryAgainError(
-                f"A child process could not be started: {error.strerror}.",
-                remedy="Close other programs, or set fewer pose_workers; then try again.",
-                kind="worker_not_started",
-                transient=True,
-            ) from error
+            raise child_not_started(error, fewer="pose_workers") from error
         for number, helper in self._helpers.items():
             for pipe in (helper.answers, helper.noise):
                 self._selector.register(pipe, selectors.EVENT_READ, number)

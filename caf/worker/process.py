@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from caf.errors import TryAgainError
+from caf.errors import child_not_started
 from caf.worker.protocol import LINE_LIMIT_BYTES
 
 __all__ = ["ChildProcess"]
@@ -55,12 +55,7 @@ class ChildProcess:
                 )
         except OSError as error:
             noise.close()
-            raise TryAgainError(
-                f"A child process could not be started: {error.strerror}.",
-                remedy="Close other programs, then try again.",
-                kind="worker_not_started",
-                transient=True,
-            ) from error
+            raise child_not_started(error) from error
         return cls(process, noise)
 
     @property

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from caf.errors import CafError, TryAgainError
+from caf.errors import CafError, child_not_started
 from caf.media.spans import OtherFramesError
 from caf.qc.metrics.parts import FAULT, HEAD, OTHER_FRAMES, PART, SAMPLE, TICK, Part
 from caf.qc.metrics.piece import Piece
@@ -146,12 +146,7 @@ def borrow(count: int) -> list[Helper]:
             found.append(Helper())
     except OSError as error:
         _end(found)
-        raise TryAgainError(
-            f"A child process could not be started: {error.strerror}.",
-            remedy="Close other programs, or set fewer measure_workers; then try again.",
-            kind="worker_not_started",
-            transient=True,
-        ) from error
+        raise child_not_started(error, fewer="measure_workers") from error
     return found
 
 
