@@ -1,13 +1,14 @@
 """How well each metric tells clean segments from spoiled ones: ROC AUC per defect and severity.
 
     python -m bench.qc_auc FOLDER --tuned-on NAME ... [--segments 4] [--scenes 4] [--only DEFECT ...]
-        [--keep FOLDER] [--json OUT] [--reference IMG]
+        [--keep FOLDER] [--json OUT] [--reference IMG] [--alone]
 
 FOLDER holds clean clips; segments of 96 frames are cut from them, and as many scenes are made by code. Clips named
 `--tuned-on` and the first half of the scenes are the set that thresholds were chosen on; the others are held back.
 For each set: the false alarms on clean segments, the AUC over the segments, how many spoiled ones fall below the
 threshold, how well the blamed frames overlap the spoiled ones (intersection over union, median), and how often the
-stage that is blamed is the right one. `--keep` keeps the spoiled clips for the next run.
+stage that is blamed is the right one. `--keep` keeps the spoiled clips for the next run. `--alone`: only what cannot do
+without (likeness, sound, resolution, format) is shown the clean segment as the source; all else sees the clip alone.
 """
 
 import argparse
@@ -88,7 +89,11 @@ and spoiled frames, intersection over union, median. Stage right: of the spoiled
 whose worst failure is of a metric of the defect's stage. Half of the segments are cut from one clip each, half are
 scenes made by code; what is odd but clean (a turning point, a cut, a fade, bars, captions, …) is made of one scene of
 each set, for the metrics about the subject also of a segment of each clip. Thresholds were chosen on the tuned set.
-The source is the clean segment; a reference picture there is none."""
+A reference picture there is none."""
+GIVEN = "The source is the clean segment."
+ALONE = "Only for likeness, sound, resolution and format there is a source: the clean segment."
+COMPARING = frozenset({"audio_video", "format", "identity_consistency", "resolution"})
+"""What hardly tells anything of a clip alone."""
 SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed"})
 
 
@@ -103,6 +108,8 @@ class Job(NamedTuple):
     reference: str | None
     keep: Path | None
     severities: tuple[int, ...]
+    alone: bool
+    """Whether metrics that can do without it are not shown the source."""
     odd: bool
     """Whether the odd but clean variants are measured too."""
 
@@ -179,11 +186,24 @@ class _Segment:
     def _judge(
         self, defect: str, severity: int, clip: Path, metrics: tuple[str, ...], truth: list[int] | None
     ) -> None:
+        asked = dict.fromkeys(metrics)
+        shown = tuple(one for one in asked if not self._job.alone or one in COMPARING)
+        hidden = tuple(one for one in asked if one not in shown)
+        for wanted, source in ((shown, self._source), (hidden, clip)):
+            if wanted:
+                self._measure(defect, severity, clip, wanted, source, truth)
+
+    def _measure(
+        self,
+        defect: str,
+        severity: int,
+        clip: Path,
+        metrics: tuple[str, ...],
+        source: Path,
+        truth: list[int] | None,
+    ) -> None:
         request = MeasureRequest(
-            metrics=tuple(dict.fromkeys(metrics)),
-            video=str(clip),
-            source=str(self._source),
-            reference=self._job.reference,
+            metrics=metrics, video=str(clip), source=str(source), reference=self._job.reference
         )
         for found in find(request, lambda done, of: None).findings:
             one = found.measurement
@@ -224,6 +244,7 @@ def main() -> None:
     parser.add_argument("--set", choices=["tuned", "held back", "both"], default="both")
     parser.add_argument("--severities", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--reference")
+    parser.add_argument("--alone", action="store_true", help="without the source, where that can be")
     parser.add_argument("--only", nargs="*", default=list(EYES))
     parser.add_argument("--json", type=Path, help="also write every row")
     parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
@@ -234,7 +255,7 @@ def main() -> None:
     if told.keep:
         told.keep.mkdir(parents=True, exist_ok=True)
     defects = tuple(told.only)
-    common = (defects, told.reference, told.keep, tuple(told.severities))
+    common = (defects, told.reference, told.keep, tuple(told.severities), told.alone)
     jobs = []
     for path in sorted(told.folder.glob("*.mp4")):
         group = "tuned" if path.stem in told.tuned_on else "held back"
@@ -253,11 +274,15 @@ def main() -> None:
     ]
     words = f"python -m bench.qc_auc FOLDER --segments {told.segments} --scenes {told.scenes}"
     words += f" --severities {' '.join(map(str, told.severities))} --tuned-on {' '.join(told.tuned_on)}"
-    title = f"## What QC sees\n\n{section.circumstances(words.strip(), told.folder)}\n\n{EXPLAINED}\n\n"
+    words = words.strip() + " --alone" * told.alone
+    title = (
+        f"## What QC sees{' of a clip alone' * told.alone}\n\n{section.circumstances(words, told.folder)}\n\n"
+    )
+    title += f"{EXPLAINED}\n{ALONE if told.alone else GIVEN}\n\n"
     text = title + "\n\n".join(tables)
     print(text)
     if told.write:
-        section.write("qc", text)
+        section.write("qc-alone" if told.alone else "qc", text)
 
 
 if __name__ == "__main__":
