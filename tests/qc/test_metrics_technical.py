@@ -148,6 +148,32 @@ def test_the_frame_after_each_gap_is_blamed_for_missing_frames() -> None:
     assert list(found.blamed) == after
 
 
+def test_a_camera_that_goes_by_fits_and_starts_misses_no_frames() -> None:
+    speeds = np.full(96, 1.5)
+    for place in np.cumsum(np.random.default_rng(0).integers(6, 12, 10)):
+        speeds[place : place + 4] += (1.2, 3.5, 4.5, 2.0)
+    along = np.abs((np.cumsum(speeds) + 100) % 200 - 100)
+    shift = np.stack([along, 0.3 * along], axis=1)
+    assert score(cadence(course_of(pan(picture("chelsea"), 96, shift - shift.mean(axis=0), 0.0)))) > 0.8
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_clip_that_rests_before_it_moves_or_comes_to_rest_repeats_nothing(backwards: bool) -> None:
+    speeds = np.concatenate([[0.03, 0.05, 0.08, 0.15, 0.4], np.full(67, 4.0)])
+    along = np.abs((np.cumsum(speeds) + 60) % 120 - 60)
+    frames = pan(picture("chelsea"), FRAMES, np.stack([along, 0.3 * along], axis=1), 0.0)
+    way = course_of(frames[::-1] if backwards else frames)
+    assert not way.repeated.any()
+    assert (score(freeze(way)), freeze(way).blamed) == (1.0, ())
+
+
+def test_a_slow_step_of_a_fast_camera_is_no_repeat() -> None:
+    paces = np.full(FRAMES, 24)
+    paces[20::10] = 4
+    fast = pan(picture("chelsea"), 8 * FRAMES, scale=3.0)
+    assert not course_of([fast[at % len(fast)] for at in np.cumsum(paces)]).repeated.any()
+
+
 def jumping(*places: int) -> NDArray[np.bool_]:
     flags = np.zeros(96, np.bool_)
     flags[list(places)] = True
