@@ -397,6 +397,40 @@ def test_tremor_is_jitter_and_nothing_else(clean: list[Image]) -> None:
     assert set(poor(pan(picture("chelsea"), shift=shift))) == {"jitter"}
 
 
+def moved(across: NDArray[np.float64], down: NDArray[np.float64] | None = None) -> list[Image]:
+    """A camera that is so many pixels off in each frame."""
+    down = np.zeros(len(across)) if down is None else down
+    return pan(picture("chelsea"), len(across), np.stack([across, down], axis=1), 0.0)
+
+
+def unrest(frames: list[Image], fps: float) -> float:
+    way = course_of(frames, [1 / fps] * len(frames))
+    return score(jitter(way.path, way.broken))
+
+
+def test_a_pan_that_surges_is_no_tremor_unless_it_trembles_too() -> None:
+    speed = 5 + 2.5 * np.sin(2 * np.pi * np.arange(FRAMES) / 14)
+    across = np.cumsum(speed) - np.sum(speed) / 2
+    hand = np.random.default_rng(1).normal(0, 1.5, (2, FRAMES))
+    assert unrest(moved(across), 30) > 0.9
+    assert unrest(moved(across + hand[0], hand[1]), 30) < 0.5
+
+
+def test_of_ten_frames_a_second_a_slow_sway_is_no_tremor_and_a_quick_one_is() -> None:
+    assert unrest(moved(9 * np.sin(2 * np.pi * 0.8 * np.arange(50) / 10)), 10) > 0.9
+    assert unrest(moved(np.random.default_rng(1).normal(0, 1.5, 50)), 10) < 0.6
+
+
+def test_what_covers_the_picture_for_a_while_does_not_shake_the_camera() -> None:
+    faint = [np.asarray(88 + 0.2 * frame.astype(np.float32), np.uint8) for frame in moved(np.zeros(FRAMES))]
+    coarse = np.random.default_rng(0).integers(100, 140, (60, 80, 3), dtype=np.uint8)
+    board = cv2.resize(coarse, (480, 360), interpolation=cv2.INTER_CUBIC)
+    for index in range(28, 40):
+        width = min(360, 34 * (index - 28))
+        faint[index][:, :width] = board[60:300, 420 - width : 420]
+    assert unrest(faint, 12.5) > 0.9
+
+
 def test_a_burst_of_blur_is_blamed_frame_by_frame(clean: list[Image]) -> None:
     frames = list(clean)
     frames[30:40] = [np.asarray(cv2.GaussianBlur(one, (0, 0), 2.0), np.uint8) for one in frames[30:40]]

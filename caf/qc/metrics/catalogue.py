@@ -79,7 +79,7 @@ METRICS: dict[str, MetricInfo] = {
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
-        ("background_stability", "motion", 6, _SCORE, "the background neither trembles nor warps"),
+        ("background_stability", "motion", 7, _SCORE, "the background neither trembles nor warps"),
         (
             "loop_seam",
             "motion",
@@ -99,8 +99,8 @@ METRICS: dict[str, MetricInfo] = {
         ),
         ("cadence", "motion", 6, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 4, "every frame has a picture", "it flashes black, white or grey"),
-        ("flicker", "motion", 5, "the light is steady", "brightness pulses"),
-        ("jitter", "motion", 5, "the camera stands or moves steadily", "the picture trembles"),
+        ("flicker", "motion", 6, "the light is steady", "brightness pulses"),
+        ("jitter", "motion", 6, "the camera stands or moves steadily", "the picture trembles"),
         (
             "glitch",
             "motion",
