@@ -16,7 +16,7 @@ _SECOND = 25
 """Frames of the worst stretch, up to 30 frames a second."""
 _REACH_S, _LEAST_REACH, _LEAST_QUICK_REACH = 7 / 30, 3, 4
 """How far to both sides of each frame its smoothing goes, and the fewest frames, of a quadratic and of a quartic."""
-_SURGES, _SMEARED = 0.4, 0.1
+_SURGES, _SMEARED = 0.45, 0.1
 """Share of a moving camera's speed, in a thirtieth of a second, that its surges may have, and that its smeared pictures
 hide. Of pans by hand the surges have 0.15 to 0.4, of cameras that tremble 0.7 and more."""
 _USUAL_S = 1 / 30
