@@ -60,7 +60,7 @@ def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, Metri
 
 METRICS: dict[str, MetricInfo] = {
     **_table(
-        ("identity_consistency", "frame", 5, _SCORE, "the subject looks like the reference picture"),
+        ("identity_consistency", "frame", 6, _SCORE, "the subject looks like the reference picture"),
         (
             "identity_drift",
             "frame",
