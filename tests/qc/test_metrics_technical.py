@@ -421,6 +421,27 @@ def test_of_ten_frames_a_second_a_slow_sway_is_no_tremor_and_a_quick_one_is() ->
     assert unrest(moved(np.random.default_rng(1).normal(0, 1.5, 50)), 10) < 0.6
 
 
+@pytest.mark.parametrize("times_s", [(0.02, 0.033, 0.05), (0.016, 0.033), (0.033, 0.033, 0.033, 0.067)])
+def test_frames_taken_at_uneven_times_run_evenly_unless_the_camera_trembles(
+    times_s: tuple[float, ...],
+) -> None:
+    rng = np.random.default_rng(3)
+    shown_s = rng.choice(times_s, 96).tolist()
+    across = 90 * np.append(0.0, np.cumsum(shown_s))[:96]
+    across -= across.mean()
+    even = course_of(moved(across), shown_s)
+    shaken = course_of(moved(across + rng.normal(0, 2.0, 96)), shown_s)
+    assert score(cadence(even)) > 0.9
+    assert score(jitter(even.path, even.broken)) > 0.9
+    assert score(jitter(shaken.path, shaken.broken)) < 0.6
+
+
+def test_a_gap_between_even_times_is_a_missing_frame() -> None:
+    frames = pan(picture("chelsea"), 96, scale=3.0)
+    shown_s = [1 / 24] * 47 + [2 / 24] + [1 / 24] * 47
+    assert cadence(course_of([*frames[:48], *frames[49:]], shown_s)).blamed == (48,)
+
+
 def test_what_covers_the_picture_for_a_while_does_not_shake_the_camera() -> None:
     faint = [np.asarray(88 + 0.2 * frame.astype(np.float32), np.uint8) for frame in moved(np.zeros(FRAMES))]
     coarse = np.random.default_rng(0).integers(100, 140, (60, 80, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caf.qc.metrics.beat import Beat, beat_of, strides
-from caf.qc.metrics.findings import Flags, Floats, runs
+from caf.qc.metrics.findings import Flags, Floats, runs, uneven_times
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.outliers import Outliers
 from caf.qc.metrics.shake import shake_permille
@@ -208,12 +208,14 @@ def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
     What a change of brightness adds to a step is taken off first. Steps below the noise of coding tell nothing.
     """
     lightened = np.concatenate([[0.0], np.abs(np.diff(steps.gain))]) * steps.luma
-    step = np.maximum(0, steps.step - lightened)
+    factor = _at_even_times(steps)
+    step = np.maximum(0, steps.step - lightened) * factor
     usable = ~unusable
     usable[0] = False
     around = _neighbourhood(step, usable, reach=4)
     ratio = np.where(np.isfinite(around), (step + _DAMPING_LEVELS) / (around + _DAMPING_LEVELS), 1.0)
     pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
+    pace = pace * factor / np.nan_to_num(_neighbourhood(factor, usable, reach=2), nan=1.0)
     # Where nothing could be followed the differences alone must be far off.
     pace = np.where(np.isfinite(pace), np.clip(pace, 0.2, 4.0), 1.1)
     # Where what is followed goes on evenly, something else changed, such as words over the picture.
@@ -224,6 +226,12 @@ def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
     back = np.minimum(hurry, 1.0) - 1.0
     hurry = hurry + 0.5 * (np.concatenate([[0.0], back[:-1]]) + np.concatenate([back[1:], [0.0]]))
     return np.asarray(np.where(usable, hurry, 1.0), dtype=np.float64)
+
+
+def _at_even_times(steps: Steps) -> Floats:
+    """(T,) what makes each step one of the usual time, where frames were taken at uneven ones; else ones."""
+    lasted = uneven_times(steps.time_s)
+    return np.ones(steps.frames) if lasted is None else np.append(1.0, 1 / lasted)
 
 
 def _large_jumps(hurry: Floats, steps: Steps, unusable: Flags) -> Flags:

@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, Floats, at_rate, runs, worst_of
+from caf.qc.metrics.findings import (
+    LEAST_FRAMES,
+    Finding,
+    Flags,
+    Floats,
+    at_rate,
+    runs,
+    uneven_times,
+    worst_of,
+)
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
@@ -56,7 +65,7 @@ def _powers(path: CameraPath, apart: Flags | None) -> Floats:
 
 def _of_stretch(path: CameraPath, start: int, stop: int) -> Floats:
     """(3, F) of known frames: how far they are from the smoothed path, from one that bends quicker, and the speed."""
-    shift = path.shift[start:stop]
+    shift = _at_even_times(path.shift[start:stop], path.time_s[start:stop])
     reach = round(_REACH_S / path.interval_s) if path.interval_s > 0 else 0
     slow = smoothing_residual(shift, window=2 * max(_LEAST_REACH, reach) + 1)
     quick = smoothing_residual(shift, window=2 * max(_LEAST_QUICK_REACH, reach) + 1, degree=4)
@@ -64,6 +73,16 @@ def _of_stretch(path: CameraPath, start: int, stop: int) -> Floats:
     if path.interval_s > 0:
         speed *= _USUAL_S / path.interval_s
     return np.array([np.sum(one**2, axis=1) for one in (slow, quick, speed)])
+
+
+def _at_even_times(shift: Floats, time_s: Floats) -> Floats:
+    """`shift` (F, 4) as frames at even times would have it, where they were taken at uneven ones."""
+    lasted = uneven_times(time_s)
+    if lasted is None:
+        return shift
+    taken = np.append(0.0, np.cumsum(lasted))
+    even = np.linspace(0.0, taken[-1], len(taken))
+    return np.stack([np.interp(even, taken, one) for one in shift.T], axis=1)
 
 
 def _seen(powers: Floats) -> Floats:

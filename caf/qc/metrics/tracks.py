@@ -64,8 +64,13 @@ class CameraPath:
     blocks: list[BlockSway]
     size: tuple[int, int]
     """Width and height of the small frame."""
-    interval_s: float
-    """Median time from frame to frame; 0 for a single one."""
+    time_s: Floats
+    """(T,) when each frame is shown."""
+
+    @property
+    def interval_s(self) -> float:
+        """Median time from frame to frame; 0 for a single one."""
+        return float(np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else 0.0
 
     @property
     def diagonal_px(self) -> float:
@@ -135,7 +140,7 @@ class TrackCollector:
             pace=np.array(self._pace),
             blocks=self._blocks,
             size=self._size,
-            interval_s=float(np.median(np.diff(self._time_s))) if len(self._time_s) > 1 else 0.0,
+            time_s=np.array(self._time_s, dtype=np.float64),
         )
 
     def _path(self) -> tuple[Floats, NDArray[np.bool_]]:
