@@ -96,7 +96,7 @@ def _lit(indices: NDArray[np.int64], pictures: Floats) -> tuple[NDArray[np.int64
 
 def _unshaded(pictures: Floats) -> Floats:
     """(K, H, W) their fine differences about a middle grey."""
-    fine = [one - cv2.GaussianBlur(one, (0, 0), _SHADING_PX) for one in pictures]
+    fine = [one - cv2.GaussianBlur(one.astype(np.float32), (0, 0), _SHADING_PX) for one in pictures]
     return np.asarray(np.clip(np.stack(fine) + 128.0, 0, 255), dtype=np.float64)
 
 
