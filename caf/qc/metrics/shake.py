@@ -27,7 +27,7 @@ _REACH_S, _LEAST_REACH, _LEAST_QUICK_REACH = 7 / 30, 3, 4
 """How far to both sides of each frame its smoothing goes, and the fewest frames, of a quadratic and of a quartic."""
 _SURGES, _SMEARED = 0.45, 0.1
 """Share of a moving camera's speed, in a thirtieth of a second, that its surges may have, and that its smeared pictures
-hide. Of pans by hand the surges have 0.15 to 0.4, of cameras that tremble 0.7 and more."""
+hide. Of pans by hand surges have 0.15 to 0.4; of hands that tremble what is left has 0.6 to 1.5, a quick part in it."""
 _USUAL_S = 1 / 30
 
 
