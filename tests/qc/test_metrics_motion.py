@@ -295,3 +295,18 @@ def test_a_subject_without_a_face_is_known_by_its_pose() -> None:
     points[..., :2] = corners[np.arange(33) % 4]
     assert score(background(frames)) < 0.8
     assert score(background(frames, PosePoints(points, np.ones(FRAMES, dtype=bool)))) >= 0.8
+
+
+def test_a_shadow_that_passes_over_a_plain_wall_moves_no_background() -> None:
+    width, height = SIZE
+    rows, columns = np.indices((height, width), np.float32)
+    grain = [np.random.default_rng(seed).normal(0, 1, (height, width)).astype(np.float32) for seed in (0, 1)]
+    paper, plain = (cv2.GaussianBlur(one, (0, 0), size) for one, size in zip(grain, (2.5, 8.0), strict=True))
+    wall_paper = 150 + np.where(columns < 140, paper * (8 / paper.std()), plain * (6 / plain.std()))
+    shaded = []
+    for index in range(FRAMES):
+        y = height / 2 + 90 * np.sin(2 * np.pi * index / 24)
+        shadow = 0.2 * np.exp(-((rows - y) ** 2 + (columns - 230) ** 2) / (2 * 40.0**2))
+        grey = np.clip(wall_paper * (1 - shadow), 0, 255).astype(np.uint8)
+        shaded.append(np.repeat(grey[..., None], 3, axis=2))
+    assert score(background(shaded)) >= 0.8

@@ -11,7 +11,7 @@ from caf.qc.metrics.appearance import look_of, look_similarity
 from caf.qc.metrics.edges import mask_edge_bleed
 from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
 from caf.qc.metrics.frames import seen_image
-from caf.qc.metrics.identity import identity_drift
+from caf.qc.metrics.identity import Anchor, identity_consistency, identity_drift
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Kind, Scene, Sighting, scan
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
@@ -270,3 +270,24 @@ def test_of_several_pictures_the_face_tells_what_the_reference_shows() -> None:
     assert cat is not None
     assert person is not None
     assert (cat.kind, person.kind) == (Kind.CAT, Kind.PERSON)
+
+
+def test_one_look_taken_for_a_person_in_the_source_and_for_a_cat_in_the_clip_is_one_subject() -> None:
+    cat, person = (
+        subject_of_picture(sample_of(seen_image(0, 0.0, picture(name)))) for name in ("chelsea", "astronaut")
+    )
+    assert cat is not None
+    assert person is not None
+    subject = Subject([cat], Kind.CAT, 1)
+    same, other, reference = (
+        identity_consistency(subject, anchor).score
+        for anchor in (
+            Anchor(cat.look, Kind.PERSON, from_reference=False),
+            Anchor(person.look, Kind.PERSON, from_reference=False),
+            Anchor(cat.look, Kind.PERSON, from_reference=True),
+        )
+    )
+    assert same == 1.0
+    assert other is not None
+    assert reference is not None
+    assert max(other, reference) <= 0.1

@@ -148,6 +148,32 @@ def test_the_frame_after_each_gap_is_blamed_for_missing_frames() -> None:
     assert list(found.blamed) == after
 
 
+def test_a_camera_that_goes_by_fits_and_starts_misses_no_frames() -> None:
+    speeds = np.full(96, 1.5)
+    for place in np.cumsum(np.random.default_rng(0).integers(6, 12, 10)):
+        speeds[place : place + 4] += (1.2, 3.5, 4.5, 2.0)
+    along = np.abs((np.cumsum(speeds) + 100) % 200 - 100)
+    shift = np.stack([along, 0.3 * along], axis=1)
+    assert score(cadence(course_of(pan(picture("chelsea"), 96, shift - shift.mean(axis=0), 0.0)))) > 0.8
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_clip_that_rests_before_it_moves_or_comes_to_rest_repeats_nothing(backwards: bool) -> None:
+    speeds = np.concatenate([[0.03, 0.05, 0.08, 0.15, 0.4], np.full(67, 4.0)])
+    along = np.abs((np.cumsum(speeds) + 60) % 120 - 60)
+    frames = pan(picture("chelsea"), FRAMES, np.stack([along, 0.3 * along], axis=1), 0.0)
+    way = course_of(frames[::-1] if backwards else frames)
+    assert not way.repeated.any()
+    assert (score(freeze(way)), freeze(way).blamed) == (1.0, ())
+
+
+def test_a_slow_step_of_a_fast_camera_is_no_repeat() -> None:
+    paces = np.full(FRAMES, 24)
+    paces[20::10] = 4
+    fast = pan(picture("chelsea"), 8 * FRAMES, scale=3.0)
+    assert not course_of([fast[at % len(fast)] for at in np.cumsum(paces)]).repeated.any()
+
+
 def jumping(*places: int) -> NDArray[np.bool_]:
     flags = np.zeros(96, np.bool_)
     flags[list(places)] = True
@@ -369,6 +395,61 @@ def test_a_flash_of_light_is_flicker_and_no_glitch(clean: list[Image]) -> None:
 def test_tremor_is_jitter_and_nothing_else(clean: list[Image]) -> None:
     shift = np.random.default_rng(11).normal(0, 2.5, (FRAMES, 2))
     assert set(poor(pan(picture("chelsea"), shift=shift))) == {"jitter"}
+
+
+def moved(across: NDArray[np.float64], down: NDArray[np.float64] | None = None) -> list[Image]:
+    """A camera that is so many pixels off in each frame."""
+    down = np.zeros(len(across)) if down is None else down
+    return pan(picture("chelsea"), len(across), np.stack([across, down], axis=1), 0.0)
+
+
+def unrest(frames: list[Image], fps: float) -> float:
+    way = course_of(frames, [1 / fps] * len(frames))
+    return score(jitter(way.path, way.broken))
+
+
+def test_a_pan_that_surges_is_no_tremor_unless_it_trembles_too() -> None:
+    speed = 5 + 2.5 * np.sin(2 * np.pi * np.arange(FRAMES) / 14)
+    across = np.cumsum(speed) - np.sum(speed) / 2
+    hand = np.random.default_rng(1).normal(0, 1.5, (2, FRAMES))
+    assert unrest(moved(across), 30) > 0.9
+    assert unrest(moved(across + hand[0], hand[1]), 30) < 0.5
+
+
+def test_of_ten_frames_a_second_a_slow_sway_is_no_tremor_and_a_quick_one_is() -> None:
+    assert unrest(moved(9 * np.sin(2 * np.pi * 0.8 * np.arange(50) / 10)), 10) > 0.9
+    assert unrest(moved(np.random.default_rng(1).normal(0, 1.5, 50)), 10) < 0.6
+
+
+@pytest.mark.parametrize("times_s", [(0.02, 0.033, 0.05), (0.016, 0.033), (0.033, 0.033, 0.033, 0.067)])
+def test_frames_taken_at_uneven_times_run_evenly_unless_the_camera_trembles(
+    times_s: tuple[float, ...],
+) -> None:
+    rng = np.random.default_rng(3)
+    shown_s = rng.choice(times_s, 96).tolist()
+    across = 90 * np.append(0.0, np.cumsum(shown_s))[:96]
+    across -= across.mean()
+    even = course_of(moved(across), shown_s)
+    shaken = course_of(moved(across + rng.normal(0, 2.0, 96)), shown_s)
+    assert score(cadence(even)) > 0.9
+    assert score(jitter(even.path, even.broken)) > 0.9
+    assert score(jitter(shaken.path, shaken.broken)) < 0.6
+
+
+def test_a_gap_between_even_times_is_a_missing_frame() -> None:
+    frames = pan(picture("chelsea"), 96, scale=3.0)
+    shown_s = [1 / 24] * 47 + [2 / 24] + [1 / 24] * 47
+    assert cadence(course_of([*frames[:48], *frames[49:]], shown_s)).blamed == (48,)
+
+
+def test_what_covers_the_picture_for_a_while_does_not_shake_the_camera() -> None:
+    faint = [np.asarray(88 + 0.2 * frame.astype(np.float32), np.uint8) for frame in moved(np.zeros(FRAMES))]
+    coarse = np.random.default_rng(0).integers(100, 140, (60, 80, 3), dtype=np.uint8)
+    board = cv2.resize(coarse, (480, 360), interpolation=cv2.INTER_CUBIC)
+    for index in range(28, 40):
+        width = min(360, 34 * (index - 28))
+        faint[index][:, :width] = board[60:300, 420 - width : 420]
+    assert unrest(faint, 12.5) > 0.9
 
 
 def test_a_burst_of_blur_is_blamed_frame_by_frame(clean: list[Image]) -> None:

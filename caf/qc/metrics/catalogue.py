@@ -60,7 +60,7 @@ def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, Metri
 
 METRICS: dict[str, MetricInfo] = {
     **_table(
-        ("identity_consistency", "frame", 5, _SCORE, "the subject looks like the reference picture"),
+        ("identity_consistency", "frame", 6, _SCORE, "the subject looks like the reference picture"),
         (
             "identity_drift",
             "frame",
@@ -75,11 +75,11 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            8,
+            9,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
-        ("background_stability", "motion", 6, _SCORE, "the background neither trembles nor warps"),
+        ("background_stability", "motion", 7, _SCORE, "the background neither trembles nor warps"),
         (
             "loop_seam",
             "motion",
@@ -93,18 +93,18 @@ METRICS: dict[str, MetricInfo] = {
         (
             "freeze",
             "motion",
-            4,
+            5,
             "the picture never stands still while the clip moves",
             "it hangs, then goes on",
         ),
-        ("cadence", "motion", 5, "no frame is shown twice and none is missing", "motion stutters"),
+        ("cadence", "motion", 6, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 4, "every frame has a picture", "it flashes black, white or grey"),
-        ("flicker", "motion", 5, "the light is steady", "brightness pulses"),
-        ("jitter", "motion", 5, "the camera stands or moves steadily", "the picture trembles"),
+        ("flicker", "motion", 6, "the light is steady", "brightness pulses"),
+        ("jitter", "motion", 6, "the camera stands or moves steadily", "the picture trembles"),
         (
             "glitch",
             "motion",
-            6,
+            7,
             "no frame shows what its neighbours do not",
             "blocks, tears or colours flash up",
         ),

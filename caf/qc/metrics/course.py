@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caf.qc.metrics.beat import Beat, beat_of, strides
-from caf.qc.metrics.findings import Flags, Floats, runs
+from caf.qc.metrics.findings import Flags, Floats, runs, uneven_times
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.outliers import Outliers
 from caf.qc.metrics.shake import shake_permille
@@ -38,6 +38,8 @@ _FADING = 0.02
 """Change of the logarithm of brightness in one step from which points are led astray."""
 _CUT_LEVELS = 10.0
 _QUIET_LEVELS = 0.25
+_SAME_LEVELS = 3.0
+"""Peak of a step to the same picture, coded again: up to 1.7. In clips that move fast a slow step is no repeat."""
 _DAMPING_LEVELS = 1.2
 _HANGS = 3.5
 """A picture hangs that is shown so many times as long as nine tenths of all, although things moved right before it."""
@@ -47,6 +49,9 @@ _EVEN_PACE, _EVEN_RATIO = 1.08, 1.45
 _JUMP = 1.26
 """Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
 clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
+_ALONE, _EVEN_SPREAD = 1.2, 0.1
+"""How much further a jump goes than the steps beside it, and the spread of `hurry` from which that matters. Of missing
+frames nine in ten do, of the fits and starts of cameras held by hand and of somebody who skips a rope one in three."""
 _OFTEN = 0.05
 """Share of jumps from which they may keep a beat."""
 _STEADY_JUMP, _JUMP_SPREADS, _HURRIES = 1.15, 3.2, 1.08
@@ -99,7 +104,8 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     fading = _fading(steps, blank | spoiled)
     hurry = _hurry(steps, path, touched | repeated | cut | fading)
     after = np.concatenate([[False], repeated[:-1]])
-    jump = ((hurry > _JUMP) | _small_jumps(hurry, path)) & ~touched & ~repeated & ~after & ~cut & ~fading
+    jump = _large_jumps(hurry, steps, touched | repeated | cut | fading) | _small_jumps(hurry, path)
+    jump &= ~touched & ~repeated & ~after & ~cut & ~fading
     beat = None if repeated.any() or jump.mean() < _OFTEN else beat_of(strides(steps.step, path.pace))
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
     return Course(
@@ -162,7 +168,7 @@ def _repeated(steps: Steps, cut: Flags) -> Flags:
     around = _neighbourhood(peak, moves, reach=12)
     level = np.where(np.isfinite(around), around, float(np.median(peak[moves])))
     low = np.zeros(length, dtype=bool)
-    low[1:] = (peak[1:] < 0.3 * level[1:]) & (level[1:] > 2 * _QUIET_LEVELS)
+    low[1:] = (peak[1:] < np.minimum(0.3 * level[1:], _SAME_LEVELS)) & (level[1:] > 2 * _QUIET_LEVELS)
     # A key frame in the middle of a freeze redraws the same picture a little differently.
     between = ~low[1:-1] & low[:-2] & low[2:] & (peak[1:-1] < 0.6 * level[1:-1])
     low[1:-1] |= between
@@ -170,7 +176,9 @@ def _repeated(steps: Steps, cut: Flags) -> Flags:
         inside = float(np.median(peak[start:stop])) + 0.05
         before = peak[start - 1] if start >= 2 else np.inf
         after = peak[stop] if stop < length else np.inf
-        if min(before, after) < 2.5 * inside:
+        # What rests at first or in the end interrupts nothing, unless it is the same picture to the last pixel.
+        rests = (start < 2 or stop == length) and np.percentile(peak[start:stop], 90) > 2 * _QUIET_LEVELS
+        if rests or min(before, after) < 2.5 * inside:
             low[start:stop] = False
     return low
 
@@ -200,12 +208,14 @@ def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
     What a change of brightness adds to a step is taken off first. Steps below the noise of coding tell nothing.
     """
     lightened = np.concatenate([[0.0], np.abs(np.diff(steps.gain))]) * steps.luma
-    step = np.maximum(0, steps.step - lightened)
+    factor = _at_even_times(steps)
+    step = np.maximum(0, steps.step - lightened) * factor
     usable = ~unusable
     usable[0] = False
     around = _neighbourhood(step, usable, reach=4)
     ratio = np.where(np.isfinite(around), (step + _DAMPING_LEVELS) / (around + _DAMPING_LEVELS), 1.0)
     pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
+    pace = pace * factor / np.nan_to_num(_neighbourhood(factor, usable, reach=2), nan=1.0)
     # Where nothing could be followed the differences alone must be far off.
     pace = np.where(np.isfinite(pace), np.clip(pace, 0.2, 4.0), 1.1)
     # Where what is followed goes on evenly, something else changed, such as words over the picture.
@@ -218,14 +228,34 @@ def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
     return np.asarray(np.where(usable, hurry, 1.0), dtype=np.float64)
 
 
+def _at_even_times(steps: Steps) -> Floats:
+    """(T,) what makes each step one of the usual time, where frames were taken at uneven ones; else ones."""
+    lasted = uneven_times(steps.time_s)
+    return np.ones(steps.frames) if lasted is None else np.append(1.0, 1 / lasted)
+
+
+def _large_jumps(hurry: Floats, steps: Steps, unusable: Flags) -> Flags:
+    """Steps that hurry alone: what accelerates hurries in the steps beside as well, a missing frame does not.
+
+    In a clip that runs evenly two frames may be missing one after the other.
+    """
+    step = np.where(unusable, 0.0, steps.step) + _DAMPING_LEVELS
+    beside = np.maximum(np.append(0.0, step[:-1]), np.append(step[1:], 0.0))
+    alone = (step > _ALONE * beside) | (_spread(hurry) < _EVEN_SPREAD)
+    return np.asarray((hurry > _JUMP) & alone, dtype=bool)
+
+
 def _small_jumps(hurry: Floats, path: CameraPath) -> Flags:
     """Steps beyond the clip's own unevenness, where what moves hurries too: a caption that changes moves nothing."""
     if len(path.pace) != len(hurry) or not len(hurry):
         return np.zeros(len(hurry), dtype=bool)
-    middle = float(np.median(hurry))
-    spread = 1.4826 * float(np.median(np.abs(hurry - middle)))
-    least = max(_STEADY_JUMP, middle + _JUMP_SPREADS * spread)
+    least = max(_STEADY_JUMP, float(np.median(hurry)) + _JUMP_SPREADS * _spread(hurry))
     return np.asarray((hurry > least) & (np.nan_to_num(path.pace, nan=0.0) > _HURRIES), dtype=bool)
+
+
+def _spread(series: Floats) -> float:
+    """How far most values are from the middle one, as a standard deviation."""
+    return 1.4826 * float(np.median(np.abs(series - np.median(series))))
 
 
 def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:

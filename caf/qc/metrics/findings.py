@@ -8,7 +8,18 @@ from numpy.typing import NDArray
 
 from caf.ports import Measurement
 
-__all__ = ["LEAST_FRAMES", "Finding", "Flags", "Floats", "at_rate", "places", "runs", "spans", "worst_of"]
+__all__ = [
+    "LEAST_FRAMES",
+    "Finding",
+    "Flags",
+    "Floats",
+    "at_rate",
+    "places",
+    "runs",
+    "spans",
+    "uneven_times",
+    "worst_of",
+]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -17,6 +28,8 @@ LEAST_FRAMES = 12
 """Half a second: less does not tell shake from motion."""
 _MOST_WORST = 12
 _USUAL_HZ = 30.0
+_UNEVEN, _UNEVEN_SHARE, _LASTS = 0.2, 0.1, (0.4, 2.5)
+"""How far off the usual time a step is uneven, the share of these from which a clip is, and how far that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,18 @@ class Finding:
 def at_rate(frames: int, interval_s: float) -> int:
     """As many frames as last as long as so many at 30 a second; of slower clips just so many."""
     return round(frames * max(1.0, 1 / (_USUAL_HZ * interval_s))) if interval_s > 0 else frames
+
+
+def uneven_times(time_s: Floats) -> Floats | None:
+    """(T - 1,) how many usual times each step of (T,) times lasts, 0.4 to 2.5; None of a clip of even times.
+
+    Recordings of telephones and screens take frames at uneven times. In a clip of even times a longer step is a gap.
+    """
+    steps = np.diff(time_s)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    if usual <= 0 or np.mean(np.abs(steps / usual - 1) > _UNEVEN) <= _UNEVEN_SHARE:
+        return None
+    return np.asarray(np.clip(steps / usual, *_LASTS), dtype=np.float64)
 
 
 def runs(flags: Flags) -> list[tuple[int, int]]:

@@ -40,6 +40,8 @@ _NEARER = 0.02
 _EARLY_S = 2.0
 _LEAST_CHANGES = 2
 _OTHER_KIND_SCORE = 0.1
+_SAME_LOOK = 0.94
+"""Where `_ANCHOR` gives 1: what is so alike in the clip and in its source is one subject, whatever faces were found."""
 _ALIKE = 0.7
 _LEAST_FOR_DRIFT = 2
 _STEADY = 0.8
@@ -83,7 +85,8 @@ def identity_consistency(
     score: with a reference 0.75 x calibrated face similarity + 0.25 x calibrated costume similarity (the
     face alone when the reference wears no colour); else the calibrated similarity to the source's look, of the same
     moment where there are `changes`. With these at most what the turn of the hues is worth. Medians over the
-    sightings. A person where the reference shows a cat (or the reverse) scores at most 0.1.
+    sightings. A person where the reference shows a cat (or the reverse) scores at most 0.1, and where the source does
+    unless the looks are the same: drawn faces are taken for either.
     raw: `face_similarity`, `costume_similarity` (Bhattacharyya, 0..1), `sightings`, `same_kind` (0 or 1),
     `turned_deg` against the source's same `moments`.
     """
@@ -108,7 +111,8 @@ def identity_consistency(
         score = calibrate(float(np.median(alike)), _ANCHOR)
     turned = _turned(changes, meant) if known else 0.0
     score = min(score, calibrate(turned, _TURNED_DEG))
-    matched = same_kind(anchor, subject)
+    same_look = not anchor.from_reference and float(np.median(alike)) >= _SAME_LOOK
+    matched = same_look or same_kind(anchor, subject)
     if not matched:
         score = min(score, _OTHER_KIND_SCORE)
     raw = {

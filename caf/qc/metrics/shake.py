@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, Floats, at_rate, runs, worst_of
+from caf.qc.metrics.findings import (
+    LEAST_FRAMES,
+    Finding,
+    Flags,
+    Floats,
+    at_rate,
+    runs,
+    uneven_times,
+    worst_of,
+)
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
@@ -12,8 +21,14 @@ __all__ = ["SHAKE", "frames_of_second", "jitter", "shake_permille", "worst_secon
 SHAKE: Calibration = ((0.0, 1.0), (0.6, 0.93), (1.2, 0.8), (2.0, 0.6), (5.0, 0.25), (12.0, 0.0))
 _VISIBLE = 1.6
 """Per mille of the diagonal, where `SHAKE` gives 0.7."""
-_SECOND, _REACH = 25, 7
-"""Frames of the worst stretch, and to both sides of each in its smoothing, up to 30 frames a second."""
+_SECOND = 25
+"""Frames of the worst stretch, up to 30 frames a second."""
+_REACH_S, _LEAST_REACH, _LEAST_QUICK_REACH = 7 / 30, 3, 4
+"""How far to both sides of each frame its smoothing goes, and the fewest frames, of a quadratic and of a quartic."""
+_SURGES, _SMEARED = 0.45, 0.1
+"""Share of a moving camera's speed, in a thirtieth of a second, that its surges may have, and that its smeared pictures
+hide. Of pans by hand surges have 0.15 to 0.4; of hands that tremble what is left has 0.6 to 1.5, a quick part in it."""
+_USUAL_S = 1 / 30
 
 
 def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
@@ -27,9 +42,11 @@ def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
     shake, frames = shake_permille(path, apart)
     if shake is None:
         return Finding(unmeasured(name, "The picture has too little texture to follow the camera."))
-    tremor = _tremor(path, apart)
-    window = min(at_rate(_SECOND, path.interval_s), len(tremor))
-    local = np.sqrt(np.convolve(tremor**2, np.ones(window) / window, mode="same"))
+    powers = _powers(path, apart)
+    tremor = np.sqrt(_seen(powers))
+    window = min(at_rate(_SECOND, path.interval_s), powers.shape[1])
+    means = np.array([np.convolve(one, np.ones(window) / window, mode="same") for one in powers])
+    local = np.sqrt(_seen(means))
     blamed = tuple(int(at) for at in np.flatnonzero(local > _VISIBLE)) if shake > _VISIBLE else ()
     said = "stands or moves steadily" if shake <= _VISIBLE else "trembles"
     reason = f"The camera {said}: {shake:.1f} per mille of the picture's diagonal."
@@ -38,37 +55,62 @@ def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
     return Finding(found, blamed, {"tremor_permille": tremor})
 
 
-def _tremor(path: CameraPath, apart: Flags | None) -> Floats:
-    """(T,) how far the path is from its smoothing, per mille of the diagonal; 0 where it is not known."""
-    tremor = np.zeros(len(path.known))
+def _powers(path: CameraPath, apart: Flags | None) -> Floats:
+    """(3, T) what `_seen` judges, per mille of the diagonal, squared; 0 where the path is not known."""
+    powers = np.zeros((3, len(path.known)))
     for start, stop in _stretches(_followed(path, apart)):
-        residual = _residual(path, start, stop)
-        tremor[start:stop] = np.sqrt(np.sum(residual**2, axis=1))
-    return tremor
+        powers[:, start:stop] = _of_stretch(path, start, stop)
+    return powers
+
+
+def _of_stretch(path: CameraPath, start: int, stop: int) -> Floats:
+    """(3, F) of known frames: how far they are from the smoothed path, from one that bends quicker, and the speed."""
+    shift = _at_even_times(path.shift[start:stop], path.time_s[start:stop])
+    reach = round(_REACH_S / path.interval_s) if path.interval_s > 0 else 0
+    slow = smoothing_residual(shift, window=2 * max(_LEAST_REACH, reach) + 1)
+    quick = smoothing_residual(shift, window=2 * max(_LEAST_QUICK_REACH, reach) + 1, degree=4)
+    speed = np.gradient(shift - slow, axis=0)
+    if path.interval_s > 0:
+        speed *= _USUAL_S / path.interval_s
+    return np.array([np.sum(one**2, axis=1) for one in (slow, quick, speed)])
+
+
+def _at_even_times(shift: Floats, time_s: Floats) -> Floats:
+    """`shift` (F, 4) as frames at even times would have it, where they were taken at uneven ones."""
+    lasted = uneven_times(time_s)
+    if lasted is None:
+        return shift
+    taken = np.append(0.0, np.cumsum(lasted))
+    even = np.linspace(0.0, taken[-1], len(taken))
+    return np.stack([np.interp(even, taken, one) for one in shift.T], axis=1)
+
+
+def _seen(powers: Floats) -> Floats:
+    """(F,) of (3, F) what trembles: a camera that moves fast surges, so then only what is quick counts in full."""
+    slow, quick, speed = powers
+    steady = slow - _SURGES**2 * speed
+    quicker = np.minimum(slow, quick - _SMEARED**2 * speed)
+    return np.asarray(np.maximum(0.0, np.maximum(steady, quicker)), dtype=np.float64)
 
 
 def shake_permille(path: CameraPath, apart: Flags | None = None) -> tuple[float | None, tuple[int, ...]]:
     """RMS of the camera path around its own smoothing, in the shakiest second, and the frames of that second.
 
     Frames `apart` (T,) show nothing to follow: the path is broken there. None when too few frames could be followed.
-    The smoothing is a quadratic over 15 frames, or half a second of a fast clip, so pans, zooms and handheld drift
-    slower than about 1 Hz do not count.
+    The smoothing is a quadratic over half a second, so pans, zooms and handheld drift slower than about 1 Hz do not
+    count; nor do the surges of a fast pan, unless they are quicker than about 4 Hz.
     """
     best: tuple[float, int] | None = None
     known = _followed(path, apart)
     for start, stop in _stretches(known):
-        power = np.sum(_residual(path, start, stop) ** 2, axis=1)
-        worst, place = worst_second(power, path.interval_s)
+        means = _means(_of_stretch(path, start, stop), path.interval_s)
+        worst, place = _largest(_seen(means))
         if best is None or worst > best[0]:
             best = worst, start + place
     if best is None or known.mean() < 0.5:
         return None, ()
     value, place = best
     return float(np.sqrt(value)), frames_of_second(place, len(path.known), path.interval_s)
-
-
-def _residual(path: CameraPath, start: int, stop: int) -> Floats:
-    return smoothing_residual(path.shift[start:stop], window=2 * at_rate(_REACH, path.interval_s) + 1)
 
 
 def _followed(path: CameraPath, apart: Flags | None) -> Flags:
@@ -85,8 +127,16 @@ def _stretches(known: Flags) -> list[tuple[int, int]]:
 
 def worst_second(power: Floats, interval_s: float) -> tuple[float, int]:
     """The largest mean of `power` over 25 frames, or as long at more than 30 a second, and where they begin."""
-    window = min(at_rate(_SECOND, interval_s), len(power))
-    means = np.convolve(power, np.ones(window) / window, mode="valid")
+    return _largest(_means(power[None], interval_s)[0])
+
+
+def _means(powers: Floats, interval_s: float) -> Floats:
+    """(N, F) the means of (N, T) over each second that begins within."""
+    window = min(at_rate(_SECOND, interval_s), powers.shape[1])
+    return np.array([np.convolve(one, np.ones(window) / window, mode="valid") for one in powers])
+
+
+def _largest(means: Floats) -> tuple[float, int]:
     place = int(np.argmax(means))
     return float(means[place]), place
 

@@ -19,8 +19,9 @@ __all__ = ["swing_permille"]
 Floats = NDArray[np.float64]
 
 _LEAST_FRAMES, _LEAST_POINTS, _LEAST_CELLS = 12, 8, 4
-_LEAST_ALONE = 10
-"""Corners beside figures that can speak for the background alone."""
+_SHADING_PX = 8.0
+"""Brightness that changes over more than this is shading: a shadow that passes moves what looks like corners of a plain
+wall. Pixels of the tiny frame."""
 _CELL_PX, _WINDOW_PX = 16, 11
 _CORNER = 0.05
 """Share of the strongest direction's contrast that a corner has in its weakest one; on door frames 0.001 to 0.02."""
@@ -46,6 +47,7 @@ def swing_permille(
     indices, pictures = _lit(*still.aligned(path))
     if len(indices) < _LEAST_FRAMES:
         return None
+    pictures = _unshaded(pictures)
     median = np.clip(middles(pictures), 0, 255).astype(np.uint8)
     height, width = median.shape
     corners = cv2.goodFeaturesToTrack(median, 200, 0.002, 4, mask=background.pixels(height, width))
@@ -67,7 +69,7 @@ def swing_permille(
     if swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
         return swing * 1000 / diagonal
     apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
-    alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_ALONE else None
+    alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_POINTS else None
     return min(swing, alone or swing) * 1000 / diagonal
 
 
@@ -90,6 +92,12 @@ def _lit(indices: NDArray[np.int64], pictures: Floats) -> tuple[NDArray[np.int64
     gain = light / float(np.median(light))
     alike = (gain > 1 / _FADED) & (gain < _FADED)
     return indices[alike], pictures[alike]
+
+
+def _unshaded(pictures: Floats) -> Floats:
+    """(K, H, W) their fine differences about a middle grey."""
+    fine = [one - cv2.GaussianBlur(one.astype(np.float32), (0, 0), _SHADING_PX) for one in pictures]
+    return np.asarray(np.clip(np.stack(fine) + 128.0, 0, 255), dtype=np.float64)
 
 
 def _no_edges(median: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDArray[np.float32]:
