@@ -229,9 +229,20 @@ def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
 
 
 def _at_even_times(steps: Steps) -> Floats:
-    """(T,) what makes each step one of the usual time, where frames were taken at uneven ones; else ones."""
-    lasted = uneven_times(steps.time_s)
-    return np.ones(steps.frames) if lasted is None else np.append(1.0, 1 / lasted)
+    """(T,) what makes each step one of the usual time, where frames were taken at uneven ones; else ones.
+
+    Frames that were taken evenly and are only shown at uneven times become more uneven by it.
+    """
+    even, lasted = np.ones(steps.frames), uneven_times(steps.time_s)
+    if lasted is None:
+        return even
+    factor = np.append(1.0, 1 / lasted)
+    return factor if _roughness(steps.step * factor) < _roughness(steps.step) else even
+
+
+def _roughness(step: Floats) -> float:
+    """How much steps (T,) usually differ from those before them, as a logarithm."""
+    return float(np.mean(np.abs(np.diff(np.log(step[1:] + _DAMPING_LEVELS)))))
 
 
 def _large_jumps(hurry: Floats, steps: Steps, unusable: Flags) -> Flags:

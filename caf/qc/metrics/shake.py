@@ -81,8 +81,15 @@ def _at_even_times(shift: Floats, time_s: Floats) -> Floats:
     if lasted is None:
         return shift
     taken = np.append(0.0, np.cumsum(lasted))
-    even = np.linspace(0.0, taken[-1], len(taken))
-    return np.stack([np.interp(even, taken, one) for one in shift.T], axis=1)
+    times = np.linspace(0.0, taken[-1], len(taken))
+    even = np.stack([np.interp(times, taken, one) for one in shift.T], axis=1)
+    # Frames that were taken evenly and are only shown at uneven times become more uneven by it.
+    return even if _roughness(even) < _roughness(shift) else shift
+
+
+def _roughness(shift: Floats) -> float:
+    """How much the speed of (F, 4) changes, px squared in all."""
+    return float(np.sum(np.diff(shift[:, :2], 2, axis=0) ** 2))
 
 
 def _seen(powers: Floats) -> Floats:
