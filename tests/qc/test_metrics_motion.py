@@ -186,7 +186,7 @@ def test_too_few_frames_are_not_judged(clean: list[Image], frames: int) -> None:
         seam(clean[:frames]),
     ):
         assert found.score is None
-        assert "too few" in found.reason
+        assert "Too few" in found.reason
 
 
 def test_without_texture_shake_is_left_out_and_said_so() -> None:

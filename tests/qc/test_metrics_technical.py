@@ -518,7 +518,7 @@ def test_a_clip_of_few_frames_has_reasons_in_place_of_scores(clean: list[Image],
     found = looked(clean[:frames])
     for name in ("freeze", "cadence", "flicker", "glitch", "jitter"):
         assert found[name].measurement.score is None
-        assert "too few" in found[name].measurement.reason
+        assert "Too few" in found[name].measurement.reason
         assert found[name].blamed == ()
 
 

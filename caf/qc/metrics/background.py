@@ -44,7 +44,7 @@ def background_stability(
     """
     name = "background_stability"
     if len(path.known) < LEAST_FRAMES:
-        return unmeasured(name, f"{len(path.known)} frames are too few to tell trembling from motion.")
+        return unmeasured(name, f"Too few frames to tell trembling from motion: {len(path.known)}.")
     tremble, worst = shake_permille(path, apart)
     if tremble is None:
         return unmeasured(name, "The picture has too little texture to follow the background.")

@@ -38,7 +38,7 @@ def glitch(seen: Course) -> Finding:
     """
     name, steps = "glitch", seen.steps
     if steps.frames < LEAST_FRAMES:
-        return Finding(unmeasured(name, f"{steps.frames} frames are too few to tell a glitch from motion."))
+        return Finding(unmeasured(name, f"Too few frames to tell a glitch from motion: {steps.frames}."))
     spoiled, popped = places(seen.spoiled), places(seen.popped)
     largest = float(seen.excess.max())
     surprise = float(seen.surprise.max())

@@ -42,7 +42,7 @@ def flicker(seen: Course) -> Finding:
     """Calibrated `flicker_percent`. Blames the frames that deviate visibly, where the clip flickers."""
     name, steps = "flicker", seen.steps
     if steps.frames < LEAST_FRAMES:
-        return Finding(unmeasured(name, f"{steps.frames} frames are too few to tell flicker from light."))
+        return Finding(unmeasured(name, f"Too few frames to tell flicker from light: {steps.frames}."))
     percent, frames = flicker_percent(steps, seen.blank | seen.spoiled)
     if percent is None:
         return Finding(unmeasured(name, "Too few frames are whole to tell flicker from light."))

@@ -24,7 +24,7 @@ def loop_seam(steps: Steps) -> Measurement:
     """
     name = "loop_seam"
     if steps.frames < _LEAST_FRAMES:
-        return unmeasured(name, f"{steps.frames} frames are too few to know the clip's typical step.")
+        return unmeasured(name, f"Too few frames to know the clip's typical step: {steps.frames}.")
     inner = steps.step[1:]
     # A still clip has no step of its own: below the noise of coding nothing is seen.
     typical = max(float(np.percentile(inner, 90)), _NOISE_LEVEL)

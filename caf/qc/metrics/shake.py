@@ -38,7 +38,7 @@ def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
     """
     name = "jitter"
     if len(path.known) < LEAST_FRAMES:
-        return Finding(unmeasured(name, f"{len(path.known)} frames are too few to tell shake from motion."))
+        return Finding(unmeasured(name, f"Too few frames to tell shake from motion: {len(path.known)}."))
     shake, frames = shake_permille(path, apart)
     if shake is None:
         return Finding(unmeasured(name, "The picture has too little texture to follow the camera."))

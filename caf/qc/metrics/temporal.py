@@ -37,7 +37,7 @@ def temporal_stability(seen: Course) -> Finding:
     name, steps = "temporal_stability", seen.steps
     if steps.frames < LEAST_FRAMES:
         return Finding(
-            unmeasured(name, f"{steps.frames} frames are too few to judge how smoothly the clip runs.")
+            unmeasured(name, f"Too few frames to judge how smoothly the clip runs: {steps.frames}.")
         )
     parts = _parts(seen)
     scores = {key: calibrate(part.quantity, part.table) for key, part in parts.items()}

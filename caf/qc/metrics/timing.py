@@ -184,4 +184,4 @@ def _in_runs(flags: Flags, least: int) -> Flags:
 
 
 def _too_short(name: str, frames: int) -> Finding:
-    return Finding(unmeasured(name, f"{frames} frames are too few to judge how smoothly the clip runs."))
+    return Finding(unmeasured(name, f"Too few frames to judge how smoothly the clip runs: {frames}."))
