@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from caf.media.probe import probe
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
@@ -30,7 +33,7 @@ from caf.qc.metrics.identity import (
 )
 from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
-from caf.qc.metrics.moments import changes_of, same_moments
+from caf.qc.metrics.moments import changes_of, frames_at, same_moments
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
@@ -41,8 +44,9 @@ from caf.qc.metrics.series import series_file
 from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharing import collect
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
+from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
-from caf.qc.metrics.swing import swing_permille
+from caf.qc.metrics.swing import swing_of
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence, freeze
 
@@ -214,7 +218,9 @@ class _Measuring:
             found["jitter"] = jitter(path, apart)
         if path is not None and seen_by.still is not None:
             background = seen_by.still.result(path)
-            swing = swing_permille(path, seen_by.still, background, pose)
+            other = self._request.source != self._request.video
+            source = partial(self._source_moments, seen_by.still) if other else None
+            swing = swing_of(path, seen_by.still, background, pose, source)
             stable = background_stability(path, background, swing, apart)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:
@@ -231,6 +237,18 @@ class _Measuring:
             found["resolution"] = resolution(crisp, crisp_before)
         if self._collected.exposure is not None:
             found["exposure"] = exposure(self._collected.exposure.result(), light_before)
+        return found
+
+    def _source_moments(
+        self, still: StillCollector, indices: NDArray[np.int64]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Tiny frames of the source at the moments of these frames of the clip."""
+        times_s = {int(index): self._collected.time_s[index] for index in indices}
+        found = {}
+        for index, frame in frames_at(self._request.source, times_s, self._beat):
+            tiny = still.fitted(frame.tiny)
+            if tiny is not None:
+                found[index] = tiny
         return found
 
     def _source(self) -> tuple[Crispness | None, Exposure | None]:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from caf.ports import Measurement
 from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.halo import added_line
 from caf.qc.metrics.moments import changes_of, same_moments, turned_deg
@@ -13,6 +14,7 @@ from caf.qc.metrics.samples import sample_of
 from caf.qc.metrics.scene import middle
 from tests.qc.conftest import Scores
 from tests.qc.metric_clips import FPS, FRAMES, SIZE, Image, lit, pan, picture
+from tests.qc.test_metrics_motion import breathing, nodding
 from tests.qc.test_metrics_subject import turned
 
 Judge = Callable[..., Scores]
@@ -186,3 +188,16 @@ def test_the_sources_moment_is_found_by_time_at_any_rate(source: str) -> None:
         apart = np.abs(found[sample.index].astype(float) - sample.image.astype(float)).mean()
         assert apart < 6
     assert len(beats) >= FRAMES
+
+
+def test_breathing_is_measured_against_the_same_moments_of_the_source(clip_of: Writer, judge: Judge) -> None:
+    source = nodding()
+    clean = clip_of(source)
+
+    def steadiness(frames: list[Image]) -> Measurement:
+        return judge(clip_of(frames), "background_stability", source=clean)["background_stability"]
+
+    assert (steadiness(lit(source, np.full(FRAMES, 0.97))).score or 0.0) > 0.9
+    found = steadiness(breathing(source))
+    assert (found.score or 1.0) < 0.8
+    assert "added_permille" in found.raw
