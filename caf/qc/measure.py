@@ -17,7 +17,7 @@ from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
 from caf.qc.metrics.collected import COMPARED, SCENE, SUBJECT, Collected
 from caf.qc.metrics.costume import costume_fidelity
-from caf.qc.metrics.course import course
+from caf.qc.metrics.course import course, held_against
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
 from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
 from caf.qc.metrics.findings import Finding, spans
@@ -34,6 +34,7 @@ from caf.qc.metrics.identity import (
 from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import changes_of, frames_at, same_moments
+from caf.qc.metrics.outliers import shades_of
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
@@ -41,6 +42,7 @@ from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
 from caf.qc.metrics.scene import Scanner, Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
+from caf.qc.metrics.shades import Shades, added_levels
 from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharing import collect
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
@@ -53,16 +55,20 @@ from caf.qc.metrics.timing import cadence, freeze
 __all__ = ["Found", "find", "measure"]
 
 _ANCHOR_FRAMES = 61
+_POPPING = frozenset({"glitch", "temporal_stability"})
 _POSED = SCENE | {"background_stability"}
 _ANCHOR_SCANS = 6
+_NEAREST = 0.4
+"""Of a frame's time: a frame of the source within it is of the same moment."""
 
 
 def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, ...]:
     """Every metric of `request.metrics`, in that order, each with a score or the reason why it has none.
 
     The same files give the same bits on one machine, however many processes share the clip. Memory does not grow with
-    the picture count beyond some hundred bytes a frame; the clip is decoded once, of the source only its first two
-    seconds and its sound. Call it from a thread that stays where there are helpers: they end with it.
+    the picture count beyond about a kilobyte a frame; the clip is decoded once, of the source its sound, its first two
+    seconds and, where they decide, the moments that the clip shows. Call it from a thread that stays where there are
+    helpers: they end with it.
 
     Raises:
         InputError: an unknown metric, or a file that is not there.
@@ -198,12 +204,15 @@ class _Measuring:
 
     def _of_motion(self, pose: PosePoints | None) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
-        seen_by = self._collected
+        seen_by, other = self._collected, self._request.source != self._request.video
         steps = seen_by.steps.result() if seen_by.steps is not None else None
         path = seen_by.tracks.result() if seen_by.tracks is not None else None
         apart = None
         if steps is not None and path is not None and seen_by.outliers is not None:
             seen = course(steps, path, seen_by.outliers.result())
+            if other and self._wanted & _POPPING and seen.sticks_out:
+                added = added_levels(seen.shades, self._source_shades(steps.interval_s))
+                seen = seen if added is None else held_against(seen, added)
             apart = seen.broken
             makers = {
                 "temporal_stability": temporal_stability,
@@ -218,7 +227,6 @@ class _Measuring:
             found["jitter"] = jitter(path, apart)
         if path is not None and seen_by.still is not None:
             background = seen_by.still.result(path)
-            other = self._request.source != self._request.video
             source = partial(self._source_moments, seen_by.still) if other else None
             swing = swing_of(path, seen_by.still, background, pose, source)
             stable = background_stability(path, background, swing, apart)
@@ -244,12 +252,15 @@ class _Measuring:
     ) -> dict[int, NDArray[np.float32]]:
         """Tiny frames of the source at the moments of these frames of the clip."""
         times_s = {int(index): self._collected.time_s[index] for index in indices}
-        found = {}
-        for index, frame in frames_at(self._request.source, times_s, self._beat):
-            tiny = still.fitted(frame.tiny)
-            if tiny is not None:
-                found[index] = tiny
-        return found
+        seen = frames_at(self._request.source, times_s, self._beat)
+        fitted = ((index, still.fitted(frame.tiny)) for index, frame in seen)
+        return {index: tiny for index, tiny in fitted if tiny is not None}
+
+    def _source_shades(self, interval_s: float) -> dict[int, Shades]:
+        """Of the source at the moments of all frames of the clip."""
+        times_s = dict(enumerate(self._collected.time_s))
+        seen = frames_at(self._request.source, times_s, self._beat, _NEAREST * interval_s)
+        return {index: shades_of(frame) for index, frame in seen}
 
     def _source(self) -> tuple[Crispness | None, Exposure | None]:
         """What the source's first two seconds look like, where it is another clip."""
