@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from caf.media.probe import probe
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.extras.measuring import measured_extras
+from caf.qc.metrics.alignment import SourceRun
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
 from caf.qc.metrics.collected import COMPARED, SCENE, SUBJECT, Collected
 from caf.qc.metrics.costume import costume_fidelity
-from caf.qc.metrics.course import course, held_against
+from caf.qc.metrics.course import Course, course, held_against, paced_by
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
 from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
 from caf.qc.metrics.findings import Finding, spans
@@ -42,7 +43,7 @@ from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
 from caf.qc.metrics.scene import Scanner, Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
-from caf.qc.metrics.shades import Shades, added_levels
+from caf.qc.metrics.shades import added_levels
 from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharing import collect
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
@@ -55,11 +56,11 @@ from caf.qc.metrics.timing import cadence, freeze
 __all__ = ["Found", "find", "measure"]
 
 _ANCHOR_FRAMES = 61
-_POPPING = frozenset({"glitch", "temporal_stability"})
+_COMPARED_RUNS = frozenset({"cadence", "glitch", "temporal_stability"})
 _POSED = SCENE | {"background_stability"}
 _ANCHOR_SCANS = 6
-_NEAREST = 0.4
-"""Of a frame's time: a frame of the source within it is of the same moment."""
+_LONGER, _LONGER_S = 1.5, 1.0
+"""A source is read as far as a clip may reach that lost a third of its frames, and somewhat further."""
 
 
 def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, ...]:
@@ -210,9 +211,8 @@ class _Measuring:
         apart = None
         if steps is not None and path is not None and seen_by.outliers is not None:
             seen = course(steps, path, seen_by.outliers.result())
-            if other and self._wanted & _POPPING and seen.sticks_out:
-                added = added_levels(seen.shades, self._source_shades(steps.interval_s))
-                seen = seen if added is None else held_against(seen, added)
+            if other and self._wanted & _COMPARED_RUNS and (seen.sticks_out or seen.jump.any()):
+                seen = self._against_source(seen)
             apart = seen.broken
             makers = {
                 "temporal_stability": temporal_stability,
@@ -256,11 +256,25 @@ class _Measuring:
         fitted = ((index, still.fitted(frame.tiny)) for index, frame in seen)
         return {index: tiny for index, tiny in fitted if tiny is not None}
 
-    def _source_shades(self, interval_s: float) -> dict[int, Shades]:
-        """Of the source at the moments of all frames of the clip."""
-        times_s = dict(enumerate(self._collected.time_s))
-        seen = frames_at(self._request.source, times_s, self._beat, _NEAREST * interval_s)
-        return {index: shades_of(frame) for index, frame in seen}
+    def _against_source(self, seen: Course) -> Course:
+        """What popped and what is missing, by the source where it runs together with the clip."""
+        time_s = self._collected.time_s
+        run = self._source_run(_LONGER * time_s[-1] + _LONGER_S)
+        places = run.places(time_s, seen.shades)
+        if places is not None:
+            seen = paced_by(seen, places)
+        added = added_levels(seen.shades, run.moments(time_s, places))
+        return seen if added is None else held_against(seen, added)
+
+    def _source_run(self, until_s: float) -> SourceRun:
+        times_s, shades = [], []
+        for frame in see(self._request.source):
+            if frame.time_s > until_s:
+                break
+            times_s.append(frame.time_s)
+            shades.append(shades_of(frame))
+            self._beat()
+        return SourceRun(np.array(times_s), np.array(shades, dtype=np.uint16))
 
     def _source(self) -> tuple[Crispness | None, Exposure | None]:
         """What the source's first two seconds look like, where it is another clip."""

@@ -14,7 +14,7 @@ from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.steps import Steps
 from caf.qc.metrics.tracks import CameraPath
 
-__all__ = ["Course", "course", "held_against"]
+__all__ = ["Course", "course", "held_against", "paced_by"]
 
 _SPOILED = 0.58
 _LONGER_COUNTS = 1.6
@@ -55,6 +55,8 @@ _EVEN_PACE, _EVEN_RATIO = 1.08, 1.45
 _JUMP = 1.26
 """Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
 clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
+_MISSING = 1.4
+"""Of a step in which a frame is known to be missing, at least."""
 _OFTEN = 0.05
 """Share of jumps from which they may keep a beat."""
 _STEADY_JUMP, _JUMP_SPREADS, _HURRIES = 1.15, 3.2, 1.08
@@ -150,6 +152,24 @@ def held_against(seen: Course, added: Floats) -> Course:
         surprise=np.where(meant, np.minimum(surprise, _MOST_KNOWN), surprise),
         excess=np.where(meant, np.minimum(seen.excess, _MOST_KNOWN), seen.excess),
     )
+
+
+def paced_by(seen: Course, places: NDArray[np.int64]) -> Course:
+    """The same course where it is known which frame of the source each frame is, and so which are missing between two.
+
+    Where a frame is shown twice and the next one is where it belongs, none is.
+    """
+    on = np.diff(places, prepend=places[0] - 1)
+    late = _next(on == 0) | _next(seen.repeated) | seen.repeated
+    broken = seen.blank | seen.spoiled
+    jump = (on > 1) & ~late & ~broken & ~_next(broken)
+    hurry = np.where(jump, np.maximum(seen.hurry, _MISSING), np.minimum(seen.hurry, _JUMP))
+    return replace(seen, jump=np.asarray(jump, dtype=bool), beat=None, hurry=hurry)
+
+
+def _next(flags: Flags) -> Flags:
+    """The frames after those."""
+    return np.concatenate([[False], flags[:-1]])
 
 
 def _neighbourhood(step: Floats, usable: Flags, reach: int) -> Floats:

@@ -72,22 +72,22 @@ def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None])
 
 
 def frames_at(
-    path: str, times_s: Mapping[int, float], beat: Callable[[], None], late_s: float = _LATE_S
+    path: str, times_s: Mapping[int, float], beat: Callable[[], None]
 ) -> Iterator[tuple[int, SeenFrame]]:
     """The clip's frames at the given times, each with the key of its time, in time order; those it has not left out.
 
-    A frame may be early by `late_s`, and late by twice that. Calls `beat` with every frame. Raises as `see` does.
+    Calls `beat` with every frame. Raises as `see` does.
     """
     waiting = sorted(times_s, key=lambda key: times_s[key])[::-1]
 
     def due(time_s: float) -> bool:
         beat()
-        return bool(waiting) and time_s >= times_s[waiting[-1]] - late_s
+        return bool(waiting) and time_s >= times_s[waiting[-1]] - _LATE_S
 
     for frame in see(path, wanted=due):
         while due(frame.time_s):
             key = waiting.pop()
-            if frame.time_s < times_s[key] + 2 * late_s:
+            if frame.time_s < times_s[key] + 2 * _LATE_S:
                 yield key, frame
         if not waiting:
             break

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.findings import Floats
 
-__all__ = ["VISIBLE_LEVELS", "Shades", "added_levels", "shades_of_cells"]
+__all__ = ["VISIBLE_LEVELS", "Shades", "added_levels", "levels_of", "shades_of_cells"]
 
 VISIBLE_LEVELS = 2.0
 """From here on something popped. Clips coded again, sharpened or evened reach 1.3, pops mostly 3 to 60."""
@@ -36,6 +36,11 @@ def shades_of_cells(tones: NDArray[np.float32]) -> Shades:
     return np.asarray(np.clip(tones, 0, 255) * _PER_LEVEL, dtype=np.uint16)
 
 
+def levels_of(shades: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """(N, 16, 16) 0..255."""
+    return np.asarray(shades / np.float32(_PER_LEVEL), dtype=np.float32)
+
+
 def added_levels(clip: NDArray[np.uint16], source: Mapping[int, Shades]) -> Floats | None:
     """(T,) levels by which a cell of each frame is off the source, and in the frames before and after it is not.
 
@@ -45,7 +50,7 @@ def added_levels(clip: NDArray[np.uint16], source: Mapping[int, Shades]) -> Floa
     there = np.array(sorted(source), dtype=np.int64)
     if len(there) < max(2 * _LONGEST + 1, (1 - _MOST_MISSING) * len(clip)):
         return None
-    here, before = _levels(clip[there]), _levels(np.stack([source[int(at)] for at in there]))
+    here, before = levels_of(clip[there]), levels_of(np.stack([source[int(at)] for at in there]))
     # In the clip's light.
     lit = before * (_middles(here) / np.maximum(_middles(before), np.float32(1)))
     off = np.asarray(here - lit, dtype=np.float32)
@@ -58,10 +63,6 @@ def added_levels(clip: NDArray[np.uint16], source: Mapping[int, Shades]) -> Floa
     result = np.full(len(clip), np.nan)
     result[there] = _sticking_out(off, usual)
     return None if float(np.mean(result > VISIBLE_LEVELS)) > _RARE_SHARE else result
-
-
-def _levels(shades: NDArray[np.uint16]) -> NDArray[np.float32]:
-    return np.asarray(shades / np.float32(_PER_LEVEL), dtype=np.float32)
 
 
 def _middles(cells: NDArray[np.float32]) -> NDArray[np.float32]:
