@@ -34,7 +34,7 @@ from caf.qc.metrics.identity import (
 )
 from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
-from caf.qc.metrics.moments import changes_of, frames_at, same_moments
+from caf.qc.metrics.moments import Waiting, changes_of, frames_at, same_moments
 from caf.qc.metrics.outliers import shades_of
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
@@ -125,6 +125,7 @@ class _Measuring:
         self._done = 0
         self._collected = Collected(self._wanted)
         self._looks = self._collected.looks
+        self._source_tiny: dict[int, NDArray[np.float32]] | None = None
 
     def run(self) -> Found:
         request, pose = self._request, self._pose()
@@ -250,11 +251,15 @@ class _Measuring:
     def _source_moments(
         self, still: StillCollector, indices: NDArray[np.int64]
     ) -> dict[int, NDArray[np.float32]]:
-        """Tiny frames of the source at the moments of these frames of the clip."""
-        times_s = {int(index): self._collected.time_s[index] for index in indices}
-        seen = frames_at(self._request.source, times_s, self._beat)
-        fitted = ((index, still.fitted(frame.tiny)) for index, frame in seen)
-        return {index: tiny for index, tiny in fitted if tiny is not None}
+        """Tiny frames of the source at the moments of these frames of the clip; read once."""
+        if self._source_tiny is None:
+            times_s = {int(index): self._collected.time_s[index] for index in indices}
+            seen = frames_at(self._request.source, times_s, self._beat)
+            self._source_tiny = {index: frame.tiny for index, frame in seen}
+        fitted = {
+            int(one): still.fitted(self._source_tiny[one]) for one in indices if one in self._source_tiny
+        }
+        return {index: tiny for index, tiny in fitted.items() if tiny is not None}
 
     def _against_source(self, seen: Course) -> Course:
         """What popped and what is missing, by the source where it runs together with the clip."""
@@ -267,13 +272,19 @@ class _Measuring:
         return seen if added is None else held_against(seen, added)
 
     def _source_run(self, until_s: float) -> SourceRun:
+        """Also keeps what the background may be held against."""
+        still, clip_s = self._collected.still, self._collected.time_s
+        waiting = Waiting({index: clip_s[index] for index in still.indices} if still is not None else {})
         times_s, shades = [], []
+        tiny: dict[int, NDArray[np.float32]] = {}
         for frame in see(self._request.source):
             if frame.time_s > until_s:
                 break
             times_s.append(frame.time_s)
             shades.append(shades_of(frame))
+            tiny |= dict.fromkeys(waiting.take(frame.time_s), frame.tiny)
             self._beat()
+        self._source_tiny = tiny
         return SourceRun(np.array(times_s), np.array(shades, dtype=np.uint16))
 
     def _source(self) -> tuple[Crispness | None, Exposure | None]:

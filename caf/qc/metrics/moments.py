@@ -17,7 +17,7 @@ from caf.qc.metrics.frames import Image, SeenFrame, see
 from caf.qc.metrics.samples import Sample, sample_of
 from caf.qc.metrics.scene import Kind, Sighting
 
-__all__ = ["Change", "changes_of", "frames_at", "same_moments", "turned_deg"]
+__all__ = ["Change", "Waiting", "changes_of", "frames_at", "same_moments", "turned_deg"]
 
 _CELL_PX = 4
 _LATE_S = 0.02
@@ -78,19 +78,40 @@ def frames_at(
 
     Calls `beat` with every frame. Raises as `see` does.
     """
-    waiting = sorted(times_s, key=lambda key: times_s[key])[::-1]
+    waiting = Waiting(times_s)
 
     def due(time_s: float) -> bool:
         beat()
-        return bool(waiting) and time_s >= times_s[waiting[-1]] - _LATE_S
+        return waiting.due(time_s)
 
     for frame in see(path, wanted=due):
-        while due(frame.time_s):
-            key = waiting.pop()
-            if frame.time_s < times_s[key] + 2 * _LATE_S:
-                yield key, frame
+        beat()
+        yield from ((key, frame) for key in waiting.take(frame.time_s))
         if not waiting:
             break
+
+
+class Waiting:
+    """Keys that wait for the frames of their moments, as frames come by in time order."""
+
+    def __init__(self, times_s: Mapping[int, float]) -> None:
+        self._left = sorted(((time_s, key) for key, time_s in times_s.items()), reverse=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def due(self, time_s: float) -> bool:
+        """Whether a frame at that time is the moment of a key, or later."""
+        return bool(self._left) and time_s >= self._left[-1][0] - _LATE_S
+
+    def take(self, time_s: float) -> list[int]:
+        """The keys whose moment a frame at that time is; those whose moment is past wait no longer."""
+        found = []
+        while self.due(time_s):
+            due_s, key = self._left.pop()
+            if time_s < due_s + 2 * _LATE_S:
+                found.append(key)
+        return found
 
 
 def _fitted(frame: SeenFrame, sample: Sample) -> Image | None:

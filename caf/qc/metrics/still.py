@@ -110,6 +110,11 @@ class StillCollector:
                 cv2.polylines(result, [around], True, (1,), _SLEEVE_PX)
         return result > 0
 
+    @property
+    def indices(self) -> list[int]:
+        """Of the frames that are kept."""
+        return [index for index, _ in self._held]
+
     def fitted(self, tiny: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """A tiny frame of another clip in the size of those that are kept; None where its shape is another."""
         height, width = self._held[0][1].shape
