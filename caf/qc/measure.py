@@ -59,6 +59,8 @@ _ANCHOR_FRAMES = 61
 _COMPARED_RUNS = frozenset({"cadence", "glitch", "temporal_stability"})
 _POSED = SCENE | {"background_stability"}
 _ANCHOR_SCANS = 6
+_MOST_COMPARED = 20_000
+"""Frames of a clip that is held against its source frame by frame: some kilobytes each."""
 _LONGER, _LONGER_S = 1.5, 1.0
 """A source is read as far as a clip may reach that lost a third of its frames, and somewhat further."""
 
@@ -212,8 +214,8 @@ class _Measuring:
         apart = None
         if steps is not None and path is not None and seen_by.outliers is not None:
             seen = course(steps, path, seen_by.outliers.result())
-            if other and self._wanted & _COMPARED_RUNS and (seen.sticks_out or seen.jump.any()):
-                seen = self._against_source(seen)
+            if other and self._wanted & _COMPARED_RUNS and steps.frames <= _MOST_COMPARED:
+                seen = self._against_source(seen) if seen.sticks_out or seen.jump.any() else seen
             apart = seen.broken
             makers = {
                 "temporal_stability": temporal_stability,

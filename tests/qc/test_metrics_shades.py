@@ -57,6 +57,18 @@ def test_what_pops_for_up_to_three_frames_is_added_in_just_these(
     assert tuple(np.flatnonzero(added > VISIBLE_LEVELS)) == gone
 
 
+def test_a_long_clip_is_looked_at_in_pieces_and_nothing_is_lost_between_them() -> None:
+    rng = np.random.default_rng(4)
+    clip = rng.integers(2000, 12000, (1, 16, 16)) + rng.integers(0, 9, (2100, 16, 16))
+    source = dict(enumerate(clip.astype(np.uint16)))
+    popped = (1023, 1024, 2047)
+    spoiled = clip.copy()
+    spoiled[list(popped), 5, 5] += 640
+    added = added_levels(spoiled.astype(np.uint16), source)
+    assert added is not None
+    assert tuple(np.flatnonzero(added > VISIBLE_LEVELS)) == popped
+
+
 def test_what_stays_for_four_frames_is_meant(source: list[Image]) -> None:
     added = off_by(lightened(source, 20, 40, 41, 42, 43), source)
     assert added is not None

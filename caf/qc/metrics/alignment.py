@@ -18,7 +18,6 @@ __all__ = ["SourceRun", "places_in"]
 
 _REACH = 12
 """Frames that may be missing at once, and how far around the last one the next is looked for."""
-_START = 24
 _LEAVES_OUT, _EACH_MORE = 0.3, 0.1
 """What a step that is not to the next frame costs, in usual steps of the source."""
 _ALIKE, _NEARLY_ALL = 0.5, 80
@@ -85,11 +84,9 @@ def places_in(source: NDArray[np.uint16], clip: NDArray[np.uint16]) -> NDArray[n
 
 def _best_way(there: _Levels, here: _Levels, usual: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(T,) places that never go back, and (T,) the difference in levels at each."""
-    width = 2 * _REACH + 1
-    behind = np.arange(width)
-    first, total = 0, _off(there, here[0], np.arange(_START + 1))
-    total = np.concatenate([total, np.full(max(0, width - len(total)), np.inf)])[:width]
-    firsts, came, offs = [0], [np.zeros(width, np.int64)], [total.copy()]
+    behind = np.arange(2 * _REACH + 1)
+    first, total = 0, _off(there, here[0], behind)
+    firsts, came, offs = [0], [behind], [total]
     for frame in here[1:]:
         best = first + int(np.argmin(total))
         now = max(first, best + 1 - _REACH)
