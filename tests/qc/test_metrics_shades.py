@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def test_what_pops_for_up_to_three_frames_is_added_in_just_these(
 
 def test_a_long_clip_is_looked_at_in_pieces_and_nothing_is_lost_between_them() -> None:
     rng = np.random.default_rng(4)
-    clip = rng.integers(2000, 12000, (1, 16, 16)) + rng.integers(0, 9, (2100, 16, 16))
+    clip = rng.integers(2000, 12000, (1, 24, 16)) + rng.integers(0, 9, (2100, 24, 16))
     source = dict(enumerate(clip.astype(np.uint16)))
     popped = (1023, 1024, 2047)
     spoiled = clip.copy()
@@ -67,6 +68,17 @@ def test_a_long_clip_is_looked_at_in_pieces_and_nothing_is_lost_between_them() -
     added = added_levels(spoiled.astype(np.uint16), source)
     assert added is not None
     assert tuple(np.flatnonzero(added > VISIBLE_LEVELS)) == popped
+
+
+def test_false_colours_with_the_right_tones_are_added(source: list[Image]) -> None:
+    frames = list(source)
+    lab = cv2.cvtColor(frames[40], cv2.COLOR_BGR2LAB)
+    part = lab[100:160, 180:230, 1:]
+    part[...] = np.clip(part.astype(int) + 25, 0, 255).astype(np.uint8)
+    frames[40] = np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2BGR), dtype=np.uint8)
+    added = off_by(frames, source)
+    assert added is not None
+    assert tuple(np.flatnonzero(added > VISIBLE_LEVELS)) == (40,)
 
 
 def test_what_stays_for_four_frames_is_meant(source: list[Image]) -> None:
@@ -108,6 +120,18 @@ def test_a_part_that_hides_behind_what_moves_is_found_against_the_source(source:
     assert added is not None
     assert glitch(alone).blamed == ()
     assert glitch(held_against(alone, added)).blamed == (20, 21)
+
+
+def test_a_frame_that_is_spoiled_in_the_source_as_well_is_no_fault_of_the_clip(source: list[Image]) -> None:
+    frames = list(source)
+    frames[50] = np.ascontiguousarray(frames[50][:, ::-1])
+    alone = course_of(frames)
+    same, clean = off_by(frames, frames), off_by(frames, source)
+    assert same is not None
+    assert clean is not None
+    assert alone.spoiled[50]
+    assert not held_against(alone, same).spoiled.any()
+    assert held_against(alone, clean).spoiled[50]
 
 
 def test_frames_that_are_spoiled_or_doubled_stay_what_they_are(source: list[Image]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.findings import Floats
-from caf.qc.metrics.shades import Shades, levels_of
+from caf.qc.metrics.shades import TONES, Shades, levels_of
 
 __all__ = ["SourceRun", "places_in"]
 
@@ -37,7 +37,7 @@ class SourceRun(NamedTuple):
 
     time_s: Floats
     shades: NDArray[np.uint16]
-    """(S, 16, 16)"""
+    """(S, 24, 16)"""
 
     def places(self, time_s: Sequence[float], shades: NDArray[np.uint16]) -> NDArray[np.int64] | None:
         """(T,) which frame of the source each of a clip is; None where the rates are others or that is not sure."""
@@ -63,13 +63,13 @@ class SourceRun(NamedTuple):
 
 
 def places_in(source: NDArray[np.uint16], clip: NDArray[np.uint16]) -> NDArray[np.int64] | None:
-    """(T,) for each frame of `clip` (T, 16, 16) its index in `source` (S, 16, 16), both shades.
+    """(T,) for each frame of `clip` (T, 24, 16) its index in `source` (S, 24, 16), both shades.
 
     None where the two show different things, next to nothing moves, or most steps are uneven.
     """
     if min(len(source), len(clip)) <= _REACH:
         return None
-    there, here = levels_of(source), levels_of(clip)
+    there, here = levels_of(source[:, :TONES]), levels_of(clip[:, :TONES])
     usual = float(np.median(np.abs(np.diff(there, axis=0)).mean(axis=(1, 2))))
     if usual < _LEAST_STEP_LEVELS:
         return None

@@ -91,7 +91,7 @@ class Course:
     surprise: Floats
     """(T,) excess and novelty of `Outliers` together."""
     shades: NDArray[np.uint16]
-    """(T, 16, 16) as in `Outliers`."""
+    """(T, 24, 16) as in `Outliers`."""
     sticks_out: bool
     """Whether any part does, be it what passed by: then it is worth while to look at the source."""
 
@@ -139,15 +139,17 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
 def held_against(seen: Course, added: Floats) -> Course:
     """The same course where the source shows which parts popped: those of the frames that are `added` (T,) levels off.
 
-    Frames that are spoiled as such, or stand beside a picture that is shown twice, stay what they are.
+    What looks spoiled and is just what the source shows is not. Blank frames, and those beside a picture that is shown
+    twice, stay what they are.
     """
-    apart = seen.spoiled | seen.blank | _beside(seen.repeated)
-    new = (added > VISIBLE_LEVELS) & ~apart
+    apart = seen.blank | _beside(seen.repeated)
+    new = (added > VISIBLE_LEVELS) & ~apart & ~seen.spoiled
     meant = (added < _NEXT_TO_NOTHING_LEVELS) & ~apart
     stands_out = _POPPED * np.minimum(added / VISIBLE_LEVELS, _MOST_ADDED)
     surprise = np.where(new, np.maximum(seen.surprise, stands_out), seen.surprise)
     return replace(
         seen,
+        spoiled=np.asarray(seen.spoiled & ~meant, dtype=bool),
         popped=np.asarray((seen.popped & ~meant) | new, dtype=bool),
         surprise=np.where(meant, np.minimum(surprise, _MOST_KNOWN), surprise),
         excess=np.where(meant, np.minimum(seen.excess, _MOST_KNOWN), seen.excess),

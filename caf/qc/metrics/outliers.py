@@ -57,7 +57,7 @@ class Outliers:
     tint: Floats
     """(LONGEST, T) as `excess`, of the six strongest cells and their colours alone; 0 but for single frames."""
     shades: NDArray[np.uint16]
-    """(T, 16, 16) the mean levels of the cells of each frame, to hold against those of the source."""
+    """(T, 24, 16) the mean levels of the cells of each frame, to hold against those of the source."""
 
 
 class _Run(NamedTuple):
@@ -113,9 +113,7 @@ class OutlierCollector:
         # Eight grey levels keep the noise of black cells out of the ratio.
         logs = np.log(tones + np.float32(8.0))
         gain = middle(logs - self._recent[-1].logs) if self._recent else 0.0
-        red, blue = (
-            np.asarray(one, dtype=np.float32) for one in cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
-        )
+        red, blue = _colours(frame)
         palette = palette_of(frame)
         lost = unfound(palette, self._recent[-1].palette) if self._recent else None
         step = _difference(tiny, (red, blue), self._recent[-1], gain) if self._recent else None
@@ -123,7 +121,7 @@ class OutlierCollector:
         self._recent.append(_Kept(tiny, (red, blue), logs, gain, palette, lost, step))
         if self._piece.holds(frame.index):
             self._runs.append([_Run()] * LONGEST)
-            self._shades.append(shades_of_cells(tones))
+            self._shades.append(shades_of_cells(tones, red, blue))
         self._frames = frame.index + 1
         self._judge(self._frames)
         oldest = self._frames - len(self._recent)
@@ -145,7 +143,7 @@ class OutlierCollector:
             self._judge(self._frames + beyond)
         series = np.array(self._runs, dtype=np.float64).reshape(-1, LONGEST, len(_Run._fields)).T
         self._runs = kept
-        shades = np.array(self._shades, dtype=np.uint16).reshape(-1, _GRID, _GRID)
+        shades = np.array(self._shades, dtype=np.uint16)
         return Outliers(**dict(zip(_Run._fields, series, strict=True)), shades=shades)
 
     def _lag(self, index: int, back: int) -> _Lag | None:
@@ -226,7 +224,13 @@ class OutlierCollector:
 
 def shades_of(frame: SeenFrame) -> Shades:
     """Of a frame of any size."""
-    return shades_of_cells(_tones(frame)[1])
+    return shades_of_cells(_tones(frame)[1], *_colours(frame))
+
+
+def _colours(frame: SeenFrame) -> tuple[_Map, _Map]:
+    """Mean Cr and Cb of 16x16 cells, about 0."""
+    red, blue = cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
+    return np.asarray(red, dtype=np.float32), np.asarray(blue, dtype=np.float32)
 
 
 def _tones(frame: SeenFrame) -> tuple[_Map, _Map]:
