@@ -2,23 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from caf.media.probe import probe
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.extras.measuring import measured_extras
-from caf.qc.metrics.alignment import SourceRun
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
 from caf.qc.metrics.collected import COMPARED, SCENE, SUBJECT, Collected
 from caf.qc.metrics.costume import costume_fidelity
-from caf.qc.metrics.course import Course, course, held_against, paced_by
+from caf.qc.metrics.course import course
 from caf.qc.metrics.edges import added_bleed, mask_edge_bleed
 from caf.qc.metrics.exposure import COMPARED_S, Exposure, ExposureCollector, exposure
 from caf.qc.metrics.findings import Finding, spans
@@ -34,8 +30,7 @@ from caf.qc.metrics.identity import (
 )
 from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
-from caf.qc.metrics.moments import Waiting, changes_of, frames_at, same_moments
-from caf.qc.metrics.outliers import shades_of
+from caf.qc.metrics.moments import changes_of, same_moments
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
@@ -43,35 +38,27 @@ from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
 from caf.qc.metrics.scene import Scanner, Scene, scan
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
-from caf.qc.metrics.shades import added_levels
 from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharing import collect
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
-from caf.qc.metrics.still import StillCollector
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
-from caf.qc.metrics.swing import swing_of
+from caf.qc.metrics.swing import swing_permille
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence, freeze
 
 __all__ = ["Found", "find", "measure"]
 
 _ANCHOR_FRAMES = 61
-_COMPARED_RUNS = frozenset({"cadence", "glitch", "temporal_stability"})
 _POSED = SCENE | {"background_stability"}
 _ANCHOR_SCANS = 6
-_MOST_COMPARED = 20_000
-"""Frames of a clip that is held against its source frame by frame: some kilobytes each."""
-_LONGER, _LONGER_S = 1.5, 1.0
-"""A source is read as far as a clip may reach that lost a third of its frames, and somewhat further."""
 
 
 def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, ...]:
     """Every metric of `request.metrics`, in that order, each with a score or the reason why it has none.
 
     The same files give the same bits on one machine, however many processes share the clip. Memory does not grow with
-    the picture count beyond about a kilobyte a frame; the clip is decoded once, of the source its sound, its first two
-    seconds and, where they decide, the moments that the clip shows. Call it from a thread that stays where there are
-    helpers: they end with it.
+    the picture count beyond some hundred bytes a frame; the clip is decoded once, of the source only its first two
+    seconds and its sound. Call it from a thread that stays where there are helpers: they end with it.
 
     Raises:
         InputError: an unknown metric, or a file that is not there.
@@ -127,7 +114,6 @@ class _Measuring:
         self._done = 0
         self._collected = Collected(self._wanted)
         self._looks = self._collected.looks
-        self._source_tiny: dict[int, NDArray[np.float32]] | None = None
 
     def run(self) -> Found:
         request, pose = self._request, self._pose()
@@ -208,14 +194,12 @@ class _Measuring:
 
     def _of_motion(self, pose: PosePoints | None) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
-        seen_by, other = self._collected, self._request.source != self._request.video
+        seen_by = self._collected
         steps = seen_by.steps.result() if seen_by.steps is not None else None
         path = seen_by.tracks.result() if seen_by.tracks is not None else None
         apart = None
         if steps is not None and path is not None and seen_by.outliers is not None:
             seen = course(steps, path, seen_by.outliers.result())
-            if other and self._wanted & _COMPARED_RUNS and steps.frames <= _MOST_COMPARED:
-                seen = self._against_source(seen) if seen.sticks_out or seen.jump.any() else seen
             apart = seen.broken
             makers = {
                 "temporal_stability": temporal_stability,
@@ -230,8 +214,7 @@ class _Measuring:
             found["jitter"] = jitter(path, apart)
         if path is not None and seen_by.still is not None:
             background = seen_by.still.result(path)
-            source = partial(self._source_moments, seen_by.still) if other else None
-            swing = swing_of(path, seen_by.still, background, pose, source)
+            swing = swing_permille(path, seen_by.still, background, pose)
             stable = background_stability(path, background, swing, apart)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:
@@ -249,45 +232,6 @@ class _Measuring:
         if self._collected.exposure is not None:
             found["exposure"] = exposure(self._collected.exposure.result(), light_before)
         return found
-
-    def _source_moments(
-        self, still: StillCollector, indices: NDArray[np.int64]
-    ) -> dict[int, NDArray[np.float32]]:
-        """Tiny frames of the source at the moments of these frames of the clip; read once."""
-        if self._source_tiny is None:
-            times_s = {int(index): self._collected.time_s[index] for index in indices}
-            seen = frames_at(self._request.source, times_s, self._beat)
-            self._source_tiny = {index: frame.tiny for index, frame in seen}
-        fitted = {
-            int(one): still.fitted(self._source_tiny[one]) for one in indices if one in self._source_tiny
-        }
-        return {index: tiny for index, tiny in fitted.items() if tiny is not None}
-
-    def _against_source(self, seen: Course) -> Course:
-        """What popped and what is missing, by the source where it runs together with the clip."""
-        time_s = self._collected.time_s
-        run = self._source_run(_LONGER * time_s[-1] + _LONGER_S)
-        places = run.places(time_s, seen.shades)
-        if places is not None:
-            seen = paced_by(seen, places)
-        added = added_levels(seen.shades, run.moments(time_s, places))
-        return seen if added is None else held_against(seen, added)
-
-    def _source_run(self, until_s: float) -> SourceRun:
-        """Also keeps what the background may be held against."""
-        still, clip_s = self._collected.still, self._collected.time_s
-        waiting = Waiting({index: clip_s[index] for index in still.indices} if still is not None else {})
-        times_s, shades = [], []
-        tiny: dict[int, NDArray[np.float32]] = {}
-        for frame in see(self._request.source):
-            if frame.time_s > until_s:
-                break
-            times_s.append(frame.time_s)
-            shades.append(shades_of(frame))
-            tiny |= dict.fromkeys(waiting.take(frame.time_s), frame.tiny)
-            self._beat()
-        self._source_tiny = tiny
-        return SourceRun(np.array(times_s), np.array(shades, dtype=np.uint16))
 
     def _source(self) -> tuple[Crispness | None, Exposure | None]:
         """What the source's first two seconds look like, where it is another clip."""

@@ -6,15 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from caf.ports import Measurement
 from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.halo import added_line
-from caf.qc.metrics.moments import Waiting, changes_of, same_moments, turned_deg
+from caf.qc.metrics.moments import changes_of, same_moments, turned_deg
 from caf.qc.metrics.samples import sample_of
 from caf.qc.metrics.scene import middle
 from tests.qc.conftest import Scores
 from tests.qc.metric_clips import FPS, FRAMES, SIZE, Image, lit, pan, picture
-from tests.qc.test_metrics_motion import breathing, nodding
 from tests.qc.test_metrics_subject import turned
 
 Judge = Callable[..., Scores]
@@ -188,26 +186,3 @@ def test_the_sources_moment_is_found_by_time_at_any_rate(source: str) -> None:
         apart = np.abs(found[sample.index].astype(float) - sample.image.astype(float)).mean()
         assert apart < 6
     assert len(beats) >= FRAMES
-
-
-def test_breathing_is_measured_against_the_same_moments_of_the_source(clip_of: Writer, judge: Judge) -> None:
-    source = nodding()
-    clean = clip_of(source)
-
-    def steadiness(frames: list[Image]) -> Measurement:
-        return judge(clip_of(frames), "background_stability", source=clean)["background_stability"]
-
-    assert (steadiness(lit(source, np.full(FRAMES, 0.97))).score or 0.0) > 0.9
-    found = steadiness(breathing(source))
-    assert (found.score or 1.0) < 0.8
-    assert "added_permille" in found.raw
-
-
-def test_frames_are_taken_at_their_moments_and_not_long_after() -> None:
-    waiting = Waiting({7: 0.5, 3: 0.1, 4: 0.11, 9: 2.0})
-    assert not waiting.due(0.05)
-    assert waiting.take(0.1) == [3, 4]
-    assert waiting.take(0.7) == []
-    assert waiting.due(2.5)
-    assert waiting.take(1.99) == [9]
-    assert not waiting

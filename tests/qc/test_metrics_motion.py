@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from caf.ports import Measurement
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.course import Course, course
-from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import StillCollector
-from caf.qc.metrics.swing import swing_of
+from caf.qc.metrics.swing import swing_permille
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
 from tests.qc.metric_clips import FRAMES, SIZE, Image, lit, pan, picture, seen
@@ -41,21 +40,14 @@ def steadiness(frames: list[Image]) -> Measurement:
     return temporal_stability(course_of(frames)).measurement
 
 
-def background(
-    frames: list[Image], pose: PosePoints | None = None, source: list[Image] | None = None
-) -> Measurement:
+def background(frames: list[Image], pose: PosePoints | None = None) -> Measurement:
     tracks, still = TrackCollector(), StillCollector()
     for frame in seen(frames):
         tracks.add(frame)
         still.add(frame)
     path = tracks.result()
     seen_still = still.result(path)
-
-    def moments(indices: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
-        return {int(index): seen_image(int(index), 0.0, (source or frames)[index]).tiny for index in indices}
-
-    swing = swing_of(path, still, seen_still, pose, moments if source else None)
-    return background_stability(path, seen_still, swing)
+    return background_stability(path, seen_still, swing_permille(path, still, seen_still, pose))
 
 
 def seam(frames: list[Image]) -> Measurement:
@@ -294,71 +286,10 @@ def test_somebody_who_stands_and_nods_is_no_background_that_swings() -> None:
     assert score(background(frames)) >= 0.8
 
 
-def nodding() -> list[Image]:
-    """A subject without a face that nods."""
+def test_a_subject_without_a_face_is_known_by_its_pose() -> None:
     subject = np.asarray(cv2.resize(picture("chelsea")[180:], (200, 200)), dtype=np.uint8)
     nods = 2.0 * np.sin(2 * np.pi * np.arange(FRAMES) / 11)
-    return beside(subject, np.stack([0.3 * nods, nods], axis=1))
-
-
-def breathing(frames: list[Image]) -> list[Image]:
-    """The upper left swings to and fro by 3 px."""
-    width, height = SIZE
-    rows, columns = np.indices((height, width), np.float32)
-    bell = np.exp(-((rows - 60) ** 2 + (columns - 60) ** 2) / (2 * 60.0**2)).astype(np.float32)
-    out = []
-    for index, frame in enumerate(frames):
-        across = columns + np.float32(3 * np.sin(2 * np.pi * index / 12)) * bell
-        moved = cv2.remap(frame, across, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-        out.append(np.asarray(moved, dtype=np.uint8))
-    return out
-
-
-def test_what_nods_in_the_source_as_well_is_no_background_that_swings() -> None:
-    source = nodding()
-    assert score(background(source)) < 0.8
-    found = background(lit(source, np.full(FRAMES, 0.9)), source=source)
-    assert score(found) > 0.9
-    assert found.raw["swing_permille"] > 1.0 > found.raw["added_permille"]
-
-
-def test_what_breathes_and_does_not_in_the_source_fails() -> None:
-    source = nodding()
-    found = background(breathing(source), source=source)
-    assert score(found) < 0.8
-    assert "against the source" in found.reason or found.raw["added_permille"] >= found.raw["swing_permille"]
-
-
-def test_a_camera_that_was_steadied_shows_the_sources_moments_all_the_same() -> None:
-    source = nodding()
-    walk = np.cumsum(tremor(1.0), axis=0)
-    shaken = []
-    for frame, (x, y) in zip(source, walk - walk.mean(axis=0), strict=True):
-        there = np.array([[1, 0, x], [0, 1, y]])
-        moved = cv2.warpAffine(frame, there, SIZE, borderMode=cv2.BORDER_REFLECT)
-        shaken.append(np.asarray(moved, dtype=np.uint8))
-    assert score(background(source, source=shaken)) > 0.9
-
-
-def test_a_plain_wall_does_not_hide_the_corners_beside_it() -> None:
-    width, height = SIZE
-    rng = np.random.default_rng(3)
-    frames = []
-    for _ in range(FRAMES):
-        frame = wall()
-        frame[:, ::60] = 150
-        frame[:, 40:80] = 150
-        noisy = frame + rng.normal(0, 1.5, (height, width, 1))
-        frames.append(np.clip(noisy, 0, 255).astype(np.uint8))
-    tracks, still = TrackCollector(), StillCollector()
-    for frame in seen(frames):
-        tracks.add(frame)
-        still.add(frame)
-    assert still.result(tracks.result()).share > 0.9
-
-
-def test_a_subject_without_a_face_is_known_by_its_pose() -> None:
-    frames = nodding()
+    frames = beside(subject, np.stack([0.3 * nods, nods], axis=1))
     corners = np.array([(85.0, 45.0), (275.0, 45.0), (275.0, 235.0), (85.0, 235.0)], np.float32)
     points = np.zeros((FRAMES, 33, 4), np.float32)
     points[..., :2] = corners[np.arange(33) % 4]

@@ -9,7 +9,6 @@ from caf.qc.metrics.findings import LEAST_FRAMES, Flags
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.still import BackgroundMap
-from caf.qc.metrics.swing import Swing
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["background_stability"]
@@ -32,16 +31,16 @@ _SUBJECT_PX = 4.0
 def background_stability(
     path: CameraPath,
     background: BackgroundMap,
-    swing: Swing | None = None,
+    swing_permille: float | None = None,
     apart: Flags | None = None,
 ) -> Measurement:
     """The lower of two calibrations: trembling of the whole picture, and swinging of single background cells.
 
-    Background is what `still` recognises throughout the clip. Where its `swing` is None, corners are followed over
-    blocks of 12 frames, and what is left of their motion without the camera's and without its straight line is their
-    sway. Frames `apart` show nothing to follow.
-    raw: `tremble_permille`, `swing_permille` (of the diagonal, RMS), `added_permille` (the same against the source),
-    `warp_permille` (sway of the worst tenth of the cells), `background_cells`.
+    Background is what `still` recognises throughout the clip. Its cells swing by `swing_permille` as `swing` measures
+    it; where that could not be, corners are followed over blocks of 12 frames, and what is left of their motion
+    without the camera's and without its straight line is their sway. Frames `apart` show nothing to follow.
+    raw: `tremble_permille`, `swing_permille` (of the diagonal, RMS), `warp_permille` (sway of the worst tenth of the
+    cells), `background_cells`.
     """
     name = "background_stability"
     if len(path.known) < LEAST_FRAMES:
@@ -55,15 +54,9 @@ def background_stability(
     if len(cells) >= _LEAST_CELLS:
         raw["warp_permille"] = float(np.percentile(cells, 90)) * 1000 / path.diagonal_px
         local, said = calibrate(raw["warp_permille"], _WARP), f"sway by {raw['warp_permille']:.1f}"
-    if swing is not None:
-        raw["swing_permille"] = swing.permille
-        local, said = calibrate(swing.permille, _SWING), f"swing by {swing.permille:.1f}"
-        if swing.added_permille is not None:
-            raw["added_permille"] = swing.added_permille
-            # What the source shows as well was meant, such as somebody who nods.
-            if swing.added_permille < swing.permille:
-                local = calibrate(swing.added_permille, _SWING)
-                said = f"swing against the source by {swing.added_permille:.1f}"
+    if swing_permille is not None:
+        raw["swing_permille"] = swing_permille
+        local, said = calibrate(swing_permille, _SWING), f"swing by {swing_permille:.1f}"
     score = min(calibrate(tremble, _TREMBLE), local)
     warped = local < calibrate(tremble, _TREMBLE)
     if score >= 0.8:

@@ -1,20 +1,18 @@
 """How the clip runs: which frames are blank, repeated, spoiled, or come after missing ones."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caf.qc.metrics.beat import Beat, beat_of, strides
 from caf.qc.metrics.findings import Flags, Floats, runs, uneven_times
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.outliers import Outliers
-from caf.qc.metrics.shades import VISIBLE_LEVELS
 from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.steps import Steps
 from caf.qc.metrics.tracks import CameraPath
 
-__all__ = ["Course", "course", "held_against", "paced_by"]
+__all__ = ["Course", "course"]
 
 _SPOILED = 0.58
 _LONGER_COUNTS = 1.6
@@ -29,12 +27,6 @@ _POPPED = 0.9
 _NOVELTY_COUNTS, _MOST_NOVELTY = 2.0, 0.5
 """Excess of a part and novelty together from which it popped. Untouched scenes reach 0.5, real clips of quick hands
 0.8, one of 36 1.5; a missing foot or ear gives 1.3 to 2.9, but next to nothing in a part that moves fast."""
-_WORTH_A_SOURCE = 0.65
-"""Surprise, or excess of a part, that clean clips reach where a hand is quick."""
-_NEXT_TO_NOTHING_LEVELS = 1.0
-"""What pops without being off the source by more was there as well."""
-_MOST_ADDED = 4.0
-"""Times what is visible, beyond which what popped counts no more."""
 _SOME_NOVELTY = 0.03
 _SPOILED_AREA = 0.03
 """Share of the picture from which a frame is spoiled as such, and not only a part of it popped."""
@@ -60,8 +52,6 @@ clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel 
 _ALONE, _EVEN_SPREAD = 1.2, 0.1
 """How much further a jump goes than the steps beside it, and the spread of `hurry` from which that matters. Of missing
 frames nine in ten do, of the fits and starts of cameras held by hand and of somebody who skips a rope one in three."""
-_MISSING = 1.4
-"""Of a step in which a frame is known to be missing, at least."""
 _OFTEN = 0.05
 """Share of jumps from which they may keep a beat."""
 _STEADY_JUMP, _JUMP_SPREADS, _HURRIES = 1.15, 3.2, 1.08
@@ -95,10 +85,6 @@ class Course:
     """(T,) of `Outliers`, the strongest of the lengths."""
     surprise: Floats
     """(T,) excess and novelty of `Outliers` together."""
-    shades: NDArray[np.uint16]
-    """(T, 24, 16) as in `Outliers`."""
-    sticks_out: bool
-    """Whether any part does, be it what passed by: then it is worth while to look at the source."""
 
     @property
     def broken(self) -> Flags:
@@ -137,47 +123,7 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
         hurry,
         excess,
         surprise,
-        outliers.shades,
-        bool(max(surprise.max(initial=0.0), _longer_more(outliers.part).max(initial=0.0)) > _WORTH_A_SOURCE),
     )
-
-
-def held_against(seen: Course, added: Floats) -> Course:
-    """The same course where the source shows which parts popped: those of the frames that are `added` (T,) levels off.
-
-    What looks spoiled and is just what the source shows is not. Blank frames, and those beside a picture that is shown
-    twice, stay what they are.
-    """
-    apart = seen.blank | _beside(seen.repeated)
-    new = (added > VISIBLE_LEVELS) & ~apart & ~seen.spoiled
-    meant = (added < _NEXT_TO_NOTHING_LEVELS) & ~apart
-    stands_out = _POPPED * np.minimum(added / VISIBLE_LEVELS, _MOST_ADDED)
-    surprise = np.where(new, np.maximum(seen.surprise, stands_out), seen.surprise)
-    return replace(
-        seen,
-        spoiled=np.asarray(seen.spoiled & ~meant, dtype=bool),
-        popped=np.asarray((seen.popped & ~meant) | new, dtype=bool),
-        surprise=np.where(meant, np.minimum(surprise, _MOST_KNOWN), surprise),
-        excess=np.where(meant, np.minimum(seen.excess, _MOST_KNOWN), seen.excess),
-    )
-
-
-def paced_by(seen: Course, places: NDArray[np.int64]) -> Course:
-    """The same course where it is known which frame of the source each frame is, and so which are missing between two.
-
-    Where a frame is shown twice and the next one is where it belongs, none is.
-    """
-    on = np.diff(places, prepend=places[0] - 1)
-    late = _next(on == 0) | _next(seen.repeated) | seen.repeated
-    broken = seen.blank | seen.spoiled
-    jump = (on > 1) & ~late & ~broken & ~_next(broken)
-    hurry = np.where(jump, np.maximum(seen.hurry, _MISSING), np.minimum(seen.hurry, _JUMP))
-    return replace(seen, jump=np.asarray(jump, dtype=bool), beat=None, hurry=hurry)
-
-
-def _next(flags: Flags) -> Flags:
-    """The frames after those."""
-    return np.concatenate([[False], flags[:-1]])
 
 
 def _neighbourhood(step: Floats, usable: Flags, reach: int) -> Floats:
@@ -337,18 +283,13 @@ def _beside(flags: Flags) -> Flags:
     return np.asarray(padded[:-2] | padded[1:-1] | padded[2:], dtype=bool)
 
 
-def _longer_more(excess: Floats) -> Floats:
-    """(LONGEST, T) what chance makes less of counts more."""
-    result = excess.copy()
-    result[1:] *= _LONGER_COUNTS
-    return result
-
-
 def _spoiled(
     outliers: Outliers, blank: Flags, doubled: Flags, restless: bool
 ) -> tuple[Flags, Flags, Floats, Floats]:
     """(spoiled frames, frames in which a part popped, excess, excess with novelty)."""
-    every, part = _longer_more(outliers.excess), _longer_more(outliers.part)
+    every, part = outliers.excess.copy(), outliers.part.copy()
+    every[1:] *= _LONGER_COUNTS
+    part[1:] *= _LONGER_COUNTS
     limit = _SPOILED * (_RESTLESS_FACTOR if restless else 1.0)
     over = every > limit
     tint = _TINT_COUNTS * np.maximum(0.0, outliers.tint.max(axis=0, initial=0.0) - _USUAL_TINT)

@@ -5,7 +5,7 @@ the head. What is left is what was done to it. That only holds where the two pic
 moment whose tones are arranged otherwise (another time, another subject, a moved camera) is left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +17,7 @@ from caf.qc.metrics.frames import Image, SeenFrame, see
 from caf.qc.metrics.samples import Sample, sample_of
 from caf.qc.metrics.scene import Kind, Sighting
 
-__all__ = ["Change", "Waiting", "changes_of", "frames_at", "same_moments", "turned_deg"]
+__all__ = ["Change", "changes_of", "same_moments", "turned_deg"]
 
 _CELL_PX = 4
 _LATE_S = 0.02
@@ -61,57 +61,23 @@ def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None])
 
     Black and white where the samples are. Calls `beat` with every frame. Raises as `see` does.
     """
-    by_index = {sample.index: sample for sample in samples}
-    grey = _colourless(samples)
-    found: dict[int, Image] = {}
-    for index, frame in frames_at(path, {sample.index: sample.time_s for sample in samples}, beat):
-        picture = _fitted(frame, by_index[index])
-        if picture is not None:
-            found[index] = _greyed(picture) if grey else picture
-    return found
-
-
-def frames_at(
-    path: str, times_s: Mapping[int, float], beat: Callable[[], None]
-) -> Iterator[tuple[int, SeenFrame]]:
-    """The clip's frames at the given times, each with the key of its time, in time order; those it has not left out.
-
-    Calls `beat` with every frame. Raises as `see` does.
-    """
-    waiting = Waiting(times_s)
+    waiting = sorted(samples, key=lambda sample: sample.time_s)[::-1]
 
     def due(time_s: float) -> bool:
         beat()
-        return waiting.due(time_s)
+        return bool(waiting) and time_s >= waiting[-1].time_s - _LATE_S
 
+    found: dict[int, Image] = {}
+    grey = _colourless(samples)
     for frame in see(path, wanted=due):
-        beat()
-        yield from ((key, frame) for key in waiting.take(frame.time_s))
+        while due(frame.time_s):
+            sample = waiting.pop()
+            picture = _fitted(frame, sample)
+            if picture is not None and frame.time_s < sample.time_s + 2 * _LATE_S:
+                found[sample.index] = _greyed(picture) if grey else picture
         if not waiting:
             break
-
-
-class Waiting:
-    """Keys that wait for the frames of their moments, as frames come by in time order."""
-
-    def __init__(self, times_s: Mapping[int, float]) -> None:
-        self._left = sorted(((time_s, key) for key, time_s in times_s.items()), reverse=True)
-
-    def __bool__(self) -> bool:
-        return bool(self._left)
-
-    def due(self, time_s: float) -> bool:
-        """Whether a frame at that time is the moment of a key, or later."""
-        return bool(self._left) and time_s >= self._left[-1][0] - _LATE_S
-
-    def take(self, time_s: float) -> list[int]:
-        """The keys whose moment a frame at that time is; those whose moment is past wait no longer."""
-        found = []
-        while self.due(time_s):
-            due_s, key = self._left.pop()
-            if time_s < due_s + 2 * _LATE_S:
-                found.append(key)
-        return found
+    return found
 
 
 def _fitted(frame: SeenFrame, sample: Sample) -> Image | None:

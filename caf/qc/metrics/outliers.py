@@ -18,9 +18,8 @@ from caf.qc.metrics.cells import cell_means, middle
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
 from caf.qc.metrics.piece import WHOLE, Piece
-from caf.qc.metrics.shades import Shades, shades_of_cells
 
-__all__ = ["LONGEST", "OutlierCollector", "Outliers", "shades_of"]
+__all__ = ["LONGEST", "OutlierCollector", "Outliers"]
 
 LONGEST = 3
 """Frames in a row that may stick out together."""
@@ -56,8 +55,6 @@ class Outliers:
     """(LONGEST, T) as `excess`, of the two strongest cells, where what moved for good beside them counts as usual."""
     tint: Floats
     """(LONGEST, T) as `excess`, of the six strongest cells and their colours alone; 0 but for single frames."""
-    shades: NDArray[np.uint16]
-    """(T, 24, 16) the mean levels of the cells of each frame, to hold against those of the source."""
 
 
 class _Run(NamedTuple):
@@ -104,16 +101,18 @@ class OutlierCollector:
         self._lags: dict[tuple[int, int], _Lag] = {}
         self._runs: list[list[_Run]] = []
         """Of each frame its strongest run of each length."""
-        self._shades: list[Shades] = []
         self._frames = 0
         """One more than the newest frame's index."""
 
     def add(self, frame: SeenFrame) -> None:
-        tiny, tones = _tones(frame)
+        half = (max(1, frame.tiny.shape[1] // 2), max(1, frame.tiny.shape[0] // 2))
+        tiny = np.asarray(cv2.resize(frame.tiny, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
         # Eight grey levels keep the noise of black cells out of the ratio.
-        logs = np.log(tones + np.float32(8.0))
+        logs = np.log(cell_means(tiny, _GRID) + np.float32(8.0))
         gain = middle(logs - self._recent[-1].logs) if self._recent else 0.0
-        red, blue = _colours(frame)
+        red, blue = (
+            np.asarray(one, dtype=np.float32) for one in cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
+        )
         palette = palette_of(frame)
         lost = unfound(palette, self._recent[-1].palette) if self._recent else None
         step = _difference(tiny, (red, blue), self._recent[-1], gain) if self._recent else None
@@ -121,7 +120,6 @@ class OutlierCollector:
         self._recent.append(_Kept(tiny, (red, blue), logs, gain, palette, lost, step))
         if self._piece.holds(frame.index):
             self._runs.append([_Run()] * LONGEST)
-            self._shades.append(shades_of_cells(tones, red, blue))
         self._frames = frame.index + 1
         self._judge(self._frames)
         oldest = self._frames - len(self._recent)
@@ -132,7 +130,6 @@ class OutlierCollector:
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._runs += later._runs
-        self._shades += later._shades
         self._recent, self._lags, self._frames = later._recent, later._lags, later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
 
@@ -143,8 +140,7 @@ class OutlierCollector:
             self._judge(self._frames + beyond)
         series = np.array(self._runs, dtype=np.float64).reshape(-1, LONGEST, len(_Run._fields)).T
         self._runs = kept
-        shades = np.array(self._shades, dtype=np.uint16)
-        return Outliers(**dict(zip(_Run._fields, series, strict=True)), shades=shades)
+        return Outliers(*series)
 
     def _lag(self, index: int, back: int) -> _Lag | None:
         """Difference of frame `index` to the one `back` before it; None outside of the clip or of memory."""
@@ -220,24 +216,6 @@ class OutlierCollector:
             return False
         moved = float(before.whole.mean())
         return moved > _MOVED_LEVELS and float(wide.whole.mean()) < 0.5 * moved
-
-
-def shades_of(frame: SeenFrame) -> Shades:
-    """Of a frame of any size."""
-    return shades_of_cells(_tones(frame)[1], *_colours(frame))
-
-
-def _colours(frame: SeenFrame) -> tuple[_Map, _Map]:
-    """Mean Cr and Cb of 16x16 cells, about 0."""
-    red, blue = cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
-    return np.asarray(red, dtype=np.float32), np.asarray(blue, dtype=np.float32)
-
-
-def _tones(frame: SeenFrame) -> tuple[_Map, _Map]:
-    """A picture half as large as the tiny one, and the means of its 16x16 cells."""
-    half = (max(1, frame.tiny.shape[1] // 2), max(1, frame.tiny.shape[0] // 2))
-    tiny = np.asarray(cv2.resize(frame.tiny, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
-    return tiny, cell_means(tiny, _GRID)
 
 
 def _tint(entry: _Lag, leave: _Lag, across: _Lag, steps: list[_Lag]) -> float:

@@ -1,6 +1,5 @@
 """Which parts of the picture are background: those that look the same whenever the camera is taken away."""
 
-from collections.abc import Mapping
 from typing import Self
 
 import cv2
@@ -18,10 +17,7 @@ __all__ = ["BackgroundMap", "StillCollector"]
 
 _MOST = 48
 _CELL_PX = 10
-_SAME_SHAPE = 0.02
 _ALIKE, _ALWAYS_ALIKE = 0.85, 0.7
-_LIVELY_LEVELS = 2.0
-"""What a cell shows beside its own pattern, RMS, in a fifth of the frames: below that nothing covers it."""
 
 _FOR_FACES, _FACES_SIDE_PX = 8, 480
 """Every so manieth of the kept frames is also kept so large that a face can be found in it."""
@@ -110,35 +106,15 @@ class StillCollector:
                 cv2.polylines(result, [around], True, (1,), _SLEEVE_PX)
         return result > 0
 
-    @property
-    def indices(self) -> list[int]:
-        """Of the frames that are kept."""
-        return [index for index, _ in self._held]
-
-    def fitted(self, tiny: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """A tiny frame of another clip in the size of those that are kept; None where its shape is another."""
-        height, width = self._held[0][1].shape
-        if abs(tiny.shape[1] * height / (tiny.shape[0] * width) - 1) > _SAME_SHAPE:
-            return None
-        if tiny.shape == (height, width):
-            return tiny
-        return np.asarray(cv2.resize(tiny, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
-
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._held += later._held
         self._clear += later._clear
 
-    def aligned(
-        self, path: CameraPath, others: Mapping[int, NDArray[np.float32]] | None = None
-    ) -> tuple[NDArray[np.int64], Floats]:
-        """(K,) indices of the kept frames and (K, H, W) how they look from the first frame's camera.
-
-        With `others`, by index: these pictures in their place, of those frames that have one.
-        """
-        chosen = self._held if others is None else sorted(others.items())
-        seen = [self._from_first(path, index, tiny, cv2.INTER_CUBIC) for index, tiny in chosen]
-        return np.array([index for index, _ in chosen], dtype=np.int64), np.array(seen, dtype=np.float64)
+    def aligned(self, path: CameraPath) -> tuple[NDArray[np.int64], Floats]:
+        """(K,) indices of the kept frames and (K, H, W) how they look from the first frame's camera."""
+        seen = [self._from_first(path, index, tiny, cv2.INTER_CUBIC) for index, tiny in self._held]
+        return np.array([index for index, _ in self._held], dtype=np.int64), np.array(seen, dtype=np.float64)
 
     def _from_first(
         self, path: CameraPath, index: int, tiny: NDArray[np.float32], method: int
@@ -180,15 +156,12 @@ class StillCollector:
         cells = cells.reshape(len(aligned), rows, columns, -1)
         cells -= cells.mean(axis=3, keepdims=True)
         mean = middles(cells)
-        power = np.sum(cells**2, axis=3)
-        norm = np.sqrt(power * np.sum(mean**2, axis=2))
+        norm = np.linalg.norm(cells, axis=3) * np.linalg.norm(mean, axis=2)
         alike = np.sum(cells * mean, axis=3) / np.maximum(norm, 1e-6)
         mask = (np.median(alike, axis=0) >= _ALIKE) & (np.percentile(alike, 20, axis=0) >= _ALWAYS_ALIKE)
-        # A cell beside the subject holds corners of both; one beside a plain wall, which is like nothing, does not.
-        other = np.sqrt(power * np.clip(1 - alike**2, 0, 1)) / _CELL_PX
-        lively = ~mask & (np.percentile(other, 80, axis=0) > _LIVELY_LEVELS)
-        beside = cv2.dilate(lively.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        return BackgroundMap(mask & ~beside, path, self._scale)
+        # A cell beside the subject holds corners of both.
+        clear = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
+        return BackgroundMap(clear, path, self._scale)
 
 
 def _in_first(path: CameraPath, index: int, scale: float, places: Floats) -> Floats:

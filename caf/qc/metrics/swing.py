@@ -2,12 +2,8 @@
 
 Every kept frame, seen from the first frame's camera, is compared with the median of them all: corners of the
 background are found in the median picture and looked for in each. What a shift, turn and zoom of the whole explains is
-the camera's; what goes along with the camera's path or bends slowly over the clip is parallax. Where places swing
-visibly and the clip has a source, the same moments of both are compared: what swings in both was meant.
+the camera's; what goes along with the camera's path or bends slowly over the clip is parallax.
 """
-
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,11 +14,9 @@ from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
-__all__ = ["SourceFrames", "Swing", "swing_of"]
+__all__ = ["swing_permille"]
 
 Floats = NDArray[np.float64]
-SourceFrames = Callable[[NDArray[np.int64]], Mapping[int, NDArray[np.float32]]]
-"""Tiny frames of the source, as large as the clip's, by the index of the clip's frame of the same moment."""
 
 _LEAST_FRAMES, _LEAST_POINTS, _LEAST_CELLS = 12, 8, 4
 _SHADING_PX = 8.0
@@ -33,8 +27,6 @@ _CORNER = 0.05
 """Share of the strongest direction's contrast that a corner has in its weakest one; on door frames 0.001 to 0.02."""
 _FARTHEST_PX, _UNLIKE_LEVELS = 3.0, 12.0
 """A corner that seems further away, or looks so different there, is covered by the subject."""
-_STEADIED_PX = 12.0
-"""The same against the source, whose camera may go other ways."""
 _COVERED = 0.3
 _FADED = 1.25
 """A picture that differs in light from most by more than this factor is in a fade; nothing is to be found there."""
@@ -42,38 +34,21 @@ _NOISE_PX = 0.1
 _USUAL_SHARE = 0.9
 _SUSPICIOUS_PERMILLE = 1.0
 """From here on figures are looked for: somebody who stands and nods swings as a wall does that breathes."""
-_WORTH_A_SOURCE_PERMILLE = 0.45
-"""From here on the source is read."""
-_MOMENTS = 24
-"""So many of the source are compared, or half as many."""
 
 
-class Swing(NamedTuple):
-    """RMS swing of the background's cells, per mille of the diagonal: the 90th percentile of the cells."""
+def swing_permille(
+    path: CameraPath, still: StillCollector, background: BackgroundMap, pose: PosePoints | None = None
+) -> float | None:
+    """RMS swing of the background's cells, per mille of the diagonal: the 90th percentile of the cells.
 
-    permille: float
-    """Of the clip; beside figures, where these are known and the background beside them can be judged alone."""
-    added_permille: float | None = None
-    """Against the same moments of the source; None where these were not looked at or do not show the same."""
-
-
-def swing_of(
-    path: CameraPath,
-    still: StillCollector,
-    background: BackgroundMap,
-    pose: PosePoints | None = None,
-    source: SourceFrames | None = None,
-) -> Swing | None:
-    """How far the background swings, and how far against the `source`, which is read where that is visible.
-
-    Figures with a face or a `pose` are left out where they swing and nothing can be seen in the source.
+    Figures with a face or a `pose` are left out where they swing and the background beside them can be judged alone.
     None where fewer than eight corners in four cells can be compared in at least twelve frames.
     """
     indices, pictures = _lit(*still.aligned(path))
     if len(indices) < _LEAST_FRAMES:
         return None
     pictures = _unshaded(pictures)
-    median = _levels(middles(pictures))
+    median = np.clip(middles(pictures), 0, 255).astype(np.uint8)
     height, width = median.shape
     corners = cv2.goodFeaturesToTrack(median, 200, 0.002, 4, mask=background.pixels(height, width))
     if corners is None or len(corners) < _LEAST_POINTS:
@@ -81,51 +56,25 @@ def swing_of(
     corners = _no_edges(median, np.asarray(corners, dtype=np.float32))
     if len(corners) < _LEAST_POINTS:
         return None
-    moved = _moved([median] * len(pictures), pictures, corners)
-    place, moved = _in_view(corners, moved)
-    slow = _slow(path, indices)
+    moved = _moved(median, pictures, corners)
+    seen = np.isfinite(moved[..., 0]).mean(axis=0) >= 1 - _COVERED
+    if int(seen.sum()) < _LEAST_POINTS:
+        return None
+    place = corners[seen, 0].astype(np.float64)
+    moved, slow = moved[:, seen], _slow(path, indices)
     swing = _worst(place, moved, slow)
     if swing is None:
         return None
-    per_mille = 1000 / float(np.hypot(width, height))
-    if source is not None and swing * per_mille >= _WORTH_A_SOURCE_PERMILLE:
-        added = _added(path, still, source(indices[:: -(-len(indices) // _MOMENTS)]), place)
-        if added is not None:
-            return Swing(swing * per_mille, added * per_mille)
-    if swing * per_mille < _SUSPICIOUS_PERMILLE:
-        return Swing(swing * per_mille)
+    diagonal = float(np.hypot(width, height))
+    if swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
+        return swing * 1000 / diagonal
     apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
     alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_POINTS else None
-    return Swing(min(swing, alone or swing) * per_mille)
-
-
-def _added(
-    path: CameraPath, still: StillCollector, found: Mapping[int, NDArray[np.float32]], place: Floats
-) -> float | None:
-    """What `_worst` is of the clip's places against the source's, px; None where the source shows something else."""
-    if len(found) < _LEAST_FRAMES:
-        return None
-    at, before = still.aligned(path, found)
-    indices, pictures = still.aligned(path)
-    now = pictures[np.isin(indices, at)]
-    # The light may have been changed on purpose, and the camera steadied.
-    spread = now.std(axis=(1, 2), keepdims=True) / np.maximum(before.std(axis=(1, 2), keepdims=True), 1.0)
-    lit = (before - before.mean(axis=(1, 2), keepdims=True)) * spread + now.mean(axis=(1, 2), keepdims=True)
-    corners = place[:, None].astype(np.float32)
-    there, moved = _in_view(corners, _moved([_levels(one) for one in lit], now, corners, _STEADIED_PX))
-    return _worst(there, moved, np.ones((len(at), 1)))
-
-
-def _in_view(corners: NDArray[np.float32], moved: Floats) -> tuple[Floats, Floats]:
-    """Places (N, 2) and steps (K, N, 2) of those corners that are seldom covered."""
-    seen = np.isfinite(moved[..., 0]).mean(axis=0) >= 1 - _COVERED
-    return corners[seen, 0].astype(np.float64), moved[:, seen]
+    return min(swing, alone or swing) * 1000 / diagonal
 
 
 def _worst(place: Floats, moved: Floats, slow: Floats) -> float | None:
-    """The 90th percentile of the cells' swings, px; None where there are too few corners, or cells that hold one."""
-    if len(place) < _LEAST_POINTS:
-        return None
+    """The 90th percentile of the cells' swings, px; None where too few cells hold a corner."""
     swings = _about_rest(_without_camera(place, moved), slow)
     cells: dict[tuple[int, int], list[float]] = {}
     for (x, y), swing in zip(place, swings, strict=True):
@@ -159,25 +108,16 @@ def _no_edges(median: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDArra
     return np.asarray(corners[least > _CORNER * most], dtype=np.float32)
 
 
-def _levels(picture: Floats) -> NDArray[np.uint8]:
-    return np.clip(picture, 0, 255).astype(np.uint8)
-
-
-def _moved(
-    rests: Sequence[NDArray[np.uint8]],
-    pictures: Floats,
-    corners: NDArray[np.float32],
-    farthest_px: float = _FARTHEST_PX,
-) -> Floats:
-    """(K, N, 2) px: where each corner of the picture at rest is in each picture, from its place; NaN where covered."""
+def _moved(median: NDArray[np.uint8], pictures: Floats, corners: NDArray[np.float32]) -> Floats:
+    """(K, N, 2) px: where each corner of the median picture is in each picture, from its place; NaN where covered."""
     found = []
-    size, levels = (_WINDOW_PX, _WINDOW_PX), 1 if farthest_px <= _FARTHEST_PX else 2
-    for rest, picture in zip(rests, pictures, strict=True):
+    for picture in pictures:
+        now = np.clip(picture, 0, 255).astype(np.uint8)
         there, ok, fault = cv2.calcOpticalFlowPyrLK(
-            rest, _levels(picture), corners, None, winSize=size, maxLevel=levels, criteria=(3, 20, 0.01)
+            median, now, corners, None, winSize=(_WINDOW_PX, _WINDOW_PX), maxLevel=1, criteria=(3, 20, 0.01)
         )
         step = (there - corners)[:, 0].astype(np.float64)
-        lost = (ok[:, 0] == 0) | (fault[:, 0] > _UNLIKE_LEVELS) | (np.abs(step).max(axis=1) > farthest_px)
+        lost = (ok[:, 0] == 0) | (fault[:, 0] > _UNLIKE_LEVELS) | (np.abs(step).max(axis=1) > _FARTHEST_PX)
         step[lost] = np.nan
         found.append(step)
     return np.stack(found)
