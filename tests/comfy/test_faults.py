@@ -55,7 +55,7 @@ async def test_a_submission_is_rendered_once_whatever_happens_to_it(tmp_path: Pa
 
 async def test_a_submission_that_arrives_late_takes_the_place_of_its_successor(tmp_path: Path) -> None:
     async with between(tmp_path, at("POST", "/prompt", "late")) as (server, _, render):
-        await post(server.url, graph(90, seconds=1.5))
+        await post(server.url, graph(90, seconds=4.0))
         await until(lambda: server.running)
         done = await render.run(frames(2))
     assert [server.renders[one.key] for one in done] == [1, 1]
