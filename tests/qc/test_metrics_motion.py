@@ -12,7 +12,7 @@ from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.steps import StepCollector
-from caf.qc.metrics.still import StillCollector
+from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.swing import swing_permille
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
@@ -310,3 +310,14 @@ def test_a_shadow_that_passes_over_a_plain_wall_moves_no_background() -> None:
         grey = np.clip(wall_paper * (1 - shadow), 0, 255).astype(np.uint8)
         shaded.append(np.repeat(grey[..., None], 3, axis=2))
     assert score(background(shaded)) >= 0.8
+
+
+def test_a_few_cells_beside_what_moves_are_no_wall_that_breathes(clean: list[Image]) -> None:
+    path = path_of(clean)
+    first = seen(clean[:1])[0]
+    cells = np.ones((first.tiny.shape[0] // 10, first.tiny.shape[1] // 10), np.bool_)
+    few = np.zeros_like(cells)
+    few[:2, :2] = True
+    scale = first.tiny.shape[1] / first.small.shape[1]
+    assert score(background_stability(path, BackgroundMap(cells, path, scale), 3.0)) < 0.5
+    assert score(background_stability(path, BackgroundMap(few, path, scale), 3.0)) > 0.9

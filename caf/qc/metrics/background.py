@@ -22,6 +22,8 @@ _WARP = ((0.45, 1.0), (0.6, 0.87), (0.75, 0.78), (1.0, 0.6), (2.0, 0.35), (5.0, 
 _SWING = ((0.0, 1.0), (0.4, 0.95), (0.8, 0.88), (1.2, 0.8), (1.5, 0.6), (2.2, 0.35), (5.0, 0.0))
 _LEAST_CELLS = 10
 """Of fewer the worst tenth is a single one."""
+_LEAST_SWINGING = 12
+"""Where fewer show background throughout, as behind dancers for half a minute, corners beside these decide."""
 _GRID_PX = 20
 """Side of a cell, pixels of the small frame."""
 _SUBJECT_PX = 4.0
@@ -54,7 +56,7 @@ def background_stability(
     if len(cells) >= _LEAST_CELLS:
         raw["warp_permille"] = float(np.percentile(cells, 90)) * 1000 / path.diagonal_px
         local, said = calibrate(raw["warp_permille"], _WARP), f"sway by {raw['warp_permille']:.1f}"
-    if swing_permille is not None:
+    if swing_permille is not None and len(cells) >= _LEAST_SWINGING:
         raw["swing_permille"] = swing_permille
         local, said = calibrate(swing_permille, _SWING), f"swing by {swing_permille:.1f}"
     score = min(calibrate(tremble, _TREMBLE), local)
