@@ -81,10 +81,10 @@ class TryAgainError(CafError):
 
 def child_not_started(error: OSError, fewer: str = "") -> TryAgainError:
     """A child process that the system did not start; `fewer` is the setting that asks for so many."""
-    remedy = f"Close other programs, or set fewer {fewer}" if fewer else "Close other programs"
+    also = f", or set fewer {fewer};" if fewer else ","
     return TryAgainError(
         f"A child process could not be started: {error.strerror}.",
-        remedy=f"{remedy}; then try again." if fewer else f"{remedy}, then try again.",
+        remedy=f"Close other programs{also} then try again.",
         kind="worker_not_started",
         transient=True,
     )

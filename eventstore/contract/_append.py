@@ -7,16 +7,7 @@ from typing import Final
 import anyio.lowlevel
 from msgspec import structs
 
-from eventstore.contract._support import (
-    Contract,
-    appended,
-    collect,
-    events,
-    mark,
-    new,
-    refused,
-    same,
-)
+from eventstore.contract._support import Contract, appended, collect, events, mark, new, refused, same
 from eventstore.errors import DuplicateEvent, InvalidArgument, StoreClosed, VersionConflict
 from eventstore.model import ANY, NO_STREAM
 

@@ -345,8 +345,8 @@ static int is_marked(const Frames *frames, Py_ssize_t index, PyObject *mark, PyO
 
 static PyObject *unlike(FramesObject *self, PyObject *args)
 {
-    PyObject *marks, *ends;
-    Py_ssize_t start, stop, index, end = 0;
+    PyObject *marks, *ends, *digest = NULL; /* borrowed */
+    Py_ssize_t start, stop, index, end = 0, place = -1;
     if (!PyArg_ParseTuple(args, "O!nnO!", &PyList_Type, &marks, &start, &stop, &PyList_Type, &ends))
         return NULL;
     if (start < 0 || start > stop || stop > self->frames.count || stop > PyList_GET_SIZE(marks)) {
@@ -354,17 +354,10 @@ static PyObject *unlike(FramesObject *self, PyObject *args)
         return NULL;
     }
     for (index = start; index < stop; index++) {
-        PyObject *digest = NULL; /* borrowed */
-        if (end < PyList_GET_SIZE(ends)) {
-            Py_ssize_t place;
-            if (!PyArg_ParseTuple(PyList_GET_ITEM(ends, end), "nO", &place, &digest))
-                return NULL;
-            if (place == index)
-                end++;
-            else
-                digest = NULL;
-        }
-        int same = is_marked(&self->frames, index, PyList_GET_ITEM(marks, index), digest);
+        if (place < index && end < PyList_GET_SIZE(ends) &&
+            !PyArg_ParseTuple(PyList_GET_ITEM(ends, end++), "nO", &place, &digest))
+            return NULL;
+        int same = is_marked(&self->frames, index, PyList_GET_ITEM(marks, index), place == index ? digest : NULL);
         if (same < 0)
             return NULL;
         if (!same)

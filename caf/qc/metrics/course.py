@@ -102,10 +102,10 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     touched = blank | spoiled
     touched |= np.concatenate([[False], touched[:-1]])
     fading = _fading(steps, blank | spoiled)
-    hurry = _hurry(steps, path, touched | repeated | cut | fading)
+    unusable = touched | repeated | cut | fading
+    hurry = _hurry(steps, path, unusable)
     after = np.concatenate([[False], repeated[:-1]])
-    jump = _large_jumps(hurry, steps, touched | repeated | cut | fading) | _small_jumps(hurry, path)
-    jump &= ~touched & ~repeated & ~after & ~cut & ~fading
+    jump = (_large_jumps(hurry, steps, unusable) | _small_jumps(hurry, path)) & ~unusable & ~after
     beat = None if repeated.any() or jump.mean() < _OFTEN else beat_of(strides(steps.step, path.pace))
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
     return Course(

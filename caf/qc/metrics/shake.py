@@ -1,5 +1,7 @@
 """jitter: does the camera tremble, its smooth motion apart?"""
 
+from typing import Literal
+
 import numpy as np
 
 from caf.qc.metrics.findings import (
@@ -39,14 +41,15 @@ def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
     name = "jitter"
     if len(path.known) < LEAST_FRAMES:
         return Finding(unmeasured(name, f"Too few frames to tell shake from motion: {len(path.known)}."))
-    shake, frames = shake_permille(path, apart)
+    interval_s, stretches = path.interval_s, _judged(path, apart)
+    shake, frames = _shakiest(path, apart, stretches)
     if shake is None:
         return Finding(unmeasured(name, "The picture has too little texture to follow the camera."))
-    powers = _powers(path, apart)
+    powers = np.zeros((3, len(path.known)))
+    for start, part in stretches:
+        powers[:, start : start + part.shape[1]] = part
     tremor = np.sqrt(_seen(powers))
-    window = min(at_rate(_SECOND, path.interval_s), powers.shape[1])
-    means = np.array([np.convolve(one, np.ones(window) / window, mode="same") for one in powers])
-    local = np.sqrt(_seen(means))
+    local = np.sqrt(_seen(_means(powers, interval_s, "same")))
     blamed = tuple(int(at) for at in np.flatnonzero(local > _VISIBLE)) if shake > _VISIBLE else ()
     said = "stands or moves steadily" if shake <= _VISIBLE else "trembles"
     reason = f"The camera {said}: {shake:.1f} per mille of the picture's diagonal."
@@ -55,23 +58,24 @@ def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
     return Finding(found, blamed, {"tremor_permille": tremor})
 
 
-def _powers(path: CameraPath, apart: Flags | None) -> Floats:
-    """(3, T) what `_seen` judges, per mille of the diagonal, squared; 0 where the path is not known."""
-    powers = np.zeros((3, len(path.known)))
-    for start, stop in _stretches(_followed(path, apart)):
-        powers[:, start:stop] = _of_stretch(path, start, stop)
-    return powers
+def _judged(path: CameraPath, apart: Flags | None) -> list[tuple[int, Floats]]:
+    """Of each stretch of the path that is known: where it begins, and (3, F) what `_seen` judges, per mille squared."""
+    interval_s = path.interval_s
+    return [
+        (start, _of_stretch(path, start, stop, interval_s))
+        for start, stop in _stretches(_followed(path, apart))
+    ]
 
 
-def _of_stretch(path: CameraPath, start: int, stop: int) -> Floats:
+def _of_stretch(path: CameraPath, start: int, stop: int, interval_s: float) -> Floats:
     """(3, F) of known frames: how far they are from the smoothed path, from one that bends quicker, and the speed."""
     shift = _at_even_times(path.shift[start:stop], path.time_s[start:stop])
-    reach = round(_REACH_S / path.interval_s) if path.interval_s > 0 else 0
+    reach = round(_REACH_S / interval_s) if interval_s > 0 else 0
     slow = smoothing_residual(shift, window=2 * max(_LEAST_REACH, reach) + 1)
     quick = smoothing_residual(shift, window=2 * max(_LEAST_QUICK_REACH, reach) + 1, degree=4)
     speed = np.gradient(shift - slow, axis=0)
-    if path.interval_s > 0:
-        speed *= _USUAL_S / path.interval_s
+    if interval_s > 0:
+        speed *= _USUAL_S / interval_s
     return np.array([np.sum(one**2, axis=1) for one in (slow, quick, speed)])
 
 
@@ -107,17 +111,23 @@ def shake_permille(path: CameraPath, apart: Flags | None = None) -> tuple[float 
     The smoothing is a quadratic over half a second, so pans, zooms and handheld drift slower than about 1 Hz do not
     count; nor do the surges of a fast pan, unless they are quicker than about 4 Hz.
     """
+    return _shakiest(path, apart, _judged(path, apart))
+
+
+def _shakiest(
+    path: CameraPath, apart: Flags | None, stretches: list[tuple[int, Floats]]
+) -> tuple[float | None, tuple[int, ...]]:
+    """`shake_permille` of what was `_judged`."""
+    interval_s = path.interval_s
     best: tuple[float, int] | None = None
-    known = _followed(path, apart)
-    for start, stop in _stretches(known):
-        means = _means(_of_stretch(path, start, stop), path.interval_s)
-        worst, place = _largest(_seen(means))
+    for start, powers in stretches:
+        worst, place = _largest(_seen(_means(powers, interval_s, "valid")))
         if best is None or worst > best[0]:
             best = worst, start + place
-    if best is None or known.mean() < 0.5:
+    if best is None or _followed(path, apart).mean() < 0.5:
         return None, ()
     value, place = best
-    return float(np.sqrt(value)), frames_of_second(place, len(path.known), path.interval_s)
+    return float(np.sqrt(value)), frames_of_second(place, len(path.known), interval_s)
 
 
 def _followed(path: CameraPath, apart: Flags | None) -> Flags:
@@ -134,13 +144,13 @@ def _stretches(known: Flags) -> list[tuple[int, int]]:
 
 def worst_second(power: Floats, interval_s: float) -> tuple[float, int]:
     """The largest mean of `power` over 25 frames, or as long at more than 30 a second, and where they begin."""
-    return _largest(_means(power[None], interval_s)[0])
+    return _largest(_means(power[None], interval_s, "valid")[0])
 
 
-def _means(powers: Floats, interval_s: float) -> Floats:
-    """(N, F) the means of (N, T) over each second that begins within."""
+def _means(powers: Floats, interval_s: float, mode: Literal["same", "valid"]) -> Floats:
+    """The means of (N, T) over the second around each frame (`same`), or over each second within (`valid`)."""
     window = min(at_rate(_SECOND, interval_s), powers.shape[1])
-    return np.array([np.convolve(one, np.ones(window) / window, mode="valid") for one in powers])
+    return np.array([np.convolve(one, np.ones(window) / window, mode=mode) for one in powers])
 
 
 def _largest(means: Floats) -> tuple[float, int]:
