@@ -168,7 +168,10 @@ async def open_app(root: Path, config: Config) -> AsyncIterator[App]:
     workspace.check_log()
     with told_as_caf_errors():
         models = ReadModels(workspace.projections)
-        async with SqliteStore.open(workspace.log) as store, _app(workspace, store, config, models) as app:
+        async with (
+            SqliteStore.open(workspace.log, in_thread=True) as store,
+            _app(workspace, store, config, models) as app,
+        ):
             yield app
 
 

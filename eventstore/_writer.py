@@ -1,13 +1,13 @@
 """The one writer of a store: it owns its connection and commits whatever waits, together.
 
-What a batch shall be is decided on the event loop's own thread, from memory; a thread of the writer's own then
-takes it to the disk in one statement, and meanwhile the next batch is decided. So the two threads hardly ever
-want the interpreter's lock at the same time (docs/decisions/0014 has the numbers). Where memory is not enough,
-the batch is decided inside of its transaction, with nothing else on its way.
+What a batch shall be is decided on the event loop's thread, from memory; a thread of the writer's own takes it to
+the disk in one statement, and meanwhile the next is decided. So the two hardly ever want the interpreter's lock at
+once (ADR 0014 has the numbers). Where memory is not enough, it is decided inside of its transaction, alone.
 """
 
 import asyncio
 import contextlib
+import math
 import sqlite3
 import time
 from collections import deque
@@ -61,10 +61,12 @@ class Writer:
     `_alone`; its connection to the thread while anything is on its way (`_flying`), else to the loop.
     """
 
-    def __init__(self, path: Path, *, synchronous: str, busy_s: float, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, path: Path, *, synchronous: str, in_thread: bool, busy_s: float, clock_ms: Callable[[], int]
+    ) -> None:
         self._path = path
-        self._syncs = synchronous == "FULL"
-        self._slow_until = 0.0  # so long the disk is taken to be slow
+        self._commits_here = synchronous != "FULL" and not in_thread
+        self._slow_until = math.inf if in_thread else 0.0  # so long the disk is taken to be slow
         check_place(path)
         self._lock = FileLock(path, busy_s)
         try:
@@ -81,8 +83,7 @@ class Writer:
         self._turn_ends = 0.0  # so long a lone caller may keep the loop
         self._flying = self._plans = self._redo = 0
         self._failed: list[Plan] = []
-        self._room = anyio.Event()
-        self._idle = anyio.Event()
+        self._room, self._idle = anyio.Event(), anyio.Event()
         self._thread = JobThread(f"eventstore {path.name}")
 
     def attach(self, loop: asyncio.AbstractEventLoop, committed: Committed) -> None:
@@ -314,13 +315,13 @@ class Writer:
                 self._lock.let_go()
                 self._finish(batch, refused(error, self._path, len(batch)))
             return
-        if self._syncs:
-            self._alone = True
-            self._fly(lambda: self._commit_in_thread(batch, answers))
-        else:
+        if self._commits_here:
             told = self._commit(answers)
             self._lock.let_go()
             self._finish(batch, told)
+        else:
+            self._alone = True
+            self._fly(lambda: self._commit_in_thread(batch, answers))
 
     def _apply_in_thread(self) -> None:
         """The same where another process holds the lock, so that nothing is on its way either."""

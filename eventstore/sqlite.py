@@ -90,20 +90,29 @@ class SqliteStore:
         *,
         read_only: bool = False,
         synchronous: Synchronous = "FULL",
+        in_thread: bool = False,
         clock_ms: Callable[[], int] | None = None,
         busy_s: float = 10.0,
     ) -> "Opening[SqliteStore]":
         """`async with SqliteStore.open(path) as store`, or `store = await SqliteStore.open(path)`.
 
-        Creates the log if there is none (never if `read_only`). `busy_s` is how long an append waits for
-        other processes. Raises `StoreNotFound`, `StoreIncompatible`, `StoreReadOnly`, `StoreBusy`,
-        `StoreCorrupt`, `InvalidArgument`.
+        Creates the log if there is none (never if `read_only`). Small appends are written on the event loop
+        while the disk answers at once; `in_thread`: never, for a loop that no disk that stalls may stop.
+        `busy_s` is how long an append waits for other processes. Raises `StoreNotFound`, `StoreIncompatible`,
+        `StoreReadOnly`, `StoreBusy`, `StoreCorrupt`, `InvalidArgument`.
         """
-        return Opening(partial(cls._open, path, read_only, synchronous, clock_ms or _wall_clock_ms, busy_s))
+        how = partial(
+            Writer,
+            synchronous=synchronous,
+            in_thread=in_thread,
+            busy_s=busy_s,
+            clock_ms=clock_ms or _wall_clock_ms,
+        )
+        return Opening(partial(cls._open, path, read_only, synchronous, how, busy_s))
 
     @classmethod
     def _open(
-        cls, name: str | Path, read_only: bool, synchronous: str, clock_ms: Callable[[], int], busy_s: Any
+        cls, name: str | Path, read_only: bool, synchronous: str, how: Callable[[Path], Writer], busy_s: Any
     ) -> Self:
         if synchronous not in get_args(Synchronous):
             raise InvalidArgument(f"{synchronous!r} is no way to sync.", remedy="Use FULL, NORMAL or OFF.")
@@ -112,7 +121,7 @@ class SqliteStore:
         path = log_path(name)
         if read_only:
             return cls(Readers(path, busy_s), path, busy_s)
-        writer = Writer(path, synchronous=synchronous, busy_s=busy_s, clock_ms=clock_ms)
+        writer = how(path)
         try:
             store = cls(Readers(path, busy_s), path, busy_s)
         except BaseException:

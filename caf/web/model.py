@@ -1,8 +1,8 @@
 """What the HTTP API takes and gives, as structs: the OpenAPI document is made from them."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from caf.contracts.types import JobIdText, JsonObject, Platform
 from caf.daemon.waiting import Standing
@@ -177,7 +177,7 @@ class EventRecord(Struct, frozen=True, kw_only=True):
     recorded_at: str
     correlation_id: str | None
     causation_id: str | None
-    data: Any
+    data: Raw | None
     """The payload; null where it is no JSON."""
 
 

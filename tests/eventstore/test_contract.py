@@ -20,3 +20,8 @@ class TestSqliteStore(EventStoreContract, DurableContract):
 class TestSqliteStoreWithoutSync(EventStoreContract):
     def open(self, folder: Path) -> AbstractAsyncContextManager[EventStore]:
         return SqliteStore.open(folder / "log.db", synchronous="OFF")
+
+
+class TestSqliteStoreInThread(EventStoreContract):
+    def open(self, folder: Path) -> AbstractAsyncContextManager[EventStore]:
+        return SqliteStore.open(folder / "log.db", synchronous="OFF", in_thread=True)

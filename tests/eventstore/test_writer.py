@@ -78,6 +78,35 @@ async def test_only_small_batches_are_written_on_the_loop(
     assert on_the_loop == [201, 100, 1]
 
 
+async def test_nothing_is_written_on_a_loop_that_no_disk_may_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote: set[bool] = set()
+
+    def noted(name: str) -> None:
+        method = getattr(Ledger, name)
+
+        def on_the_way(self: Ledger, *args: object) -> object:
+            wrote.add(threading.current_thread() is threading.main_thread())
+            return method(self, *args)
+
+        monkeypatch.setattr(Ledger, name, on_the_way)
+
+    for name in ("write", "commit"):
+        noted(name)
+    for synchronous in ("FULL", "OFF"):
+        path = tmp_path / f"{synchronous}.db"
+        async with SqliteStore.open(path, synchronous=synchronous, in_thread=True) as store:
+            for _ in range(5):
+                await store.append("lone", events(1))
+            await store.append("many", events(200))
+            async with anyio.create_task_group() as tasks:
+                for number in range(40):
+                    tasks.start_soon(store.append, f"job-{number}", events(3))
+            assert await store.head() == 325
+    assert wrote == {False}
+
+
 async def test_an_append_too_large_for_the_loop_keeps_its_place(tmp_path: Path) -> None:
     order: list[str] = []
     async with SqliteStore.open(tmp_path / "log.db", synchronous="OFF") as store:

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from caf.web.limits import Limits
+from eventstore import NewEvent
 from tests.docs.small_log import SILENT, STEADY
 from tests.web.serving import Api, served
 from tests.web.sse import listening
@@ -52,6 +53,25 @@ async def test_a_page_of_large_payloads_ends_early_and_the_next_goes_on(workspac
             after = page["next"]
         assert seen == list(range(1, await api.service.app.store.head() + 1))
         assert len((await api.get("/api/v1/events?limit=1000")).json()["events"]) < len(seen)
+
+
+@pytest.mark.parametrize("payload", [b"{", b'{"a":"\xff"}', b"[1] 2", b"[" * 5000 + b"]" * 5000])
+async def test_a_payload_that_is_no_json_is_told_as_null_and_the_others_as_they_are(
+    api: Api, payload: bytes
+) -> None:
+    store, head = api.service.app.store, await api.service.app.store.head()
+    for data in (payload, b'{"large": 12345678901234567890123}'):
+        await store.append("noise-x", [NewEvent(event_id=api.service.app.ids.new(), type="Noise", data=data)])
+    answer = await api.get(f"/api/v1/events?after={head}")
+    assert [event["data"] for event in answer.json()["events"]] == [None, {"large": 12345678901234567890123}]
+
+
+async def test_a_payload_over_several_lines_is_one_event_to_a_listener(api: Api) -> None:
+    event = NewEvent(event_id=api.service.app.ids.new(), type="Noise", data=b'{\n "a":\r\n "b\\n"\n}')
+    async with listening(api) as listener:
+        await api.service.app.store.append("noise-x", [event])
+        told = await listener.next()
+    assert (told.event, told.data["data"]) == ("Noise", {"a": "b\n"})
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1e3", str(2**63), "9" * 400, "\u0661"])
