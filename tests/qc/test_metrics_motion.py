@@ -15,6 +15,7 @@ from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.swing import swing_permille
 from caf.qc.metrics.temporal import temporal_stability
+from caf.qc.metrics.timing import cadence
 from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
 from tests.qc.metric_clips import FRAMES, SIZE, Image, lit, pan, picture, seen
 
@@ -133,6 +134,33 @@ def test_missing_frames_make_motion_jump() -> None:
     found = steadiness(kept)
     assert score(found) < 0.75
     assert found.raw["jump_share"] > 0.1
+
+
+@pytest.mark.parametrize("speed", [0.4, 2.0])
+def test_frames_lost_here_and_there_are_blamed_where_they_are_missing(speed: float) -> None:
+    frames = pan(picture("chelsea"), 120, scale=speed)
+    lost = {13, 29, 30, 47, 66, 81, 99}
+    kept = [index for index in range(len(frames)) if index not in lost]
+    after = {place for place, index in enumerate(kept) if place and kept[place - 1] != index - 1}
+    blamed = set(cadence(course_of([frames[index] for index in kept])).blamed)
+    assert len(blamed & after) / len(blamed | after) >= 0.8
+
+
+def test_motion_that_quickens_over_a_few_steps_misses_no_frame() -> None:
+    slow = pan(picture("chelsea"), 480, scale=2.0)
+    quickens = np.concatenate([np.full(40, 4), [5, 6, 7, 8, 8, 8, 7, 6, 5], np.full(40, 4)])
+    assert not course_of([slow[index] for index in np.cumsum(quickens)]).jump.any()
+
+
+def test_words_that_change_over_even_motion_miss_no_frame(clean: list[Image]) -> None:
+    said = []
+    for index, frame in enumerate(clean):
+        written = frame.copy()
+        cv2.putText(
+            written, f"SENTENCE {index // 12}", (20, 210), cv2.FONT_HERSHEY_SIMPLEX, 1.6, (255,) * 3, 4
+        )
+        said.append(written)
+    assert not course_of(said).jump.any()
 
 
 def test_motion_that_comes_to_rest_is_not_a_freeze(clean: list[Image]) -> None:

@@ -75,7 +75,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            9,
+            10,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
@@ -97,7 +97,7 @@ METRICS: dict[str, MetricInfo] = {
             "the picture never stands still while the clip moves",
             "it hangs, then goes on",
         ),
-        ("cadence", "motion", 6, "no frame is shown twice and none is missing", "motion stutters"),
+        ("cadence", "motion", 7, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 4, "every frame has a picture", "it flashes black, white or grey"),
         ("flicker", "motion", 6, "the light is steady", "brightness pulses"),
         ("jitter", "motion", 6, "the camera stands or moves steadily", "the picture trembles"),

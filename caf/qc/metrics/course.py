@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from caf.qc.metrics.beat import Beat, beat_of, strides
-from caf.qc.metrics.findings import Flags, Floats, runs, uneven_times
+from caf.qc.metrics.findings import Flags, Floats, around_of, runs
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
+from caf.qc.metrics.hurry import hurry_of, jumps_of
 from caf.qc.metrics.outliers import Outliers
 from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.steps import Steps
@@ -40,23 +41,11 @@ _CUT_LEVELS = 10.0
 _QUIET_LEVELS = 0.25
 _SAME_LEVELS = 3.0
 """Peak of a step to the same picture, coded again: up to 1.7. In clips that move fast a slow step is no repeat."""
-_DAMPING_LEVELS = 1.2
 _HANGS = 3.5
 """A picture hangs that is shown so many times as long as nine tenths of all, although things moved right before it."""
 _LEAST_STEP_S = 0.01
-_EVEN_PACE, _EVEN_RATIO = 1.08, 1.45
-"""Below this pace a larger difference than that makes no jump: together they stay below `_JUMP`."""
-_JUMP = 1.26
-"""Geometric mean of a step's pace and of its difference over its neighbours', both damped where little moves. Untouched
-clips reach 1.24; one missing frame gives 1.3 to 2 where things move by a pixel a frame or more."""
-_ALONE, _EVEN_SPREAD = 1.2, 0.1
-"""How much further a jump goes than the steps beside it, and the spread of `hurry` from which that matters. Of missing
-frames nine in ten do, of the fits and starts of cameras held by hand and of somebody who skips a rope one in three."""
-_OFTEN = 0.05
-"""Share of jumps from which they may keep a beat."""
-_STEADY_JUMP, _JUMP_SPREADS, _HURRIES = 1.15, 3.2, 1.08
-"""In a clip that runs evenly less is a jump: so many times the usual spread of its own steps. Untouched ones reach 2.9
-times; missing frames of small or slow figures give 5 to 9."""
+_FEW_REPEATS, _OFTEN = 0.03, 0.05
+"""Share of repeats up to which, and of jumps from which, these may keep a beat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +69,7 @@ class Course:
     popped: Flags
     """One to three frames in which a small part shows something else."""
     hurry: Floats
-    """(T,) what `_JUMP` is a limit of; 1 where the motion is even or nothing moves."""
+    """(T,) how much further the picture goes than around; 1 where the motion is even or nothing moves."""
     excess: Floats
     """(T,) of `Outliers`, the strongest of the lengths."""
     surprise: Floats
@@ -103,10 +92,13 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     touched |= np.concatenate([[False], touched[:-1]])
     fading = _fading(steps, blank | spoiled)
     unusable = touched | repeated | cut | fading
-    hurry = _hurry(steps, path, unusable)
+    usable = ~unusable
+    usable[:1] = False
+    hurry = hurry_of(steps, path, usable)
     after = np.concatenate([[False], repeated[:-1]])
-    jump = (_large_jumps(hurry, steps, unusable) | _small_jumps(hurry, path)) & ~unusable & ~after
-    beat = None if repeated.any() or jump.mean() < _OFTEN else beat_of(strides(steps.step, path.pace))
+    jump = jumps_of(hurry, path) & ~unusable & ~after
+    evenly = repeated.mean() <= _FEW_REPEATS and jump.mean() >= _OFTEN
+    beat = beat_of(strides(steps.step, path.pace)) if evenly else None
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
     return Course(
         steps,
@@ -126,24 +118,12 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     )
 
 
-def _neighbourhood(step: Floats, usable: Flags, reach: int) -> Floats:
-    """Median of the usable steps around each frame, the frame itself left out; NaN where there are not three."""
-    padded = np.full(len(step) + 2 * reach, np.nan)
-    padded[reach : reach + len(step)] = np.where(usable, step, np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
-    others = np.delete(windows, reach, axis=1)
-    result = np.full(len(step), np.nan)
-    enough = np.isfinite(others).sum(axis=1) >= 3
-    result[enough] = np.nanmedian(others[enough], axis=1)
-    return result
-
-
 def _cuts(steps: Steps) -> Flags:
     """Steps that replace the picture: many times any motion of the clip."""
     step = steps.step
     usable = np.ones(steps.frames, dtype=bool)
     usable[0] = False
-    around = np.nan_to_num(_neighbourhood(step, usable, 4), nan=0.0)
+    around = np.nan_to_num(around_of(step, usable, 4), nan=0.0)
     return np.asarray(usable & (step > np.maximum(6 * around, _CUT_LEVELS)), dtype=bool)
 
 
@@ -165,7 +145,7 @@ def _repeated(steps: Steps, cut: Flags) -> Flags:
     moves = ~quiet & ~cut
     if moves.sum() < max(3, 0.1 * length):
         return np.zeros(length, dtype=bool)
-    around = _neighbourhood(peak, moves, reach=12)
+    around = around_of(peak, moves, reach=12)
     level = np.where(np.isfinite(around), around, float(np.median(peak[moves])))
     low = np.zeros(length, dtype=bool)
     low[1:] = (peak[1:] < np.minimum(0.3 * level[1:], _SAME_LEVELS)) & (level[1:] > 2 * _QUIET_LEVELS)
@@ -200,73 +180,6 @@ def _hung_s(steps: Steps, cut: Flags) -> Floats:
     hangs = (shown_s > _HANGS * usual_s) & before & after
     result[:-1][hangs] = shown_s[hangs] - steps.interval_s
     return result
-
-
-def _hurry(steps: Steps, path: CameraPath, unusable: Flags) -> Floats:
-    """How much further the picture went in each step than in those around it.
-
-    What a change of brightness adds to a step is taken off first. Steps below the noise of coding tell nothing.
-    """
-    lightened = np.concatenate([[0.0], np.abs(np.diff(steps.gain))]) * steps.luma
-    factor = _at_even_times(steps)
-    step = np.maximum(0, steps.step - lightened) * factor
-    usable = ~unusable
-    usable[0] = False
-    around = _neighbourhood(step, usable, reach=4)
-    ratio = np.where(np.isfinite(around), (step + _DAMPING_LEVELS) / (around + _DAMPING_LEVELS), 1.0)
-    pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
-    pace = pace * factor / np.nan_to_num(_neighbourhood(factor, usable, reach=2), nan=1.0)
-    # Where nothing could be followed the differences alone must be far off.
-    pace = np.where(np.isfinite(pace), np.clip(pace, 0.2, 4.0), 1.1)
-    # Where what is followed goes on evenly, something else changed, such as words over the picture.
-    ratio = np.where(pace < _EVEN_PACE, np.minimum(ratio, _EVEN_RATIO), ratio)
-    hurry = np.sqrt(np.clip(ratio, 0.2, 4.0) * pace)
-    hurry[~usable] = 1.0
-    # What trembles comes back in the next step; what is missing never does.
-    back = np.minimum(hurry, 1.0) - 1.0
-    hurry = hurry + 0.5 * (np.concatenate([[0.0], back[:-1]]) + np.concatenate([back[1:], [0.0]]))
-    return np.asarray(np.where(usable, hurry, 1.0), dtype=np.float64)
-
-
-def _at_even_times(steps: Steps) -> Floats:
-    """(T,) what makes each step one of the usual time, where frames were taken at uneven ones; else ones.
-
-    Frames that were taken evenly and are only shown at uneven times become more uneven by it.
-    """
-    even, lasted = np.ones(steps.frames), uneven_times(steps.time_s)
-    if lasted is None:
-        return even
-    factor = np.append(1.0, 1 / lasted)
-    return factor if _roughness(steps.step * factor) < _roughness(steps.step) else even
-
-
-def _roughness(step: Floats) -> float:
-    """How much steps (T,) usually differ from those before them, as a logarithm."""
-    return float(np.mean(np.abs(np.diff(np.log(step[1:] + _DAMPING_LEVELS)))))
-
-
-def _large_jumps(hurry: Floats, steps: Steps, unusable: Flags) -> Flags:
-    """Steps that hurry alone: what accelerates hurries in the steps beside as well, a missing frame does not.
-
-    In a clip that runs evenly two frames may be missing one after the other.
-    """
-    step = np.where(unusable, 0.0, steps.step) + _DAMPING_LEVELS
-    beside = np.maximum(np.append(0.0, step[:-1]), np.append(step[1:], 0.0))
-    alone = (step > _ALONE * beside) | (_spread(hurry) < _EVEN_SPREAD)
-    return np.asarray((hurry > _JUMP) & alone, dtype=bool)
-
-
-def _small_jumps(hurry: Floats, path: CameraPath) -> Flags:
-    """Steps beyond the clip's own unevenness, where what moves hurries too: a caption that changes moves nothing."""
-    if len(path.pace) != len(hurry) or not len(hurry):
-        return np.zeros(len(hurry), dtype=bool)
-    least = max(_STEADY_JUMP, float(np.median(hurry)) + _JUMP_SPREADS * _spread(hurry))
-    return np.asarray((hurry > least) & (np.nan_to_num(path.pace, nan=0.0) > _HURRIES), dtype=bool)
-
-
-def _spread(series: Floats) -> float:
-    """How far most values are from the middle one, as a standard deviation."""
-    return 1.4826 * float(np.median(np.abs(series - np.median(series))))
 
 
 def _is_restless(steps: Steps, path: CameraPath, blank: Flags) -> bool:

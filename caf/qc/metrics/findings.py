@@ -13,6 +13,7 @@ __all__ = [
     "Finding",
     "Flags",
     "Floats",
+    "around_of",
     "at_rate",
     "places",
     "runs",
@@ -58,6 +59,18 @@ def uneven_times(time_s: Floats) -> Floats | None:
     if usual <= 0 or np.mean(np.abs(steps / usual - 1) > _UNEVEN) <= _UNEVEN_SHARE:
         return None
     return np.asarray(np.clip(steps / usual, *_LASTS), dtype=np.float64)
+
+
+def around_of(step: Floats, usable: Flags, reach: int) -> Floats:
+    """(T,) median of the usable steps around each, itself left out; NaN where there are not three."""
+    padded = np.full(len(step) + 2 * reach, np.nan)
+    padded[reach : reach + len(step)] = np.where(usable, step, np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+    others = np.delete(windows, reach, axis=1)
+    result = np.full(len(step), np.nan)
+    enough = np.isfinite(others).sum(axis=1) >= 3
+    result[enough] = np.nanmedian(others[enough], axis=1)
+    return result
 
 
 def runs(flags: Flags) -> list[tuple[int, int]]:
