@@ -18,7 +18,7 @@ from caf.projections.asking import ask, in_a_thread
 from caf.projections.rebuild import Rebuild
 from caf.projections.rows import COLUMNS, Changes, Item, RowCache
 from caf.projections.tables import are_ours, dump, make
-from eventstore import EventStore
+from eventstore import EventStore, StoreCorrupt
 
 __all__ = ["Lag", "ReadModels", "is_damage"]
 
@@ -288,8 +288,11 @@ def _code(fault: sqlite3.Error) -> int:
 
 
 async def _id_at(store: EventStore, position: int) -> str | None:
-    """The id of the event at a position; None when the log is shorter."""
-    found = [recorded async for recorded in store.read_all(after_position=position - 1, limit=1)]
+    """The id of the event at a position; None when the log is shorter, "" where the event is damaged."""
+    try:
+        found = [recorded async for recorded in store.read_all(after_position=position - 1, limit=1)]
+    except StoreCorrupt:
+        return ""
     return found[0].event_id if found else None
 
 

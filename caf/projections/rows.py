@@ -17,7 +17,7 @@ __all__ = ["COLUMNS", "Changes", "Item", "RowCache"]
 
 COLUMNS: Final[tuple[Column, ...]] = ("position", "stream", "version", "recorded_at_ms", "event_id")
 Item = tuple[Any, int, str, int, int, str]
-"""An event and `COLUMNS` of it."""
+"""An event and `COLUMNS` of it; None for those, but the position, that lie in a damaged part of the log."""
 _JOBS: Final = f"{CATEGORY}-"
 _HANDLERS: Final[dict[type, tuple[Handler, ...]]] = {
     kind: tuple(item.handlers[kind] for item in ALL if kind in item.handlers) for kind in get_args(Event)
@@ -43,7 +43,7 @@ class Changes:
         """Write them, and how far they reach, in the open transaction. Raises `sqlite3.Error`."""
         self._rows.write(connection)
         if self._last is not None:
-            place = (self._last[1], self._last[5])
+            place = (self._last[1], self._last[5] or "")
             connection.execute("UPDATE progress SET position = ?, event_id = ?", place)
 
 
@@ -66,12 +66,15 @@ class RowCache:
             event, position, stream, version, recorded_at_ms, event_id = item
             rows = jobs.get(stream)
             if rows is None:
+                if not stream:
+                    self._note(event)
+                    continue
                 if not stream.startswith(_JOBS):
                     continue
                 rows = jobs[stream] = self._rows(stream, version)
             handlers = _HANDLERS.get(event.__class__)
             if handlers is None:
-                self._note(item)
+                self._note(event)
                 continue
             if recorded_at_ms != at_ms:
                 # Events of one append have one time.
@@ -117,10 +120,9 @@ class RowCache:
         rows: list[Row] = [dict(zip(layout.columns, values, strict=True)) for values in found]
         return {tuple(row[name] for name in layout.key[1:]): row for row in rows}
 
-    def _note(self, item: Item) -> None:
-        event, position, stream, version, *_ = item
-        if event.__class__ is Unreadable:
-            row: Row = {"position": position, "stream": stream, "version": version}
+    def _note(self, event: object) -> None:
+        if isinstance(event, Unreadable):
+            row: Row = {"position": event.position, "stream": event.stream, "version": event.version}
             self._unreadable.append({**row, "type": event.type, "why": event.why})
 
 

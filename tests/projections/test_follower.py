@@ -22,6 +22,7 @@ from caf.projections.follower import ReadModels
 from caf.projections.model import JobRows, Projection, Seen
 from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore
 from eventstore.chain import new_of
+from tests.eventstore.support import lose_page
 from tests.simulation.simulator import Simulation
 from tests.support.jobs import JOB_ID, job_completed, posted, submitted, up_to
 
@@ -360,6 +361,34 @@ async def test_an_event_that_cannot_be_read_is_noted_and_stops_nothing(tmp_path:
     ]
     assert "unknown to this version" in noted[0]["why"]
     assert [row["platform"] for row in await models.rows("SELECT platform FROM handoffs")] == ["youtube"]
+
+
+@pytest.mark.parametrize("folded_before", [False, True])
+async def test_events_that_lie_in_a_damaged_part_of_the_log_are_noted_and_stop_nothing(
+    storm: Simulation, tmp_path: Path, folded_before: bool
+) -> None:
+    path, head = tmp_path / "log.db", storm.log.head()
+    live, again = ReadModels(tmp_path / "rows.db", batch=3), ReadModels(tmp_path / "again.db")
+    recorded = list(storm.log.read_all())
+    data = [event.data for event in recorded]
+    one = next(
+        event
+        for event in recorded[head // 3 :]
+        if data.count(event.data) == 1 and 1000 < len(event.data) < 5000
+    )
+    async with SqliteStore.open(path) as store:
+        for event in recorded:
+            await store.append(event.stream, [new_of(event)])
+        if folded_before:
+            assert await live.catch_up(store, until=one.position) == one.position
+    lose_page(path, one.data)
+    async with SqliteStore.open(path, read_only=True) as store:
+        assert await live.catch_up(store) == head
+        assert await again.rebuild(store) == head
+    assert await live.dump() == await again.dump()
+    lost = [row["position"] for row in await live.rows("SELECT position FROM unreadable ORDER BY position")]
+    assert one.position in lost
+    assert lost == list(range(lost[0], lost[-1] + 1))
 
 
 async def test_streams_that_are_no_jobs_are_none_of_the_rows_business() -> None:
