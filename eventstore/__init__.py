@@ -6,6 +6,7 @@ same in memory; both keep the promises of the protocol `EventStore`, which `even
 
 from eventstore._compiled import PARTS
 from eventstore._place import check_place
+from eventstore.bulk import LETS_OTHERS_RUN, Bulk, new_bulk
 from eventstore.codec import Codec, UnreadableEvent, UnwritableEvent, Upcaster
 from eventstore.consumer import Answer, DeadLetter, consume, dead_letters, redeliver
 from eventstore.errors import (
@@ -46,12 +47,14 @@ from eventstore.transfer import export_lines, import_log
 
 __all__ = [
     "ANY",
+    "LETS_OTHERS_RUN",
     "NO_STREAM",
     "PARTS",
     "Answer",
     "Appended",
     "Archived",
     "Batch",
+    "Bulk",
     "Checkpoint",
     "Codec",
     "Column",
@@ -91,6 +94,7 @@ __all__ = [
     "dead_letters",
     "export_lines",
     "import_log",
+    "new_bulk",
     "new_id",
     "redeliver",
     "sqlite_note",

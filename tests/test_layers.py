@@ -82,6 +82,7 @@ RANKS: Final[dict[str, int]] = {
     "caf.log": 5,
     "caf.projections.asking": 5,
     "caf.projections.follower": 5,
+    "caf.projections.rebuild": 5,
     "caf.projections.rows": 5,
     "caf.projections.tables": 5,
     "caf.quick": 5,

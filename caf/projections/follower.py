@@ -1,11 +1,10 @@
 """Keeps the projections' rows in one SQLite file in step with the log; the rows are disposable."""
 
 import contextlib
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +12,13 @@ from typing import Any, Final
 import anyio.to_thread
 from msgspec import Struct
 
-from caf.contracts.times import timestamp
 from caf.events.codec import decoder
-from caf.log import CATEGORY
-from caf.projections import Seen, SqlValue
+from caf.projections import SqlValue
 from caf.projections.asking import ask, in_a_thread
-from caf.projections.rows import RowCache
+from caf.projections.rebuild import Rebuild
+from caf.projections.rows import COLUMNS, Changes, Item, RowCache
 from caf.projections.tables import are_ours, dump, make
-from eventstore import Batch, Column, EventStore, Unreadable
+from eventstore import EventStore, StoreCorrupt
 
 __all__ = ["Lag", "ReadModels", "is_damage"]
 
@@ -28,12 +26,6 @@ BATCH: Final = 500
 AGAIN_S: Final = 10.0
 """How soon a file is tried again that was full or held by somebody else."""
 BUSY_S: Final = 30.0
-_REBUILT: Final = 5_000
-"""Events between two writes of a rebuild: as many jobs' rows are in memory meanwhile."""
-_JOBS: Final = f"{CATEGORY}-"
-_COLUMNS: Final[tuple[Column, ...]] = ("position", "stream", "version", "recorded_at_ms", "event_id")
-Item = tuple[Any, int, str, int, int, str]
-"""An event and `_COLUMNS` of it."""
 HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
 """Primary codes of what SQLite says where a new file would help no more than the one that is there."""
 
@@ -131,14 +123,13 @@ class ReadModels:
         return await self.catch_up(store)
 
     async def _rebuild(self, store: EventStore) -> None:
-        new = await anyio.to_thread.run_sync(_Rebuild, self.path)
+        new = await anyio.to_thread.run_sync(Rebuild, self.path)
         try:
-            async for batch in store.replay(decoder, columns=_COLUMNS):
-                await anyio.to_thread.run_sync(new.fold, batch)
-            await anyio.to_thread.run_sync(new.write)
+            await new.fold(store)
             await anyio.to_thread.run_sync(self._replace, new)
         finally:
-            await anyio.to_thread.run_sync(new.close)
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(new.close)
 
     async def lag(self, store: EventStore) -> Lag:
         """How far the rows are behind the log."""
@@ -232,16 +223,16 @@ class ReadModels:
             (reached,) = connection.execute("SELECT position FROM progress").fetchone()
             items = [item for item in items if item[1] > reached] if reached >= after else []
             if items:
-                rows = RowCache(connection)
-                _apply(connection, rows, items)
-                rows.write()
-                reached = _note_progress(connection, items[-1])
+                changes = Changes()
+                RowCache(connection).fold(items, changes)
+                changes.write(connection)
+                reached = items[-1][1]
             connection.execute("COMMIT")
             return int(reached)
         finally:
             self._release(connection)
 
-    def _replace(self, new: "_Rebuild") -> None:
+    def _replace(self, new: Rebuild) -> None:
         """The new rows in the place of the old ones, in one transaction of the file that all have open."""
         connection = self._connect()
         try:
@@ -297,8 +288,11 @@ def _code(fault: sqlite3.Error) -> int:
 
 
 async def _id_at(store: EventStore, position: int) -> str | None:
-    """The id of the event at a position; None when the log is shorter."""
-    found = [recorded async for recorded in store.read_all(after_position=position - 1, limit=1)]
+    """The id of the event at a position; None when the log is shorter, "" where the event is damaged."""
+    try:
+        found = [recorded async for recorded in store.read_all(after_position=position - 1, limit=1)]
+    except StoreCorrupt:
+        return ""
     return found[0].event_id if found else None
 
 
@@ -307,81 +301,10 @@ async def _pieces(
 ) -> AsyncGenerator[list[Item], None]:
     """The events of the log after one position and up to another, decoded, so many at a time."""
     items: list[Item] = []
-    async for batch in store.replay(decoder, columns=_COLUMNS, after_position=after):
+    async for batch in store.replay(decoder, columns=COLUMNS, after_position=after):
         items += batch if until is None else [item for item in batch if item[1] <= until]
         while len(items) >= size:
             yield items[:size]
             del items[:size]
     if items:
         yield items
-
-
-def _apply(connection: sqlite3.Connection, rows: RowCache, items: Iterable[Item]) -> Item:
-    """The jobs' events into all projections, and the last item; one that cannot be read is noted and stops nothing."""
-    for item in items:
-        event, position, stream, version, recorded_at_ms, event_id = item
-        if not stream.startswith(_JOBS):
-            continue
-        if event.__class__ is Unreadable:
-            connection.execute(
-                "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?, ?, ?)",
-                (position, stream, version, event.type, event.why),
-            )
-        else:
-            place = Seen(
-                stream[len(_JOBS) :], version, position, timestamp(recorded_at_ms), recorded_at_ms, event_id
-            )
-            rows.apply(event, place)
-    return item
-
-
-def _note_progress(connection: sqlite3.Connection, last: Item) -> int:
-    connection.execute("UPDATE progress SET position = ?, event_id = ?", (last[1], last[5]))
-    return int(last[1])
-
-
-class _Rebuild:
-    """New rows in a file of their own beside the old ones, or in memory; nobody else looks there."""
-
-    def __init__(self, beside: Path | None) -> None:
-        self._path: Path | None = None
-        if beside is not None:
-            for left in beside.parent.glob(f"{beside.name}.new-*"):
-                # Of a process that was killed; one that is still at work has it open all the same.
-                with contextlib.suppress(OSError):
-                    left.unlink()
-            self._path = beside.with_name(f"{beside.name}.new-{os.getpid()}")
-        self.connection = sqlite3.connect(
-            ":memory:" if self._path is None else self._path, isolation_level=None, check_same_thread=False
-        )
-        try:
-            # Whatever ends this process, the file is worth nothing then.
-            self.connection.execute("PRAGMA journal_mode = OFF")
-            self.connection.execute("PRAGMA synchronous = OFF")
-            self.connection.execute("PRAGMA cache_size = -65536")
-            self.connection.execute("BEGIN")
-            make(self.connection)
-        except BaseException:
-            self.close()
-            raise
-        self._rows = RowCache(self.connection, fresh=True)
-        self._folded = 0
-
-    def fold(self, batch: Batch) -> None:
-        last = _apply(self.connection, self._rows, batch)
-        _note_progress(self.connection, last)
-        self._folded += len(batch)
-        if self._folded >= _REBUILT:
-            self.write()
-
-    def write(self) -> None:
-        self._folded = 0
-        self._rows.write()
-        self.connection.execute("COMMIT")
-        self.connection.execute("BEGIN")
-
-    def close(self) -> None:
-        self.connection.close()
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.unlink()

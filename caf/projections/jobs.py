@@ -1,7 +1,7 @@
 """jobs: one row a job, where it stands now."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from caf.events import (
     AttemptStarted,
@@ -94,19 +94,19 @@ _CHANGES: Final[Mapping[type[Event], Callable[[Any], Row]]] = {
 """What an event changes besides when the job was last heard of."""
 
 
-def _changing(changes: Callable[[Any], Row] | None) -> Handler:
-    def handle(event: Event, seen: Seen, rows: JobRows) -> None:
-        row: Row = {} if changes is None else changes(event)
-        row["updated_at"] = seen.recorded_at
-        row["version"] = seen.version
-        row["position"] = seen.position
-        rows.change("jobs", (), row)
-
-    return handle
+def _changing(changes: Callable[[Any], Row]) -> Handler:
+    return lambda event, seen, rows: rows.change("jobs", (), changes(event))
 
 
-_HANDLERS: Final[dict[type[Event], Handler]] = {
-    kind: _submitted if kind is JobSubmitted else _changing(_CHANGES.get(kind)) for kind in get_args(Event)
-}
+def _heard_of(seen: Seen, rows: JobRows) -> None:
+    place: Row = {"updated_at": seen.recorded_at, "version": seen.version, "position": seen.position}
+    rows.change("jobs", (), place)
 
-JOBS = Projection(name="jobs", version=3, schema=SCHEMA, handlers=_HANDLERS)
+
+JOBS = Projection(
+    name="jobs",
+    version=3,
+    schema=SCHEMA,
+    handlers={JobSubmitted: _submitted} | {kind: _changing(changes) for kind, changes in _CHANGES.items()},
+    ending=_heard_of,
+)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from caf.events import Event
 
-__all__ = ["Handler", "JobRows", "Key", "Projection", "Row", "Seen", "SqlValue", "as_json"]
+__all__ = ["Ending", "Handler", "JobRows", "Key", "Projection", "Row", "Seen", "SqlValue", "as_json"]
 
 SqlValue = str | int | float | None
 Row = dict[str, SqlValue]
@@ -17,7 +17,7 @@ Key = tuple[SqlValue, ...]
 """The primary key of a row, without its job_id, which comes first in every table."""
 
 
-class Seen(Struct, frozen=True):
+class Seen(Struct, frozen=True, gc=False):
     """Where and when an event was recorded."""
 
     job_id: str
@@ -32,13 +32,17 @@ class Seen(Struct, frozen=True):
 class JobRows:
     """The rows of one job in all tables, as far as they were asked for; what is changed here is written later."""
 
+    __slots__ = ("_load", "_tables", "changed", "job_id", "last")
+
     def __init__(self, job_id: str, load: Callable[[str, str], dict[Key, Row]]) -> None:
         """`load(table, job_id)` gives the rows that are there already."""
         self.job_id = job_id
         self._load = load
         self._tables: dict[str, dict[Key, Row]] = {}
-        self.changed: dict[tuple[str, Key], None] = {}
+        self.changed: dict[tuple[str, Key], Row] = {}
         """What is to be written, in the order in which it was changed first."""
+        self.last: Seen | None = None
+        """The place of the last event of those that are folded together."""
 
     def of(self, table: str) -> dict[Key, Row]:
         """All rows in a table, by key; to be read."""
@@ -53,17 +57,17 @@ class JobRows:
         present = rows.get(key)
         if present is None:
             row["job_id"] = self.job_id
-            rows[key] = row
+            rows[key] = present = row
         else:
             present.update(row)
-        self.changed[table, key] = None
+        self.changed[table, key] = present
 
     def change(self, table: str, key: Key, row: Row) -> None:
         """Change these columns of a row; nothing if there is no such row."""
         present = self.of(table).get(key)
         if present is not None:
             present.update(row)
-            self.changed[table, key] = None
+            self.changed[table, key] = present
 
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -75,6 +79,7 @@ def as_json(value: object) -> str:
 
 
 Handler = Callable[[Any, Seen, JobRows], None]
+Ending = Callable[[Seen, JobRows], None]
 
 
 class Projection(Struct, frozen=True, kw_only=True):
@@ -88,3 +93,5 @@ class Projection(Struct, frozen=True, kw_only=True):
     """Raised when rows would come out differently; the rows are then rebuilt."""
     schema: str
     handlers: Mapping[type[Event], Handler]
+    ending: Ending | None = None
+    """What the last of some events of a job that are folded together changes, of whatever type it is."""

@@ -2,13 +2,17 @@
 
 import sqlite3
 import zlib
+from collections.abc import Mapping
+from contextlib import closing
 from functools import cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 from caf.projections import ALL
 from caf.quick import SHAPE
 
-__all__ = ["are_ours", "dump", "make", "shape"]
+__all__ = ["Layout", "are_ours", "dump", "layouts", "make", "shape"]
 
 META: Final = """
 CREATE TABLE projections (name TEXT PRIMARY KEY, version INTEGER NOT NULL);
@@ -24,6 +28,13 @@ CREATE TABLE unreadable (
 """
 """`progress`: the last position that was folded, and the event's id there, so that rows of another log are told
 apart."""
+
+
+class Layout(Struct, frozen=True):
+    """A table's columns in their order, and its key."""
+
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
 
 
 def are_ours(connection: sqlite3.Connection) -> bool:
@@ -73,13 +84,31 @@ def _shape(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 @cache
+def layouts() -> Mapping[str, Layout]:
+    """All tables by name, as `make` makes them."""
+    with closing(_example()) as connection:
+        found: dict[str, dict[str, int]] = {}
+        for table, column, place in connection.execute(
+            "SELECT m.name, c.name, c.pk FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
+            " WHERE m.type = 'table' ORDER BY m.name, c.cid"
+        ):
+            found.setdefault(table, {})[column] = place
+    return {
+        table: Layout(tuple(columns), tuple(sorted(filter(columns.get, columns), key=columns.__getitem__)))
+        for table, columns in found.items()
+    }
+
+
+@cache
 def _wanted() -> list[tuple[str, str]]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        make(connection)
+    with closing(_example()) as connection:
         return _shape(connection)
-    finally:
-        connection.close()
+
+
+def _example() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    make(connection)
+    return connection
 
 
 def _statements(script: str) -> list[str]:

@@ -26,7 +26,8 @@ PyMODINIT_FUNC PyInit__native(void)
     struct {
         const char *name;
         PyTypeObject *type;
-    } types[] = {{"Frames", &FramesType}, {"Inserter", &InserterType}, {"Rows", &RowsType}, {"Scan", &ScanType}};
+    } types[] = {{"Bulk", &BulkType}, {"Frames", &FramesType}, {"Inserter", &InserterType}, {"Rows", &RowsType},
+                 {"Scan", &ScanType}};
     PyObject *module = PyModule_Create(&MODULE);
     if (module == NULL || ids_init() != 0 || names_init() < 0)
         return NULL;

@@ -10,7 +10,7 @@
 #error "written for CPython 3.11 to 3.13"
 #endif
 
-#define FACE 2 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
+#define FACE 3 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
 
 /* Encoded frames, one behind the other, and the checksum of each. */
 typedef struct {
@@ -43,7 +43,7 @@ typedef struct {
     Py_ssize_t slots;
 } RowsObject;
 
-extern PyTypeObject FramesType, RowsType, InserterType, ScanType;
+extern PyTypeObject BulkType, FramesType, InserterType, RowsType, ScanType;
 
 extern PyObject *CAUSATION_ID, *CHUNK, *CORRELATIONS, *CORRELATION_ID, *DATA, *EVENT_ID, *KEY, *METADATA, *TYPE,
     *TYPE_VERSION, *VERSION;

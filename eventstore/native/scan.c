@@ -4,15 +4,6 @@
 #define KEPT_BYTES (1 << 20) /* what a scan keeps between two slices */
 
 typedef struct {
-    int type;
-    union {
-        int64_t whole;
-        double real;
-        size_t size;
-    };
-} Cell;
-
-typedef struct {
     PyObject_HEAD
     PyObject *connection;
     sqlite3 *database;
@@ -59,21 +50,6 @@ static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(nam
     }
     self->width = SQLITE.column_count(self->statement);
     return (PyObject *)self;
-}
-
-static int grow(void **place, size_t *room, size_t needed)
-{
-    if (*room >= needed)
-        return 0;
-    size_t larger = *room ? *room : 4096;
-    while (larger < needed)
-        larger *= 2;
-    void *bytes = PyMem_RawRealloc(*place, larger);
-    if (bytes == NULL)
-        return -1;
-    *place = bytes;
-    *room = larger;
-    return 0;
 }
 
 /* Copy the row that the statement stands at. */

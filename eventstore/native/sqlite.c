@@ -64,3 +64,19 @@ sqlite3_stmt *prepared(sqlite3 *database, const char *sql)
     raise_fault(SQLITE.extended_errcode(database), SQLITE.errmsg(database));
     return NULL;
 }
+
+/* At least so many bytes of room, from the raw allocator: needs no lock. */
+int grow(void **place, size_t *room, size_t needed)
+{
+    if (*room >= needed)
+        return 0;
+    size_t larger = *room ? *room : 4096;
+    while (larger < needed)
+        larger *= 2;
+    void *bytes = PyMem_RawRealloc(*place, larger);
+    if (bytes == NULL)
+        return -1;
+    *place = bytes;
+    *room = larger;
+    return 0;
+}

@@ -20,6 +20,7 @@ enum { SQLITE_INTEGER = 1, SQLITE_FLOAT = 2, SQLITE_TEXT = 3, SQLITE_BLOB = 4, S
     X(int, finalize, (sqlite3_stmt *))                                                                                \
     X(int, clear_bindings, (sqlite3_stmt *))                                                                          \
     X(int, bind_int64, (sqlite3_stmt *, int, int64_t))                                                                \
+    X(int, bind_double, (sqlite3_stmt *, int, double))                                                                \
     X(int, bind_null, (sqlite3_stmt *, int))                                                                          \
     X(int, bind_blob64, (sqlite3_stmt *, int, const void *, uint64_t, void (*)(void *)))                              \
     X(int, bind_text64, (sqlite3_stmt *, int, const char *, uint64_t, void (*)(void *), unsigned char))               \
@@ -46,6 +47,17 @@ typedef struct {
 
 extern Sqlite SQLITE;
 
+/* A value; the bytes of texts and blobs lie behind each other, somewhere else. */
+typedef struct {
+    int type;
+    union {
+        int64_t whole;
+        double real;
+        size_t size;
+    };
+} Cell;
+
+int grow(void **place, size_t *room, size_t needed);
 sqlite3 *database_of(PyObject *connection);
 PyObject *raise_fault(int code, const char *message);
 sqlite3_stmt *prepared(sqlite3 *database, const char *sql);

@@ -16,12 +16,13 @@ import pytest
 from caf import projections
 from caf.contracts.times import timestamp
 from caf.log import new_events, stream_of
-from caf.projections import follower
+from caf.projections import follower, rebuild, tables
 from caf.projections.asking import ask
 from caf.projections.follower import ReadModels
 from caf.projections.model import JobRows, Projection, Seen
 from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore
 from eventstore.chain import new_of
+from tests.eventstore.support import lose_page
 from tests.simulation.simulator import Simulation
 from tests.support.jobs import JOB_ID, job_completed, posted, submitted, up_to
 
@@ -263,6 +264,69 @@ async def test_a_rebuild_goes_on_where_another_one_was_killed(storm: Simulation,
     assert not any(".new-" in name for name in os.listdir(tmp_path))  # noqa: PTH208
 
 
+@pytest.mark.parametrize("together", [1, 3, 20])
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_how_much_a_rebuild_folds_and_writes_together_does_not_show(
+    storm: Simulation, tmp_path: Path, together: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few enough that a job's rows are forgotten and loaded again, also while others are being written."""
+
+    class OneByOne(MemoryStore):
+        async def replay(self, *args: Any, **options: Any) -> Any:
+            async for batch in super().replay(*args, **options):
+                for item in batch:
+                    yield [item]
+
+    monkeypatch.setattr(rebuild, "_TOGETHER", together)
+    monkeypatch.setattr(rebuild, "LETS_OTHERS_RUN", compiled)
+    models = ReadModels(tmp_path / "rows.db")
+    async with OneByOne(storm.log) as store:
+        await models._rebuild(store)
+    assert await models.dump() == await folded(storm.log)
+
+
+async def test_a_rebuild_that_is_called_off_leaves_the_old_rows_and_nothing_else(
+    storm: Simulation, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.db"
+    expected = await folded(storm.log, path)
+
+    class CalledOff(MemoryStore):
+        async def replay(self, *args: Any, **options: Any) -> Any:
+            async for batch in super().replay(*args, **options):
+                yield batch
+                tasks.cancel_scope.cancel()
+
+    models = ReadModels(path)
+    async with CalledOff(storm.log) as store, anyio.create_task_group() as tasks:
+        tasks.start_soon(models.rebuild, store)
+    assert not any(".new-" in name for name in os.listdir(tmp_path))  # noqa: PTH208
+    assert await models.dump() == expected
+
+
+async def test_where_new_rows_have_no_room_the_old_ones_go_on(
+    storm: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.db"
+    half = prefix(storm.log, storm.log.head() // 2)
+    await folded(half, path)
+    tried = []
+
+    def small(connection: sqlite3.Connection) -> None:
+        tables.make(connection)
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        tried.append(connection)
+
+    monkeypatch.setattr(rebuild, "make", small)
+    models = ReadModels(path)
+    async with MemoryStore(storm.log) as store:
+        assert await models.rebuild(store) == storm.log.head()
+    assert tried
+    assert models.path == path
+    assert await models.dump() == await folded(storm.log)
+
+
 async def test_the_lag_says_how_far_the_rows_are_behind(storm: Simulation, tmp_path: Path) -> None:
     models = ReadModels(tmp_path / "rows.db")
     half = prefix(storm.log, storm.log.head() // 2)
@@ -297,6 +361,34 @@ async def test_an_event_that_cannot_be_read_is_noted_and_stops_nothing(tmp_path:
     ]
     assert "unknown to this version" in noted[0]["why"]
     assert [row["platform"] for row in await models.rows("SELECT platform FROM handoffs")] == ["youtube"]
+
+
+@pytest.mark.parametrize("folded_before", [False, True])
+async def test_events_that_lie_in_a_damaged_part_of_the_log_are_noted_and_stop_nothing(
+    storm: Simulation, tmp_path: Path, folded_before: bool
+) -> None:
+    path, head = tmp_path / "log.db", storm.log.head()
+    live, again = ReadModels(tmp_path / "rows.db", batch=3), ReadModels(tmp_path / "again.db")
+    recorded = list(storm.log.read_all())
+    data = [event.data for event in recorded]
+    one = next(
+        event
+        for event in recorded[head // 3 :]
+        if data.count(event.data) == 1 and 1000 < len(event.data) < 5000
+    )
+    async with SqliteStore.open(path) as store:
+        for event in recorded:
+            await store.append(event.stream, [new_of(event)])
+        if folded_before:
+            assert await live.catch_up(store, until=one.position) == one.position
+    lose_page(path, one.data)
+    async with SqliteStore.open(path, read_only=True) as store:
+        assert await live.catch_up(store) == head
+        assert await again.rebuild(store) == head
+    assert await live.dump() == await again.dump()
+    lost = [row["position"] for row in await live.rows("SELECT position FROM unreadable ORDER BY position")]
+    assert one.position in lost
+    assert lost == list(range(lost[0], lost[-1] + 1))
 
 
 async def test_streams_that_are_no_jobs_are_none_of_the_rows_business() -> None:
@@ -431,6 +523,6 @@ def test_a_projection_is_a_pure_function_of_the_event_its_place_and_the_rows_bef
             handler = projection.handlers.get(type(entry.event))
             for rows in both if handler else ():
                 handler(entry.event, place, rows)
-            assert {key: one.of(key[0]) for key in one.changed} == {
-                key: other.of(key[0]) for key in other.changed
-            }
+            for rows in both if projection.ending else ():
+                projection.ending(place, rows)
+            assert one.changed == other.changed

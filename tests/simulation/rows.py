@@ -4,12 +4,10 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from caf.contracts.times import timestamp
 from caf.daemon.dispatcher import Due
 from caf.daemon.service import UNFINISHED
 from caf.log import Entry
-from caf.projections import Seen
-from caf.projections.rows import RowCache
+from caf.projections.rows import Changes, Item, RowCache
 from caf.projections.tables import dump, make
 
 if TYPE_CHECKING:
@@ -24,10 +22,11 @@ class LiveRows:
     """Rows that grow with the log."""
 
     def __init__(self, *, fresh: bool = False) -> None:
+        """`fresh`: as a rebuild does, which keeps the rows that it has touched lately."""
         self._db = sqlite3.connect(":memory:", isolation_level=None)
         self._db.execute("BEGIN")
         make(self._db)
-        self._rows = RowCache(self._db, fresh=fresh)
+        self._rows = RowCache(self._db) if fresh else None
         self._position = 0
 
     def catch_up(self, simulation: "Simulation", chance: random.Random | None = None) -> None:
@@ -36,10 +35,11 @@ class LiveRows:
         while entries:
             count = chance.randint(1, 20) if chance else len(entries)
             piece, entries = entries[:count], entries[count:]
-            for entry in piece:
-                self._rows.apply(entry.event, _place(entry))
-                self._position = entry.recorded.position
-            self._rows.write()
+            rows, changes = self._rows or RowCache(self._db), Changes()
+            rows.fold(map(_item, piece), changes)
+            changes.write(self._db)
+            rows.turn_over()
+            self._position = piece[-1].recorded.position
 
     def unfinished(self, position: int) -> list[Due]:
         """What the daemon asks them at its start."""
@@ -56,7 +56,7 @@ class LiveRows:
 def rebuilt(simulation: "Simulation") -> dict[str, list[tuple[Any, ...]]]:
     """All rows, from nothing."""
     rows = LiveRows(fresh=True)
-    rows.catch_up(simulation)
+    rows.catch_up(simulation, random.Random(1))
     return rows.dump()
 
 
@@ -70,7 +70,6 @@ def _since(simulation: "Simulation", position: int) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.recorded.position)
 
 
-def _place(entry: Entry) -> Seen:
+def _item(entry: Entry) -> Item:
     at = entry.recorded
-    job_id = at.stream.partition("-")[2]
-    return Seen(job_id, at.version, at.position, timestamp(at.recorded_at_ms), at.recorded_at_ms, at.event_id)
+    return entry.event, at.position, at.stream, at.version, at.recorded_at_ms, at.event_id
