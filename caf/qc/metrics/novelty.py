@@ -5,7 +5,7 @@ picture or into it, such as a limb, is found on neither side. So each place is h
 brightest that the other frame has near by, and no motion has to be followed.
 """
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -33,19 +33,27 @@ _Range = tuple[Image, Image]
 _ALL_CHANNELS = np.ones((1, 3), np.float32)
 
 
-@dataclass(frozen=True, slots=True)
 class Palette:
-    """A small picture, YCrCb, and the lowest and highest that each place has near by, channel by channel."""
+    """A small picture, YCrCb, and the lowest and highest that each place has near by, channel by channel.
 
-    picture: Image
-    near: _Range
-    wide: _Range
+    These are made when they are asked for first: in most frames nobody does.
+    """
+
+    def __init__(self, picture: Image) -> None:
+        self.picture = picture
+
+    @cached_property
+    def near(self) -> _Range:
+        return _range(self.picture, _NEAR)
+
+    @cached_property
+    def wide(self) -> _Range:
+        return _range(self.picture, _WIDE)
 
 
 def palette_of(frame: SeenFrame) -> Palette:
     """Of a frame of any size."""
-    picture = frame.tones(_AREA_PX)
-    return Palette(picture, _range(picture, _NEAR), _range(picture, _WIDE))
+    return Palette(frame.tones(_AREA_PX))
 
 
 def unfound(one: Palette, other: Palette) -> _Map:

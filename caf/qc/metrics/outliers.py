@@ -86,8 +86,6 @@ class _Kept:
     gain: float
     """Logarithm of the brightness relative to the frame before, as the median cell sees it."""
     palette: Palette
-    unfound: _Map | None
-    """What the step from the frame before does not explain; None of the first frame."""
     step: _Lag | None
     """Difference to the frame before."""
 
@@ -99,6 +97,8 @@ class OutlierCollector:
         self._piece = piece
         self._recent: deque[_Kept] = deque(maxlen=2 * LONGEST + 6)
         self._lags: dict[tuple[int, int], _Lag] = {}
+        self._unfound: dict[int, _Map] = {}
+        """What the step to a frame does not explain, where that was asked for."""
         self._runs: list[list[_Run]] = []
         """Of each frame its strongest run of each length."""
         self._frames = 0
@@ -114,10 +114,9 @@ class OutlierCollector:
             np.asarray(one, dtype=np.float32) for one in cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
         )
         palette = palette_of(frame)
-        lost = unfound(palette, self._recent[-1].palette) if self._recent else None
         step = _difference(tiny, (red, blue), self._recent[-1], gain) if self._recent else None
         logs = np.asarray(logs, dtype=np.float32)
-        self._recent.append(_Kept(tiny, (red, blue), logs, gain, palette, lost, step))
+        self._recent.append(_Kept(tiny, (red, blue), logs, gain, palette, step))
         if self._piece.holds(frame.index):
             self._runs.append([_Run()] * LONGEST)
         self._frames = frame.index + 1
@@ -126,11 +125,13 @@ class OutlierCollector:
         if oldest > 0:
             for back in range(2, 2 * LONGEST + 1):
                 self._lags.pop((oldest + back, back), None)
+            self._unfound.pop(oldest, None)
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._runs += later._runs
-        self._recent, self._lags, self._frames = later._recent, later._lags, later._frames
+        self._recent, self._lags, self._unfound = later._recent, later._lags, later._unfound
+        self._frames = later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
 
     def result(self) -> Outliers:
@@ -196,18 +197,23 @@ class OutlierCollector:
     def _new(self, start: int, stop: int) -> float:
         """The novelty of the run; 0 where fewer than two steps around it are known."""
         first = self._frames - len(self._recent)
-        inside = [
-            at - first for at in (start - 2, start - 1, stop + 2, stop + 3) if first <= at < self._frames
-        ]
-        lost = [one for one in (self._recent[at].unfound for at in inside) if one is not None]
-        if len(lost) < 2 or stop + 2 >= self._frames:
+        # Of the oldest frame in memory it is not known what it came from.
+        inside = [at for at in (start - 2, start - 1, stop + 2, stop + 3) if first < at < self._frames]
+        if len(inside) < 2 or stop + 2 >= self._frames:
             return 0.0
+        lost = np.max(np.stack([self._lost(at) for at in inside]), axis=0)
         run = [self._recent[at - first] for at in (start - 1, start, stop, stop + 1)]
         lightened = max(abs(run[1].gain), abs(run[3].gain))
         before, start_at, stop_at, after = (one.palette for one in run)
-        return novelty(
-            before, start_at, stop_at, after, usual=np.max(np.stack(lost), axis=0), lightened=lightened
-        )
+        return novelty(before, start_at, stop_at, after, usual=lost, lightened=lightened)
+
+    def _lost(self, index: int) -> _Map:
+        """What the step to frame `index` does not explain."""
+        found = self._unfound.get(index)
+        if found is None:
+            at = index - self._frames + len(self._recent)
+            found = self._unfound[index] = unfound(self._recent[at].palette, self._recent[at - 1].palette)
+        return found
 
     def _is_turning(self, start: int, stop: int) -> bool:
         """Whether the clip runs back from here: two frames out on both sides are the same, though it moves."""
