@@ -21,6 +21,7 @@ from caf.qc.metrics.findings import Finding, spans
 from caf.qc.metrics.form import file_format, unasked
 from caf.qc.metrics.frames import deterministic_cv2, see
 from caf.qc.metrics.glitch import glitch
+from caf.qc.metrics.hues import hue_turn
 from caf.qc.metrics.identity import (
     Anchor,
     anchor_of,
@@ -167,7 +168,9 @@ class _Measuring:
         self._beat()
         makers: dict[str, Callable[[], Measurement]] = {
             "identity_consistency": lambda: identity_consistency(subject, anchor, changes),
-            "identity_drift": lambda: identity_drift(subject, changes),
+            "identity_drift": lambda: identity_drift(
+                subject, changes, None if changes else hue_turn(scene.samples)
+            ),
             "mask_edge_bleed": lambda: (
                 added_bleed(scene.samples, moments)
                 or mask_edge_bleed(

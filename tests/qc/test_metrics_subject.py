@@ -12,6 +12,7 @@ from caf.qc.metrics.edges import mask_edge_bleed
 from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
 from caf.qc.metrics.frames import seen_image
 from caf.qc.metrics.identity import Anchor, identity_consistency, identity_drift
+from caf.qc.metrics.rim import rim_contrast, shared_rim
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Kind, Scene, Sighting, scan
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
@@ -245,7 +246,8 @@ def outline(frames: list[Image]) -> float:
     return found.score
 
 
-def test_a_ring_of_foreign_colour_around_the_subject_is_seen() -> None:
+def cat_at_a_wall() -> tuple[Image, Image]:
+    """The picture, and where in it the cat is."""
     wall = np.full((360, 300, 3), (150, 140, 130), np.uint8)
     wall += np.random.default_rng(4).integers(0, 12, wall.shape, dtype=np.uint8)
     body = np.zeros(wall.shape[:2], np.uint8)
@@ -255,11 +257,44 @@ def test_a_ring_of_foreign_colour_around_the_subject_is_seen() -> None:
     cat = wall.copy()
     cat[body > 0] = (60, 120, 60)
     cat[64:198, 86:216] = np.where(body[64:198, 86:216, None] > 0, head, cat[64:198, 86:216])
-    ring = cv2.dilate(body, np.ones((9, 9), np.uint8)) - body
-    haloed = np.where(ring[..., None] > 0, np.array((80, 255, 80)), cat).astype(np.uint8)
-    clean_score, halo_score = outline([cat] * 4), outline([haloed] * 4)
-    assert clean_score >= 0.6
-    assert halo_score < 0.6
+    return cat, body
+
+
+def ringed(cat: Image, body: Image, width_px: int, strength: float, colour: tuple[int, int, int]) -> Image:
+    kernel = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
+    ring = (cv2.dilate(body, kernel) - body)[..., None] * strength
+    return np.asarray(cat * (1 - ring) + np.array(colour) * ring, dtype=np.uint8)
+
+
+def test_a_ring_of_foreign_colour_around_the_subject_is_seen() -> None:
+    cat, body = cat_at_a_wall()
+    assert outline([cat] * 4) >= 0.6
+    assert outline([ringed(cat, body, 4, 1.0, (80, 255, 80))] * 4) < 0.6
+
+
+@pytest.mark.parametrize(("width_px", "colour"), [(2, (255, 120, 30)), (3, (60, 60, 255))])
+def test_a_faint_ring_too_narrow_for_the_cut_out_is_seen(width_px: int, colour: tuple[int, int, int]) -> None:
+    cat, body = cat_at_a_wall()
+    assert outline([ringed(cat, body, width_px, 0.5, colour)] * 4) < 0.6
+
+
+def test_a_rim_is_of_one_colour_all_the_way_round_and_around_more_than_one_outline() -> None:
+    cat, body = cat_at_a_wall()
+    green, red = (ringed(cat, body, 3, 0.6, colour) for colour in ((80, 255, 80), (60, 60, 255)))
+    half = np.where(np.arange(cat.shape[0])[:, None, None] < 180, green, red)
+    clean, whole, other, mixed = (
+        rim_contrast(np.asarray(one, np.uint8), body > 0) for one in (cat, green, red, half)
+    )
+    assert clean is not None
+    assert whole is not None
+    assert other is not None
+    assert mixed is not None
+    assert shared_rim([clean, clean]) < 3
+    assert shared_rim([mixed, mixed]) < 7
+    assert shared_rim([whole, whole]) > 15
+    assert shared_rim([whole]) == 0
+    assert shared_rim([whole, clean]) < 3
+    assert shared_rim([whole, other]) < 7
 
 
 def test_of_several_pictures_the_face_tells_what_the_reference_shows() -> None:
