@@ -1,5 +1,7 @@
 """A moved picture shows what it should at every place, sharp, and mirrored beyond its rim."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -92,3 +94,39 @@ def test_a_picture_is_the_same_in_one_band_as_in_many(monkeypatch: pytest.Monkey
 def test_the_same_picture_and_move_have_the_same_pixels() -> None:
     image = texture(*SIZE)
     assert np.array_equal(warped(image, MOVES["zoom"]), warped(image.copy(), MOVES["zoom"]))
+
+
+def test_a_moved_picture_stays_as_it_is_when_the_next_one_is_moved() -> None:
+    first = warped(texture(*SIZE), MOVES["turn"])
+    before = first.copy()
+    warped(255 - texture(*SIZE), MOVES["zoom"])
+    assert np.array_equal(first, before)
+
+
+def test_pictures_moved_at_once_in_two_threads_are_as_those_moved_one_by_one() -> None:
+    images = [np.ascontiguousarray(np.roll(texture(*SIZE), step, 1)) for step in range(24)]
+    wanted = [warped(image, MOVES["zoom"]) for image in images]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda image: warped(image, MOVES["zoom"]), images))
+    assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
+def test_a_small_picture_after_a_large_one_shows_nothing_of_it() -> None:
+    small = texture(*SIZE)
+    wanted = warped(small, MOVES["turn"])
+    warped(255 - texture(4 * SIZE[0], 4 * SIZE[1]), MOVES["turn"])
+    assert np.array_equal(warped(small, MOVES["turn"]), wanted)
+
+
+def test_what_is_kept_for_the_next_picture_is_a_bands_and_not_a_pictures() -> None:
+    def kept_bytes(width: int, height: int) -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(_kept_after, width, height).result()
+
+    assert kept_bytes(3840, 4320) == kept_bytes(3840, 2160) < 3840 * 2160 * 3
+
+
+def _kept_after(width: int, height: int) -> int:
+    """In a thread that has moved nothing yet."""
+    warped(np.zeros((height, width, 3), np.uint8), np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    return warp._KEPT.nbytes
