@@ -1,5 +1,7 @@
 """temporal_stability, background_stability and loop_seam on frames whose faults are known."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -349,3 +351,16 @@ def test_a_few_cells_beside_what_moves_are_no_wall_that_breathes(clean: list[Ima
     scale = first.tiny.shape[1] / first.small.shape[1]
     assert score(background_stability(path, BackgroundMap(cells, path, scale), 3.0)) < 0.5
     assert score(background_stability(path, BackgroundMap(few, path, scale), 3.0)) > 0.9
+
+
+def test_a_background_that_swings_is_judged_although_no_camera_can_be_followed(clean: list[Image]) -> None:
+    path = path_of(clean)
+    first = seen(clean[:1])[0]
+    cells = np.ones((first.tiny.shape[0] // 10, first.tiny.shape[1] // 10), np.bool_)
+    every = BackgroundMap(cells, path, first.tiny.shape[1] / first.small.shape[1])
+    few = BackgroundMap(np.zeros_like(cells), path, first.tiny.shape[1] / first.small.shape[1])
+    lost = replace(path, known=np.zeros(FRAMES, dtype=bool))
+    assert score(background_stability(lost, every, 3.0)) < 0.5
+    assert "tremble_permille" not in background_stability(lost, every, 3.0).raw
+    for background_map, swing in ((every, 0.3), (every, None), (few, 3.0)):
+        assert background_stability(lost, background_map, swing).score is None

@@ -20,6 +20,7 @@ _WARP = ((0.45, 1.0), (0.6, 0.87), (0.75, 0.78), (1.0, 0.6), (2.0, 0.35), (5.0, 
 # Untouched three-second segments and scenes: 0.14-0.99, of a clip with a cat put in 0.58-1.05; breathing by 1.3 px at
 # 640 px: 0.67-1.2, by 3 px: 1.13-2.9. Sleeves, shadows and chairs that stir in real clips: 1.09-1.16.
 _SWING = ((0.0, 1.0), (0.4, 0.95), (0.8, 0.88), (1.2, 0.8), (1.5, 0.6), (2.2, 0.35), (5.0, 0.0))
+_STEADY = 0.8
 _LEAST_CELLS = 10
 """Of fewer the worst tenth is a single one."""
 _LEAST_SWINGING = 12
@@ -40,7 +41,8 @@ def background_stability(
 
     Background is what `still` recognises throughout the clip. Its cells swing by `swing_permille` as `swing` measures
     it; where that could not be, corners are followed over blocks of 12 frames, and what is left of their motion
-    without the camera's and without its straight line is their sway. Frames `apart` show nothing to follow.
+    without the camera's and without its straight line is their sway. Frames `apart` show nothing to follow. Where
+    no camera could be followed a swing that shows is the score, and a steady background is unmeasured.
     raw: `tremble_permille`, `swing_permille` (of the diagonal, RMS), `warp_permille` (sway of the worst tenth of the
     cells), `background_cells`.
     """
@@ -48,20 +50,26 @@ def background_stability(
     if len(path.known) < LEAST_FRAMES:
         return unmeasured(name, f"Too few frames to tell trembling from motion: {len(path.known)}.")
     tremble, worst = shake_permille(path, apart)
-    if tremble is None:
-        return unmeasured(name, "The picture has too little texture to follow the background.")
     cells = _sway_by_cell(path, background)
-    raw = {"tremble_permille": tremble, "background_cells": float(len(cells))}
+    swings = swing_permille is not None and len(cells) >= _LEAST_SWINGING
+    # Where all of it warps no points agree on a camera, and yet the places swing that are recognised throughout.
+    if tremble is None and not (swings and calibrate(swing_permille or 0.0, _SWING) < _STEADY):
+        return unmeasured(name, "The picture has too little texture to follow the background.")
+    raw = {"background_cells": float(len(cells))}
+    whole = 1.0
+    if tremble is not None:
+        raw["tremble_permille"] = tremble
+        whole = calibrate(tremble, _TREMBLE)
     local, said = 1.0, ""
     if len(cells) >= _LEAST_CELLS:
         raw["warp_permille"] = float(np.percentile(cells, 90)) * 1000 / path.diagonal_px
         local, said = calibrate(raw["warp_permille"], _WARP), f"sway by {raw['warp_permille']:.1f}"
-    if swing_permille is not None and len(cells) >= _LEAST_SWINGING:
+    if swing_permille is not None and swings:
         raw["swing_permille"] = swing_permille
         local, said = calibrate(swing_permille, _SWING), f"swing by {swing_permille:.1f}"
-    score = min(calibrate(tremble, _TREMBLE), local)
-    warped = local < calibrate(tremble, _TREMBLE)
-    if score >= 0.8:
+    score = min(whole, local)
+    warped = local < whole
+    if score >= _STEADY:
         reason = "The background is steady."
     elif warped:
         reason = f"Parts of the background {said} per mille of the picture's diagonal."
@@ -69,7 +77,7 @@ def background_stability(
         reason = f"The whole background trembles by {tremble:.1f} per mille of the picture's diagonal."
     if not said:
         reason += " Too little of it is in view throughout, so local warping was not measured."
-    return measured(name, score, reason, raw, () if score >= 0.8 or warped else worst)
+    return measured(name, score, reason, raw, () if score >= _STEADY or warped else worst)
 
 
 def _sway_by_cell(path: CameraPath, background: BackgroundMap) -> list[float]:
