@@ -167,6 +167,18 @@ def test_a_faint_rim_is_seen_against_the_source_and_text_is_no_rim(
     assert (text.score or 0) > 0.85
 
 
+@pytest.mark.parametrize("size", [0.35, 0.4])
+def test_many_lines_of_words_above_each_other_are_no_rim(size: float) -> None:
+    plain = pan(picture("chelsea"))[0]
+    texted = plain.copy()
+    for line in range(5):
+        place = (40, 60 + round(line * 34 * size))
+        cv2.putText(
+            texted, "the cats that dance are back", place, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3, 1
+        )
+    assert added_line(texted, plain) == (0.0, 0.0)
+
+
 def test_pictures_of_another_moment_are_not_held_against_each_other() -> None:
     frames = pan(picture("chelsea"), scale=6.0)
     assert added_line(frames[0], frames[FRAMES // 2]) is None

@@ -20,6 +20,8 @@ _VISIBLE_LAB = 3.0
 _WIDEST_PX = 11
 _LEAST_WIDTH, _LEAST_HEIGHT = 0.1, 0.2
 """Of the picture's short side: a line of text is wide and not tall."""
+_MOST_FILLED = 0.42
+"""Share of its box that a line fills: halos 0.07 to 0.32, lines of words above each other 0.45 to 0.69."""
 _ONE_COLOUR = 0.7
 _NEARLY_ALL = (0.1, 0.4)
 """Shares of the difference: below the first it is no halo, from the second on it counts in full. The outline of a
@@ -88,6 +90,8 @@ def _lines(thin: Floats, difference: Floats) -> tuple[float, float]:
         piece = (labels[place] == label) & (on[place] > 0)
         colours = difference[place][piece]
         if np.linalg.norm(colours.sum(axis=0)) < _ONE_COLOUR * np.linalg.norm(colours, axis=1).sum():
+            continue
+        if piece.mean() > _MOST_FILLED:
             continue
         line += float(thin[place][piece].sum())
         around_px += 2 * (width + height)
