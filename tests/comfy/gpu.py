@@ -147,9 +147,11 @@ class Gpu:
             else:
                 waiting = asyncio.ensure_future(rest)
                 stop = asyncio.ensure_future(self.interrupt.wait())
-                await asyncio.wait([waiting, stop], return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
-                stop.cancel()
+                try:
+                    await asyncio.wait([waiting, stop], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
+                    stop.cancel()
                 if self.interrupt.is_set():
                     raise InterruptedAtNode
             self.tell("progress", {"value": tick + 1, "max": ticks, "prompt_id": prompt_id, "node": node})

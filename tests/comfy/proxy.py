@@ -10,6 +10,8 @@ from typing import Final
 import aiohttp
 from aiohttp import WSMsgType, web
 
+from tests.comfy.breaking import break_off, clean_up
+
 LINE_FAULTS: Final = ("drop", "lost", "half", "slow", "busy", "gateway", "garbage")
 """What may happen to any request: not sent, sent and the answer lost, the answer cut, dripping, 503, 502, no JSON."""
 LIES: Final = ("shrunk", "empty", "stale")
@@ -55,11 +57,9 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*self._later, return_exceptions=True)
         assert self.runner.server is not None
-        for connection in list(self.runner.server.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+        break_off(self.runner.server)
         await self.session.close()
-        await self.runner.cleanup()
+        await clean_up(self.runner)
 
     async def settle(self) -> None:
         """Let what is late arrive."""

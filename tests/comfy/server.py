@@ -20,6 +20,7 @@ from typing import Any
 
 from aiohttp import BodyPartReader, WSMsgType, web, web_fileresponse
 
+from tests.comfy.breaking import break_off, clean_up
 from tests.comfy.gpu import NODES, OUTPUT_NODES, Gpu, InterruptedAtNode, NodeRaisedError, ServerDiedError
 from tests.comfy.pixels import png
 
@@ -111,14 +112,12 @@ class FakeComfy:
         """As a killed process: connections break, nothing is said."""
         server = self.runner.server
         assert server is not None
-        for connection in list(server.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+        break_off(server)
         for task in self.tasks:
             task.cancel()
         me = asyncio.current_task()
         await asyncio.gather(*(task for task in self.tasks if task is not me), return_exceptions=True)
-        await self.runner.cleanup()
+        await clean_up(self.runner)
 
     async def restart(self) -> None:
         await self.stop()
