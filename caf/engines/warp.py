@@ -31,20 +31,15 @@ class _Kept(local):
     """
 
     def __init__(self) -> None:
-        self._by_part: dict[str, NDArray[np.uint8]] = {}
+        self.by_part: dict[str, NDArray[np.uint8]] = {}
 
     def image(self, part: str, height: int, width: int) -> Image:
         """(height, width, 3) with whatever is left in it."""
         size = height * width * 3
-        found = self._by_part.get(part)
+        found = self.by_part.get(part)
         if found is None or found.size < size:
-            found = self._by_part[part] = np.empty(size, np.uint8)
+            found = self.by_part[part] = np.empty(size, np.uint8)
         return found[:size].reshape(height, width, 3)
-
-    @property
-    def nbytes(self) -> int:
-        """All that this thread has kept."""
-        return sum(part.nbytes for part in self._by_part.values())
 
 
 _KEPT = _Kept()

@@ -51,9 +51,9 @@ def background_stability(
         return unmeasured(name, f"Too few frames to tell trembling from motion: {len(path.known)}.")
     tremble, worst = shake_permille(path, apart)
     cells = _sway_by_cell(path, background)
-    swings = swing_permille is not None and len(cells) >= _LEAST_SWINGING
+    swing = swing_permille if len(cells) >= _LEAST_SWINGING else None
     # Where all of it warps no points agree on a camera, and yet the places swing that are recognised throughout.
-    if tremble is None and not (swings and calibrate(swing_permille or 0.0, _SWING) < _STEADY):
+    if tremble is None and (swing is None or calibrate(swing, _SWING) >= _STEADY):
         return unmeasured(name, "The picture has too little texture to follow the background.")
     raw = {"background_cells": float(len(cells))}
     whole = 1.0
@@ -64,9 +64,9 @@ def background_stability(
     if len(cells) >= _LEAST_CELLS:
         raw["warp_permille"] = float(np.percentile(cells, 90)) * 1000 / path.diagonal_px
         local, said = calibrate(raw["warp_permille"], _WARP), f"sway by {raw['warp_permille']:.1f}"
-    if swing_permille is not None and swings:
-        raw["swing_permille"] = swing_permille
-        local, said = calibrate(swing_permille, _SWING), f"swing by {swing_permille:.1f}"
+    if swing is not None:
+        raw["swing_permille"] = swing
+        local, said = calibrate(swing, _SWING), f"swing by {swing:.1f}"
     score = min(whole, local)
     warped = local < whole
     if score >= _STEADY:

@@ -47,7 +47,7 @@ class Beat(NamedTuple):
 def strides(step: Floats, pace: Floats) -> Floats:
     """(T,) logarithm of how much further each step goes than most around it: 0 as usual, 0.69 twice as far.
 
-    `step` (T,) are differences from frame to frame, `pace` (T,) is that of `CameraPath`.
+    `step` (T,) are differences from frame to frame, `pace` (T,) is that of `CameraPath`, NaN where it is not known.
     """
     if len(step) < 2 * _AROUND:
         return np.zeros(len(step))
@@ -55,8 +55,7 @@ def strides(step: Floats, pace: Floats) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1)
     around = np.sort(np.delete(windows, _AROUND, axis=1), axis=1)[:, _LOWER_MIDDLE]
     further = np.log((step + _DAMPING_LEVELS) / (around + _DAMPING_LEVELS))
-    known = pace if len(pace) == len(step) else np.full(len(step), np.nan)
-    quicker = np.log(np.clip(np.where(np.isfinite(known), known, 1.0), _LEAST_PACE, _MOST_PACE))
+    quicker = np.log(np.clip(np.where(np.isfinite(pace), pace, 1.0), _LEAST_PACE, _MOST_PACE))
     return np.asarray(_FARTHER * further + _QUICKER * quicker, dtype=np.float64)
 
 

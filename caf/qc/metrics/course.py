@@ -91,14 +91,14 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
     touched = blank | spoiled
     touched |= np.concatenate([[False], touched[:-1]])
     fading = _fading(steps, blank | spoiled)
-    unusable = touched | repeated | cut | fading
-    usable = ~unusable
+    usable = ~(touched | repeated | cut | fading)
     usable[:1] = False
-    hurry = hurry_of(steps, path, usable)
+    pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
+    hurry = hurry_of(steps, pace, usable)
     after = np.concatenate([[False], repeated[:-1]])
-    jump = jumps_of(hurry, path) & ~unusable & ~after
+    jump = jumps_of(hurry, pace) & usable & ~after
     evenly = repeated.mean() <= _FEW_REPEATS and jump.mean() >= _OFTEN
-    beat = beat_of(strides(steps.step, path.pace)) if evenly else None
+    beat = beat_of(strides(steps.step, pace)) if evenly else None
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
     return Course(
         steps,

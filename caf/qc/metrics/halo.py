@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import Image, shrink_to_area
+from caf.qc.metrics.scoring import calibrate
 
 __all__ = ["AddedLine", "added_line"]
 
@@ -23,7 +24,7 @@ _LEAST_WIDTH, _LEAST_HEIGHT = 0.1, 0.2
 _MOST_FILLED = 0.42
 """Share of its box that a line fills: halos 0.07 to 0.32, lines of words above each other 0.45 to 0.69."""
 _ONE_COLOUR = 0.7
-_NEARLY_ALL = (0.1, 0.4)
+_NEARLY_ALL = ((0.1, 0.0), (0.4, 1.0))
 """Shares of the difference: below the first it is no halo, from the second on it counts in full. The outline of a
 part with other colours holds 0.01 to 0.06 of the difference, a halo 0.66 to 0.9."""
 # Correlation of the tones of nine tenths of the picture; a picture that moved by two pixels has less.
@@ -56,9 +57,7 @@ def added_line(clip: Image, source: Image) -> AddedLine | None:
     if around_px == 0 or total == 0:
         return AddedLine(0.0, 0.0)
     share = min(1.0, line / total)
-    low, high = _NEARLY_ALL
-    certain = min(1.0, max(0.0, (share - low) / (high - low)))
-    return AddedLine(line / (around_px * _LINE_PX) * certain, share)
+    return AddedLine(line / (around_px * _LINE_PX) * calibrate(share, _NEARLY_ALL), share)
 
 
 def _lab(image: Image) -> Floats:

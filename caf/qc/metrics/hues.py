@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import Image
 from caf.qc.metrics.samples import Sample
+from caf.qc.metrics.scoring import calibrate
 
 __all__ = ["HueTurn", "hue_turn"]
 
@@ -35,16 +36,16 @@ _WAVES = 26
 """Of the smoothed hue circle: what is finer is nothing."""
 _SPEEDS_DEG = np.arange(-180.0, 181.0, 5.0)
 # How alike the samples are after turning back, 0..1: clean clips 0.81 to 0.87, turned by 25 degrees 0.87 to 0.96.
-_ALIKE = (0.84, 0.87)
+_ALIKE = ((0.84, 0.0), (0.87, 1.0))
 # How much else changes from the first third to the last, 1 - Bhattacharyya coefficient of the largest of the three
 # colours and of the colourfulness: dancers before a camera that stands 0.011 and 0.004, a camera that moves 0.02 and
 # 0.01 or more.
 _LIGHT_CHANGES, _COLOUR_CHANGES = 0.015, 0.008
 # Of all that the hues change from sample to sample, what the two largest steps are: dancers and steady turns 0.6 at
 # most, three still pictures in a row 1.
-_JUMPS = (0.7, 0.85)
+_JUMPS = ((0.7, 0.0), (0.85, 1.0))
 # Mean colour levels that are left: coding leaves less.
-_LEFT_LEVELS = (1.0, 1.7)
+_LEFT_LEVELS = ((1.0, 0.0), (1.7, 1.0))
 
 Floats = NDArray[np.float64]
 
@@ -84,8 +85,8 @@ def hue_turn(samples: Sequence[Sample]) -> HueTurn | None:
     alike = _alike(left, amount, (time - time[0]) / (time[-1] - time[0]) - 0.5)
     best, still = int(np.argmax(alike)), len(_SPEEDS_DEG) // 2
     degrees, much = float(_SPEEDS_DEG[best]), float(np.median(amount))
-    certain = _ramp(float(alike[best]), _ALIKE) * _ramp(much, _LEFT_LEVELS) * _same_scene(seen)
-    certain *= 1 - _ramp(_jumps(hues), _JUMPS)
+    certain = calibrate(float(alike[best]), _ALIKE) * calibrate(much, _LEFT_LEVELS) * _same_scene(seen)
+    certain *= 1 - calibrate(_jumps(hues), _JUMPS)
     share = float(alike[best] - alike[still]) * much / colour * certain
     return HueTurn(degrees, min(1.0, share))
 
@@ -154,8 +155,3 @@ def _apart(shares: Floats) -> float:
     third = max(1, len(shares) // 3)
     early, late = shares[:third].mean(axis=0), shares[-third:].mean(axis=0)
     return 1 - float(np.sqrt(early * late).sum())
-
-
-def _ramp(value: float, between: tuple[float, float]) -> float:
-    low, high = between
-    return min(1.0, max(0.0, (value - low) / (high - low)))

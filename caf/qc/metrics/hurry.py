@@ -12,7 +12,6 @@ import numpy as np
 
 from caf.qc.metrics.findings import Flags, Floats, around_of, uneven_times
 from caf.qc.metrics.steps import Steps
-from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["hurry_of", "jumps_of"]
 
@@ -38,15 +37,16 @@ _STEADY_JUMP, _JUMP_SPREADS, _HURRIES = 1.15, 3.2, 1.08
 times; missing frames of small or slow figures give 5 to 9."""
 
 
-def hurry_of(steps: Steps, path: CameraPath, usable: Flags) -> Floats:
+def hurry_of(steps: Steps, pace: Floats, usable: Flags) -> Floats:
     """(T,) weighed geometric mean of the three signs; 1 where the motion is even, nothing moves, or `usable` is not.
 
-    What a change of brightness adds to a step is taken off first. Steps below the noise of coding tell nothing.
+    `pace` (T,) is that of `CameraPath`, NaN where it is not known. What a change of brightness adds to a step is taken
+    off first. Steps below the noise of coding tell nothing.
     """
     lightened = np.concatenate([[0.0], np.abs(np.diff(steps.gain))]) * steps.luma
     factor = _at_even_times(steps)
     step = np.maximum(0, steps.step - lightened) * factor
-    pace = _pace(path, factor, usable)
+    pace = _even_pace(pace, factor, usable)
     ratio = _over(step, around_of(step, usable, reach=4))
     alone = _over(step, np.fmax(*_beside(np.where(usable, step, np.nan))))
     hurry = np.where(usable, _weighed([pace, ratio, alone], _WEIGHTS), 1.0)
@@ -56,20 +56,18 @@ def hurry_of(steps: Steps, path: CameraPath, usable: Flags) -> Floats:
     return np.asarray(np.where(pace < _EVEN_PACE, np.minimum(hurry, _EVEN), hurry), dtype=np.float64)
 
 
-def jumps_of(hurry: Floats, path: CameraPath) -> Flags:
+def jumps_of(hurry: Floats, pace: Floats) -> Flags:
     """(T,) steps that hurry as after a missing frame, in an even clip also those beyond its own unevenness.
 
     The latter only where what moves hurries too: a caption that changes moves nothing.
     """
-    large = np.asarray(hurry > _JUMP, dtype=bool)
-    if len(path.pace) != len(hurry) or not len(hurry):
-        return large
     least = max(_STEADY_JUMP, float(np.median(hurry)) + _JUMP_SPREADS * _spread(hurry))
-    return large | ((hurry > least) & (np.nan_to_num(path.pace, nan=0.0) > _HURRIES))
+    small = (hurry > least) & (np.nan_to_num(pace, nan=0.0) > _HURRIES)
+    return np.asarray((hurry > _JUMP) | small, dtype=bool)
 
 
-def _pace(path: CameraPath, factor: Floats, usable: Flags) -> Floats:
-    pace = path.pace if len(path.pace) == len(factor) else np.full(len(factor), np.nan)
+def _even_pace(pace: Floats, factor: Floats, usable: Flags) -> Floats:
+    """(T,) the pace at even times."""
     pace = pace * factor / np.nan_to_num(around_of(factor, usable, reach=2), nan=1.0)
     # Where nothing could be followed the differences alone must be far off.
     return np.where(np.isfinite(pace), pace, _UNKNOWN_PACE)
