@@ -5,16 +5,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from eventstore._compiled import SQLITE, native
-from eventstore._ids import fold_ids
 from eventstore._keys import First, Stream
 from eventstore._rows import CHUNK_BITS
-from eventstore._statements import INSERTS, WIDTH, insert_unless, pieces
+from eventstore._statements import INSERTS, WIDTH, pieces
 from eventstore.chain import adler32, encode_frame, seal, stored_cause
 from eventstore.model import NewEvent
 
 __all__ = ["Inserter", "Rows", "new_inserter", "new_rows"]
-
-_TABLES: Final = ("recent_ids", "older_ids")
 
 
 class Rows:
@@ -23,7 +20,6 @@ class Rows:
     def __init__(self) -> None:
         self.values: list[Any] = []
         """`WIDTH` of them for each row."""
-        self.ids: list[bytes] = []
         self._frames: list[bytes] = []
 
     def __len__(self) -> int:
@@ -74,7 +70,6 @@ class Rows:
             values.append(adler32(frame))
             tail[event.event_id] = position
             fresh.append(event_id)
-        self.ids += ids
         stream.version = version
 
     def add_plain(
@@ -120,39 +115,21 @@ class Inserter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def insert(self, rows: Rows, start: int, tables: int) -> bool:
-        """Write the rows from `start` on, in the open transaction or in one of their own.
-
-        False, with nothing written in one of their own, if one of the first `tables` tables of ids may know an id.
-        Raises `sqlite3.Error`.
-        """
-        db, count = self._db, len(rows) - start
+    def insert(self, rows: Rows) -> None:
+        """Write the rows, in the open transaction or in one of their own. Raises `sqlite3.Error`."""
+        db, count = self._db, len(rows)
         own = count not in INSERTS and not db.in_transaction
         if own:
             db.execute("BEGIN IMMEDIATE")
         try:
-            fresh = self._insert(rows, start, _TABLES[:tables])
+            for some, part in pieces(count, INSERTS):
+                db.execute(INSERTS[some], rows.values[part.start * WIDTH : part.stop * WIDTH])
             if own:
-                db.execute("COMMIT" if fresh else "ROLLBACK")
+                db.execute("COMMIT")
         except BaseException:
             if own and db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        return fresh
-
-    def _insert(self, rows: Rows, start: int, tables: tuple[str, ...]) -> bool:
-        folds = fold_ids(rows.ids[start:]) if tables else []
-        for count, part in pieces(len(rows) - start, INSERTS):
-            first = start + part.start
-            values = rows.values[first * WIDTH : (first + count) * WIDTH]
-            if not tables:
-                self._db.execute(INSERTS[count], values)
-            elif (
-                self._db.execute(insert_unless(count, tables), values + len(tables) * folds[part]).rowcount
-                != count
-            ):
-                return False
-        return True
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -167,6 +144,5 @@ def new_inserter(connection: sqlite3.Connection) -> Inserter:
     """`Inserter` for what `new_rows` makes."""
     if _SQLITE is None:
         return Inserter(connection)
-    known = tuple(f"SELECT 1 FROM {table} WHERE fold = ?" for table in _TABLES)  # noqa: S608
-    made: Inserter = _SQLITE.Inserter(connection, INSERTS[1], known)
+    made: Inserter = _SQLITE.Inserter(connection, INSERTS[1])
     return made

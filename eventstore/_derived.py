@@ -6,16 +6,18 @@ no part of it: a row too few there hides an event from some reader, or lets an i
 
 import re
 import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Final
 
-from eventstore._ids import fold_ids
+from eventstore._filter import PARTS, folds_of, holds
+from eventstore._ids import TABLES
 from eventstore._rows import CATEGORY
-from eventstore._schema import SCHEMA
+from eventstore._schema import statements
+from eventstore.ids import fold_ids
 
 __all__ = ["check_derived"]
 
-_IDS: Final = "SELECT fold, position FROM recent_ids UNION ALL SELECT fold, position FROM older_ids"
 _RULES: Final[tuple[tuple[str, str], ...]] = (
     (
         "SELECT position FROM events WHERE position < 1",
@@ -58,17 +60,6 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         "correlated knows events of stream {} that are not there",
     ),
     (
-        "SELECT position FROM events WHERE position <= (SELECT indexed FROM id_index) AND NOT EXISTS (SELECT 1 FROM"
-        " recent_ids i WHERE i.fold = eventstore_fold(event_id) AND i.position = events.position) AND NOT EXISTS"
-        " (SELECT 1 FROM older_ids i WHERE i.fold = eventstore_fold(event_id) AND i.position = events.position)",
-        "recent_ids and older_ids do not know the id at position {}",
-    ),
-    (
-        f"SELECT position FROM ({_IDS}) WHERE position > (SELECT indexed FROM id_index)"  # noqa: S608
-        " OR position NOT IN (SELECT position FROM events)",
-        "recent_ids or older_ids knows an id at position {}, where it knows none",
-    ),
-    (
         "SELECT count(*) FROM id_index HAVING count(*) != 1 OR min(indexed) < 0 OR max(indexed) >"
         " (SELECT coalesce(max(position), 0) FROM events) OR max(recent) != (SELECT count(*) FROM recent_ids)",
         "id_index says what is not so in {} row",
@@ -80,6 +71,31 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
     ),
 )
 """What finds a thing that is wrong, and what that is."""
+
+
+def _rules_of_ids(tables: Sequence[str]) -> Iterator[tuple[str, str]]:
+    unknown = " AND ".join(
+        f"NOT EXISTS (SELECT 1 FROM {table} i"  # noqa: S608
+        " WHERE i.fold = eventstore_fold(event_id) AND i.position = events.position)"
+        for table in tables
+    )
+    every = " UNION ALL ".join(f"SELECT fold, position FROM {table}" for table in tables)  # noqa: S608
+    names = ", ".join(tables)
+    yield (
+        f"SELECT position FROM events WHERE position <= (SELECT indexed FROM id_index) AND {unknown}",  # noqa: S608
+        f"{names} do not know the id at position {{}}",
+    )
+    yield (
+        f"SELECT position FROM ({every}) WHERE position > (SELECT indexed FROM id_index)"  # noqa: S608
+        " OR position NOT IN (SELECT position FROM events)",
+        f"{names}: one knows an id at position {{}}, where it knows none",
+    )
+    if "middle_ids" in tables:
+        yield (
+            "SELECT count(*) FROM middle_index HAVING count(*) != 1"
+            " OR max(middle) != (SELECT count(*) FROM middle_ids)",
+            "middle_index says what is not so in {} row",
+        )
 
 
 def _plain(sql: str) -> str:
@@ -96,13 +112,28 @@ def _fold(event_id: object) -> int | None:
     return fold_ids((event_id,))[0] if isinstance(event_id, bytes) and len(event_id) == 16 else None
 
 
+def _filters_lack(connection: sqlite3.Connection) -> Iterator[str]:
+    """An id in `older_ids` that its part of the filter denies would be recorded twice."""
+    for part, bits in connection.execute("SELECT part, bits FROM id_filters"):
+        sql = "SELECT fold, position FROM older_ids WHERE fold >= ? AND fold < ?"
+        size = len(bits)
+        if not 0 <= part < PARTS or size & (size - 1) or not size:
+            yield f"id_filters says nothing that can be understood in part {part}"
+            return
+        for fold, position in connection.execute(sql, folds_of(part)):
+            if not holds(bits, fold):
+                yield f"id_filters denies the id at position {position}"
+                return
+
+
 def check_derived(connection: sqlite3.Connection) -> tuple[str, ...]:
     """What is wrong, a sentence for each kind of it; reads the whole log.
 
     A log that lacks a table of its schema is told only that.
     """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     with closing(sqlite3.connect(":memory:")) as model:
-        model.executescript(SCHEMA.read_text())
+        model.executescript(statements(version))
         due = _parts(model)
     found = _parts(connection)
     wrong = [f"{kind} {name} is missing" for kind, name in due.keys() - found.keys()]
@@ -120,8 +151,11 @@ def check_derived(connection: sqlite3.Connection) -> tuple[str, ...]:
     if any(kind == "table" for kind, _ in due.keys() - found.keys()):
         return tuple(wrong)
     connection.create_function("eventstore_fold", 1, _fold, deterministic=True)
-    for sql, what in _RULES:
+    tables = [name for name in TABLES if ("table", name) in due]
+    for sql, what in (*_RULES, *_rules_of_ids(tables)):
         row = connection.execute(sql + " LIMIT 1").fetchone()
         if row is not None:
             wrong.append(what.format(*row))
+    if ("table", "id_filters") in due:
+        wrong += _filters_lack(connection)
     return tuple(wrong)

@@ -14,7 +14,7 @@ from contextlib import closing
 from typing import Final
 
 from eventstore._batch import Rows, new_inserter, new_rows
-from eventstore._ids import IdIndex, fold_ids
+from eventstore._ids import IdIndex
 from eventstore._keys import First, Keys, Stream
 from eventstore._plan import Answer, Outdated, Plan, Request, answer_to
 from eventstore._rows import CHECKED, COLUMNS, Firsts, Names, to_event
@@ -85,7 +85,7 @@ class Ledger:
             return None
         taken: list[Request] = []
         try:
-            plan = Plan(check_time(self._clock_ms()), len(self.ids.tables))
+            plan = Plan(check_time(self._clock_ms()))
             taken = plan.requests
             return self._fill(plan, waiting, events, size)
         except Exception:  # noqa: BLE001 - whatever it is (a clock that fails), `apply` will meet it again and say so
@@ -151,13 +151,15 @@ class Ledger:
         Raises `Outdated`, `sqlite3.Error`; then nothing is written.
         """
         db = self._db
+        if self.ids.any_known([event_id for request in plan.requests for event_id in request.ids]):
+            raise Outdated
         try:
             if not plan.checkpoints and not plan.chunks:
-                self._insert(plan.rows, plan.tables)
+                self._insert(plan.rows)
                 return
             db.execute("BEGIN IMMEDIATE")
             self._insert_chunks(plan.chunks)
-            self._insert(plan.rows, plan.tables)
+            self._insert(plan.rows)
             for checkpoint in plan.checkpoints:
                 db.execute(_SAVE, (checkpoint.consumer, checkpoint.position, plan.now_ms))
             db.execute("COMMIT")
@@ -292,7 +294,7 @@ class Ledger:
         self._look_at_the_end()
         now_ms = check_time(self._clock_ms())
         ids = [event_id for request in batch for event_id in request.ids]
-        careful = self.ids.any_known(fold_ids(ids))
+        careful = self.ids.any_known(ids)
         answers: list[Answer] = []
         self._pending = new_rows()
         checkpoints: list[Checkpoint] = []
@@ -376,11 +378,10 @@ class Ledger:
             firsts,
         )
 
-    def _insert(self, rows: Rows, tables: int = 0) -> None:
-        """Raises `Outdated` if one of so many tables may know an id."""
+    def _insert(self, rows: Rows) -> None:
         try:
-            if rows and not self._inserter.insert(rows, 0, tables):
-                raise Outdated
+            if rows:
+                self._inserter.insert(rows)
         except sqlite3.DataError as error:
             raise InvalidArgument(f"An event is too large: {error}.", remedy="Make it smaller.") from error
 

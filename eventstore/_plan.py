@@ -52,13 +52,10 @@ class Plan:
         "pages",
         "requests",
         "rows",
-        "tables",
     )
 
-    def __init__(self, now_ms: int, tables: int) -> None:
+    def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        self.tables = tables
-        """How many tables have ids that memory does not know."""
         self.requests: list[Request] = []
         self.answers: list[Appended] = []
         self.rows: Rows = new_rows()

@@ -1,6 +1,6 @@
 """The tables of a log, how a connection to them is opened, and what SQLite's errors mean.
 
-Stored shape: a change needs a new SCHEMA_VERSION and a step that leads the old one there.
+Stored shape: a change needs a new SCHEMA_VERSION and a step that leads the old one there; a new log takes all of them.
 """
 
 import contextlib
@@ -24,25 +24,30 @@ from eventstore.sqlite_version import check_sqlite
 __all__ = [
     "APPLICATION_ID",
     "PAGE_BYTES",
-    "SCHEMA",
     "SCHEMA_VERSION",
     "connect_reader",
     "connect_writer",
     "explain",
     "is_busy",
     "refused",
+    "statements",
     "wal_path",
 ]
 
 APPLICATION_ID: Final = 0x65767374
 """`evst` in ASCII."""
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
+_STEPS: Final = {3: "schema.sql", 4: "schema-4.sql"}
+"""What makes the tables of the oldest version, and what each later one adds."""
 
 PAGE_BYTES: Final = 8192
 """Rows of half a kilobyte leave less of a page empty than with SQLite's own 4 KiB."""
 
-SCHEMA: Final = Path(__file__).with_name("schema.sql")
-"""The statements that make the tables."""
+
+def statements(version: int, after: int = 0) -> str:
+    """The SQL that leads from one schema version to a later one; from 0, that makes all of its tables."""
+    steps = [name for step, name in _STEPS.items() if after < step <= version]
+    return "\n".join(Path(__file__).with_name(name).read_text() for name in steps)
 
 
 def wal_path(path: Path) -> Path:
@@ -105,16 +110,17 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> bool:
-    """True if the log is there, False if the file is still empty."""
+def _check_schema(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the log's schema; 0 if the file is still empty."""
     version = _pragma(connection, "user_version")
     if _pragma(connection, "application_id") != APPLICATION_ID:
         if version == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-            return False
+            return 0
         raise StoreIncompatible(f"{path} is a database, but no event log.", remedy="Name the right file.")
-    if version < SCHEMA_VERSION:
+    if version < min(_STEPS):
         raise StoreIncompatible(
-            f"{path} has schema {version}, which no released version wrote; this one knows {SCHEMA_VERSION}.",
+            f"{path} has schema {version}, which no released version wrote;"
+            f" this one knows {min(_STEPS)} to {SCHEMA_VERSION}.",
             remedy="Begin a new log; what is in the old one can be read with sqlite3.",
         )
     if version > SCHEMA_VERSION:
@@ -122,7 +128,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> bool:
             f"{path} has schema {version}; this version knows {SCHEMA_VERSION}: a newer one wrote it.",
             remedy="Use the newer version; nothing was changed.",
         )
-    return True
+    return version
 
 
 def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
@@ -148,12 +154,14 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
         ) from error
     connection = _connect(path, "mode=rw", busy_s)
     try:
-        if not _check_schema(connection, path):
+        version = _check_schema(connection, path)
+        if version == 0:
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        if version < SCHEMA_VERSION:
             _use_wal(connection, path)
             connection.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA.read_text()} PRAGMA application_id = {APPLICATION_ID};"
-                f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {statements(SCHEMA_VERSION, version)}"
+                f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         _use_wal(connection, path)
         for pragma in (
@@ -189,7 +197,7 @@ def connect_reader(path: Path, busy_s: float, *, frozen: bool = False) -> tuple[
     connection = _connect(path, "mode=ro&immutable=1" if frozen else "mode=ro", busy_s)
     try:
         try:
-            ready = _check_schema(connection, path)
+            version = _check_schema(connection, path)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
@@ -198,8 +206,8 @@ def connect_reader(path: Path, busy_s: float, *, frozen: bool = False) -> tuple[
             connection.close()
             connection = _connect(path, "mode=ro&immutable=1", busy_s)
             frozen = True
-            ready = _check_schema(connection, path)
-        if not ready:
+            version = _check_schema(connection, path)
+        if not version:
             raise StoreNotFound(f"{path} is empty: no log was created there yet.", remedy="Check the path.")
         connection.execute("PRAGMA cache_size = -2048")
     except sqlite3.Error as error:

@@ -1,12 +1,11 @@
 """The SQL that appends: one statement for many rows costs half of many statements."""
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import Final
 
 from eventstore._rows import COLUMNS
 
-__all__ = ["INSERTS", "INSERT_CHUNKS", "WIDTH", "insert_unless", "pieces"]
+__all__ = ["INSERTS", "INSERT_CHUNKS", "WIDTH", "pieces"]
 
 WIDTH: Final = 11
 _ROW: Final = f"({','.join('?' * WIDTH)})"
@@ -15,18 +14,6 @@ INSERTS: Final = {
     for count in (128, 64, 32, 16, 8, 4, 2, 1)
 }
 """One statement for many rows costs half of many statements; few sizes keep the prepared ones few."""
-
-
-@cache
-def insert_unless(count: int, tables: tuple[str, ...]) -> str:
-    """Insert so many rows, or none of them if a table may know an id: behind the rows come the folds, for each table.
-
-    Both in one statement: a thread that comes back from one has to wait for the interpreter's lock.
-    """
-    folds = ",".join("?" * count)
-    known = " OR ".join(f"EXISTS (SELECT 1 FROM {table} WHERE fold IN ({folds}))" for table in tables)  # noqa: S608
-    values = ",".join([_ROW] * count)
-    return f"INSERT INTO events ({COLUMNS}) SELECT * FROM (VALUES {values}) WHERE NOT ({known})"  # noqa: S608
 
 
 def pieces(total: int, sizes: Iterable[int]) -> Iterator[tuple[int, slice]]:

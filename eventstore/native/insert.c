@@ -1,13 +1,11 @@
 /* Writes rows into the table of events, without the interpreter's lock. */
 #include "sqlite.h"
 
-#define TABLES 2
-
 typedef struct {
     PyObject_HEAD
     PyObject *connection;
     sqlite3 *database;
-    sqlite3_stmt *begin, *commit, *rollback, *insert, *known[TABLES];
+    sqlite3_stmt *begin, *commit, *rollback, *insert;
 } InserterObject;
 
 typedef struct {
@@ -17,7 +15,7 @@ typedef struct {
 
 static void clear(InserterObject *self)
 {
-    sqlite3_stmt **all[] = {&self->begin, &self->commit, &self->rollback, &self->insert, &self->known[0], &self->known[1]};
+    sqlite3_stmt **all[] = {&self->begin, &self->commit, &self->rollback, &self->insert};
     for (size_t index = 0; index < sizeof all / sizeof *all; index++) {
         if (*all[index] != NULL)
             SQLITE.finalize(*all[index]);
@@ -35,8 +33,8 @@ static void dealloc(InserterObject *self)
 static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(names))
 {
     PyObject *connection;
-    const char *insert, *known[TABLES];
-    if (!PyArg_ParseTuple(args, "Os(ss)", &connection, &insert, &known[0], &known[1]))
+    const char *insert;
+    if (!PyArg_ParseTuple(args, "Os", &connection, &insert))
         return NULL;
     sqlite3 *database = database_of(connection);
     InserterObject *self = database ? (InserterObject *)type->tp_alloc(type, 0) : NULL;
@@ -45,8 +43,7 @@ static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(nam
     self->connection = Py_NewRef(connection);
     self->database = database;
     if ((self->begin = prepared(database, "BEGIN IMMEDIATE")) && (self->commit = prepared(database, "COMMIT")) &&
-        (self->rollback = prepared(database, "ROLLBACK")) && (self->insert = prepared(database, insert)) &&
-        (self->known[0] = prepared(database, known[0])) && (self->known[1] = prepared(database, known[1])))
+        (self->rollback = prepared(database, "ROLLBACK")) && (self->insert = prepared(database, insert)))
         return (PyObject *)self;
     Py_DECREF(self);
     return NULL;
@@ -106,28 +103,11 @@ static void bind_row(sqlite3_stmt *statement, const Row *row, uint32_t sum)
         SQLITE.bind_int64(statement, 11, sum);
 }
 
-/* The number that the tables of ids keep for one: see `eventstore._ids.fold_ids`. */
-static int64_t fold(PyObject *id)
-{
-    const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(id);
-    uint64_t halves[2] = {0, 0};
-    for (int index = 0; index < 16; index++)
-        halves[index / 8] = halves[index / 8] << 8 | bytes[index];
-    return (int64_t)((halves[0] ^ halves[1]) & ((1ULL << 47) - 1));
-}
-
-/* SQLITE_DONE; SQLITE_ROW if a table may know an id; else a fault. */
-static int write_rows(InserterObject *self, const RowsObject *rows, Py_ssize_t start, int tables, Fault *fault)
+/* SQLITE_DONE, or a fault. */
+static int write_rows(InserterObject *self, const RowsObject *rows, Fault *fault)
 {
     int code = SQLITE_DONE;
-    Py_ssize_t count = rows->frames.count;
-    for (int table = 0; table < tables; table++)
-        for (Py_ssize_t index = start; index < count; index++) {
-            SQLITE.bind_int64(self->known[table], 1, fold(rows->rows[index].event_id));
-            if ((code = step(self, self->known[table], fault)) != SQLITE_DONE)
-                return code;
-        }
-    for (Py_ssize_t index = start; index < count && code == SQLITE_DONE; index++) {
+    for (Py_ssize_t index = 0; index < rows->frames.count && code == SQLITE_DONE; index++) {
         bind_row(self->insert, &rows->rows[index], rows->frames.sums[index]);
         code = step(self, self->insert, fault);
     }
@@ -136,12 +116,12 @@ static int write_rows(InserterObject *self, const RowsObject *rows, Py_ssize_t s
 }
 
 /* The same, in a transaction of its own unless one is open; a single row's own statement is one. */
-static int write_whole(InserterObject *self, const RowsObject *rows, Py_ssize_t start, int tables, Fault *fault)
+static int write_whole(InserterObject *self, const RowsObject *rows, Fault *fault)
 {
-    int own = rows->frames.count - start > 1 && SQLITE.get_autocommit(self->database);
+    int own = rows->frames.count > 1 && SQLITE.get_autocommit(self->database);
     int code = own ? step(self, self->begin, fault) : SQLITE_DONE;
     if (code == SQLITE_DONE)
-        code = write_rows(self, rows, start, tables, fault);
+        code = write_rows(self, rows, fault);
     if (code == SQLITE_DONE && own)
         code = step(self, self->commit, fault);
     if (code != SQLITE_DONE && own && !SQLITE.get_autocommit(self->database)) {
@@ -151,26 +131,22 @@ static int write_whole(InserterObject *self, const RowsObject *rows, Py_ssize_t 
     return code;
 }
 
-static PyObject *insert(InserterObject *self, PyObject *args)
+static PyObject *insert(InserterObject *self, PyObject *rows)
 {
-    RowsObject *rows;
-    Py_ssize_t start;
-    int tables, code;
+    int code;
     Fault fault = {0};
-    if (!PyArg_ParseTuple(args, "O!ni", &RowsType, &rows, &start, &tables))
-        return NULL;
-    if (self->connection == NULL)
-        return raise_fault(SQLITE_MISUSE, "Cannot operate on a closed inserter.");
-    if (start < 0 || tables < 0 || tables > TABLES) {
-        PyErr_SetString(PyExc_ValueError, "there are no such rows or tables");
+    if (!PyObject_TypeCheck(rows, &RowsType)) {
+        PyErr_SetString(PyExc_TypeError, "an inserter takes rows");
         return NULL;
     }
+    if (self->connection == NULL)
+        return raise_fault(SQLITE_MISUSE, "Cannot operate on a closed inserter.");
     Py_BEGIN_ALLOW_THREADS
-    code = write_whole(self, rows, start, tables, &fault);
+    code = write_whole(self, (RowsObject *)rows, &fault);
     Py_END_ALLOW_THREADS
-    if (code != SQLITE_DONE && code != SQLITE_ROW)
+    if (code != SQLITE_DONE)
         return raise_fault(fault.code, fault.message);
-    return PyBool_FromLong(code == SQLITE_DONE);
+    Py_RETURN_NONE;
 }
 
 static PyObject *close_it(InserterObject *self, PyObject *Py_UNUSED(none))
@@ -180,14 +156,14 @@ static PyObject *close_it(InserterObject *self, PyObject *Py_UNUSED(none))
 }
 
 static PyMethodDef METHODS[] = {
-    {"insert", (PyCFunction)insert, METH_VARARGS, "Write rows from `start` on; False if a table may know an id."},
+    {"insert", (PyCFunction)insert, METH_O, "Write rows."},
     {"close", (PyCFunction)close_it, METH_NOARGS, "Let go of the connection."},
     {NULL},
 };
 
 PyTypeObject InserterType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "eventstore._native.Inserter",
-    .tp_doc = "Writes rows through a connection: what inserts one, and what looks for a fold in each table.",
+    .tp_doc = "Writes rows through a connection, by a statement that inserts one.",
     .tp_basicsize = sizeof(InserterObject),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = new,

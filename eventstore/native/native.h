@@ -10,7 +10,7 @@
 #error "written for CPython 3.11 to 3.13"
 #endif
 
-#define FACE 3 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
+#define FACE 4 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
 
 /* Encoded frames, one behind the other, and the checksum of each. */
 typedef struct {
@@ -69,8 +69,11 @@ int names_init(void);
 PyObject *new_id(PyObject *module, PyObject *none);
 PyObject *id_bytes(PyObject *module, PyObject *text);
 PyObject *id_text(PyObject *module, PyObject *raw);
+PyObject *fill_parts(PyObject *module, PyObject *args);
+PyObject *fold_ids(PyObject *module, PyObject *ids);
 PyObject *highest(PyObject *module, PyObject *keys);
 PyObject *in_place(PyObject *module, PyObject *args);
+PyObject *may_hold(PyObject *module, PyObject *args);
 PyObject *sound_ids(PyObject *module, PyObject *const *args, Py_ssize_t given);
 PyObject *use_sqlite(PyObject *module, PyObject *args);
 

@@ -250,14 +250,12 @@ def _filled(rows: Rows, events: tuple[NewEvent, ...], head: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("make", ["compiled", "in Python"])
-def test_what_may_be_known_is_not_written_and_what_is_refused_is_taken_back(make: str) -> None:
+def test_rows_are_written_together_and_what_is_refused_is_taken_back(make: str) -> None:
     if make == "compiled" and not SQLITE:
         pytest.skip("nothing is compiled here")
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         columns = COLUMNS.removeprefix("position")
         db.execute(f"CREATE TABLE events (position INTEGER PRIMARY KEY{columns})")
-        db.execute("CREATE TABLE recent_ids (fold, position)")
-        db.execute("CREATE TABLE older_ids (fold, position)")
         inserter = new_inserter(db) if make == "compiled" else Inserter(db)
         events = tuple(_event(number, None, None) for number in range(3))
 
@@ -268,16 +266,13 @@ def test_what_may_be_known_is_not_written_and_what_is_refused_is_taken_back(make
             made.add(events, ids, Stream(1, position, 0), position, 0, *keys)
             return made
 
-        assert inserter.insert(rows(0), 0, 0)
-        db.execute("INSERT INTO recent_ids VALUES (1, 2)")
-        assert not inserter.insert(rows(3), 0, 1)
-        assert not inserter.insert(rows(3), 1, 1)
-        assert inserter.insert(rows(3), 2, 1)
+        inserter.insert(rows(0))
         with pytest.raises(sqlite3.IntegrityError) as refusal:
-            inserter.insert(rows(4), 0, 0)
+            inserter.insert(rows(2))
         assert refusal.value.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CONSTRAINT
         assert not db.in_transaction
-        assert [row[0] for row in db.execute("SELECT position FROM events ORDER BY 1")] == [1, 2, 3, 6]
+        inserter.insert(rows(3))
+        assert [row[0] for row in db.execute("SELECT position FROM events ORDER BY 1")] == [1, 2, 3, 4, 5, 6]
         inserter.close()
 
 

@@ -1,6 +1,7 @@
 """An event id is known for ever, wherever the log keeps it by now."""
 
 import random
+import shutil
 import uuid
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import anyio
 import pytest
 
 from eventstore import DuplicateEvent, NewEvent, SqliteStore, _ids
-from eventstore._ids import fold_ids
+from eventstore._ids import TABLES
+from eventstore._schema import SCHEMA_VERSION
+from eventstore.ids import fold_ids
+from tests.eventstore.golden.make import golden_log
 from tests.eventstore.support import new, raw, refused
 
 COUNT = 600
@@ -19,6 +23,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few hundred events go all the way that millions go."""
     monkeypatch.setattr(_ids, "STEP", 16)
     monkeypatch.setattr(_ids, "_RECENT", 64)
+    monkeypatch.setattr(_ids, "_MIDDLE", 160)
 
 
 async def written(path: Path) -> list[NewEvent]:
@@ -31,10 +36,7 @@ async def written(path: Path) -> list[NewEvent]:
 
 def tables(path: Path) -> dict[str, set[tuple[int, int]]]:
     connection = raw(path)
-    found = {
-        name: set(connection.execute(f"SELECT fold, position FROM {name}"))
-        for name in ("recent_ids", "older_ids")
-    }
+    found = {name: set(connection.execute(f"SELECT fold, position FROM {name}")) for name in TABLES}
     connection.close()
     return found
 
@@ -44,14 +46,16 @@ async def test_the_tables_hold_every_id_once_up_to_the_position_they_name(tmp_pa
     given = await written(path)
     connection = raw(path)
     indexed, recent = connection.execute("SELECT indexed, recent FROM id_index").fetchone()
+    (middle,) = connection.execute("SELECT middle FROM middle_index").fetchone()
     connection.close()
     assert COUNT - 32 < indexed <= COUNT
     folds = fold_ids([uuid.UUID(event.event_id).bytes for event in given[:indexed]])
     found = tables(path)
-    assert found["recent_ids"] | found["older_ids"] == set(zip(folds, range(1, indexed + 1), strict=True))
-    assert not found["recent_ids"] & found["older_ids"]
+    assert set().union(*found.values()) == set(zip(folds, range(1, indexed + 1), strict=True))
+    assert sum(map(len, found.values())) == indexed
     assert len(found["recent_ids"]) == recent <= 64
-    assert found["older_ids"]
+    assert len(found["middle_ids"]) == middle <= 160
+    assert len(found["older_ids"]) > 300
 
 
 async def test_an_append_is_known_again_however_long_ago_it_was(tmp_path: Path) -> None:
@@ -121,12 +125,60 @@ async def test_two_stores_that_take_turns_know_each_others_ids(tmp_path: Path) -
         SqliteStore.open(path, synchronous="OFF") as one,
         SqliteStore.open(path, synchronous="OFF") as other,
     ):
-        for _ in range(60):
+        given: list[NewEvent] = []
+        for _ in range(200):
             event = new()
+            given.append(event)
             first = await one.append("job-a", [event])
             answer = await other.append("job-a", [event])
             assert answer.repeated
             assert answer.first_position == first.first_position
             await other.append("job-b", [new()])
+        for number, event in enumerate(given):
+            answer = await (one, other)[number % 2].append("job-a", [event])
+            assert answer.repeated
+            assert answer.first_position == 2 * number + 1
         assert (await one.verify()).ok
-        assert await one.head() == 120
+        assert await one.head() == 400
+        assert await one.check_file() == ()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "DELETE FROM id_filters",
+        # As a log of schema 3 is, when it is opened for the first time: without the tables that came later.
+        "INSERT INTO older_ids SELECT * FROM middle_ids; DROP TABLE middle_ids; DROP TABLE middle_index;"
+        " DROP TABLE id_filters; PRAGMA user_version = 3",
+    ],
+)
+async def test_ids_are_known_without_the_filter_that_was_kept_and_it_is_made_again(
+    tmp_path: Path, spoil: str
+) -> None:
+    path = tmp_path / "log.db"
+    given = await written(path)
+    connection = raw(path)
+    connection.executescript(spoil)
+    connection.close()
+    async with SqliteStore.open(path, synchronous="OFF") as store:
+        for number in range(0, COUNT, 3):
+            answer = await store.append(f"job-{number % 7}", given[number : number + 3])
+            assert answer.repeated
+            assert not (await store.append("job-new", [new(), new()])).repeated
+        assert await store.head() == COUNT + 2 * COUNT // 3
+        assert await store.check_file() == ()
+    connection = raw(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert connection.execute("SELECT count(*) FROM id_filters").fetchone()[0] > 100
+    connection.close()
+
+
+async def test_a_log_of_an_older_schema_is_read_and_checked_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    shutil.copyfile(golden_log(3), path)
+    async with SqliteStore.open(path, read_only=True) as store:
+        assert await store.check_file() == ()
+        assert await store.head() == 290
+    connection = raw(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    connection.close()

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import os, sys, uuid, anyio
 from eventstore import NewEvent, SqliteStore, _ids, _writer
-_ids.STEP, _ids._RECENT, _writer._CHECKPOINT_PAGES = 16, 32, 24
+_ids.STEP, _ids._RECENT, _ids._MIDDLE, _writer._CHECKPOINT_PAGES = 16, 32, 64, 24
 async def main(path):
     async with SqliteStore.open(path) as store:
         for turn in range(60):
