@@ -151,7 +151,8 @@ class Ledger:
         Raises `Outdated`, `sqlite3.Error`; then nothing is written.
         """
         db = self._db
-        if self.ids.any_known([event_id for request in plan.requests for event_id in request.ids]):
+        # Before anything is in the tables all ids are in memory, and were seen when this was planned.
+        if self.ids.indexed and self.ids.any_known([one for request in plan.requests for one in request.ids]):
             raise Outdated
         try:
             if not plan.checkpoints and not plan.chunks:
