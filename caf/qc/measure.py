@@ -11,6 +11,7 @@ from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.extras.measuring import measured_extras
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
+from caf.qc.metrics.bend import bend_of
 from caf.qc.metrics.catalogue import EXTRAS, METRICS, known_metrics
 from caf.qc.metrics.collected import COMPARED, SCENE, SUBJECT, Collected
 from caf.qc.metrics.costume import costume_fidelity
@@ -31,7 +32,7 @@ from caf.qc.metrics.identity import (
 )
 from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
-from caf.qc.metrics.moments import changes_of, same_moments
+from caf.qc.metrics.moments import Moment, changes_of, same_moments
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
@@ -51,6 +52,7 @@ __all__ = ["Found", "find", "measure"]
 
 _ANCHOR_FRAMES = 61
 _POSED = SCENE | {"background_stability"}
+_BESIDE_THE_SOURCE = SUBJECT | {"background_stability"}
 _ANCHOR_SCANS = 6
 
 
@@ -58,8 +60,9 @@ def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, .
     """Every metric of `request.metrics`, in that order, each with a score or the reason why it has none.
 
     The same files give the same bits on one machine, however many processes share the clip. Memory does not grow with
-    the picture count beyond some hundred bytes a frame; the clip is decoded once, of the source only its first two
-    seconds and its sound. Call it from a thread that stays where there are helpers: they end with it.
+    the picture count beyond some hundred bytes a frame; the clip is decoded once, of the source its first two seconds,
+    its sound, and what it shows at the times of some samples. Call it from a thread that stays where there are helpers:
+    they end with it.
 
     Raises:
         InputError: an unknown metric, or a file that is not there.
@@ -122,13 +125,15 @@ class _Measuring:
         with Beside(request.workers) as beside:
             scanning = _Scanning(pose, beside)
             file, sound = beside.start(self._of_file), beside.start(self._of_sound)
-            early = scanning.add if request.workers > 1 else None
+            early = scanning.add if request.workers > 1 and self._wanted & SCENE else None
             self._collected = collect(
                 request.video, self._wanted, request.workers, self._frames_done, early=early
             )
             scene = scanning.result()
-            motion, picture = beside.start(lambda: self._of_motion(pose)), beside.start(self._of_picture)
-            alone = self._of_subject(pose, scene) | sound()
+            picture = beside.start(self._of_picture)
+            moments = self._moments()
+            motion = beside.start(lambda: self._of_motion(pose, moments))
+            alone = self._of_subject(pose, scene, moments) | sound()
             found = motion() | picture() | file()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
         found |= measured_extras(self._request, len(self._collected.time_s), self._progress)
@@ -145,9 +150,18 @@ class _Measuring:
         path = self._request.pose
         return load_pose(path) if path is not None and self._wanted & _POSED else None
 
-    def _of_subject(self, pose: PosePoints | None, scanned: Scene) -> dict[str, Measurement]:
+    def _moments(self) -> dict[int, Moment]:
+        """What another source shows at the samples' times."""
         samples, request = self._collected.samples, self._request
-        if samples is None:
+        if samples is None or request.source == request.video or not self._wanted & _BESIDE_THE_SOURCE:
+            return {}
+        return same_moments(request.source, samples.result(), self._beat)
+
+    def _of_subject(
+        self, pose: PosePoints | None, scanned: Scene, moments: dict[int, Moment]
+    ) -> dict[str, Measurement]:
+        samples, request = self._collected.samples, self._request
+        if samples is None or not self._wanted & SCENE:
             return {}
         kept = samples.result()
         scene = scanned if same_pictures(scanned.samples, kept) else scan(kept, pose)
@@ -156,10 +170,10 @@ class _Measuring:
         if not self._wanted & SUBJECT:
             return found
         other = request.source != request.video
-        moments = same_moments(request.source, scene.samples, self._beat) if other else {}
+        before = {index: moment.picture for index, moment in moments.items()}
         anchor = self._reference()
         subject: Subject | None = follow(scene, anchor.look if anchor else None, pose)
-        changes = changes_of(subject.sightings, scene.samples, moments) if subject else []
+        changes = changes_of(subject.sightings, scene.samples, before) if subject else []
         if anchor is None and subject is not None:
             anchor = anchor_of(changes, subject.kind) if other else early_anchor(subject)
         if anchor is None and other:
@@ -172,7 +186,7 @@ class _Measuring:
                 subject, changes, None if changes else hue_turn(scene.samples)
             ),
             "mask_edge_bleed": lambda: (
-                added_bleed(scene.samples, moments)
+                added_bleed(scene.samples, before)
                 or mask_edge_bleed(
                     subject, [one for found in scene.sightings for one in found], request.workers
                 )
@@ -195,7 +209,7 @@ class _Measuring:
         subject = follow(scan(spread(early, _ANCHOR_SCANS)), None)
         return Anchor(subject.look, subject.kind, from_reference=False) if subject is not None else None
 
-    def _of_motion(self, pose: PosePoints | None) -> dict[str, Finding]:
+    def _of_motion(self, pose: PosePoints | None, moments: dict[int, Moment]) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
         seen_by = self._collected
         steps = seen_by.steps.result() if seen_by.steps is not None else None
@@ -217,8 +231,10 @@ class _Measuring:
             found["jitter"] = jitter(path, apart)
         if path is not None and seen_by.still is not None:
             background = seen_by.still.result(path)
-            swing = swing_permille(path, seen_by.still, background, pose)
-            stable = background_stability(path, background, swing, apart)
+            samples = seen_by.samples.result() if seen_by.samples is not None else []
+            bend = bend_of(samples, moments) if moments else None
+            swing = swing_permille(path, seen_by.still, background, pose) if bend is None else None
+            stable = background_stability(path, background, swing, apart, bend)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:
             seam = loop_seam(steps)

@@ -195,6 +195,14 @@ def test_the_sources_moment_is_found_by_time_at_any_rate(source: str) -> None:
     found = same_moments(source, [*samples, late], lambda: beats.append(1))
     assert sorted(found) == [0, 1, 2]
     for sample in samples:
-        apart = np.abs(found[sample.index].astype(float) - sample.image.astype(float)).mean()
+        apart = np.abs(found[sample.index].picture.astype(float) - sample.image.astype(float)).mean()
         assert apart < 6
+    assert found[0].earlier is None
+    for index, place in ((1, 30), (2, 70)):
+        earlier = found[index].earlier
+        assert earlier is not None
+        apart = [
+            np.abs(earlier.astype(float) - frames[place - before].astype(float)).mean() for before in range(6)
+        ]
+        assert int(np.argmin(apart)) in (2, 3), "a tenth of a second before"
     assert len(beats) >= FRAMES

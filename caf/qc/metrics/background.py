@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from caf.ports import Measurement
+from caf.qc.metrics.bend import Bend
 from caf.qc.metrics.findings import LEAST_FRAMES, Flags
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 from caf.qc.metrics.shake import shake_permille
@@ -20,6 +21,9 @@ _WARP = ((0.45, 1.0), (0.6, 0.87), (0.75, 0.78), (1.0, 0.6), (2.0, 0.35), (5.0, 
 # Untouched three-second segments and scenes: 0.14-0.99, of a clip with a cat put in 0.58-1.05; breathing by 1.3 px at
 # 640 px: 0.67-1.2, by 3 px: 1.13-2.9. Sleeves, shadows and chairs that stir in real clips: 1.09-1.16.
 _SWING = ((0.0, 1.0), (0.4, 0.95), (0.8, 0.88), (1.2, 0.8), (1.5, 0.6), (2.2, 0.35), (5.0, 0.0))
+# Against the source. The same moments coded again: 0.02 to 0.21, with a coarse quantiser 0.3. Breathing, noise and
+# waves by 0.6 to 1.5 px at 640 px: 0.6 to 3.3, by 1.4 to 3 px: 1.2 to 7.
+_BEND = ((0.2, 1.0), (0.35, 0.93), (0.5, 0.8), (0.8, 0.65), (1.5, 0.4), (3.0, 0.2), (7.0, 0.0))
 _STEADY = 0.8
 _LEAST_CELLS = 10
 """Of fewer the worst tenth is a single one."""
@@ -36,15 +40,17 @@ def background_stability(
     background: BackgroundMap,
     swing_permille: float | None = None,
     apart: Flags | None = None,
+    bend: Bend | None = None,
 ) -> Measurement:
     """The lower of two calibrations: trembling of the whole picture, and swinging of single background cells.
 
+    Where the source shows the same moments, cells are held against it (`bend`), and what swings there as well is none.
     Background is what `still` recognises throughout the clip. Its cells swing by `swing_permille` as `swing` measures
     it; where that could not be, corners are followed over blocks of 12 frames, and what is left of their motion
     without the camera's and without its straight line is their sway. Frames `apart` show nothing to follow. Where
     no camera could be followed a swing that shows is the score, and a steady background is unmeasured.
     raw: `tremble_permille`, `swing_permille` (of the diagonal, RMS), `warp_permille` (sway of the worst tenth of the
-    cells), `background_cells`.
+    cells), `background_cells`, `bend_permille` against the source's same `moments`.
     """
     name = "background_stability"
     if len(path.known) < LEAST_FRAMES:
@@ -53,7 +59,7 @@ def background_stability(
     cells = _sway_by_cell(path, background)
     swing = swing_permille if len(cells) >= _LEAST_SWINGING else None
     # Where all of it warps no points agree on a camera, and yet the places swing that are recognised throughout.
-    if tremble is None and (swing is None or calibrate(swing, _SWING) >= _STEADY):
+    if tremble is None and bend is None and (swing is None or calibrate(swing, _SWING) >= _STEADY):
         return unmeasured(name, "The picture has too little texture to follow the background.")
     raw = {"background_cells": float(len(cells))}
     whole = 1.0
@@ -67,12 +73,16 @@ def background_stability(
     if swing is not None:
         raw["swing_permille"] = swing
         local, said = calibrate(swing, _SWING), f"swing by {swing:.1f}"
+    if bend is not None:
+        raw |= {"bend_permille": bend.permille, "moments": float(bend.moments)}
+        local, said = calibrate(bend.permille, _BEND), f"are bent by {bend.permille:.1f}"
     score = min(whole, local)
     warped = local < whole
     if score >= _STEADY:
         reason = "The background is steady."
     elif warped:
-        reason = f"Parts of the background {said} per mille of the picture's diagonal."
+        reason = f"Parts of the background {said} per mille of the picture's diagonal"
+        reason += "." if bend is None else " against the source."
     else:
         reason = f"The whole background trembles by {tremble:.1f} per mille of the picture's diagonal."
     if not said:

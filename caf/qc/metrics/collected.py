@@ -22,6 +22,7 @@ COMPARED = frozenset({"resolution", "exposure"})
 """Metrics that look at the source's first two seconds too."""
 SCENE = SUBJECT | {"feline_presence", "human_presence"}
 """Metrics about what is in the picture."""
+_SAMPLED = SCENE | {"background_stability"}
 _COURSE = frozenset({"temporal_stability", "freeze", "cadence", "blank", "flicker", "glitch"})
 _MOTION = _COURSE | {"jitter", "background_stability"}
 _STEPS = _MOTION | {"loop_seam"}
@@ -37,7 +38,7 @@ class Collected:
 
     def __init__(self, wanted: frozenset[str], piece: Piece = WHOLE) -> None:
         self._piece = piece
-        self.samples = SampleCollector(piece) if wanted & SCENE else None
+        self.samples = SampleCollector(piece) if wanted & _SAMPLED else None
         self.tracks = TrackCollector(piece) if wanted & _MOTION else None
         self.still = StillCollector(piece) if "background_stability" in wanted else None
         self.steps = StepCollector(piece) if wanted & _STEPS else None

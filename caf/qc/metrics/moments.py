@@ -7,6 +7,7 @@ moment whose tones are arranged otherwise (another time, another subject, a move
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,10 +18,11 @@ from caf.qc.metrics.frames import Image, SeenFrame, see
 from caf.qc.metrics.samples import Sample, sample_of
 from caf.qc.metrics.scene import Kind, Sighting
 
-__all__ = ["Change", "changes_of", "same_moments", "turned_deg"]
+__all__ = ["Change", "Moment", "changes_of", "same_moments", "turned_deg"]
 
 _CELL_PX = 4
 _LATE_S = 0.02
+_EARLIER_S = 0.1
 _SAME_SHAPE = 0.02
 _COLOURLESS = 2.5
 """Mean chroma, CIE L*a*b*: below it a clip is black and white, and its source is compared without colours."""
@@ -56,25 +58,38 @@ class Change:
     """How far its hues are turned against the source's, over an area of two fifths of its face; 0..180."""
 
 
-def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None]) -> dict[int, Image]:
-    """By sample index: the source's picture at that time, in the sample's size. Moments it does not have are left out.
+class Moment(NamedTuple):
+    """What the source shows at one sample's time, and a tenth of a second before; both in the sample's size."""
+
+    picture: Image
+    earlier: Image | None
+
+
+def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None]) -> dict[int, Moment]:
+    """By sample index: what the source shows at that time. Moments it does not have are left out.
 
     Black and white where the samples are. Calls `beat` with every frame. Raises as `see` does.
     """
     waiting = sorted(samples, key=lambda sample: sample.time_s)[::-1]
 
-    def due(time_s: float) -> bool:
+    def due(time_s: float, before_s: float = 0.0) -> bool:
         beat()
-        return bool(waiting) and time_s >= waiting[-1].time_s - _LATE_S
+        return bool(waiting) and time_s >= waiting[-1].time_s - _LATE_S - before_s
 
-    found: dict[int, Image] = {}
+    found: dict[int, Moment] = {}
+    earlier: dict[int, Image] = {}
     grey = _colourless(samples)
-    for frame in see(path, wanted=due):
+    for frame in see(path, wanted=lambda time_s: due(time_s, _EARLIER_S)):
+        if waiting and waiting[-1].index not in earlier and not due(frame.time_s):
+            picture = _fitted(frame, waiting[-1])
+            if picture is not None:
+                earlier[waiting[-1].index] = picture
         while due(frame.time_s):
             sample = waiting.pop()
             picture = _fitted(frame, sample)
             if picture is not None and frame.time_s < sample.time_s + 2 * _LATE_S:
-                found[sample.index] = _greyed(picture) if grey else picture
+                picture = _greyed(picture) if grey else picture
+                found[sample.index] = Moment(picture, earlier.get(sample.index))
         if not waiting:
             break
     return found

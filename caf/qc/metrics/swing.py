@@ -14,7 +14,7 @@ from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
-__all__ = ["swing_permille"]
+__all__ = ["swing_permille", "without_camera"]
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def swing_permille(
 
 def _worst(place: Floats, moved: Floats, slow: Floats) -> float | None:
     """The 90th percentile of the cells' swings, px; None where too few cells hold a corner."""
-    swings = _about_rest(_without_camera(place, moved), slow)
+    swings = _about_rest(without_camera(place, moved), slow)
     cells: dict[tuple[int, int], list[float]] = {}
     for (x, y), swing in zip(place, swings, strict=True):
         cells.setdefault((int(y) // _CELL_PX, int(x) // _CELL_PX), []).append(float(swing))
@@ -123,7 +123,7 @@ def _moved(median: NDArray[np.uint8], pictures: Floats, corners: NDArray[np.floa
     return np.stack(found)
 
 
-def _without_camera(place: Floats, moved: Floats) -> Floats:
+def without_camera(place: Floats, moved: Floats) -> Floats:
     """`moved` less the shift, turn and zoom that most corners of the same picture agree on."""
     x, y = place[:, 0], place[:, 1]
     one, none = np.ones(len(place)), np.zeros(len(place))
