@@ -188,7 +188,10 @@ class _Measuring:
             "mask_edge_bleed": lambda: (
                 added_bleed(scene.samples, before)
                 or mask_edge_bleed(
-                    subject, [one for found in scene.sightings for one in found], request.workers
+                    subject,
+                    [one for found in scene.sightings for one in found],
+                    scene.samples,
+                    request.workers,
                 )
             ),
             "costume_fidelity": lambda: costume_fidelity(subject, anchor, required=request.costume_required),
