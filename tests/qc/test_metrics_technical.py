@@ -347,6 +347,35 @@ def test_beside_a_picture_that_is_shown_twice_a_hand_goes_too_far_to_be_found(
     assert told.blamed == (() if doubled else (40,))
 
 
+@pytest.mark.parametrize("doubled", [39, 40, 41])
+def test_beside_a_picture_that_is_shown_twice_only_what_is_far_beyond_a_hand_popped(
+    clean: list[Image], doubled: int
+) -> None:
+    moving = waving(clean)
+    moving[doubled] = moving[doubled - 1]
+    assert popped(moving, part=0.3, novelty=4.0) == (40,)
+
+
+def test_in_a_clip_that_shakes_a_part_popped_whose_colours_shaking_does_not_explain(
+    clean: list[Image],
+) -> None:
+    shift = np.random.default_rng(6).normal(0, 2.0, (FRAMES, 2))
+    shaking = pan(picture("chelsea"), shift=shift)
+    assert 40 not in popped(shaking, part=0.5, novelty=0.3)
+    assert 40 in popped(shaking, part=0.5, novelty=2.0)
+
+
+def popped(frames: list[Image], part: float, novelty: float) -> tuple[int, ...]:
+    """What is blamed if frame 40 sticks out of its neighbours by so much."""
+    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
+    for frame in seen(frames):
+        for collector in (steps, tracks, outliers):
+            collector.add(frame)
+    found = outliers.result()
+    found.part[0, 40], found.novelty[0, 40] = part, novelty
+    return glitch(course(steps.result(), tracks.result(), found)).blamed
+
+
 @pytest.mark.parametrize(
     ("spoiled", "part", "blamed"), [(0, 0.5, (40,)), (1, 0.5, (60,)), (1, 0.8, (40, 60))]
 )

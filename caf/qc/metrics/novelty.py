@@ -22,6 +22,10 @@ _POOL_PX = (7, 7)
 """About as large as a limb."""
 _AROUND = np.ones((15, 15), np.uint8)
 _FLOOR_LEVELS = 3.0
+_PLACES = 4
+"""So many places must show it, which a limb does at its faintest; an eye that blinks or a hand's rim may be fewer."""
+_EDGE_PX = 2
+"""Not looked at along the picture's edge: what comes in there was outside before, and nothing popped."""
 _CODED = (2.0, 2.0, 2.0, 0.0)
 """Levels of each channel by which coding changes what stands still: every fourth frame may be coded otherwise."""
 _STEADY_LIGHT = 0.004
@@ -67,18 +71,25 @@ def novelty(
 ) -> float:
     """Of a run of frames, `first` to `last`, in multiples of what is not found again there anyway; 0 for nothing new.
 
-    `usual` is what the frames around it do not find again from one to the next, as `unfound` has it; `lightened` by
-    how much the logarithm of brightness changes into the run or out of it.
+    That of the fourth strongest place. `usual` is what the frames around it do not find again from one to the next, as
+    `unfound` has it; `lightened` by how much the logarithm of brightness changes into the run or out of it.
     """
     added = cv2.min(_beyond(first.picture, before.near), _beyond(last.picture, after.near))
     gone = cv2.min(_beyond(before.picture, first.near), _beyond(after.picture, last.near))
     lit = np.float32(_BRIGHTEST * max(0.0, lightened - _STEADY_LIGHT))
     new = cv2.max(_pooled(added), _pooled(gone)) - lit
-    if float(np.max(new - usual)) <= 0.0:
+    if float(np.max(_inside(new - usual), initial=0.0)) <= 0.0:
         return 0.0
     across = cv2.max(_beyond(before.picture, after.wide), _beyond(after.picture, before.wide))
     anyway = cv2.max(usual, cv2.dilate(_pooled(across), _AROUND))
-    return max(0.0, float(np.max((new - anyway) / (anyway + np.float32(_FLOOR_LEVELS)))))
+    excess = _inside((new - anyway) / (anyway + np.float32(_FLOOR_LEVELS)))
+    if excess.size < _PLACES:
+        return 0.0
+    return max(0.0, float(np.partition(excess, -_PLACES, axis=None)[-_PLACES]))
+
+
+def _inside(levels: _Map) -> _Map:
+    return levels[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX]
 
 
 def _range(picture: Image, reach: Image) -> _Range:
