@@ -14,12 +14,23 @@ from caf.engines.keyframe import Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
 from caf.engines.similarity import Points, agreed_similarity
 
-__all__ = ["CELLS", "GRID", "Camera", "Candidate", "Step", "camera_between", "cells_of", "shared"]
+__all__ = [
+    "ANALYSIS_SIDE_PX",
+    "CELLS",
+    "GRID",
+    "Camera",
+    "Candidate",
+    "Step",
+    "camera_between",
+    "cells_of",
+    "normalised",
+    "shared",
+]
 
 GRID = (8, 6)
 """Columns and rows of the cells in which motion is summarised."""
 CELLS = GRID[0] * GRID[1]
-_ANALYSIS_SIDE_PX = 960
+ANALYSIS_SIDE_PX = 960
 _PER_CELL, _PER_CELL_IN_DOUBT = 6, 14
 _NO_DOUBT = 0.8
 """If so many of the features share one motion, few of them tell it as well as many."""
@@ -72,14 +83,14 @@ class Camera:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
-        self._scale = min(1.0, _ANALYSIS_SIDE_PX / max(size))
+        self._scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
         self._before: NDArray[np.uint8] | None = None
         self._small: NDArray[np.float32] | None = None
         self._key = Keyframe()
 
     def follow(self, image: NDArray[np.uint8], subject: NDArray[np.float64] | None = None) -> Step:
         """The step to `image` (H, W, 3) uint8; `subject` is a box x0, y0, x1, y1 in px to look away from."""
-        gray = _normalised(image, self._scale)
+        gray = normalised(image, self._scale)
         small = cv2.resize(gray, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
         before, self._before = self._before, gray
         small_before, self._small = self._small, small
@@ -142,8 +153,8 @@ def camera_between(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[
     By what most followed features share; None where too few of them do, or in too few places.
     """
     size = (start.shape[1], start.shape[0])
-    scale = min(1.0, _ANALYSIS_SIDE_PX / max(size))
-    old, new = (points / scale for points in _followed(_normalised(start, scale), _normalised(end, scale)))
+    scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
+    old, new = (points / scale for points in _followed(normalised(start, scale), normalised(end, scale)))
     if len(old) < _MIN_POINTS:
         return None
     centre = (np.array(size) - 1) / 2
@@ -172,7 +183,7 @@ def shared(all_cells: NDArray[np.integer], held_cells: NDArray[np.integer]) -> N
     return np.flatnonzero((held >= 2) & (held * 2 >= total))
 
 
-def _normalised(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+def normalised(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """Gray at analysis size with fixed mean and contrast, so that flicker does not look like motion."""
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     if scale < 1.0:

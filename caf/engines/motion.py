@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from caf.engines.camera import Camera, Step
 from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
+from caf.engines.rim import Rim, camera_by_the_rim
 from caf.engines.seam import SeamMeter, closed, plan_seam
 from caf.engines.stage import Passes, input_of, look, lossless, opencv_alone
 from caf.engines.steady import Plan, plan
@@ -110,7 +112,24 @@ def _measured(
         return None, evened, tuple(light.cuts)
     intensity, max_crop = settings.word("motion_intensity"), settings.number("max_crop")
     closing = camera.follow(first.image, boxes[0] if boxes else None) if first is not None else None
-    steady = plan(steps, size, fps, weight=hold, intensity=intensity, max_crop=max_crop, closing=closing)
+
+    def by_the_rim() -> Rim | None:
+        again = (f.image for f in (kept or ahead(read_frames(path))))
+        around = chain(again, [first.image] if first is not None else [])
+        return camera_by_the_rim(
+            around, len(steps) + 1, size, [i for i, step in enumerate(steps) if step.cut]
+        )
+
+    steady = plan(
+        steps,
+        size,
+        fps,
+        weight=hold,
+        intensity=intensity,
+        max_crop=max_crop,
+        closing=closing,
+        rim=by_the_rim,
+    )
     return steady, evened, steady.cuts
 
 

@@ -14,7 +14,7 @@ from caf.ports import Parameter
 __all__ = ["ENGINE_ID", "ENGINE_VERSION", "PARAMETERS", "ParameterSpec", "Settings", "settings_for"]
 
 ENGINE_ID = "local"
-ENGINE_VERSION = "6"
+ENGINE_VERSION = "7"
 """Raised whenever the same input and parameters would give other pixels: cached stages depend on it."""
 
 

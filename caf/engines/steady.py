@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from caf.engines.background import camera_motion, cell_tremor
+from caf.engines.background import Motion, camera_motion, cell_tremor
 from caf.engines.camera import GRID, Step
 from caf.engines.course import Path, as_matrices, course_within, zoom_needed
 from caf.engines.path import NOTHING, background_path
+from caf.engines.rim import Rim
 from caf.engines.smooth import smooth
 
 __all__ = ["Plan", "plan", "shake_px"]
@@ -32,6 +33,7 @@ _BETTER = 0.9
 _TIGHT = 0.995
 _LOOSER = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _STEADY_PX = 0.03
+_RIM_PX = 0.5
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -58,6 +60,7 @@ def plan(
     intensity: str,
     max_crop: float,
     closing: Step | None = None,
+    rim: Callable[[], Rim | None] = lambda: None,
 ) -> Plan:
     """Corrections that hold the camera to its smooth path with `weight` 0..1.
 
@@ -65,58 +68,138 @@ def plan(
     with the input on the motion of all parts of the frame, and dropped where it is not clearly steadier.
     `closing` is the step from the last frame back to the first: where it is as small as the others the clip
     is a loop, and its path is smoothed around the seam, so that steadying opens no gap there.
+    `rim` is asked where the steps do not tell the camera: how it moved by the rim alone, the first frame once more at
+    the end.
     """
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
     camera = camera_motion(steps, TREMOR_S * fps)
     inner = np.array([i for i, step in enumerate(steps) if i > 0 and not step.cut], dtype=np.intp)
-    before = shake_px(steps, None, size, fps, cuts, camera.background)
-    untouched = Plan(
-        matrices=np.tile(np.eye(2, 3), (max(1, len(steps)), 1, 1)),
-        active=False,
-        reason="not asked for",
-        zoom=1.0,
-        crop_share=0.0,
-        shake_before_px=before,
-        shake_after_px=before,
-        unsure_frames=int((camera.confidence[inner] < _SURE).sum()),
-        cuts=cuts,
-    )
+    flow = np.array([step.flow for step in steps])
+    untouched = _untouched(len(steps), shake_px(flow, None, size, fps, cuts, camera.background), cuts)
+    untouched = replace(untouched, unsure_frames=int((camera.confidence[inner] < _SURE).sum()))
     gain = 0.0 if intensity == "high" else 1.0 - (1.0 - weight) ** 2
     if gain <= 0.0:
         return untouched
     if len(steps) < 3:
         return replace(untouched, reason="too few frames")
     typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
-    if typical < NOTHING:
+    in_doubt = typical < _SURE and untouched.shake_before_px >= _STEADY_PX
+    found = _by_the_rim(rim, size, fps, cuts) if in_doubt else None
+    if found is None and typical < NOTHING:
         return replace(untouched, reason="too little background to follow the camera by")
-    if before < _STEADY_PX:
+    if untouched.shake_before_px < _STEADY_PX:
         return replace(untouched, reason="already steady")
-    sure = typical >= _SURE
-    sigma = (SIGMA_LOCKED_S if intensity == "low" else SIGMA_S) if sure else SIGMA_UNSURE_S
-    path = background_path(steps, camera, cuts, size)
-    turn = _turn(steps, closing, path, TREMOR_S * fps) if not cuts else None
+    if found is None:
+        found = _by_the_steps(steps, camera, closing, size, fps, cuts, sure=typical >= _SURE)
+    else:
+        before = shake_px(found.flow, None, size, fps, cuts)
+        untouched = replace(untouched, shake_before_px=before, shake_after_px=before)
+        untouched = replace(untouched, unsure_frames=found.unsure_frames)
+    sure, sigma = found.sure, SIGMA_UNSURE_S
+    if sure:
+        sigma = SIGMA_LOCKED_S if intensity == "low" else SIGMA_S
     if sure and intensity != "low":
-        swing = smooth(path, sigma * fps, cuts=cuts) - path
+        swing = smooth(found.path, sigma * fps, cuts=cuts) - found.path
         if np.quantile(zoom_needed(swing, size), 0.95) > _HANDS_ZOOM:
             sure, sigma = False, SIGMA_UNSURE_S
 
     def held(by: float) -> _Held:
-        course = course_within(path, sigma * fps, by, size, max_crop, cuts, turn)
+        course = course_within(found.path, sigma * fps, by, size, max_crop, cuts, found.turn)
         moved = as_matrices(course, size)
-        return _Held(moved, course.zoom, shake_px(steps, moved, size, fps, cuts, camera.background))
+        return _Held(moved, course.zoom, shake_px(found.flow, moved, size, fps, cuts, found.parts))
 
     best = _steadiest(held, gain, max_crop)
-    if not best.shake_px < _BETTER * before:
+    if not best.shake_px < _BETTER * untouched.shake_before_px:
         return replace(untouched, reason="the picture would not become steadier")
     return replace(
         untouched,
         matrices=best.matrices,
         active=True,
-        reason="steadied" if sure else "only the fastest tremor removed: it may have been the subject's",
+        reason=found.reason if sure else "only the fastest tremor removed: it may have been the subject's",
         zoom=best.zoom,
         crop_share=1.0 - 1.0 / best.zoom,
         shake_after_px=best.shake_px,
     )
+
+
+def _untouched(frames: int, shake: float, cuts: tuple[int, ...]) -> Plan:
+    return Plan(
+        matrices=np.tile(np.eye(2, 3), (max(1, frames), 1, 1)),
+        active=False,
+        reason="not asked for",
+        zoom=1.0,
+        crop_share=0.0,
+        shake_before_px=shake,
+        shake_after_px=shake,
+        unsure_frames=0,
+        cuts=cuts,
+    )
+
+
+class _Found(NamedTuple):
+    """How the camera moved, and by what that was seen."""
+
+    path: Path
+    turn: Path | None
+    sure: bool
+    flow: NDArray[np.float64]
+    """(T, CELLS, 2) px, by which the result is judged; NaN: not known."""
+    parts: NDArray[np.bool_] | None
+    reason: str
+    unsure_frames: int
+
+
+def _by_the_steps(
+    steps: Sequence[Step],
+    camera: Motion,
+    closing: Step | None,
+    size: tuple[int, int],
+    fps: float,
+    cuts: tuple[int, ...],
+    *,
+    sure: bool,
+) -> _Found:
+    path = background_path(steps, camera, cuts, size)
+    turn = _turn(steps, closing, path, TREMOR_S * fps) if not cuts else None
+    flow = np.array([step.flow for step in steps])
+    return _Found(path, turn, sure, flow, camera.background, "steadied", 0)
+
+
+def _by_the_rim(
+    rim: Callable[[], Rim | None], size: tuple[int, int], fps: float, cuts: tuple[int, ...]
+) -> _Found | None:
+    """None too where the rim hardly moves: it may be a caption, or a wall that coding froze; and few features err."""
+    seen = rim()
+    if seen is None:
+        return None
+    flow = _flow(seen.path[:-1], seen.known[:-1], size)
+    if shake_px(flow, None, size, fps, cuts) < _RIM_PX:
+        return None
+    step = seen.path[-1] - seen.path[-2]
+    usual = np.linalg.norm(np.diff(seen.path[:-1], axis=0)[:, :2], axis=1)
+    closes = not cuts and seen.known[-2:].all() and _is_small(float(np.linalg.norm(step[:2])), usual)
+    return _Found(
+        path=seen.path[:-1],
+        turn=seen.path[-1] if closes else None,
+        sure=True,
+        flow=flow,
+        parts=None,
+        reason="steadied by the background at the rim",
+        unsure_frames=int((~seen.known[:-1]).sum()),
+    )
+
+
+def _flow(path: Path, known: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float64]:
+    """(T, CELLS, 2) how the middles of the cells move with a path; NaN where it is not known."""
+    middles = (_middles(size) - (np.array(size) - 1) / 2) @ np.array([1.0, 1j])
+    factor, shift = (
+        np.exp(path[:, 3] + 1j * path[:, 2])[:, None],
+        (path[:, :2] @ np.array([1.0, 1j]))[:, None],
+    )
+    out = np.full((len(path), len(middles)), complex(np.nan, np.nan))
+    out[1:] = factor[1:] * (middles - shift[:-1]) / factor[:-1] + shift[1:] - middles
+    out[1:][~(known[1:] & known[:-1])] = complex(np.nan, np.nan)
+    return np.stack((out.real, out.imag), axis=2)
 
 
 class _Held(NamedTuple):
@@ -141,36 +224,33 @@ def _turn(steps: Sequence[Step], closing: Step | None, path: Path, sigma: float)
         return None
     around = camera_motion([*steps, closing], sigma)
     sizes = np.linalg.norm(around.steps[1:, :2], axis=1)
-    if around.confidence[-1] < _SURE or sizes[-1] > _LOOP_STEPS * float(np.median(sizes[:-1])) + _LOOP_PX:
+    if around.confidence[-1] < _SURE or not _is_small(float(sizes[-1]), sizes[:-1]):
         return None
     return np.asarray(path[-1] + around.steps[-1], dtype=np.float64)
 
 
+def _is_small(step: float, usual: NDArray[np.float64]) -> bool:
+    return step <= _LOOP_STEPS * float(np.median(usual)) + _LOOP_PX
+
+
 def shake_px(
-    steps: Sequence[Step],
+    flow: NDArray[np.float64],
     matrices: NDArray[np.float64] | None,
     size: tuple[int, int],
     fps: float,
     cuts: Sequence[int],
     parts: NDArray[np.bool_] | None = None,
 ) -> float:
-    """Tremor of the picture's parts in px RMS per frame: the median over the cells, where `parts` (T, CELLS) says
-    so, or over all.
+    """Tremor of the picture's parts in px RMS per frame, by their `flow` (T, CELLS, 2): the median over the cells,
+    where `parts` (T, CELLS) says so, or over all.
 
     With `matrices`, of the corrected picture. Each cell's motion is taken from its own features, not from the
     fitted camera, so a camera that was confused with a subject shows.
     """
-    flow = np.array([step.flow for step in steps])  # (T, CELLS, 2)
-    centres = np.array(
-        [
-            ((c + 0.5) * size[0] / GRID[0], (r + 0.5) * size[1] / GRID[1])
-            for r in range(GRID[1])
-            for c in range(GRID[0])
-        ]
-    )
     if matrices is not None:
+        centres = _middles(size)
         flow = flow.copy()
-        for t in range(1, len(steps)):
+        for t in range(1, len(flow)):
             new = _apply(matrices[t], centres + flow[t])
             old = _apply(matrices[t - 1], centres)
             flow[t] = new - old
@@ -179,6 +259,12 @@ def shake_px(
         beside = cell_tremor(np.where(parts[:, :, None], flow, np.nan), cuts, TREMOR_S * fps)
         tremor = tremor if np.isnan(beside).all() else beside
     return float(np.nanmedian(tremor)) if not np.isnan(tremor).all() else 0.0
+
+
+def _middles(size: tuple[int, int]) -> NDArray[np.float64]:
+    """(CELLS, 2) px."""
+    columns, rows = ((np.arange(n) + 0.5) * side / n for n, side in zip(GRID, size, strict=True))
+    return np.column_stack((np.tile(columns, GRID[1]), np.repeat(rows, GRID[0])))
 
 
 def _apply(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:

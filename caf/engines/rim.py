@@ -1,0 +1,262 @@
+"""The camera by the little background that reaches the frame's corners, where a subject fills the rest.
+
+A body that breathes takes no two far corners along as one rigid picture, and what it does so by chance it does not do
+for long. So a motion is believed if three corners agree on it, and only if it is then found again, frame by frame, by
+new features that have been seen to keep to it, over nearly all of the shot.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.engines.camera import ANALYSIS_SIDE_PX, normalised
+from caf.engines.course import Path
+from caf.engines.similarity import agreed_similarity
+from caf.engines.smooth import shots
+from caf.engines.tracks import LONGEST, STRIDE, RimFollower, Tracks
+
+__all__ = ["Rim", "camera_by_the_rim"]
+
+_PATIENCE_FRAMES = 60
+"""Of a clip that shows nothing to begin with for so long, no more is looked at."""
+_SHORTEST_FRAMES = 36
+"""What agreed by chance did so for up to 35. Source: bodies without any background, bench/steady_scenes.py."""
+_MOSTLY = 0.8
+_CORNERS, _CORNER_TRACKS, _OFTEN = 3, 3, 0.2
+"""In so many corners so many features must agree, in so much of the frames."""
+_SEED_FRAMES = STRIDE + 2
+_SEEDS_TRIED, _PAIRS, _PER_GENERATION = 12, 800, 2
+_SEED_CORNER, _CORNER = 0.2, 1.0 / 3.0
+_SEED_PX, _KEEPS_PX, _NEAR_PX = 0.6, 0.4, 0.8
+_MEMBERS, _AGREE = 6, 0.5
+_KNOWN_FRAMES = 3
+_EARLY, _LATE, _STAYS_PX, _LASTING = 5, 3, 0.6, 0.45
+"""What keeps to a picture for five frames still does at the generation's end: of background half or more, of what only
+happened to move alike three in ten at most. Source: the scenes of bench/steady_scenes.py and tests/engines/test_rim.py.
+"""
+_ACROSS = 0.5
+_MISSES = STRIDE
+
+_Complex = NDArray[np.complex128]
+
+
+class Rim(NamedTuple):
+    """Where the background's picture is: `path` (T, 4) as in `Path`, bridged where `known` (T,) is False."""
+
+    path: Path
+    known: NDArray[np.bool_]
+
+
+def camera_by_the_rim(
+    images: Iterable[NDArray[np.uint8]], frames: int, size: tuple[int, int], cuts: Sequence[int]
+) -> Rim | None:
+    """The camera over a clip of (H, W, 3) pictures; None where the corners do not tell it."""
+    scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
+    stretches = [shot for shot in shots(frames, cuts) if shot.stop - shot.start >= _SHORTEST_FRAMES]
+    if sum(shot.stop - shot.start for shot in stretches) < _MOSTLY * frames:
+        return None
+    follower = RimFollower()
+    shape = (0, 0)
+    for index, image in enumerate(images):
+        gray = normalised(image, scale)
+        shape = (gray.shape[1], gray.shape[0])
+        follower.add(gray, cut=index in cuts)
+        if index == _PATIENCE_FRAMES and not any(_seeds(t, shape) for t in follower.tracks):
+            return None
+    follower.finish()
+    path, known = np.zeros((frames, 4)), np.zeros(frames, np.bool_)
+    for shot in stretches:
+        layer = _layer([t for t in follower.tracks if shot.start <= t.start < shot.stop], shot, shape)
+        if layer is not None:
+            at = np.flatnonzero(layer.known)
+            for column in range(4):
+                path[shot, column] = np.interp(np.arange(len(layer.known)), at, layer.path[at, column])
+            known[shot] = layer.known
+    if known.mean() < _MOSTLY:
+        return None
+    path[:, :2] /= scale
+    return Rim(path, known)
+
+
+class _Seed(NamedTuple):
+    score: float
+    tracks: Tracks
+    held: NDArray[np.bool_]
+
+
+def _layer(tracks: Sequence[Tracks], shot: slice, size: tuple[int, int]) -> "_Layer | None":
+    """What most frames of the shot agree on, from the seed that leads farthest; None: nothing that can be believed."""
+    found = [seed for each in tracks for seed in _seeds(each, size)]
+    found.sort(key=lambda seed: -seed.score)
+    best: _Layer | None = None
+    for seed in found[:_SEEDS_TRIED]:
+        layer = _Layer(shot, size, tracks)
+        layer.grow(seed)
+        if layer.believed() and (best is None or layer.known.sum() > best.known.sum()):
+            best = layer
+        if best is not None and best.known.all():
+            break
+    return best
+
+
+def _seeds(tracks: Tracks, size: tuple[int, int]) -> list[_Seed]:
+    """The motions that features in three or more corners share for the first frames of a generation.
+
+    Two features far apart make a similarity in every frame; the best agree with most in most corners.
+    """
+    if tracks.places.shape[1] < _SEED_FRAMES:
+        return []
+    places = tracks.places[:, :_SEED_FRAMES].astype(np.complex128)
+    corner = np.where(np.isnan(places).any(axis=1), -1, _corner_of(places[:, 0], size, _SEED_CORNER))
+    inside = np.flatnonzero(corner >= 0)
+    members = [m for m in (np.flatnonzero(corner == c) for c in range(4)) if len(m) >= _CORNER_TRACKS]
+    if len(members) < _CORNERS:
+        return []
+    rng = np.random.default_rng(tracks.start)
+    first = rng.integers(0, len(members), _PAIRS)
+    second = (first + rng.integers(1, len(members), _PAIRS)) % len(members)
+    chance = rng.random((2, _PAIRS))
+    one, other = (
+        places[[members[c][int(u * len(members[c]))] for c, u in zip(which, chance[side], strict=True)]]
+        for side, which in enumerate((first, second))
+    )
+    agrees = np.ones((_PAIRS, len(inside)), np.bool_)
+    for t in range(1, _SEED_FRAMES):
+        factor = (other[:, t] - one[:, t]) / (other[:, 0] - one[:, 0])
+        shift = one[:, t] - factor * one[:, 0]
+        apart = factor[:, None] * places[None, inside, 0] + shift[:, None] - places[None, inside, t]
+        agrees &= np.abs(apart) < _SEED_PX
+    counts = np.stack([(agrees & (corner[inside] == c)).sum(axis=1) for c in range(4)], axis=1)
+    score = np.sqrt(np.minimum(counts, 8)).sum(axis=1)
+    score[(counts >= _CORNER_TRACKS).sum(axis=1) < _CORNERS] = 0.0
+    out: list[_Seed] = []
+    for _ in range(_PER_GENERATION):
+        best = int(np.argmax(score))
+        if score[best] <= 0.0:
+            break
+        held = np.zeros(len(places), np.bool_)
+        held[inside[agrees[best]]] = True
+        out.append(_Seed(float(score[best]), tracks, held))
+        score[(agrees & agrees[best]).sum(axis=1) > 0.5 * agrees.sum(axis=1)] = 0.0
+    return out
+
+
+class _Layer:
+    """One rigid picture behind others, found frame by frame from a seed; `known` (n,) says where."""
+
+    def __init__(self, shot: slice, size: tuple[int, int], tracks: Sequence[Tracks]) -> None:
+        self._shot, self._size, self._tracks = shot, size, tracks
+        self._starts = [each.start for each in tracks]
+        self._centre = complex((size[0] - 1) / 2, (size[1] - 1) / 2)
+        length = shot.stop - shot.start
+        self.path = np.zeros((length, 4))
+        self.known = np.zeros(length, np.bool_)
+        self._factor, self._shift = np.ones(length, np.complex128), np.zeros(length, np.complex128)
+        self._corners = np.zeros((length, 4), np.intp)
+
+    def grow(self, seed: _Seed) -> None:
+        """Find the picture in the seed's frames, and from there onwards and backwards until it is lost."""
+        first = seed.tracks.start - self._shot.start
+        self.known[first] = True
+        places = seed.tracks.places[seed.held].astype(np.complex128)
+        for t in range(1, _SEED_FRAMES):
+            self._fit(first + t, places[:, 0], places[:, t])
+        after = first + _SEED_FRAMES
+        for frames in (range(first, after), range(after, len(self.known)), range(first - 1, -1, -1)):
+            missed = 0
+            for frame in frames:
+                missed = 0 if self._found(frame) else missed + 1
+                if missed >= _MISSES:
+                    break
+
+    def believed(self) -> bool:
+        """Whether it was found in most of the shot, in three corners often enough, and by features that last."""
+        often = (self._corners[self.known] >= _CORNER_TRACKS).mean(axis=0) >= _OFTEN
+        if self.known.mean() < _MOSTLY or often.sum() < _CORNERS:
+            return False
+        counts = np.array([self._lasting(each) for each in self._tracks]).sum(axis=0)
+        return bool(counts[0] >= len(self.known) and counts[1] >= _LASTING * counts[0])
+
+    def _lasting(self, tracks: Tracks) -> tuple[int, int]:
+        """How many features keep to the picture as the generation begins, and how many of them to its end."""
+        first = tracks.start - self._shot.start
+        frames = np.arange(first, first + tracks.places.shape[1])
+        if len(frames) <= LONGEST or not self.known[frames].all():
+            return 0, 0
+        home = (tracks.places.astype(np.complex128) - self._shift[frames]) / self._factor[frames]
+        home = home[~np.isnan(home).any(axis=1)]
+        early = home[:, :_EARLY].mean(axis=1)
+        spread = np.sqrt((np.abs(home[:, :_EARLY] - early[:, None]) ** 2).sum(axis=1) / (_EARLY - 1))
+        gone = np.abs(home[:, -_LATE:].mean(axis=1) - early)
+        keeps = spread < _KEEPS_PX
+        return int(keeps.sum()), int((keeps & (gone < _STAYS_PX)).sum())
+
+    def _found(self, frame: int) -> bool:
+        """Whether the features that have kept to the picture tell where it is in this frame."""
+        at = frame + self._shot.start
+        near = self._tracks[bisect_left(self._starts, at - LONGEST) : bisect_right(self._starts, at)]
+        parts = [self._keeping(frame, each) for each in near if at - each.start < each.places.shape[1]]
+        home, now = (
+            np.concatenate([part[side] for part in parts] or [np.empty(0, complex)]) for side in (0, 1)
+        )
+        if len(home) < _MEMBERS:
+            return False
+        held = self._fit(frame, home, now, only_if=_MEMBERS)
+        if held is None:
+            return False
+        where = _corner_of(now[held], self._size, _CORNER)
+        self._corners[frame] = np.bincount(where[where >= 0], minlength=4)
+        return True
+
+    def _keeping(self, frame: int, tracks: Tracks) -> tuple[_Complex, _Complex]:
+        """Where the features that kept to the picture in the other known frames are at home, and in this frame."""
+        first = tracks.start - self._shot.start
+        frames = np.arange(first, first + tracks.places.shape[1])
+        frames = frames[self.known[frames] & (frames != frame)]
+        if len(frames) < _KNOWN_FRAMES:
+            return np.empty(0, complex), np.empty(0, complex)
+        places = tracks.places.astype(np.complex128)
+        home = (places[:, frames - first] - self._shift[frames]) / self._factor[frames]
+        there = ~np.isnan(home)
+        count = there.sum(axis=1)
+        home = np.where(there, home, 0.0)
+        mean = home.sum(axis=1) / np.maximum(count, 1)
+        apart = np.abs(np.where(there, home - mean[:, None], 0.0))
+        spread = np.sqrt((apart**2).sum(axis=1) / np.maximum(count - 1, 1))
+        now = places[:, frame - first]
+        keeps = (count >= _KNOWN_FRAMES) & (spread < _KEEPS_PX) & ~np.isnan(now)
+        return mean[keeps], now[keeps]
+
+    def _fit(self, frame: int, home: _Complex, now: _Complex, only_if: int = 0) -> NDArray[np.bool_] | None:
+        """Take what most of these agree on, if at least `only_if` do and they reach across the frame; who agrees."""
+        old, new = (
+            np.ascontiguousarray(z - self._centre, np.complex128).view(np.float64).reshape(-1, 2)
+            for z in (home, now)
+        )
+        motion, held = agreed_similarity(old, new, _NEAR_PX)
+        if only_if and (
+            held.sum() < only_if or held.mean() < _AGREE or not _far_apart(now[held], self._size)
+        ):
+            return None
+        factor = np.exp(complex(motion[3], motion[2]))
+        self.path[frame], self.known[frame] = motion, True
+        self._factor[frame] = factor
+        self._shift[frame] = complex(motion[0], motion[1]) + self._centre * (1.0 - factor)
+        return held
+
+
+def _far_apart(places: _Complex, size: tuple[int, int]) -> bool:
+    """Whether they reach across half of the width or of the height; a stray one does not count."""
+    x, y = np.sort(places.real)[1:-1], np.sort(places.imag)[1:-1]
+    return bool(np.ptp(x) > _ACROSS * size[0] or np.ptp(y) > _ACROSS * size[1])
+
+
+def _corner_of(places: _Complex, size: tuple[int, int], share: float) -> NDArray[np.intp]:
+    """(n,) the corner, 0 to 3, in whose `share` of width and height each place lies; -1: none."""
+    x, y = places.real / size[0], places.imag / size[1]
+    right, low = x > 1.0 - share, y > 1.0 - share
+    inside = (right | (x < share)) & (low | (y < share))
+    return np.where(inside, right + 2 * low, -1)
