@@ -34,7 +34,7 @@ _SHIFT: Final = 36
 PARTS: Final = 1 << 47 - _SHIFT
 _HALF: Final = _SHIFT // 2
 _TOGETHER: Final = 64
-"""Parts that are made at a time, in about a millisecond."""
+"""Parts that are made at a time, in a few milliseconds; fewer at first, for whoever appends once and closes."""
 _LEAST_BYTES, _MOST_BYTES = 256, 16 * 1024
 """Of a part. Half a megabyte in all, good for as many ids; and 32 MiB, beyond which more new ids are looked for."""
 
@@ -95,6 +95,7 @@ class IdFilter:
         self._parts: list[bytearray | None] = []
         self._bytes = 0
         """Of each part."""
+        self._together = 1
 
     def begin(self, indexed: int) -> None:
         """The tables hold so many ids; which ones is not known here."""
@@ -119,12 +120,14 @@ class IdFilter:
         found = may_hold(self._parts, ids)
         for fold in found:
             if self._parts[fold >> _SHIFT] is None:
-                self._load((fold >> _SHIFT) // _TOGETHER * _TOGETHER)
+                self._load(fold >> _SHIFT)
         return [fold for fold in found if (bits := self._parts[fold >> _SHIFT]) is None or holds(bits, fold)]
 
-    def _load(self, first: int) -> None:
-        """Make some parts that lie beside each other, which takes hardly longer than one of them."""
-        last = first + _TOGETHER
+    def _load(self, part: int) -> None:
+        """Make a part, and some that lie beside it, which takes hardly longer."""
+        first = part // self._together * self._together
+        last = first + self._together
+        self._together = min(_TOGETHER, 2 * self._together)
         parts = self._older(first, last)
         for table in ("recent_ids", "middle_ids"):
             fill_parts(parts, self._folds(table, first, last))
