@@ -142,15 +142,15 @@ class IdIndex:
         Returns up to where they reach then, for `merged`. Nothing is done if another process has done so. Raises
         `sqlite3.Error`, and then nothing is changed.
         """
-        db, known = self._db, self.indexed
+        db, known, taken = self._db, self.indexed, len(step) // 2
         db.execute("BEGIN IMMEDIATE")
         try:
             indexed, recent, moved = db.execute("SELECT indexed, recent, moved FROM id_index").fetchone()
             if indexed == known:
-                for width, part in pieces(len(step) // 2, _INSERTS):
+                for width, part in pieces(taken, _INSERTS):
                     db.execute(_INSERTS[width], step[2 * part.start : 2 * part.stop])
-                indexed += len(step) // 2
-                recent += len(step) // 2
+                indexed += taken
+                recent += taken
                 middle, passed = db.execute("SELECT middle, moved FROM middle_index").fetchone()
                 # Twice where the first range was the last of the ring, and short.
                 for _ in range(2):
@@ -168,7 +168,7 @@ class IdIndex:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        if indexed == known + len(step) // 2:
+        if indexed == known + taken:
             self._filter.add(step[::2], indexed)
         else:
             self._catch_up(known, indexed)
