@@ -98,8 +98,14 @@ def _displaced(image: Image, moment: Moment) -> Floats | None:
     corners = cv2.goodFeaturesToTrack(before, _CORNERS, _QUALITY, _APART_PX)
     if corners is None or len(corners) < _LEAST_POINTS:
         return None
-    image = _laid_over(image, before, corners)
-    own, here = _follow(before, earlier, corners), _follow(before, _grey(image), corners)
+    frame = (before.shape[1], before.shape[0])
+    flow = _flow(before, _grey(image), corners)
+    other = _other_camera(corners, flow, frame)
+    if other is not None:
+        # Seen as the source's camera would show it.
+        image = np.asarray(cv2.warpAffine(image, other, frame, flags=cv2.INTER_CUBIC), dtype=np.uint8)
+        flow = _flow(before, _grey(image), corners)
+    own, here = _own(corners, _flow(before, earlier, corners)), _own(corners, flow)
     size = np.hypot(own.step[:, 0], own.step[:, 1])
     moves, stands = own.good & (size > _MOVES_PX), own.good & (size <= _MOVES_PX)
     if int(stands.sum()) < _LEAST_POINTS or float(here.good[stands].mean()) < _FOLLOWED:
@@ -116,45 +122,52 @@ def _displaced(image: Image, moment: Moment) -> Floats | None:
     if int(same.sum()) < _LEAST_POINTS:
         return None
     same &= _same_colour(image, moment.picture, corners, same)
-    return _by_cell(corners[:, 0], here.step, same, (before.shape[1], before.shape[0]))
+    return _by_cell(corners[:, 0], here.step, same, frame)
 
 
 def _grey(image: Image) -> Gray:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def _laid_over(image: Image, before: Gray, corners: NDArray[np.float32]) -> Image:
-    """The clip's picture as the source's camera would show it, where another camera was made of that."""
+def _other_camera(corners: NDArray[np.float32], flow: "_Flow", size: tuple[int, int]) -> Floats | None:
+    """(2, 3) from the clip's picture to the source's; None where the clip was not made another camera's."""
     # A picture that is zoomed or turned looks less like the other wherever it is.
-    there, good = _found(before, _grey(image), corners, _ROUGHLY)
+    good = flow.good(_ROUGHLY)
     if int(good.sum()) < _LEAST_POINTS:
-        return image
-    matrix, _ = cv2.estimateAffinePartial2D(there[good], corners[good], ransacReprojThreshold=_ANOTHER_PX)
-    height, width = before.shape
+        return None
+    there = flow.there[good]
+    matrix, _ = cv2.estimateAffinePartial2D(there, corners[good], ransacReprojThreshold=_ANOTHER_PX)
+    width, height = size
     rim = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     if matrix is None or float(np.abs(rim @ matrix.T - rim[:, :2]).max()) < _ANOTHER_PX:
-        return image
-    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC), dtype=np.uint8)
+        return None
+    return np.asarray(matrix, dtype=np.float64)
 
 
-def _follow(one: Gray, other: Gray, corners: NDArray[np.float32]) -> _Followed:
-    there, good = _found(one, other, corners)
-    step = (there - corners)[:, 0].astype(np.float64)
-    step[~good] = np.nan
-    return _Followed(without_camera(corners[:, 0].astype(np.float64), step[None])[0], good)
+class _Flow(NamedTuple):
+    """Where corners of one picture are in another, (N, 1, 2), and what tells whether they are there at all."""
+
+    there: NDArray[np.float32]
+    found: Marks
+    fault: NDArray[np.float32]
+    """(N,) levels that they look different by."""
+    astray: NDArray[np.float32]
+    """(N,) px from where they came, after following them back."""
+
+    def good(self, roughly: float = 1.0) -> Marks:
+        """(N,) which of them are there."""
+        near = (self.fault < roughly * _UNLIKE_LEVELS) & (self.astray < roughly * _BACK_PX)
+        return np.asarray(self.found & near)
 
 
-def _found(
-    one: Gray, other: Gray, corners: NDArray[np.float32], roughly: float = 1.0
-) -> tuple[NDArray[np.float32], Marks]:
-    """Where corners of the one picture are in the other, and which of them are there at all."""
-    there, ok, fault = _flow(one, other, corners)
-    back, ok_back, _ = _flow(other, one, there)
-    good = (ok[:, 0] > 0) & (ok_back[:, 0] > 0) & (fault[:, 0] < roughly * _UNLIKE_LEVELS)
-    return there, np.asarray(good & (np.abs(back - corners).max(axis=(1, 2)) < roughly * _BACK_PX))
+def _flow(one: Gray, other: Gray, corners: NDArray[np.float32]) -> _Flow:
+    there, ok, fault = _led(one, other, corners)
+    back, ok_back, _ = _led(other, one, there)
+    astray = np.abs(back - corners).max(axis=(1, 2))
+    return _Flow(there, (ok[:, 0] > 0) & (ok_back[:, 0] > 0), fault[:, 0], astray)
 
 
-def _flow(
+def _led(
     one: Gray, other: Gray, corners: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
     return cv2.calcOpticalFlowPyrLK(
@@ -167,6 +180,13 @@ def _flow(
         criteria=(3, 30, 0.01),
         minEigThreshold=_LEAST_DETAIL,
     )
+
+
+def _own(corners: NDArray[np.float32], flow: _Flow) -> _Followed:
+    good = flow.good()
+    step = (flow.there - corners)[:, 0].astype(np.float64)
+    step[~good] = np.nan
+    return _Followed(without_camera(corners[:, 0].astype(np.float64), step[None])[0], good)
 
 
 def _lateness(own: Floats, here: Floats) -> float:
