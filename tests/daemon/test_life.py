@@ -190,7 +190,14 @@ def test_a_daemon_killed_in_the_middle_of_work_completes_it_after_a_restart(
 
 def test_reloading_judges_new_jobs_by_the_new_policy_and_old_ones_by_the_old(workspace: Path) -> None:
     with serving(workspace) as daemon:
-        started = next(e["data"]["settings"] for e in daemon.events if e["type"] == "DaemonStarted")
+        # It tells systemd and its reader by ways of their own: the one may come before the other.
+        started = daemon.until(
+            lambda: next(
+                (e["data"]["settings"] for e in daemon.events if e["type"] == "DaemonStarted"), None
+            ),
+            "a start",
+        )
+        assert started is not None
         daemon.drop("judged-old", "long.mp4", fresh=True)
         with daemon.held("judged-old", "pose"):
             new = policy_of(gate("costume_fidelity", dimension="costume"), retries=1)
