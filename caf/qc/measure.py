@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from caf.media.probe import probe
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
 from caf.qc.extras.measuring import measured_extras
+from caf.qc.metrics.added import Added, added_of
 from caf.qc.metrics.audio import audio_video, load_sound
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.bend import bend_of
@@ -33,6 +34,7 @@ from caf.qc.metrics.identity import (
 from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import Moment, changes_of, same_moments
+from caf.qc.metrics.mosaic import MosaicCollector
 from caf.qc.metrics.poses import PosePoints, load_pose
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
@@ -54,15 +56,17 @@ _ANCHOR_FRAMES = 61
 _POSED = SCENE | {"background_stability"}
 _BESIDE_THE_SOURCE = SUBJECT | {"background_stability"}
 _ANCHOR_SCANS = 6
+_LATEST_S = 2.0
+"""How much later than the clip's end the source may show what the clip ends with: frames were lost."""
 
 
 def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, ...]:
     """Every metric of `request.metrics`, in that order, each with a score or the reason why it has none.
 
     The same files give the same bits on one machine, however many processes share the clip. Memory does not grow with
-    the picture count beyond some hundred bytes a frame; the clip is decoded once, of the source its first two seconds,
-    its sound, and what it shows at the times of some samples. Call it from a thread that stays where there are helpers:
-    they end with it.
+    the picture count beyond some hundred bytes a frame, two thousand where there is another source; the clip is decoded
+    once, of the source its first two seconds, its sound, and what it shows at the clip's times. Call it from a thread
+    that stays where there are helpers: they end with it.
 
     Raises:
         InputError: an unknown metric, or a file that is not there.
@@ -116,7 +120,8 @@ class _Measuring:
     def __init__(self, request: MeasureRequest, progress: Progress) -> None:
         self._request, self._progress, self._wanted = request, progress, frozenset(request.metrics)
         self._done = 0
-        self._collected = Collected(self._wanted)
+        self._other = request.source != request.video
+        self._collected = Collected(self._wanted, against=self._other)
         self._looks = self._collected.looks
 
     def run(self) -> Found:
@@ -127,12 +132,17 @@ class _Measuring:
             file, sound = beside.start(self._of_file), beside.start(self._of_sound)
             early = scanning.add if request.workers > 1 and self._wanted & SCENE else None
             self._collected = collect(
-                request.video, self._wanted, request.workers, self._frames_done, early=early
+                request.video,
+                self._wanted,
+                request.workers,
+                self._frames_done,
+                early=early,
+                against=self._other,
             )
             scene = scanning.result()
             picture = beside.start(self._of_picture)
-            moments = self._moments()
-            motion = beside.start(lambda: self._of_motion(pose, moments))
+            moments, added = self._of_source()
+            motion = beside.start(lambda: self._of_motion(pose, moments, added))
             alone = self._of_subject(pose, scene, moments) | sound()
             found = motion() | picture() | file()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
@@ -150,12 +160,18 @@ class _Measuring:
         path = self._request.pose
         return load_pose(path) if path is not None and self._wanted & _POSED else None
 
-    def _moments(self) -> dict[int, Moment]:
-        """What another source shows at the samples' times."""
-        samples, request = self._collected.samples, self._request
-        if samples is None or request.source == request.video or not self._wanted & _BESIDE_THE_SOURCE:
-            return {}
-        return same_moments(request.source, samples.result(), self._beat)
+    def _of_source(self) -> tuple[dict[int, Moment], Added | None]:
+        """What another source shows at the samples' times, and what the clip shows that it does not."""
+        samples, mosaic = self._collected.samples, self._collected.mosaic
+        due = samples.result() if samples is not None and self._wanted & _BESIDE_THE_SOURCE else []
+        if not self._other or (not due and mosaic is None):
+            return {}, None
+        there = None if mosaic is None else MosaicCollector()
+        until_s = max(self._collected.time_s, default=0.0) + _LATEST_S
+        moments = same_moments(self._request.source, due, self._beat, every=there, until_s=until_s)
+        if mosaic is None or there is None:
+            return moments, None
+        return moments, added_of(mosaic.result(), there.result())
 
     def _of_subject(
         self, pose: PosePoints | None, scanned: Scene, moments: dict[int, Moment]
@@ -169,14 +185,13 @@ class _Measuring:
         found = {"feline_presence": feline_presence(scene), "human_presence": human_presence(scene)}
         if not self._wanted & SUBJECT:
             return found
-        other = request.source != request.video
         before = {index: moment.picture for index, moment in moments.items()}
         anchor = self._reference()
         subject: Subject | None = follow(scene, anchor.look if anchor else None, pose)
         changes = changes_of(subject.sightings, scene.samples, before) if subject else []
         if anchor is None and subject is not None:
-            anchor = anchor_of(changes, subject.kind) if other else early_anchor(subject)
-        if anchor is None and other:
+            anchor = anchor_of(changes, subject.kind) if self._other else early_anchor(subject)
+        if anchor is None and self._other:
             anchor = self._early_source()
             subject = follow(scene, anchor.look if anchor else None, pose)
         self._beat()
@@ -212,14 +227,16 @@ class _Measuring:
         subject = follow(scan(spread(early, _ANCHOR_SCANS)), None)
         return Anchor(subject.look, subject.kind, from_reference=False) if subject is not None else None
 
-    def _of_motion(self, pose: PosePoints | None, moments: dict[int, Moment]) -> dict[str, Finding]:
+    def _of_motion(
+        self, pose: PosePoints | None, moments: dict[int, Moment], added: Added | None
+    ) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
         seen_by = self._collected
         steps = seen_by.steps.result() if seen_by.steps is not None else None
         path = seen_by.tracks.result() if seen_by.tracks is not None else None
         apart = None
         if steps is not None and path is not None and seen_by.outliers is not None:
-            seen = course(steps, path, seen_by.outliers.result())
+            seen = course(steps, path, seen_by.outliers.result(), added)
             apart = seen.broken
             makers = {
                 "temporal_stability": temporal_stability,
@@ -257,7 +274,7 @@ class _Measuring:
 
     def _source(self) -> tuple[Crispness | None, Exposure | None]:
         """What the source's first two seconds look like, where it is another clip."""
-        if self._request.source == self._request.video:
+        if not self._other:
             return None, None
         crisp, light = CrispnessCollector(), ExposureCollector()
         for frame in see(self._request.source):
@@ -272,11 +289,10 @@ class _Measuring:
         if "format" not in self._wanted:
             return {}
         request = self._request
-        other = request.source != request.video
-        if request.target is None and not other and self._looks:
+        if request.target is None and not self._other and self._looks:
             return {"format": unasked()}  # whether the file can be read shows where it is looked at
         media = probe(ProbeRequest(path=request.video), self._progress)
-        source = probe(ProbeRequest(path=request.source), self._progress) if other else None
+        source = probe(ProbeRequest(path=request.source), self._progress) if self._other else None
         return {"format": file_format(media, request.target, source)}
 
     def _of_sound(self) -> dict[str, Measurement]:
@@ -284,8 +300,8 @@ class _Measuring:
             return {}
         self._beat()
         sound = load_sound(self._request.video)
-        other = self._request.source != self._request.video
-        return {"audio_video": audio_video(sound, load_sound(self._request.source) if other else sound)}
+        before = load_sound(self._request.source) if self._other else sound
+        return {"audio_video": audio_video(sound, before)}
 
 
 def _early_samples(path: str, frames: int) -> Iterator[Sample]:

@@ -79,7 +79,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 
 
 def part_of(path: str, piece: Piece) -> Part:
-    request = PartsRequest(video=path, table=timetable(path), metrics=tuple(EVERY), threads=1)
+    request = PartsRequest(video=path, table=timetable(path), metrics=tuple(EVERY), against=True, threads=1)
     return collect_part(request, piece, nothing, nothing)
 
 
@@ -130,7 +130,7 @@ def told(findings: tuple[Finding, ...]) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_pieces_cut_anywhere_leave_behind_what_the_whole_does(clip: Callable[..., str], kind: str) -> None:
     path = clip(kind)
-    whole = left_behind(collect(path, EVERY, 1, nothing))
+    whole = left_behind(collect(path, EVERY, 1, nothing, against=True))
     for seed in range(3):
         chance = random.Random(f"{kind} {seed}")
         cuts = sorted(chance.sample(range(GRID, FRAMES, GRID), chance.randint(1, 6)))
@@ -147,8 +147,8 @@ def test_processes_that_share_a_clip_leave_behind_what_one_does(
     path = clip("shaken")
     assert len(pieces_of(timetable(path), workers, least)) > 2
     done: list[int] = []
-    shared = collect(path, EVERY, workers, done.append, least_piece=least)
-    assert left_behind(shared) == left_behind(collect(path, EVERY, 1, nothing))
+    shared = collect(path, EVERY, workers, done.append, against=True, least_piece=least)
+    assert left_behind(shared) == left_behind(collect(path, EVERY, 1, nothing, against=True))
     assert done == sorted(done)
     assert len(kept_helpers()) == workers - 1
 
@@ -240,15 +240,17 @@ def test_a_clip_with_one_key_frame_is_cut_for_more_than_two(clip: Callable[..., 
     assert early[1] - early[0] > late[1] - late[0]
     assert early[1] == late[0]
     assert early[1] % GRID == 0
-    assert left_behind(collect(path, EVERY, 3, nothing)) == left_behind(collect(path, EVERY, 1, nothing))
+    assert left_behind(collect(path, EVERY, 3, nothing, against=True)) == left_behind(
+        collect(path, EVERY, 1, nothing)
+    )
 
 
 @pytest.mark.parametrize("suffix", ["avi", "ts"])
 def test_a_clip_without_a_place_to_begin_at_is_not_cut(clip: Callable[..., str], suffix: str) -> None:
     path = clip("shaken", 30, suffix)
     assert len(pieces_of(timetable(path), 4, 24)) <= 1
-    threads = collect(path, EVERY, 4, nothing, least_piece=24)
-    assert left_behind(threads) == left_behind(collect(path, EVERY, 1, nothing))
+    threads = collect(path, EVERY, 4, nothing, against=True, least_piece=24)
+    assert left_behind(threads) == left_behind(collect(path, EVERY, 1, nothing, against=True))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -290,8 +292,8 @@ def test_where_pieces_cannot_be_believed_the_whole_is_measured(
 
     monkeypatch.setattr(sharing, "joined", doubtful)
     path = clip("shaken")
-    shared = collect(path, EVERY, 2, nothing, least_piece=48)
-    assert left_behind(shared) == left_behind(collect(path, EVERY, 1, nothing))
+    shared = collect(path, EVERY, 2, nothing, against=True, least_piece=48)
+    assert left_behind(shared) == left_behind(collect(path, EVERY, 1, nothing, against=True))
 
 
 def test_damage_is_told_as_of_the_whole_clip(clip: Callable[..., str], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol, Self
 from caf.qc.metrics.catalogue import EXTRAS
 from caf.qc.metrics.exposure import ExposureCollector
 from caf.qc.metrics.frames import SeenFrame
+from caf.qc.metrics.mosaic import MosaicCollector
 from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.piece import WHOLE, Piece
 from caf.qc.metrics.samples import Sample, SampleCollector
@@ -20,6 +21,8 @@ SUBJECT = frozenset({"identity_consistency", "identity_drift", "mask_edge_bleed"
 """Metrics about one subject that is followed."""
 COMPARED = frozenset({"resolution", "exposure"})
 """Metrics that look at the source's first two seconds too."""
+_HELD_AGAINST = frozenset({"temporal_stability", "cadence", "glitch"})
+"""Metrics that hold every frame against the same moment of the source."""
 SCENE = SUBJECT | {"feline_presence", "human_presence"}
 """Metrics about what is in the picture."""
 _SAMPLED = SCENE | {"background_stability"}
@@ -34,9 +37,12 @@ class _Collector(Protocol):
 
 
 class Collected:
-    """The collectors of one piece of a clip; those that no wanted metric needs are None. Can be pickled."""
+    """The collectors of one piece of a clip; those that no wanted metric needs are None. Can be pickled.
 
-    def __init__(self, wanted: frozenset[str], piece: Piece = WHOLE) -> None:
+    `against`: there is another source to hold the clip against.
+    """
+
+    def __init__(self, wanted: frozenset[str], piece: Piece = WHOLE, *, against: bool = False) -> None:
         self._piece = piece
         self.samples = SampleCollector(piece) if wanted & _SAMPLED else None
         self.tracks = TrackCollector(piece) if wanted & _MOTION else None
@@ -45,6 +51,7 @@ class Collected:
         self.outliers = OutlierCollector(piece) if wanted & _MOTION else None
         self.crisp = CrispnessCollector(piece) if wanted & _CRISP else None
         self.exposure = ExposureCollector(piece) if "exposure" in wanted else None
+        self.mosaic = MosaicCollector(piece) if against and wanted & _HELD_AGAINST else None
         self._timed = bool(wanted & EXTRAS.keys())
         self.time_s: list[float] = []
 
@@ -74,11 +81,21 @@ class Collected:
             (self.outliers, later.outliers),
             (self.crisp, later.crisp),
             (self.exposure, later.exposure),
+            (self.mosaic, later.mosaic),
         ):
             if mine is not None and other is not None:
                 mine.extend(other)  # type: ignore[arg-type]  # both are of one kind
         self.time_s += later.time_s
 
     def _collectors(self) -> Iterator[_Collector]:
-        every = (self.samples, self.tracks, self.still, self.steps, self.outliers, self.crisp, self.exposure)
+        every = (
+            self.samples,
+            self.tracks,
+            self.still,
+            self.steps,
+            self.outliers,
+            self.crisp,
+            self.exposure,
+            self.mosaic,
+        )
         return (one for one in every if one is not None)

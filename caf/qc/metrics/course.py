@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caf.qc.metrics.added import Added
 from caf.qc.metrics.beat import Beat, beat_of, strides
 from caf.qc.metrics.findings import Flags, Floats, around_of, runs
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
@@ -13,7 +14,7 @@ from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.steps import Steps
 from caf.qc.metrics.tracks import CameraPath
 
-__all__ = ["Course", "course"]
+__all__ = ["ADDED", "CLEAR", "Course", "course"]
 
 _SPOILED = 0.58
 _LONGER_COUNTS = 1.6
@@ -33,6 +34,11 @@ _UNSURE_FACTOR = 4.0
 """Beside a picture that is shown twice all goes twice as far in a step, and where the picture shakes or flickers
 nothing stays as it was: there it counts for a quarter. Untouched, 1 in 400 such frames has a novelty of 2; what popped
 has 0.7 to 16."""
+ADDED = 1.0
+"""Excess over the source from which a frame shows something else. Coded again: up to 0.27, steadied 0.59, shaken 1.5;
+of limbs that pop faintly the faintest 1.0, half 3 and more."""
+CLEAR = 1.2
+"""Surprise of a pop that is noticed beside frames that are spoiled as such, or show what their source does not."""
 _SPOILED_AREA = 0.03
 """Share of the picture from which a frame is spoiled as such, and not only a part of it popped."""
 _RESTLESS_PERMILLE, _RESTLESS_PERCENT = 1.2, 1.2
@@ -78,6 +84,10 @@ class Course:
     """(T,) of `Outliers`, the strongest of the lengths."""
     surprise: Floats
     """(T,) excess and novelty of `Outliers` together."""
+    added: Floats | None = None
+    """(T,) excess over what another source shows at the same moment, of `Added`; None where it cannot be told."""
+    lost: Flags | None = None
+    """(T,) before which moments of that source are missing."""
 
     @property
     def broken(self) -> Flags:
@@ -85,13 +95,20 @@ class Course:
         return np.asarray(self.blank | self.spoiled | self.cut | self.fading, dtype=bool)
 
 
-def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
+def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | None = None) -> Course:
     """Everything that goes wrong from frame to frame, each frame blamed for one thing."""
     blank = _blank(steps)
     cut = _cuts(steps)
     repeated = _repeated(steps, cut) & ~blank
     restless = _is_restless(steps, path, blank)
     spoiled, popped, excess, surprise = _spoiled(outliers, blank, _beside(repeated), restless)
+    excess_added = None
+    if added is not None:
+        excess_added = np.where(blank | _beside(repeated), 0.0, added.excess)
+        excess_added /= _RESTLESS_FACTOR if restless else 1.0
+        apart = excess_added > ADDED
+        spoiled |= apart & (added.area >= _SPOILED_AREA)
+        popped = (apart | (popped & ((surprise > CLEAR) | ~apart.any()))) & ~spoiled
     touched = blank | spoiled
     touched |= np.concatenate([[False], touched[:-1]])
     fading = _fading(steps, blank | spoiled)
@@ -119,6 +136,8 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers) -> Course:
         hurry,
         excess,
         surprise,
+        excess_added,
+        None if added is None else added.lost & usable & ~after,
     )
 
 

@@ -1,6 +1,6 @@
 """glitch: does a frame, or a part of one, show something that neither its neighbours nor the motion explain?"""
 
-from caf.qc.metrics.course import Course
+from caf.qc.metrics.course import ADDED, CLEAR, Course
 from caf.qc.metrics.findings import LEAST_FRAMES, Finding, places, worst_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
@@ -19,22 +19,33 @@ _EXCESS: Calibration = (
 )
 # Excess together with novelty: below the threshold only by what else is wrong, as quick motion has it too.
 _SURPRISE: Calibration = ((0.0, 1.0), (0.5, 0.94), (1.0, 0.86), (1.4, 0.76), (2.5, 0.74), (5.0, 0.71))
+# Excess over the source: from one on two cells of 256 differ by three levels and twice what coding does.
+_ADDED: Calibration = (
+    (0.0, 1.0),
+    (0.3, 0.95),
+    (0.6, 0.86),
+    (1.0, 0.7),
+    (1.5, 0.65),
+    (3.0, 0.6),
+    (6.0, 0.5),
+    (12.0, 0.4),
+    (30.0, 0.25),
+)
 # Counted: a single spoiled frame is seen by most.
 GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
 # Shares of frames in which a small part, such as a limb, is elsewhere for one to three frames. A body-swap clip with
 # a cat that visibly twitches, its worst four seconds: 0.042.
 POPS: Calibration = ((0.0, 1.0), (0.008, 0.9), (0.03, 0.77), (0.045, 0.72), (0.1, 0.4), (0.3, 0.1))
-_CLEAR = 1.2
-"""Surprise of a pop that is noticed beside frames that are spoiled as such."""
 
 
 def glitch(seen: Course) -> Finding:
     """The lowest of four calibrations: the worst frame's excess, the same with its new colours, the count of spoiled
-    frames, the share of pops.
+    frames, the share of pops; held against another source that shows the same, of five: also what it shows otherwise.
 
     raw: `largest_excess` (difference to both sides beyond what moves there, in multiples of that, or that of colours
     alone), `largest_surprise` (of a part, and with the colours that neither side has near by), `glitch_frames`,
-    `pop_share`. Beside spoiled frames only clear pops are blamed too.
+    `pop_share`, and beside a source `largest_added` (what differs for one to three frames, in multiples of what differs
+    anyway). Beside spoiled frames only clear pops are blamed too.
     """
     name, steps = "glitch", seen.steps
     if steps.frames < LEAST_FRAMES:
@@ -49,19 +60,28 @@ def glitch(seen: Course) -> Finding:
         "glitch_frames": len(spoiled),
         "pop_share": share,
     }
+    added = 0.0
+    if seen.added is not None:
+        added = raw["largest_added"] = float(seen.added.max())
     score = min(
         calibrate(largest, _EXCESS),
         calibrate(surprise, _SURPRISE),
         calibrate(len(spoiled), GLITCHES),
         calibrate(share, POPS),
+        calibrate(added, _ADDED),
     )
+    beside = ", held against the source" if added > ADDED else ""
     if spoiled:
-        reason = f"Frames are spoiled: {len(spoiled)}."
+        reason = f"Frames are spoiled{beside}: {len(spoiled)}."
     elif popped:
-        reason = f"Parts of the picture show something else in {len(popped)} frames."
+        reason = f"Parts of the picture show something else in {len(popped)} frames{beside}."
     else:
         reason = "No frame sticks out of its neighbours."
-    noticed = places(seen.popped & (seen.surprise > _CLEAR)) if spoiled else popped
+    clear, badness = seen.surprise > CLEAR, seen.surprise
+    series = {"surprise": seen.surprise, "excess": seen.excess}
+    if seen.added is not None:
+        clear, badness = clear | (seen.added > ADDED), badness + seen.added
+        series["added"] = seen.added
+    noticed = places(seen.popped & clear) if spoiled else popped
     blamed = tuple(sorted((*spoiled, *noticed)))
-    found = measured(name, score, reason, raw, worst_of(blamed, seen.surprise))
-    return Finding(found, blamed, {"surprise": seen.surprise, "excess": seen.excess})
+    return Finding(measured(name, score, reason, raw, worst_of(blamed, badness)), blamed, series)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.appearance import Look, look_of
 from caf.qc.metrics.frames import Image, SeenFrame, see
+from caf.qc.metrics.mosaic import MosaicCollector
 from caf.qc.metrics.samples import Sample, sample_of
 from caf.qc.metrics.scene import Kind, Sighting
 
@@ -65,10 +66,18 @@ class Moment(NamedTuple):
     earlier: Image | None
 
 
-def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None]) -> dict[int, Moment]:
+def same_moments(
+    path: str,
+    samples: Sequence[Sample],
+    beat: Callable[[], None],
+    *,
+    every: MosaicCollector | None = None,
+    until_s: float = 0.0,
+) -> dict[int, Moment]:
     """By sample index: what the source shows at that time. Moments it does not have are left out.
 
-    Black and white where the samples are. Calls `beat` with every frame. Raises as `see` does.
+    Black and white where the samples are. `every` is shown all frames until then. Calls `beat` with every frame.
+    Raises as `see` does.
     """
     waiting = sorted(samples, key=lambda sample: sample.time_s)[::-1]
 
@@ -79,8 +88,16 @@ def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None])
     found: dict[int, Moment] = {}
     earlier: dict[int, Image] = {}
     grey = _colourless(samples)
-    for frame in see(path, wanted=lambda time_s: due(time_s, _EARLIER_S)):
-        if waiting and waiting[-1].index not in earlier and not due(frame.time_s):
+    all_until_s = until_s if every is not None else -np.inf
+
+    def wanted(time_s: float) -> bool:
+        # One beyond all that is needed shows that there is no more to decode.
+        return due(time_s, _EARLIER_S) or time_s <= all_until_s or not waiting
+
+    for frame in see(path, wanted=wanted):
+        if every is not None and frame.time_s <= all_until_s:
+            every.add(frame)
+        if due(frame.time_s, _EARLIER_S) and waiting[-1].index not in earlier and not due(frame.time_s):
             picture = _fitted(frame, waiting[-1])
             if picture is not None:
                 earlier[waiting[-1].index] = picture
@@ -90,7 +107,7 @@ def same_moments(path: str, samples: Sequence[Sample], beat: Callable[[], None])
             if picture is not None and frame.time_s < sample.time_s + 2 * _LATE_S:
                 picture = _greyed(picture) if grey else picture
                 found[sample.index] = Moment(picture, earlier.get(sample.index))
-        if not waiting:
+        if not waiting and frame.time_s > all_until_s:
             break
     return found
 

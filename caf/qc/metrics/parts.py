@@ -38,11 +38,12 @@ TICK_FRAMES: Final = 8
 
 
 class PartsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The clip, what its packets say, the metrics to collect for, and how many threads decode."""
+    """The clip, what its packets say, what to collect for, and how many threads decode."""
 
     video: str
     table: Timetable
     metrics: tuple[str, ...]
+    against: bool
     threads: int
 
 
@@ -60,7 +61,7 @@ def collect_part(
 
     Raises OtherFramesError where the clip cannot be decoded from there, MediaError for damage.
     """
-    part = Part(Collected(frozenset(request.metrics), piece), {})
+    part = Part(Collected(frozenset(request.metrics), piece, against=request.against), {})
     first, last = max(0, piece.start - BEFORE), min(piece.frames, piece.stop + AFTER)
     frames = span_frames(request.video, request.table, first, last, threads=request.threads)
     shown = enumerate(frames, first)

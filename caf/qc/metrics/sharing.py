@@ -49,12 +49,14 @@ def collect(
     beat: Callable[[int], None],
     *,
     early: Callable[[Sample], object] | None = None,
+    against: bool = False,
     least_piece: int | None = None,
 ) -> Collected:
     """What `video` leaves behind for the `wanted` metrics; `beat` is told how many frames are done.
 
     `early` is given samples in order while others are still to come. Whether they are all, and the same pictures as
-    those that are kept, shows in the end: where a piece was not what the file promises they may not be.
+    those that are kept, shows in the end: where a piece was not what the file promises they may not be. `against`: as
+    `Collected` has it.
 
     Raises:
         InputError: no such file.
@@ -68,9 +70,17 @@ def collect(
     pieces = pieces_of(table, workers, least_piece)
     if len(pieces) > 1:
         with contextlib.suppress(OtherFramesError, MediaError):
-            return _shared(video, wanted, table, pieces, min(workers, len(pieces)), beat, early)
+            at_it = min(workers, len(pieces))
+            request = PartsRequest(
+                video=video,
+                table=table,
+                metrics=tuple(sorted(wanted)),
+                against=against,
+                threads=processors_each(at_it),
+            )
+            return _shared(request, pieces, at_it, beat, early)
         early = None
-    whole = Collected(wanted, Piece(frames=table.frames))
+    whole = Collected(wanted, Piece(frames=table.frames), against=against)
     for batch in batches(see(video, ahead=workers > 1)):
         whole.add(batch)
         if early is not None:
@@ -126,18 +136,13 @@ def _key(piece: Piece, table: Timetable) -> int:
 
 
 def _shared(
-    video: str,
-    wanted: frozenset[str],
-    table: Timetable,
+    request: PartsRequest,
     pieces: Sequence[Piece],
     workers: int,
     beat: Callable[[int], None],
     early: Callable[[Sample], object] | None,
 ) -> Collected:
-    request = PartsRequest(
-        video=video, table=table, metrics=tuple(sorted(wanted)), threads=processors_each(workers)
-    )
-    in_order = _InOrder(table.frames, early)
+    in_order = _InOrder(request.table.frames, early)
     with _Sharing(pieces, request, workers - 1, in_order) as sharing:
         while (number := sharing.take()) is not None:
 

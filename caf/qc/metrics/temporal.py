@@ -60,7 +60,7 @@ def _parts(seen: Course) -> dict[str, _Part]:
     unit = 1 / steps.frames
     shake, shake_frames = shake_permille(seen.path, seen.broken)
     flicker, flicker_frames = flicker_percent(steps, seen.blank | seen.spoiled)
-    of_jumps, odd = jumps_score(seen.jump, seen.hurry, seen.beat)
+    of_jumps, odd = jumps_score(seen.jump, seen.hurry, seen.beat, seen.lost)
     share = float(seen.jump.mean())
     parts = {
         "repeated_share": _repeated(seen),

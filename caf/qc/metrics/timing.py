@@ -67,21 +67,24 @@ def cadence(seen: Course) -> Finding:
     """The lower of two calibrations: the shares of doubled frames and of steps in which frames are missing.
 
     raw: `doubled_share`, `jump_share`, `odd_jump_share`, `largest_hurry` (how much further than its neighbours the
-    hastiest step went). Jumps as even as a conversion of the frame rate leaves them are judged less strictly, and
-    their frames are not blamed.
+    hastiest step went), beside a source that shows the same at the same rate `lost_share`: of the steps in which it
+    goes on by more than a frame. Jumps as even as a conversion of the frame rate leaves them are judged less strictly,
+    and their frames are not blamed; nor are jumps that the source has too, where frames are missing of it.
     """
     name, steps = "cadence", seen.steps
     if steps.frames < LEAST_FRAMES:
         return _too_short(name, steps.frames)
     doubled = seen.repeated & ~_in_runs(seen.repeated, _SHORT_RUN + 1)
     repeats, jumps = float(doubled.mean()), float(seen.jump.mean())
-    of_jumps, odd = jumps_score(seen.jump, seen.hurry, seen.beat)
+    of_jumps, odd = jumps_score(seen.jump, seen.hurry, seen.beat, seen.lost)
     raw = {
         "doubled_share": repeats,
         "jump_share": jumps,
         "odd_jump_share": float(odd.mean()),
         "largest_hurry": float(seen.hurry.max()),
     }
+    if seen.lost is not None:
+        raw["lost_share"] = float(seen.lost.mean())
     score = min(calibrate(repeats, REPEATS), of_jumps)
     blamed = places(doubled | odd)
     if not blamed and not seen.jump.any():
@@ -97,12 +100,22 @@ def cadence(seen: Course) -> Finding:
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
 
 
-def jumps_score(jump: Flags, hurry: Floats, beat: Beat | None = None) -> tuple[float, Flags]:
+def jumps_score(
+    jump: Flags, hurry: Floats, beat: Beat | None = None, lost: Flags | None = None
+) -> tuple[float, Flags]:
     """The score of the jumps, and the frames before which some are missing that no conversion of the rate explains.
 
     Jumps of a conversion all keep one beat. A frame that is lost afterwards shifts the beat of all that come after it.
-    Where no `beat` of the whole clip is sure, one of the jumps is looked for.
+    Where no `beat` of the whole clip is sure, one of the jumps is looked for. Frames that are `lost` for sure, as the
+    source has them, are those that are blamed.
     """
+    score, odd = _jumps_alone(jump, hurry, beat)
+    if lost is None or not lost.any():
+        return score, odd
+    return min(score, calibrate(float(lost.mean()), _JUMPS)), lost
+
+
+def _jumps_alone(jump: Flags, hurry: Floats, beat: Beat | None) -> tuple[float, Flags]:
     odd = np.zeros_like(jump)
     if beat is not None:
         odd[list(beat.lost)] = True
