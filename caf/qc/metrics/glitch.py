@@ -81,7 +81,8 @@ def glitch(seen: Course) -> Finding:
     series = {"surprise": seen.surprise, "excess": seen.excess}
     if seen.added is not None:
         clear, badness = clear | (seen.added > ADDED), badness + seen.added
-        series["added"] = seen.added
+        # What found the fault is what a plot is to show.
+        series = {"added": seen.added, **series} if added > ADDED else {**series, "added": seen.added}
     noticed = places(seen.popped & clear) if spoiled else popped
     blamed = tuple(sorted((*spoiled, *noticed)))
     return Finding(measured(name, score, reason, raw, worst_of(blamed, badness)), blamed, series)
