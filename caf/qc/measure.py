@@ -64,9 +64,9 @@ def measure(request: MeasureRequest, progress: Progress) -> tuple[Measurement, .
     """Every metric of `request.metrics`, in that order, each with a score or the reason why it has none.
 
     The same files give the same bits on one machine, however many processes share the clip. Memory does not grow with
-    the picture count beyond some hundred bytes a frame, two thousand where there is another source; the clip is decoded
-    once, of the source its first two seconds, its sound, and what it shows at the clip's times. Call it from a thread
-    that stays where there are helpers: they end with it.
+    the picture count beyond some hundred bytes a frame, three thousand where there is another source; the clip is
+    decoded once, of the source its first two seconds, its sound, and what it shows at the clip's times. Call it from a
+    thread that stays where there are helpers: they end with it.
 
     Raises:
         InputError: an unknown metric, or a file that is not there.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from caf.qc.metrics import added
 from caf.qc.metrics.added import Added, added_of
 from caf.qc.metrics.mosaic import Mosaic, MosaicCollector
 from tests.qc.conftest import Scores
@@ -55,6 +56,17 @@ def test_a_part_that_is_gone_for_a_moment_is_told_to_the_frame_though_it_moves(
 ) -> None:
     found = against(coded(popped(room(), places)), room())
     assert np.flatnonzero(found.excess > 1).tolist() == list(places)
+
+
+def test_a_long_clip_is_judged_in_blocks_as_it_would_be_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, source = mosaic(coded(popped(room(), [5, 19, 20, 21, 41, 60]))), mosaic(room())
+    whole = added_of(clip, source)
+    monkeypatch.setattr(added, "_TOGETHER", 20)
+    blocks = added_of(clip, source)
+    assert whole is not None
+    assert blocks is not None
+    for one, other in zip(whole, blocks, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_what_stays_otherwise_is_no_moment() -> None:

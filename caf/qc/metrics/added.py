@@ -74,7 +74,7 @@ def added_of(clip: Mosaic, source: Mosaic) -> Added | None:
     moment = nominal + shifts[path]
     if not (moment.min() >= 0 and moment.max() < others) or not _is_same(clip, source, moment):
         return None
-    excess, area = _excess(clip.cells, source.cells[moment])
+    excess, area = _excess(clip, source, moment)
     usual = float(np.percentile(excess, _USUAL_SHARE)) / _USUAL_EXCESS
     lost = _lost(cost, path, moment) if same_rate else np.zeros(frames, dtype=bool)
     return Added(excess / max(1.0, usual), area, lost)
@@ -124,9 +124,12 @@ def _path(cost: Floats, nominal: Indices, shifts: Indices) -> Indices:
 
 
 def _is_same(clip: Mosaic, source: Mosaic, moment: Indices) -> bool:
+    looked_at = np.unique(
+        np.linspace(0, len(moment) - 1, min(_TOGETHER, len(moment))).round().astype(np.int64)
+    )
     here, there = (
-        cells[..., 0].reshape(len(moment), -1).astype(np.float64)
-        for cells in (clip.cells, source.cells[moment])
+        cells[..., 0].reshape(len(looked_at), -1).astype(np.float64)
+        for cells in (clip.cells[looked_at], source.cells[moment[looked_at]])
     )
     apart = here - there
     apart = np.abs(apart - np.median(apart, axis=1, keepdims=True))
@@ -138,8 +141,20 @@ def _is_same(clip: Mosaic, source: Mosaic, moment: Indices) -> bool:
     return bool(np.median(alike) >= _SAME_PICTURE)
 
 
-def _excess(here: _Cells, there: _Cells) -> tuple[Floats, Floats]:
-    """(T,) excess and area as `Added` has them, of the cells (T, 16, 16, 3) of the clip and of the source."""
+def _excess(clip: Mosaic, source: Mosaic, moment: Indices) -> tuple[Floats, Floats]:
+    """(T,) excess and area as `Added` has them, before what is the clip's own."""
+    frames, around = len(moment), LONGEST + _REACH
+    excess, area = np.zeros(frames), np.zeros(frames)
+    for start in range(0, frames, _TOGETHER):
+        first, stop = max(0, start - around), min(frames, start + _TOGETHER)
+        some = slice(first, min(frames, stop + around))
+        found = _excess_of(clip.cells[some], source.cells[moment[some]])
+        excess[start:stop], area[start:stop] = (one[start - first : stop - first] for one in found)
+    return excess, area
+
+
+def _excess_of(here: _Cells, there: _Cells) -> tuple[Floats, Floats]:
+    """The same of frames that follow each other, of the clip's cells and those of the same moments of the source."""
     unlike, frames = _unlike(here, there), len(here)
     around = np.stack([cv2.dilate(one, _AROUND) for one in unlike])
     nothing = np.zeros((LONGEST + _REACH, *unlike.shape[1:]), np.float32)
