@@ -1,7 +1,9 @@
-"""Compiles `eventstore/native/` into `eventstore._native` when the package is built or installed, if that can be done.
+"""Compiles `eventstore/native/` into `eventstore._native`, and `caf/engines/native/` into `caf.engines._native`, when
+the package is built or installed, if that can be done.
 
-Without a C compiler or Python's headers the event log runs in Python: the same bytes, more slowly. Run by itself
-(`python hatch_build.py`) it compiles for the Python that runs it.
+Without a C compiler or Python's headers the event log runs in Python (the same bytes, more slowly), and pictures are
+moved by OpenCV (nearly the same pixels, more slowly). Run by itself (`python hatch_build.py`) it compiles for the
+Python that runs it.
 """
 
 import shlex
@@ -13,18 +15,22 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent
-SOURCES = ROOT / "eventstore" / "native"
+PACKAGES = {
+    "eventstore": "The event log will run in Python",
+    "caf/engines": "Pictures will be moved by OpenCV",
+}
+"""Whose folder `native` is compiled, and what is said where it cannot be."""
 SUPPORTED = ((3, 11), (3, 13))
 """What the sources know of the interpreter's inside."""
 
 
-def compiled(root: Path = ROOT) -> Path | None:
-    """Where the compiled module is now; None, and a line of why, where it could not be made."""
-    target = root / "eventstore" / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
+def compiled(package: str, root: Path = ROOT) -> Path | None:
+    """Where the package's compiled module is now; None, and a line of why, where it could not be made."""
+    target = root / package / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1] or sysconfig.get_config_var(
         "Py_GIL_DISABLED"
     ):
-        return _without(target, "this Python is not one of those that it knows")
+        return _without(package, target, "this Python is not one of those that it knows")
     linker = sysconfig.get_config_var("LDSHARED") or "cc -shared"
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".native-") as folder:
         made = Path(folder) / target.name
@@ -35,22 +41,23 @@ def compiled(root: Path = ROOT) -> Path | None:
             "-fvisibility=hidden",
             f"-I{sysconfig.get_path('include')}",
         ]
-        command += [*map(str, sorted(SOURCES.glob("*.c"))), "-o", str(made)]
+        sources = sorted((ROOT / package / "native").glob("*.c"))
+        command += [*map(str, sources), "-o", str(made), "-lm"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
         except OSError as error:
-            return _without(target, f"{command[0]}: {error.strerror}")
+            return _without(package, target, f"{command[0]}: {error.strerror}")
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["the compiler failed"]
-            return _without(target, next((line for line in lines if "error" in line), lines[-1]))
+            return _without(package, target, next((line for line in lines if "error" in line), lines[-1]))
         # In one step: a process that has the old one loaded keeps it.
         made.replace(target)
     return target
 
 
-def _without(target: Path, why: str) -> None:
+def _without(package: str, target: Path, why: str) -> None:
     target.unlink(missing_ok=True)
-    print(f"The event log will run in Python, not compiled: {why}", file=sys.stderr)  # noqa: T201
+    print(f"{PACKAGES[package]}, not compiled: {why}", file=sys.stderr)  # noqa: T201
 
 
 try:
@@ -66,11 +73,12 @@ else:
             """Compile in place, and add it to a wheel."""
             if self.target_name != "wheel":
                 return
-            target = compiled(Path(self.root))
-            if target is not None and version != "editable":
-                build_data["force_include"][str(target)] = f"eventstore/{target.name}"
-                build_data["infer_tag"], build_data["pure_python"] = True, False
+            for package in PACKAGES:
+                target = compiled(package, Path(self.root))
+                if target is not None and version != "editable":
+                    build_data["force_include"][str(target)] = f"{package}/{target.name}"
+                    build_data["infer_tag"], build_data["pure_python"] = True, False
 
 
 if __name__ == "__main__":
-    sys.exit(compiled() is None)
+    sys.exit(None in [compiled(package) for package in PACKAGES])

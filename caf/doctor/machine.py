@@ -11,6 +11,7 @@ from typing import Final
 
 from caf.config import Config
 from caf.doctor.finding import Finding, bad, good, warning
+from caf.engines.compiled import COMPILED
 from caf.pose.workers import workers_for
 from caf.system import APT_LINE, missing_system_libraries
 from eventstore import PARTS, sqlite_note
@@ -47,11 +48,16 @@ def sqlite() -> Finding:
 
 
 def compiled() -> Finding:
-    """Whether what of the log costs most is compiled."""
-    if PARTS == "compiled":
-        return good("compiled", "the inner loops of the event log are compiled")
+    """Whether what costs most of the log and of moving pictures is compiled."""
+    if PARTS == "compiled" and COMPILED:
+        return good("compiled", "the inner loops of the event log and of moving pictures are compiled")
     remedy = "Install gcc and Python's headers (python3-dev), then install caf again; it works without, too."
-    return warning("compiled", f"the inner loops of the event log run {PARTS}: it takes longer", remedy)
+    what = (
+        f"the inner loops of the event log run {PARTS}"
+        if PARTS != "compiled"
+        else "pictures are moved by OpenCV"
+    )
+    return warning("compiled", f"{what}: it takes longer", remedy)
 
 
 def libraries() -> Finding:

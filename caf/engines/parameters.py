@@ -8,14 +8,16 @@ from difflib import get_close_matches
 
 from msgspec import Struct
 
+from caf.engines.compiled import COMPILED
 from caf.errors import InputError
 from caf.ports import Parameter
 
 __all__ = ["ENGINE_ID", "ENGINE_VERSION", "PARAMETERS", "ParameterSpec", "Settings", "settings_for"]
 
 ENGINE_ID = "local"
-ENGINE_VERSION = "7"
-"""Raised whenever the same input and parameters would give other pixels: cached stages depend on it."""
+ENGINE_VERSION = "8" if COMPILED else "8-plain"
+"""Raised whenever the same input and parameters would give other pixels: cached stages depend on it. Without its
+compiled part the engine gives other pixels, too."""
 
 
 class ParameterSpec(Struct, frozen=True, kw_only=True):

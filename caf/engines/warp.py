@@ -1,7 +1,8 @@
-"""A picture moved by a similarity: as sharp as by cubic interpolation, at less than half its cost.
+"""A picture moved by a similarity: as sharp as by cubic interpolation, at a fraction of its cost.
 
-It is made finer by cubic interpolation, which costs little on a regular grid; between the finer pixels a straight line
-is enough. What that takes of the finest contrast is the same at every place, and is added before.
+Compiled where there was a compiler when caf was installed. Else it is made finer by cubic interpolation, which costs
+little on a regular grid; between the finer pixels a straight line is enough. What that takes of the finest contrast is
+the same at every place, and is added before. The two differ by a level or two.
 """
 
 from threading import local
@@ -10,7 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["warped"]
+from caf.engines.compiled import NATIVE
+
+__all__ = ["opencv_warped", "warped"]
+
 
 _FINER = 2
 _SHARPER = 0.03
@@ -46,7 +50,21 @@ _KEPT = _Kept()
 
 
 def warped(image: Image, matrix: NDArray[np.float64]) -> Image:
-    """(H, W, 3) uint8 moved by `matrix` (2, 3), from its places to those shown; beyond the rim it is mirrored."""
+    """(H, W, 3) uint8 moved by `matrix` (2, 3), from its places to those shown; beyond the rim it is mirrored.
+
+    Source: cubic convolution, R. G. Keys, IEEE ASSP 29 (1981), as sharp as OpenCV's (-0.75), at 128 places a pixel.
+    """
+    if NATIVE is None:
+        return opencv_warped(image, matrix)
+    height, width = image.shape[:2]
+    out = np.empty((height, width, 3), np.uint8)
+    back = cv2.invertAffineTransform(matrix).ravel().tolist()
+    NATIVE.moved(np.ascontiguousarray(image), out, width, height, tuple(back))
+    return out
+
+
+def opencv_warped(image: Image, matrix: NDArray[np.float64]) -> Image:
+    """`warped` without compiled code."""
     height, width = image.shape[:2]
     back = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
     out = np.empty_like(image)

@@ -151,12 +151,13 @@ def _config() -> str:
 
 
 def _parameters() -> str:
+    version = ENGINE_VERSION.removesuffix("-plain")
     lines = [
         "# Parameters of the embedded engine",
         "",
         NOTE,
         "",
-        f"Engine `{ENGINE_ID}`, version `{ENGINE_VERSION}`. On the command line: `--set STAGE.NAME=VALUE`; in a job",
+        f"Engine `{ENGINE_ID}`, version `{version}`. On the command line: `--set STAGE.NAME=VALUE`; in a job",
         "document: `comfyui.bindings.parameters`, stage to name to value.",
         "",
     ]

@@ -414,7 +414,7 @@ def test_without_a_compiler_it_is_left_out_and_says_why(
     code = (
         "import sysconfig, sys; from pathlib import Path; known = sysconfig.get_config_var\n"
         "sysconfig.get_config_var = lambda name: '/no/such/cc -shared' if name == 'LDSHARED' else known(name)\n"
-        f"import hatch_build; sys.exit(hatch_build.compiled(Path({str(tmp_path)!r})) is not None)"
+        f"import hatch_build; sys.exit(hatch_build.compiled('eventstore', Path({str(tmp_path)!r})) is not None)"
     )
     (tmp_path / "eventstore").mkdir()
     old = tmp_path / "eventstore" / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
