@@ -105,7 +105,7 @@ def _costs(clip: Mosaic, source: Mosaic, nominal: Indices, shifts: Indices) -> F
 
 
 def _path(cost: Floats, nominal: Indices, shifts: Indices) -> Indices:
-    """(T,) the column of each frame's moment: the dearest saved, no step back in time, and few shifts.
+    """(T,) the column of each frame's moment: together they cost least, with no step back in time and few shifts.
 
     Source: R. Bellman, dynamic programming.
     """
