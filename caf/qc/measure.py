@@ -139,12 +139,13 @@ class _Measuring:
                 early=early,
                 against=self._other,
             )
+            moments, added = self._of_source()
+            # The clip's last frame is always a sample: what does not need to know what it shows comes first.
+            found = self._of_motion(pose, moments, added)
             scene = scanning.result()
             picture = beside.start(self._of_picture)
-            moments, added = self._of_source()
-            motion = beside.start(lambda: self._of_motion(pose, moments, added))
             alone = self._of_subject(pose, scene, moments) | sound()
-            found = motion() | picture() | file()
+            found |= picture() | file()
         found |= {name: Finding(one, tuple(sorted(one.worst_frames))) for name, one in alone.items()}
         found |= measured_extras(self._request, len(self._collected.time_s), self._progress)
         return Found(tuple(found[name] for name in self._request.metrics), tuple(self._collected.time_s))

@@ -11,8 +11,8 @@ Floats = NDArray[np.float32]
 
 
 def cell_means(picture: Floats, cells: int) -> Floats:
-    """(cells, cells) means of (H, W), parts of pixels counting as parts: what INTER_AREA gives."""
-    height, width = picture.shape
+    """(..., cells, cells) means of (..., H, W), parts of pixels counting as parts: what INTER_AREA gives."""
+    height, width = picture.shape[-2:]
     return np.asarray(_shares(height, cells) @ picture @ _shares(width, cells).T, dtype=np.float32)
 
 

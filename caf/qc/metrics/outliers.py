@@ -5,16 +5,15 @@ moves there anyway. At the turning point of a clip that runs to and fro the two 
 are the frames beside them.
 """
 
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.qc.metrics.cells import cell_means, middle
+from caf.qc.metrics.cells import cell_means
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
 from caf.qc.metrics.piece import WHOLE, Piece
@@ -34,10 +33,14 @@ _WORTH_A_LOOK_LEVELS = 1.5
 """So much must a cell of a run differ from both sides, beyond how these differ, to be looked at for new colours."""
 _SAME_LIGHT = 0.002
 _CHROMA_SIDE_PX = 64
+_LAGS = LONGEST + 1
+"""Every frame is held against so many before it: from one neighbour of the longest run to the other."""
+_KEPT = 2 * LONGEST + 6
 
 Floats = NDArray[np.float64]
 _Map = NDArray[np.float32]
-_NEIGHBOURS = np.ones((3, 3), np.uint8)
+"""(..., 16, 16) of so many frames; or of any other size."""
+_Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +70,24 @@ class _Run(NamedTuple):
     tint: float = 0.0
 
 
-class _Lag(NamedTuple):
-    """How two frames differ, per cell."""
-
-    whole: _Map
-    """Mean absolute grey difference in the same light, plus that of the cells' mean colours."""
-    colour: _Map
-    """The latter alone."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """What is remembered of a frame."""
 
-    tiny: NDArray[np.float32]
-    chroma: tuple[_Map, _Map]
+    tiny: _Map
+    chroma: _Map
+    """(2, 16, 16) mean Cr and Cb."""
     logs: _Map
     gain: float
     """Logarithm of the brightness relative to the frame before, as the median cell sees it."""
     palette: Palette
-    step: _Lag | None
-    """Difference to the frame before."""
+    known: int
+    """How many frames before it could be compared with, at most `_LAGS`."""
+    whole: _Map
+    """(4, 16, 16) mean absolute grey difference to each in the same light, plus that of the cells' mean colours; the
+    nearest first, and 0 where it is not known."""
+    colour: _Map
+    """The latter alone."""
 
 
 class OutlierCollector:
@@ -95,8 +95,9 @@ class OutlierCollector:
 
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
-        self._recent: deque[_Kept] = deque(maxlen=2 * LONGEST + 6)
-        self._lags: dict[tuple[int, int], _Lag] = {}
+        self._recent: list[_Kept] = []
+        self._wide: dict[tuple[int, int], _Map] = {}
+        """Differences of a frame to one further back, where they were asked for."""
         self._unfound: dict[int, _Map] = {}
         """What the step to a frame does not explain, where that was asked for."""
         self._runs: list[list[_Run]] = []
@@ -105,86 +106,95 @@ class OutlierCollector:
         """One more than the newest frame's index."""
 
     def add(self, frame: SeenFrame) -> None:
-        half = (max(1, frame.tiny.shape[1] // 2), max(1, frame.tiny.shape[0] // 2))
-        tiny = np.asarray(cv2.resize(frame.tiny, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
-        # Eight grey levels keep the noise of black cells out of the ratio.
-        logs = np.log(cell_means(tiny, _GRID) + np.float32(8.0))
-        gain = middle(logs - self._recent[-1].logs) if self._recent else 0.0
-        red, blue = (
-            np.asarray(one, dtype=np.float32) for one in cv2.split(frame.chroma(_GRID, _CHROMA_SIDE_PX))
-        )
-        palette = palette_of(frame)
-        step = _difference(tiny, (red, blue), self._recent[-1], gain) if self._recent else None
-        logs = np.asarray(logs, dtype=np.float32)
-        self._recent.append(_Kept(tiny, (red, blue), logs, gain, palette, step))
-        if self._piece.holds(frame.index):
-            self._runs.append([_Run()] * LONGEST)
-        self._frames = frame.index + 1
-        self._judge(self._frames)
+        self.add_all([frame])
+
+    def add_all(self, frames: Sequence[SeenFrame]) -> None:
+        """Some that follow each other: a dozen at once cost each of them less."""
+        self._recent += _kept(frames, self._recent[-_LAGS:])
+        for frame in frames:
+            if self._piece.holds(frame.index):
+                self._runs.append([_Run()] * LONGEST)
+        self._frames = frames[-1].index + 1
+        # Three steps after a run are known then: the one that leaves it, and two more.
+        self._judge(np.arange(frames[0].index, self._frames) - 2)
+        self._recent = self._recent[-_KEPT:]
         oldest = self._frames - len(self._recent)
-        if oldest > 0:
-            for back in range(2, 2 * LONGEST + 1):
-                self._lags.pop((oldest + back, back), None)
-            self._unfound.pop(oldest, None)
+        self._wide = {at: known for at, known in self._wide.items() if at[0] - at[1] >= oldest}
+        self._unfound = {at: known for at, known in self._unfound.items() if at > oldest}
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._runs += later._runs
-        self._recent, self._lags, self._unfound = later._recent, later._lags, later._unfound
+        self._recent, self._wide, self._unfound = later._recent, later._wide, later._unfound
         self._frames = later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
 
     def result(self) -> Outliers:
-        # The last three frames were waiting for what comes after them.
+        # The last frames were waiting for what comes after them.
         kept = [list(rows) for rows in self._runs]
-        for beyond in range(1, 4):
-            self._judge(self._frames + beyond)
+        self._judge(np.arange(self._frames - 2, self._frames))
         series = np.array(self._runs, dtype=np.float64).reshape(-1, LONGEST, len(_Run._fields)).T
         self._runs = kept
         return Outliers(*series)
 
-    def _lag(self, index: int, back: int) -> _Lag | None:
+    def _lag(self, index: int, back: int) -> _Map | None:
         """Difference of frame `index` to the one `back` before it; None outside of the clip or of memory."""
         first = self._frames - len(self._recent)
         if index >= self._frames or index - back < first:
             return None
-        if back == 1:
-            return self._recent[index - first].step
-        found = self._lags.get((index, back))
+        here, there = self._recent[index - first], self._recent[index - back - first]
+        if back <= here.known:
+            return np.asarray(here.whole[back - 1], dtype=np.float32)
+        found = self._wide.get((index, back))
         if found is None:
-            here, there = self._recent[index - first], self._recent[index - back - first]
             between = [self._recent[at - first].gain for at in range(index - back + 1, index + 1)]
-            found = _difference(here.tiny, here.chroma, there, sum(between))
-            self._lags[index, back] = found
+            lighter = np.array([sum(between)])
+            whole, _ = _differences(here.tiny, here.chroma, there.tiny[None], there.chroma[None], lighter)
+            found = self._wide[index, back] = whole[0]
         return found
 
-    def _judge(self, frames: int) -> None:
-        """The runs that end three frames before the newest of `frames`, so that three steps after them are known."""
-        stop = frames - 4
-        leave, later = self._lag(stop + 1, 1), [self._lag(stop + 2, 1), self._lag(stop + 3, 1)]
-        if leave is None:
-            return
+    def _judge(self, ends: _Indices) -> None:
+        """The runs of all lengths that end just before each of `ends`, indices of frames in memory that follow on."""
+        first, kept = self._frames - len(self._recent), len(self._recent)
+        nothing = np.zeros((_LAGS, _GRID, _GRID), np.float32)
+        whole = np.array([*(one.whole for one in self._recent), nothing])
+        colour = np.array([*(one.colour for one in self._recent), nothing])
+        known = np.array([*(one.known for one in self._recent), 0])
+
+        def place(index: _Indices) -> _Indices:
+            """Where in the arrays above it is; where nothing is known, the last place."""
+            at = index - first
+            return np.where((at >= 0) & (at < kept), at, kept)
+
         for length in range(1, LONGEST + 1):
-            start = stop - length + 1
-            entry, across = self._lag(start, 1), self._lag(stop + 1, length + 1)
-            if start < 1 or entry is None or across is None:
-                continue
-            around = [self._lag(start - 2, 1), self._lag(start - 1, 1), *later]
-            steps = [one for one in around if one is not None]
-            if not steps:
-                continue
+            starts = ends - length
+            entry, leave = place(starts), place(ends)
+            around = [place(at) for at in (starts - 2, starts - 1, ends + 1, ends + 2)]
+            judged = (starts > 0) & (known[entry] > 0) & (known[leave] > length)
+            judged &= np.any([known[at] > 0 for at in around], axis=0)
             # What moves here now was next to here a frame ago.
-            usual = cv2.dilate(reduce(cv2.max, [one.whole for one in steps]), _NEIGHBOURS)
-            out_and_back = cv2.min(entry.whole, leave.whole)
-            beyond = cv2.subtract(out_and_back, across.whole)
-            new = self._new(start, stop) if float(beyond.max()) > _WORTH_A_LOOK_LEVELS else 0.0
+            usual = _spread(np.max([whole[at, 0] for at in around], axis=0))
+            out_and_back = np.minimum(whole[entry, 0], whole[leave, 0])
+            across = whole[leave, length]
+            beyond = out_and_back - across
             strength, share = _strongest(beyond, usual, _TOP_CELLS)
             # Something that passes by leaves one neighbouring place and arrives at another.
-            moved = cv2.max(usual, 0.5 * cv2.dilate(across.whole, _NEIGHBOURS))
-            part, _ = _strongest(cv2.scaleAdd(across.whole, -0.5, out_and_back), moved, _TOP_CELLS_OF_A_PART)
-            tint = _tint(entry, leave, across, steps) if length == 1 else 0.0
-            if max(strength, part, new, tint) > 0.0 and not self._is_turning(start, stop):
-                self._note(start, stop, _Run(strength, share, new, part, tint))
+            moved = np.maximum(usual, np.float32(0.5) * _spread(across))
+            part, _ = _strongest(out_and_back - np.float32(0.5) * across, moved, _TOP_CELLS_OF_A_PART)
+            tint: NDArray[np.floating] = np.zeros(len(ends))
+            if length == 1:
+                # How much the colours go and come back; where the tones do not come back, something moved.
+                tinted = np.minimum(colour[entry, 0], colour[leave, 0])
+                tinted = tinted - np.float32(0.5) * (colour[leave, 1] + across)
+                usual = _spread(np.max([colour[at, 0] for at in around], axis=0))
+                tint, _ = _strongest(tinted, usual, _TOP_CELLS_OF_A_TINT, _COLOUR_FLOOR_LEVELS)
+            worth_a_look = beyond.max(axis=(1, 2)) > _WORTH_A_LOOK_LEVELS
+            for at in np.flatnonzero(judged):
+                start, stop = int(starts[at]), int(ends[at]) - 1
+                new = self._new(start, stop) if worth_a_look[at] else 0.0
+                run = _Run(float(strength[at]), float(share[at]), new, float(part[at]), float(tint[at]))
+                if max(run.excess, run.part, new, run.tint) > 0.0 and not self._is_turning(start, stop):
+                    self._note(start, stop, run)
 
     def _note(self, start: int, stop: int, run: "_Run") -> None:
         for at in range(start, stop + 1):
@@ -220,39 +230,84 @@ class OutlierCollector:
         before, wide = self._lag(start - 1, 1), self._lag(stop + 2, stop - start + 4)
         if before is None or wide is None:
             return False
-        moved = float(before.whole.mean())
-        return moved > _MOVED_LEVELS and float(wide.whole.mean()) < 0.5 * moved
+        moved = float(before.mean())
+        return moved > _MOVED_LEVELS and float(wide.mean()) < 0.5 * moved
 
 
-def _tint(entry: _Lag, leave: _Lag, across: _Lag, steps: list[_Lag]) -> float:
-    """How much the colours go and come back in a frame; where the tones do not come back, something moved."""
-    beyond = cv2.scaleAdd(cv2.add(across.colour, across.whole), -0.5, cv2.min(entry.colour, leave.colour))
-    if float(beyond.max()) <= 0.0:
-        return 0.0
-    usual = cv2.dilate(reduce(cv2.max, [one.colour for one in steps]), _NEIGHBOURS)
-    return _strongest(beyond, usual, _TOP_CELLS_OF_A_TINT, _COLOUR_FLOOR_LEVELS)[0]
+def _kept(frames: Sequence[SeenFrame], before: Sequence[_Kept]) -> list[_Kept]:
+    """What is remembered of `frames`; `before` them there were these."""
+    known, count = len(before), len(before) + len(frames)
+    height, width = (max(1, side // 2) for side in frames[0].tiny.shape)
+    halves = [cv2.resize(one.tiny, (width, height), interpolation=cv2.INTER_AREA) for one in frames]
+    tiny = np.array([*(one.tiny for one in before), *halves], dtype=np.float32)
+    coloured = [one.chroma(_GRID, _CHROMA_SIDE_PX).transpose(2, 0, 1) for one in frames]
+    chroma = np.array([*(one.chroma for one in before), *coloured], dtype=np.float32)
+    # Eight grey levels keep the noise of black cells out of the ratio.
+    fresh = np.log(cell_means(tiny[known:], _GRID) + np.float32(8.0))
+    logs = np.array([*(one.logs for one in before), *fresh], dtype=np.float32)
+    gain = np.zeros(count)
+    gain[:known] = [one.gain for one in before]
+    steps = np.sort((logs[1:] - logs[:-1]).reshape(-1, _GRID * _GRID), axis=1)[max(0, known - 1) :]
+    half = _GRID * _GRID // 2
+    gain[max(1, known) :] = (steps[:, half - 1] + steps[:, half]) / 2
+    whole, colour = np.zeros((2, count, _LAGS, _GRID, _GRID), np.float32)
+    for back in range(1, _LAGS + 1):
+        first = max(known, back)
+        if first < count:
+            # Summed from the oldest step on, wherever the clip is cut.
+            lighter = sum(gain[first - at : count - at] for at in range(back - 1, -1, -1))
+            then = slice(first - back, count - back)
+            whole[first:, back - 1], colour[first:, back - 1] = _differences(
+                tiny[first:], chroma[first:], tiny[then], chroma[then], np.asarray(lighter)
+            )
+    return [
+        _Kept(
+            tiny[at],
+            chroma[at],
+            logs[at],
+            float(gain[at]),
+            palette_of(frame),
+            min(at, _LAGS),
+            whole[at],
+            colour[at],
+        )
+        for at, frame in enumerate(frames, known)
+    ]
+
+
+def _spread(maps: _Map) -> _Map:
+    """(N, 16, 16) the largest of each cell and its eight neighbours."""
+    found = maps.copy()
+    np.maximum(found[:, 1:], maps[:, :-1], out=found[:, 1:])
+    np.maximum(found[:, :-1], maps[:, 1:], out=found[:, :-1])
+    rows = found.copy()
+    np.maximum(found[:, :, 1:], rows[:, :, :-1], out=found[:, :, 1:])
+    np.maximum(found[:, :, :-1], rows[:, :, 1:], out=found[:, :, :-1])
+    return found
 
 
 def _strongest(
     beyond: _Map, usual: _Map, cells: int, floor_levels: float = _FLOOR_LEVELS
-) -> tuple[float, float]:
-    """Mean of the strongest of so many cells, in multiples of what is usual there, and the share of cells above half.
+) -> tuple[NDArray[np.floating], Floats]:
+    """Of each map the mean of the strongest of so many cells, in multiples of what is usual there, and the share of
+    cells above half.
 
     0 where no cell is above half of what is usual.
     """
-    over = cv2.scaleAdd(usual, -0.5, beyond)
-    if float(over.max()) <= 0.0:
-        return 0.0, 0.0
-    excess = over / (usual + np.float32(floor_levels))
-    strength = float(np.mean(np.partition(excess, -cells, axis=None)[-cells:]))
-    return max(0.0, strength), float(np.mean(excess > 0.5))
+    excess = (beyond - np.float32(0.5) * usual) / (usual + np.float32(floor_levels))
+    excess = excess.reshape(len(excess), -1)
+    strength = np.mean(np.partition(excess, -cells, axis=1)[:, -cells:], axis=1)
+    return np.maximum(0.0, strength), np.mean(excess > 0.5, axis=1)
 
 
-def _difference(tiny: _Map, chroma: tuple[_Map, _Map], other: _Kept, lighter: float) -> _Lag:
-    """Of 16x16 cells. `lighter` is the logarithm of the brightness of the one over that of the other."""
-    gain = np.float32(np.exp(min(0.4, max(-0.4, lighter))))
-    lit = other.tiny if abs(lighter) < _SAME_LIGHT else other.tiny * gain
-    grey = cell_means(np.asarray(cv2.absdiff(tiny, lit), dtype=np.float32), _GRID)
-    red, blue = (cv2.absdiff(here, there * gain) for here, there in zip(chroma, other.chroma, strict=True))
-    colour = np.asarray(cv2.add(red, blue), dtype=np.float32)
-    return _Lag(np.asarray(cv2.add(grey, colour), dtype=np.float32), colour)
+def _differences(
+    tiny: _Map, chroma: _Map, other_tiny: _Map, other_chroma: _Map, lighter: Floats
+) -> tuple[_Map, _Map]:
+    """(N, 16, 16) `whole` and `colour` of `_Kept`, of N pairs. `lighter` (N,): logarithm of the brightness of the one
+    over that of the other."""
+    gain = np.exp(np.clip(lighter, -0.4, 0.4)).astype(np.float32)[:, None, None]
+    seen = np.where(np.abs(lighter)[:, None, None] < _SAME_LIGHT, np.float32(1), gain)
+    grey = cell_means(np.abs(tiny - other_tiny * seen), _GRID)
+    red, blue = np.abs(chroma - other_chroma * gain[..., None]).swapaxes(0, 1)
+    colour = red + blue
+    return grey + colour, colour

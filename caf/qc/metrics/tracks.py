@@ -232,7 +232,8 @@ def _camera(positions: Floats, size: Size) -> tuple[Floats, Floats, NDArray[np.b
     start = positions[0]
     votes = np.zeros(len(start))
     for place in positions[1:]:
-        matrix, inliers = cv2.estimateAffinePartial2D(start, place, ransacReprojThreshold=0.5)
+        # Who agrees is known before OpenCV refines the matrix, which nobody looks at.
+        matrix, inliers = cv2.estimateAffinePartial2D(start, place, ransacReprojThreshold=0.5, refineIters=0)
         if matrix is not None and inliers is not None:
             votes += np.asarray(inliers)[:, 0]
     steady = votes > 0.6 * (len(positions) - 1)
