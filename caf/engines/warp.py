@@ -15,7 +15,6 @@ from caf.engines.compiled import NATIVE
 
 __all__ = ["opencv_warped", "warped"]
 
-
 _FINER = 2
 _SHARPER = 0.03
 _KERNEL = np.array([-_SHARPER, 1.0 + 2.0 * _SHARPER, -_SHARPER])

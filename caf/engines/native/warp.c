@@ -106,11 +106,18 @@ static void pixel_anywhere(const Move *move, Where x, Where y, uint8_t *to)
     }
 }
 
-static void row_anyhow(const Move *move, int64_t row, int64_t x, int64_t y, int64_t x_step, int64_t y_step)
+/* The columns from `first` on and before `stop` of a row. */
+static void some_anyhow(const Move *move, int64_t row, int64_t x, int64_t y, int64_t x_step, int64_t y_step,
+                        int64_t first, int64_t stop)
 {
     uint8_t *to = move->to + 3 * move->width * row;
-    for (int64_t column = 0; column < move->width; column++, x += x_step, y += y_step)
-        pixel_anywhere(move, where(x), where(y), to + 3 * column);
+    for (int64_t column = first; column < stop; column++)
+        pixel_anywhere(move, where(x + x_step * column), where(y + y_step * column), to + 3 * column);
+}
+
+static void row_anyhow(const Move *move, int64_t row, int64_t x, int64_t y, int64_t x_step, int64_t y_step)
+{
+    some_anyhow(move, row, x, y, x_step, y_step, 0, move->width);
 }
 
 #if HAS_AVX2
@@ -137,7 +144,7 @@ __attribute__((target("avx2"))) static inline __m256i two_rows(const uint8_t *fi
     return _mm256_srai_epi32(sum, WEIGHT_BITS - KEPT_BITS);
 }
 
-/* From where on, or up to where, `first + step * n` is at least `least`; of n from 0 to `count`. */
+/* Of n from `from` on and before `to` keep those where `first + step * n` is at least `least`. */
 static void narrow(int64_t first, int64_t step, int64_t least, int64_t *from, int64_t *to)
 {
     if (step == 0) {
@@ -167,8 +174,7 @@ __attribute__((target("avx2"))) static void row_by_avx2(const Move *move, int64_
     narrow(y, y_step, (1LL << 32) - half, &start, &stop);
     narrow(-y, -y_step, -(move->height - 2) * (1LL << 32) + half + 1, &start, &stop);
     start = start < stop ? start : move->width, stop = start < move->width ? stop : move->width;
-    for (int64_t column = 0; column < start; column++)
-        pixel_anywhere(move, where(x + x_step * column), where(y + y_step * column), to + 3 * column);
+    some_anyhow(move, row, x, y, x_step, y_step, 0, start);
     int64_t across = x + x_step * start + half, down = y + y_step * start + half;
     const uint8_t *origin = move->from - line - 3;
     for (int64_t column = start; column < stop; column++, across += x_step, down += y_step) {
@@ -187,8 +193,7 @@ __attribute__((target("avx2"))) static void row_by_avx2(const Move *move, int64_
         int32_t levels = _mm_cvtsi128_si32(sum);
         memcpy(to + 3 * column, &levels, column + 1 < move->width ? 4 : 3);
     }
-    for (int64_t column = stop; column < move->width; column++)
-        pixel_anywhere(move, where(x + x_step * column), where(y + y_step * column), to + 3 * column);
+    some_anyhow(move, row, x, y, x_step, y_step, stop, move->width);
 }
 #endif
 

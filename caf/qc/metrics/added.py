@@ -6,7 +6,7 @@ camera, what coding leaves) is usual there and does not count; nor does what was
 the source.
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.findings import Flags, Floats
 from caf.qc.metrics.mosaic import Mosaic
+from caf.qc.metrics.outliers import LONGEST
 
-__all__ = ["LONGEST", "Added", "added_of"]
+__all__ = ["Added", "added_of"]
 
-LONGEST: Final = 3
-"""Frames in a row that may stick out together."""
 _SAME_RATE = 0.02
 _SLACK, _MOST_SHIFTED = 3, 60
 """Frames by which a moment may be early or late, beside those that one clip has more than the other."""

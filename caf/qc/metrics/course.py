@@ -35,7 +35,7 @@ _UNSURE_FACTOR = 4.0
 nothing stays as it was: there it counts for a quarter. Untouched, 1 in 400 such frames has a novelty of 2; what popped
 has 0.7 to 16."""
 ADDED = 1.0
-"""Excess over the source from which a frame shows something else. Coded again: up to 0.27, steadied 0.59, shaken 1.5;
+"""Excess over the source from which a frame shows something else. Coded again: up to 0.25, steadied 0.10, shaken 1.6;
 of limbs that pop faintly the faintest 1.0, half 3 and more."""
 CLEAR = 1.2
 """Surprise of a pop that is noticed beside frames that are spoiled as such, or show what their source does not."""
@@ -101,10 +101,11 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
     cut = _cuts(steps)
     repeated = _repeated(steps, cut) & ~blank
     restless = _is_restless(steps, path, blank)
-    spoiled, popped, excess, surprise = _spoiled(outliers, blank, _beside(repeated), restless)
+    doubled = _beside(repeated)
+    spoiled, popped, excess, surprise = _spoiled(outliers, blank, doubled, restless)
     excess_added = None
     if added is not None:
-        excess_added = np.where(blank | _beside(repeated), 0.0, added.excess)
+        excess_added = np.where(blank | doubled, 0.0, added.excess)
         excess_added /= _RESTLESS_FACTOR if restless else 1.0
         apart = excess_added > ADDED
         spoiled |= apart & (added.area >= _SPOILED_AREA)

@@ -35,6 +35,7 @@ Gray = NDArray[np.uint8]
 
 MOTION_SIDE_PX = 320
 STEP_SIDE_PX = 160
+_PIXELS_A_CELL = 4
 _BATCH, _BATCH_BYTES = 12, 12 << 20
 """Frames that are held together, and what their planes may take."""
 _AHEAD, _AHEAD_BYTES = 24, 36 << 20
@@ -88,8 +89,9 @@ class SeenFrame:
         both = colours if self.colours.full_range else [cv2.LUT(one, FULL_COLOURS) for one in colours]
         return np.asarray(cv2.merge([luma, *both]), dtype=np.uint8)
 
-    def chroma(self, cells: int, side_px: int) -> NDArray[np.float32]:
-        """(cells, cells, 2) mean Cr and Cb per cell, about 0, from every n-th pixel: `side_px` of the long side."""
+    def chroma(self, cells: int) -> NDArray[np.float32]:
+        """(cells, cells, 2) mean Cr and Cb per cell, about 0, from every n-th pixel: four a cell of the long side."""
+        side_px = _PIXELS_A_CELL * cells
         if isinstance(self.colours, Planes):
             red, blue = (_every(plane, side_px) for plane in (self.colours.red, self.colours.blue))
             both = np.dstack([red, blue]).astype(np.float32)

@@ -12,7 +12,6 @@ from caf.qc.metrics.piece import WHOLE, Piece
 __all__ = ["Mosaic", "MosaicCollector"]
 
 _CELLS = 16
-_CHROMA_SIDE_PX = 64
 
 
 class Mosaic(NamedTuple):
@@ -36,7 +35,7 @@ class MosaicCollector:
         if not self._piece.holds(frame.index):
             return
         bright = cell_means(frame.tiny, _CELLS)[..., None]
-        both = np.concatenate([bright, frame.chroma(_CELLS, _CHROMA_SIDE_PX)], axis=2)
+        both = np.concatenate([bright, frame.chroma(_CELLS)], axis=2)
         self._cells.append(both.astype(np.float16))
         self._time_s.append(frame.time_s)
 

@@ -32,7 +32,6 @@ _MOVED_LEVELS = 0.5
 _WORTH_A_LOOK_LEVELS = 1.5
 """So much must a cell of a run differ from both sides, beyond how these differ, to be looked at for new colours."""
 _SAME_LIGHT = 0.002
-_CHROMA_SIDE_PX = 64
 _LAGS = LONGEST + 1
 """Every frame is held against so many before it: from one neighbour of the longest run to the other."""
 _KEPT = 2 * LONGEST + 6
@@ -240,7 +239,7 @@ def _kept(frames: Sequence[SeenFrame], before: Sequence[_Kept]) -> list[_Kept]:
     height, width = (max(1, side // 2) for side in frames[0].tiny.shape)
     halves = [cv2.resize(one.tiny, (width, height), interpolation=cv2.INTER_AREA) for one in frames]
     tiny = np.array([*(one.tiny for one in before), *halves], dtype=np.float32)
-    coloured = [one.chroma(_GRID, _CHROMA_SIDE_PX).transpose(2, 0, 1) for one in frames]
+    coloured = [one.chroma(_GRID).transpose(2, 0, 1) for one in frames]
     chroma = np.array([*(one.chroma for one in before), *coloured], dtype=np.float32)
     # Eight grey levels keep the noise of black cells out of the ratio.
     fresh = np.log(cell_means(tiny[known:], _GRID) + np.float32(8.0))
