@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 __all__ = ["PARTS", "SQLITE", "native"]
 
-_FACE: Final = 4
+_FACE: Final = 5
 _KINDS: Final[dict[int, type[Exception]]] = {
     **dict.fromkeys((1, 3, 4, 5, 6, 8, 9, 10, 13, 14, 15, 16, 17), sqlite3.OperationalError),
     sqlite3.SQLITE_INTERNAL: sqlite3.InternalError,

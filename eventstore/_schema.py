@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from eventstore._older_ids import OLDER_TABLES, gather
 from eventstore.errors import (
     EventStoreError,
     StoreBusy,
@@ -36,8 +37,8 @@ __all__ = [
 
 APPLICATION_ID: Final = 0x65767374
 """`evst` in ASCII."""
-SCHEMA_VERSION: Final = 4
-_STEPS: Final = {3: "schema.sql", 4: "schema-4.sql"}
+SCHEMA_VERSION: Final = 5
+_STEPS: Final = {3: "schema.sql", 4: "schema-4.sql", 5: "schema-5.sql"}
 """What makes the tables of the oldest version, and what each later one adds."""
 
 PAGE_BYTES: Final = 8192
@@ -159,8 +160,9 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         if version < SCHEMA_VERSION:
             _use_wal(connection, path)
+            ids = gather(connection, version) if version in OLDER_TABLES else ""
             connection.executescript(
-                f"BEGIN IMMEDIATE; {statements(SCHEMA_VERSION, version)}"
+                f"BEGIN IMMEDIATE; {statements(SCHEMA_VERSION, version)} {ids}"
                 f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         _use_wal(connection, path)

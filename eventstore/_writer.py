@@ -262,22 +262,22 @@ class Writer:
         """What is due from time to time, behind what is on its way; `head` is on the disk."""
         if self._alone or self._failed:
             return
-        step = None if self._merging else self._ledger.ids.due(head)
+        run = None if self._merging else self._ledger.ids.due(head)
         long = self._ledger.wal_pages >= _CHECKPOINT_PAGES
-        if (step is None and not long) or not (self._lock.held or self._lock.hold()):
+        if (run is None and not long) or not (self._lock.held or self._lock.hold()):
             return
-        if step is not None:
+        if run is not None:
             self._merging = True
-            self._fly(lambda: self._merge_in_thread(step))
+            self._fly(lambda: self._merge_in_thread(run))
         if long:
             self._ledger.wal_pages = 0
             self._fly(self._checkpoint_in_thread)
 
-    def _merge_in_thread(self, step: list[int]) -> None:
+    def _merge_in_thread(self, run: bytes) -> None:
         # One that fails (a full disk) is tried again later; the next append will say what is wrong.
         indexed: int | None = None
         with contextlib.suppress(EventStoreError, sqlite3.Error):
-            indexed = self._ledger.ids.merge(step)
+            indexed = self._ledger.ids.merge(run)
         self._thread.tell(lambda: self._merged(indexed))
 
     def _merged(self, indexed: int | None) -> None:

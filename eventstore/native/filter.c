@@ -1,41 +1,28 @@
 /* The filter of known ids: see `eventstore._filter`, whose numbers these are. */
 #include "native.h"
 
-#define FOLD_MASK ((1ULL << 47) - 1)
+#define HASH_MASK ((1ULL << 47) - 1)
+#define FACTOR 0x4f1bbcdcbfa5ULL
 #define SHIFT 36
 #define HALF 18
+#define BITS 4
 
-static uint64_t fold(PyObject *id)
+uint64_t hash_of(PyObject *id)
 {
     const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(id);
     uint64_t halves[2] = {0, 0};
     for (int index = 0; index < 16; index++)
         halves[index / 8] = halves[index / 8] << 8 | bytes[index];
-    return (halves[0] ^ halves[1]) & FOLD_MASK;
+    uint64_t hash = (halves[0] ^ halves[1]) * FACTOR & HASH_MASK;
+    return hash ^ hash >> 24;
 }
 
-static int is_id(PyObject *id)
+int is_id(PyObject *id)
 {
     if (PyBytes_Check(id) && PyBytes_GET_SIZE(id) == 16)
         return 1;
     PyErr_SetString(PyExc_ValueError, "an event id is 16 bytes");
     return 0;
-}
-
-PyObject *fold_ids(PyObject *Py_UNUSED(module), PyObject *given)
-{
-    PyObject *ids = PySequence_Fast(given, "ids are a sequence");
-    PyObject *folds = ids ? PyList_New(PySequence_Fast_GET_SIZE(ids)) : NULL;
-    for (Py_ssize_t index = 0; folds != NULL && index < PyList_GET_SIZE(folds); index++) {
-        PyObject *id = PySequence_Fast_GET_ITEM(ids, index);
-        PyObject *number = is_id(id) ? PyLong_FromUnsignedLongLong(fold(id)) : NULL;
-        if (number == NULL)
-            Py_CLEAR(folds);
-        else
-            PyList_SET_ITEM(folds, index, number);
-    }
-    Py_XDECREF(ids);
-    return folds;
 }
 
 /* The bits of a part, and the mask that makes a place in it of a number; NULL, with an error, for what is no part. */
@@ -51,26 +38,25 @@ static uint8_t *bits_of(PyObject *part, uint64_t *mask)
 
 PyObject *fill_parts(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *parts, *folds;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &parts, &PyList_Type, &folds))
+    PyObject *parts, *run;
+    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &parts, &run) || !is_run(run))
         return NULL;
-    for (Py_ssize_t index = 0; index < PyList_GET_SIZE(folds); index++) {
-        int64_t number = PyLong_AsLongLong(PyList_GET_ITEM(folds, index));
-        if (number < 0 || number >> SHIFT >= PyList_GET_SIZE(parts)) {
-            if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_IndexError, "a fold has no part");
+    const uint8_t *item = (const uint8_t *)PyBytes_AS_STRING(run), *end = item + PyBytes_GET_SIZE(run);
+    for (; item < end; item += ITEM) {
+        uint64_t hash = run_hash(item), mask;
+        if ((Py_ssize_t)(hash >> SHIFT) >= PyList_GET_SIZE(parts)) {
+            PyErr_SetString(PyExc_IndexError, "a hash has no part");
             return NULL;
         }
-        PyObject *part = PyList_GET_ITEM(parts, (Py_ssize_t)(number >> SHIFT));
+        PyObject *part = PyList_GET_ITEM(parts, (Py_ssize_t)(hash >> SHIFT));
         if (part == Py_None)
             continue;
-        uint64_t mask;
         uint8_t *bits = bits_of(part, &mask);
         if (bits == NULL)
             return NULL;
-        uint64_t one = (uint64_t)number & mask, other = (uint64_t)number >> HALF & mask;
-        bits[one >> 3] |= (uint8_t)(1 << (one & 7));
-        bits[other >> 3] |= (uint8_t)(1 << (other & 7));
+        uint64_t bit = hash, step = hash >> HALF;
+        for (int index = 0; index < BITS; index++, bit += step)
+            bits[(bit & mask) >> 3] |= (uint8_t)(1 << (bit & 7));
     }
     Py_RETURN_NONE;
 }
@@ -91,19 +77,24 @@ PyObject *may_hold(PyObject *Py_UNUSED(module), PyObject *args)
             Py_CLEAR(found);
             break;
         }
-        uint64_t number = fold(id), mask;
-        PyObject *part = PyList_GET_ITEM(parts, (Py_ssize_t)(number >> SHIFT));
+        uint64_t hash = hash_of(id), mask;
+        PyObject *part = PyList_GET_ITEM(parts, (Py_ssize_t)(hash >> SHIFT));
         if (part != Py_None) {
             const uint8_t *bits = bits_of(part, &mask);
             if (bits == NULL) {
                 Py_CLEAR(found);
                 break;
             }
-            uint64_t one = number & mask, other = number >> HALF & mask;
-            if (!(bits[one >> 3] >> (one & 7) & bits[other >> 3] >> (other & 7) & 1))
+            uint64_t bit = hash, step = hash >> HALF;
+            int set = 0;
+            while (set < BITS && bits[(bit & mask) >> 3] >> (bit & 7) & 1) {
+                set++;
+                bit += step;
+            }
+            if (set < BITS)
                 continue;
         }
-        PyObject *suspect = PyLong_FromUnsignedLongLong(number);
+        PyObject *suspect = PyLong_FromUnsignedLongLong(hash);
         if (suspect == NULL || PyList_Append(found, suspect) < 0)
             Py_CLEAR(found);
         Py_XDECREF(suspect);

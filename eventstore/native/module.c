@@ -2,14 +2,16 @@
 #include "native.h"
 
 static PyMethodDef METHODS[] = {
-    {"fill_parts", fill_parts, METH_VARARGS, "Set the bits of some folds in the parts of a filter."},
-    {"fold_ids", fold_ids, METH_O, "The number that the tables of ids keep for each id."},
+    {"fill_parts", fill_parts, METH_VARARGS, "Set the bits of a run of ids in the parts of a filter."},
+    {"first_of", first_of, METH_VARARGS, "The place in a run of the first id whose hash is so large or larger."},
     {"highest", highest, METH_O, "The highest of some keys, of which None counts as 0."},
     {"id_bytes", id_bytes, METH_O, "The 16 bytes of a canonical UUID text, None for any other text."},
     {"id_text", id_text, METH_O, "The canonical UUID text of 16 bytes."},
     {"in_place", in_place, METH_VARARGS, "How many rows follow those before, with none missing."},
-    {"may_hold", may_hold, METH_VARARGS, "The folds of those ids that a filter may hold."},
+    {"may_hold", may_hold, METH_VARARGS, "The hashes of those ids that a filter may hold."},
+    {"merge_runs", merge_runs, METH_O, "One run of some, whose ids they hold together."},
     {"new_id", new_id, METH_NOARGS, "The text of a fresh random UUID."},
+    {"pack_ids", pack_ids, METH_VARARGS, "The run of some ids, recorded from a position on."},
     {"sound_ids", (PyCFunction)(void (*)(void))sound_ids, METH_FASTCALL,
      "The ids of an append that surely may be recorded, None for any other."},
     {"use_sqlite", use_sqlite, METH_VARARGS, "Find SQLite in a library that is loaded; False if it is not there."},

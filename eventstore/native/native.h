@@ -10,7 +10,7 @@
 #error "written for CPython 3.11 to 3.13"
 #endif
 
-#define FACE 4 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
+#define FACE 5 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
 
 /* Encoded frames, one behind the other, and the checksum of each. */
 typedef struct {
@@ -64,16 +64,24 @@ int frames_item(Frames *frames, PyObject *item);
 PyObject *frames_names(PyObject *firsts, int64_t place);
 int frames_extras(Frames *frames, PyObject *extras);
 
+#define ITEM 11 /* bytes of an id in a run */
+uint64_t hash_of(PyObject *id);
+uint64_t run_hash(const uint8_t *item);
+int is_id(PyObject *id);
+int is_run(PyObject *run);
+
 int ids_init(void);
 int names_init(void);
 PyObject *new_id(PyObject *module, PyObject *none);
 PyObject *id_bytes(PyObject *module, PyObject *text);
 PyObject *id_text(PyObject *module, PyObject *raw);
 PyObject *fill_parts(PyObject *module, PyObject *args);
-PyObject *fold_ids(PyObject *module, PyObject *ids);
+PyObject *first_of(PyObject *module, PyObject *args);
 PyObject *highest(PyObject *module, PyObject *keys);
 PyObject *in_place(PyObject *module, PyObject *args);
 PyObject *may_hold(PyObject *module, PyObject *args);
+PyObject *merge_runs(PyObject *module, PyObject *runs);
+PyObject *pack_ids(PyObject *module, PyObject *args);
 PyObject *sound_ids(PyObject *module, PyObject *const *args, Py_ssize_t given);
 PyObject *use_sqlite(PyObject *module, PyObject *args);
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from eventstore import SqliteStore, StoreCorrupt, _ids
+from eventstore import SqliteStore, StoreCorrupt, _ids, _runs
 from tests.eventstore.support import collect, events, mark, new, raw, refused
 
 
 @pytest.fixture
 async def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """300 events of three streams, types and correlations; the ids of 256 are in their tables."""
-    monkeypatch.setattr(_ids, "STEP", 64)
-    monkeypatch.setattr(_ids, "_RECENT", 128)
-    monkeypatch.setattr(_ids, "_MIDDLE", 32)
+    """300 events of three streams, types and correlations; the ids of most are in runs."""
+    monkeypatch.setattr(_ids, "STEP", 4)
+    monkeypatch.setattr(_runs, "_BITS", 2)
+    monkeypatch.setattr(_runs, "_ROW_IDS", 8)
     path = tmp_path / "log.db"
     async with SqliteStore.open(path) as store:
         for turn in range(60):
@@ -52,15 +52,31 @@ def unguarded(path: Path) -> Iterator[sqlite3.Connection]:
         ("INSERT INTO chunks VALUES (2, 9, 500)", "chunks knows events of stream 2 that are not there"),
         ("DELETE FROM correlated WHERE stream_key = 3", "correlated does not find all events of stream 3"),
         ("INSERT INTO correlated VALUES (1, 3)", "correlated knows events of stream 3"),
-        ("DELETE FROM recent_ids", "do not know the id at position"),
-        ("UPDATE older_ids SET fold = fold + 1", "do not know the id at position"),
+        (
+            "DELETE FROM id_runs WHERE key = (SELECT max(key) FROM id_runs)",
+            "does not know the id at position",
+        ),
+        (
+            "DELETE FROM id_runs WHERE key = (SELECT min(key) FROM id_runs)",
+            "id_runs lacks what comes before row",
+        ),
+        ("UPDATE id_runs SET key = key + 1", "id_runs"),
+        (
+            "UPDATE id_runs SET key = key + (9 << 47) WHERE key >> 53 = 2",
+            "id_runs lacks what comes before row",
+        ),
+        ("UPDATE id_runs SET ids = CAST(substr(ids, 12) || substr(ids, 1, 11) AS BLOB)", "id_runs"),
+        ("UPDATE id_runs SET ids = CAST(ids || x'00' AS BLOB)", "id_runs holds what no store writes"),
+        (
+            "UPDATE id_runs SET ids = CAST(substr(ids, 1, length(ids) - 1) || x'00' AS BLOB) WHERE key >> 53 = 2",
+            "id_runs",
+        ),
         ("UPDATE id_filters SET bits = zeroblob(256)", "id_filters denies the id at position"),
         ("UPDATE id_filters SET bits = x'000000'", "id_filters says nothing that can be understood"),
-        ("UPDATE middle_index SET middle = 77", "middle_index"),
-        ("INSERT INTO older_ids VALUES (5, 290)", "knows an id at position 290"),
-        ("UPDATE id_index SET indexed = 300", "do not know the id"),
-        ("UPDATE id_index SET recent = 3", "id_index"),
-        ("DELETE FROM id_index", "id_index"),
+        ("UPDATE id_progress SET indexed = 300", "does not know the id"),
+        ("UPDATE id_progress SET indexed = 200", "knows an id at position"),
+        ("UPDATE id_progress SET indexed = 301", "id_progress"),
+        ("DELETE FROM id_progress", "id_progress"),
         ("UPDATE checkpoints SET position = 301", "checkpoints has 'qc' beyond the head"),
         ("UPDATE streams SET first_position = 300 WHERE stream_key = 2", "streams"),
         ("UPDATE types SET first_position = 300 WHERE type_key = 2", "types"),
@@ -159,7 +175,7 @@ async def test_a_row_that_holds_what_no_store_writes_is_told_with_its_position(
         assert fault.position == 290
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE id_index", "DELETE FROM id_index"])
+@pytest.mark.parametrize("statement", ["DROP TABLE id_progress", "DELETE FROM id_progress"])
 async def test_a_log_that_lacks_what_appends_need_says_that_it_is_damaged(log: Path, statement: str) -> None:
     with unguarded(log) as connection:
         connection.execute(statement)

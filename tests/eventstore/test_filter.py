@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from eventstore import _filter
 from eventstore._compiled import native
 from eventstore._filter import (
+    KEPT,
     PARTS,
     IdFilter,
     fill_parts,
@@ -22,8 +23,9 @@ from eventstore._filter import (
     plain_fill_parts,
     plain_may_hold,
 )
+from eventstore._runs import Runs, pack_ids
 from eventstore._schema import SCHEMA_VERSION, statements
-from eventstore.ids import fold_ids, plain_fold_ids
+from eventstore.ids import fold_ids, hash_folds
 
 IDS = st.lists(st.binary(min_size=16, max_size=16), max_size=40)
 
@@ -33,6 +35,10 @@ def tables() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.executescript(statements(SCHEMA_VERSION))
         yield db
+
+
+def hashes(ids: list[bytes]) -> list[int]:
+    return hash_folds(fold_ids(ids))
 
 
 def made_up(count: int, seed: int) -> list[bytes]:
@@ -45,16 +51,14 @@ def made_up(count: int, seed: int) -> list[bytes]:
 def test_the_compiled_filter_sets_and_finds_the_same_bits(
     known: list[bytes], asked: list[bytes], size: int
 ) -> None:
-    folds = fold_ids(known)
-    assert folds == plain_fold_ids(known)
     quick: list[bytearray | None] = [bytearray(size) if part % 3 else None for part in range(PARTS)]
     plain = copy.deepcopy(quick)
-    fill_parts(quick, folds)
-    plain_fill_parts(plain, folds)
+    fill_parts(quick, pack_ids(known, 1))
+    plain_fill_parts(plain, pack_ids(known, 1))
     assert quick == plain
-    for fold in folds:
-        bits = quick[fold >> 36]
-        assert bits is None or holds(bits, fold)
+    for hashed in hashes(known):
+        bits = quick[hashed >> 36]
+        assert bits is None or holds(bits, hashed)
     assert may_hold(quick, known + asked) == plain_may_hold(quick, known + asked)
 
 
@@ -64,58 +68,62 @@ def test_the_compiled_filter_refuses_what_is_none() -> None:
     for bad in ([b"short"], ["text"], [None]):
         with pytest.raises(ValueError, match="16 bytes"):
             may_hold(parts, bad)  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="16 bytes"):
-            fold_ids(bad)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no filter"):
         may_hold(parts[1:], [])
     with pytest.raises(TypeError):
         may_hold([b"bytes"] * PARTS, [bytes(16)])  # type: ignore[list-item]
     with pytest.raises(TypeError):
-        fill_parts([bytearray()], [1])
-    for bad in ([-1], [2**47], [2**70], ["1"]):
-        with pytest.raises((IndexError, OverflowError, TypeError)):
+        fill_parts([bytearray()], pack_ids([bytes(16)], 1))
+    for bad in (b"not eleven", [1], "text"):
+        with pytest.raises(ValueError, match="11 for each"):
             fill_parts(parts, bad)  # type: ignore[arg-type]
+    with pytest.raises(IndexError):
+        fill_parts(parts, b"\xff" * 11)
 
 
 @pytest.mark.parametrize("bytes_each", [1, 256])
-def test_it_knows_what_each_table_holds_and_few_others(
+def test_it_knows_what_each_level_holds_and_few_others(
     tables: sqlite3.Connection, bytes_each: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_filter, "_LEAST_BYTES", bytes_each)
-    known = made_up(16_000, 1)
-    folds = fold_ids(known)
-    rows = list(zip(folds, range(1, len(known) + 1), strict=True))
-    for table, part in (("older_ids", slice(0, 12_000)), ("middle_ids", slice(12_000, 14_000))):
-        tables.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows[part])
-    tables.executemany("INSERT INTO recent_ids VALUES (?, ?)", rows[14_000:])
-    found = IdFilter(tables)
+    known = made_up(16_200, 1)
+    runs = Runs(tables)
+    for start in range(0, len(known), 40):
+        runs.add(pack_ids(known[start : start + 40], start + 1))
+        runs.merge()
+    levels = {level for (level,) in tables.execute("SELECT key >> 53 FROM id_runs")}
+    assert levels == {0, 1, 2}
+    found = IdFilter(tables, runs)
     found.begin(len(known))
-    assert found.suspects(known) == folds
-    assert len(found.suspects(made_up(16_000, 2))) < 0.06 * 16_000
+    assert found.reconsidered(found.suspects(known)) == hashes(known)
+    assert len(found.suspects(made_up(16_000, 2))) < 0.01 * 16_000
     later = made_up(4_000, 3)
-    found.add(fold_ids(later), 20_000)
-    tables.executemany("INSERT INTO recent_ids VALUES (?, ?)", [(fold, 1) for fold in fold_ids(later)])
-    assert found.suspects(known + later) == folds + fold_ids(later)
+    found.add(pack_ids(later, 16_201), 20_200)
+    runs.add(pack_ids(later, 16_201))
+    assert found.reconsidered(found.suspects(known + later)) == hashes(known + later)
 
 
 def test_it_grows_with_the_log_and_denies_nothing_on_the_way(
     tables: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_filter, "_LEAST_BYTES", 1)
-    known, found = made_up(40_000, 4), IdFilter(tables)
+    known, runs = made_up(40_000, 4), Runs(tables)
+    found = IdFilter(tables, runs)
     kept = 0
-    for start in range(0, len(known), 4_000):
-        step = sorted(fold_ids(known[start : start + 4_000]))
-        tables.executemany("INSERT INTO older_ids VALUES (?, ?)", [(fold, start) for fold in step])
-        found.keep(step, start + 4_000)
-        found.add(step, start + 4_000)
-        assert len(found.suspects(known[: start + 4_000])) == start + 4_000
-        (size,) = tables.execute("SELECT sum(length(bits)) FROM id_filters").fetchone()
+    for start in range(0, len(known), 100):
+        run, count = pack_ids(known[start : start + 100], start + 1), start + 100
+        runs.add(run)
+        merged = runs.merge()
+        if merged is not None and merged.level == KEPT.start:
+            found.keep(merged.low, merged.high, merged.ids, count)
+        found.add(run, count, first=not start)
+        assert len(found.reconsidered(found.suspects(known[:count]))) == count
+        size = tables.execute("SELECT coalesce(max(length(bits)), 0) FROM id_filters").fetchone()[0]
         assert size >= kept
         kept = size
-    assert kept > 4 * PARTS
-    assert len(found.suspects(made_up(40_000, 5))) < 0.06 * 40_000
-    again = IdFilter(tables)
+    assert kept == 32
+    assert len(found.suspects(made_up(40_000, 5))) < 0.01 * 40_000
+    again = IdFilter(tables, runs)
     again.begin(len(known))
-    assert again.suspects(known) == fold_ids(known)
-    assert len(again.suspects(made_up(40_000, 5))) < 0.06 * 40_000
+    assert again.reconsidered(again.suspects(known)) == hashes(known)
+    assert len(again.suspects(made_up(40_000, 5))) < 0.01 * 40_000

@@ -8,11 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from eventstore import DuplicateEvent, NewEvent, SqliteStore, _ids
-from eventstore._ids import TABLES
+from eventstore import DuplicateEvent, NewEvent, SqliteStore, _ids, _runs
+from eventstore._runs import items_of, pack_ids
 from eventstore._schema import SCHEMA_VERSION
 from eventstore.ids import fold_ids
-from tests.eventstore.golden.make import golden_log
+from tests.eventstore.golden.make import ARCHIVE, golden_log
 from tests.eventstore.support import new, raw, refused
 
 COUNT = 600
@@ -21,9 +21,8 @@ COUNT = 600
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few hundred events go all the way that millions go."""
-    monkeypatch.setattr(_ids, "STEP", 16)
-    monkeypatch.setattr(_ids, "_RECENT", 64)
-    monkeypatch.setattr(_ids, "_MIDDLE", 160)
+    monkeypatch.setattr(_ids, "STEP", 4)
+    monkeypatch.setattr(_runs, "_BITS", 2)
 
 
 async def written(path: Path) -> list[NewEvent]:
@@ -34,28 +33,25 @@ async def written(path: Path) -> list[NewEvent]:
     return given
 
 
-def tables(path: Path) -> dict[str, set[tuple[int, int]]]:
+def recorded(path: Path) -> list[tuple[int, bytes]]:
+    """The level and the ids of every row, in order."""
     connection = raw(path)
-    found = {name: set(connection.execute(f"SELECT fold, position FROM {name}")) for name in TABLES}
+    rows = connection.execute("SELECT key >> 53, ids FROM id_runs ORDER BY key").fetchall()
     connection.close()
-    return found
+    return rows
 
 
-async def test_the_tables_hold_every_id_once_up_to_the_position_they_name(tmp_path: Path) -> None:
+async def test_the_runs_hold_every_id_once_up_to_the_position_they_name(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     given = await written(path)
     connection = raw(path)
-    indexed, recent = connection.execute("SELECT indexed, recent FROM id_index").fetchone()
-    (middle,) = connection.execute("SELECT middle FROM middle_index").fetchone()
+    (indexed,) = connection.execute("SELECT indexed FROM id_progress").fetchone()
     connection.close()
-    assert COUNT - 32 < indexed <= COUNT
-    folds = fold_ids([uuid.UUID(event.event_id).bytes for event in given[:indexed]])
-    found = tables(path)
-    assert set().union(*found.values()) == set(zip(folds, range(1, indexed + 1), strict=True))
-    assert sum(map(len, found.values())) == indexed
-    assert len(found["recent_ids"]) == recent <= 64
-    assert len(found["middle_ids"]) == middle <= 160
-    assert len(found["older_ids"]) > 300
+    assert COUNT - 8 < indexed <= COUNT
+    rows = recorded(path)
+    due = pack_ids([uuid.UUID(event.event_id).bytes for event in given[:indexed]], 1)
+    assert sorted(item for _, ids in rows for item in items_of(ids)) == list(items_of(due))
+    assert {level for level, _ in rows} >= {0, 1, 2}
 
 
 async def test_an_append_is_known_again_however_long_ago_it_was(tmp_path: Path) -> None:
@@ -143,22 +139,12 @@ async def test_two_stores_that_take_turns_know_each_others_ids(tmp_path: Path) -
         assert await one.check_file() == ()
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        "DELETE FROM id_filters",
-        # As a log of schema 3 is, when it is opened for the first time: without the tables that came later.
-        "INSERT INTO older_ids SELECT * FROM middle_ids; DROP TABLE middle_ids; DROP TABLE middle_index;"
-        " DROP TABLE id_filters; PRAGMA user_version = 3",
-    ],
-)
-async def test_ids_are_known_without_the_filter_that_was_kept_and_it_is_made_again(
-    tmp_path: Path, spoil: str
-) -> None:
+async def test_ids_are_known_without_the_filter_that_was_kept_and_it_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     given = await written(path)
     connection = raw(path)
-    connection.executescript(spoil)
+    connection.execute("DELETE FROM id_filters")
+    connection.commit()
     connection.close()
     async with SqliteStore.open(path, synchronous="OFF") as store:
         for number in range(0, COUNT, 3):
@@ -168,9 +154,25 @@ async def test_ids_are_known_without_the_filter_that_was_kept_and_it_is_made_aga
         assert await store.head() == COUNT + 2 * COUNT // 3
         assert await store.check_file() == ()
     connection = raw(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert connection.execute("SELECT count(*) FROM id_filters").fetchone()[0] > 100
     connection.close()
+
+
+async def test_ids_of_an_older_schema_go_into_runs_when_the_log_is_opened_for_writing(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    shutil.copyfile(golden_log(4), path)
+    shutil.copyfile(golden_log(4).with_name(ARCHIVE.format(4)), tmp_path / ARCHIVE.format(4))
+    async with SqliteStore.open(path) as store:
+        for number in range(1, 60):
+            assert (await store.append("job-new", [new(), new()])).last_position == 290 + 2 * number
+        assert await store.check_file() == ()
+        assert (await store.verify()).ok
+    connection = raw(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert connection.execute("SELECT sum(length(ids)) / 11 FROM id_runs").fetchone()[0] > 380
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    connection.close()
+    assert not names & {"recent_ids", "middle_ids", "older_ids", "id_index", "middle_index"}
 
 
 async def test_a_log_of_an_older_schema_is_read_and_checked_as_it_is(tmp_path: Path) -> None:

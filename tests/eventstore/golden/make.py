@@ -37,7 +37,7 @@ def _id(number: int) -> str:
 def _events() -> list[tuple[str, list[NewEvent]]]:
     """Every shape that an event can be stored in, and more than one segment of the chain."""
     made: list[tuple[str, list[NewEvent]]] = []
-    for number in range(290):
+    for number in range(450):
         cause = (None, _id(number - 1), _id(10_000), "a person", _id(number))[number % 5]
         event = NewEvent(
             event_id=_id(number),
@@ -56,8 +56,8 @@ async def _make(version: int) -> None:
     path = golden_log(version)
     if path.exists():
         sys.exit(f"{path} is there already; it stands for the logs that people have.")
-    # So that ids are in all of their tables.
-    vars(_ids).update(STEP=16, _RECENT=32, _MIDDLE=64)
+    # So that ids are in runs of three levels, and in a filter that is kept.
+    vars(_ids).update(STEP=1)
     ticks = iter(range(1_700_000_000_000, 1_800_000_000_000, 1_001))
     async with SqliteStore.open(path, clock_ms=lambda: next(ticks)) as store:
         for stream, events in _events():
