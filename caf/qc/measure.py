@@ -46,7 +46,7 @@ from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharing import collect
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
-from caf.qc.metrics.swing import swing_permille
+from caf.qc.metrics.swing import swing_of
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence, freeze
 
@@ -254,7 +254,7 @@ class _Measuring:
             background = seen_by.still.result(path)
             samples = seen_by.samples.result() if seen_by.samples is not None else []
             bend = bend_of(samples, moments) if moments else None
-            swing = swing_permille(path, seen_by.still, background, pose) if bend is None else None
+            swing = swing_of(path, seen_by.still, background, pose) if bend is None else None
             stable = background_stability(path, background, swing, apart, bend)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:

@@ -15,7 +15,7 @@ from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import BackgroundMap, StillCollector
-from caf.qc.metrics.swing import swing_permille
+from caf.qc.metrics.swing import Swing, swing_of
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence
 from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
@@ -50,7 +50,7 @@ def background(frames: list[Image], pose: PosePoints | None = None) -> Measureme
         still.add(frame)
     path = tracks.result()
     seen_still = still.result(path)
-    return background_stability(path, seen_still, swing_permille(path, still, seen_still, pose))
+    return background_stability(path, seen_still, swing_of(path, still, seen_still, pose))
 
 
 def seam(frames: list[Image]) -> Measurement:
@@ -316,6 +316,27 @@ def test_somebody_who_stands_and_nods_is_no_background_that_swings() -> None:
     assert score(background(frames)) >= 0.8
 
 
+def test_of_a_portrait_that_leaves_no_background_in_view_nothing_is_said_of_it() -> None:
+    person = np.asarray(cv2.resize(picture("astronaut")[50:200, 90:360], SIZE), dtype=np.uint8)
+    rows, columns = np.indices((SIZE[1], SIZE[0]), np.float32)
+    breathing = [
+        np.asarray(
+            cv2.remap(
+                person,
+                columns,
+                rows + np.float32(2.5 * np.sin(2 * np.pi * index / 11)) * np.cos(columns / 40),
+                cv2.INTER_CUBIC,
+                borderMode=cv2.BORDER_REFLECT,
+            ),
+            dtype=np.uint8,
+        )
+        for index in range(FRAMES)
+    ]
+    found = background(breathing)
+    assert not {"swing_permille", "warp_permille"} & found.raw.keys()
+    assert "local warping was not measured" in found.reason
+
+
 def test_a_subject_without_a_face_is_known_by_its_pose() -> None:
     subject = np.asarray(cv2.resize(picture("chelsea")[180:], (200, 200)), dtype=np.uint8)
     nods = 2.0 * np.sin(2 * np.pi * np.arange(FRAMES) / 11)
@@ -349,8 +370,8 @@ def test_a_few_cells_beside_what_moves_are_no_wall_that_breathes(clean: list[Ima
     few = np.zeros_like(cells)
     few[:2, :2] = True
     scale = first.tiny.shape[1] / first.small.shape[1]
-    assert score(background_stability(path, BackgroundMap(cells, path, scale), 3.0)) < 0.5
-    assert score(background_stability(path, BackgroundMap(few, path, scale), 3.0)) > 0.9
+    assert score(background_stability(path, BackgroundMap(cells, path, scale), Swing(3.0))) < 0.5
+    assert score(background_stability(path, BackgroundMap(few, path, scale), Swing(3.0))) > 0.9
 
 
 def test_a_background_that_swings_is_judged_although_no_camera_can_be_followed(clean: list[Image]) -> None:
@@ -360,7 +381,12 @@ def test_a_background_that_swings_is_judged_although_no_camera_can_be_followed(c
     every = BackgroundMap(cells, path, first.tiny.shape[1] / first.small.shape[1])
     few = BackgroundMap(np.zeros_like(cells), path, first.tiny.shape[1] / first.small.shape[1])
     lost = replace(path, known=np.zeros(FRAMES, dtype=bool))
-    assert score(background_stability(lost, every, 3.0)) < 0.5
-    assert "tremble_permille" not in background_stability(lost, every, 3.0).raw
-    for background_map, swing in ((every, 0.3), (every, None), (few, 3.0)):
+    assert score(background_stability(lost, every, Swing(3.0))) < 0.5
+    assert "tremble_permille" not in background_stability(lost, every, Swing(3.0)).raw
+    for background_map, swing in (
+        (every, Swing(0.3)),
+        (every, None),
+        (every, Swing(None)),
+        (few, Swing(3.0)),
+    ):
         assert background_stability(lost, background_map, swing).score is None

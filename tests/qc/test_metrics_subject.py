@@ -154,9 +154,10 @@ def test_without_a_face_a_scene_that_changes_is_no_subject_that_does(clip_of: Wr
     part = FRAMES // 3
     frames = [*pan(picture("coffee"))[:part], *pan(picture("rocket"))[part:]]
     clip = clip_of(frames)
-    alone = judge(clip, "identity_drift")["identity_drift"]
-    assert alone.score is None
-    assert "the scene does" in alone.reason
+    alone = judge(clip, "identity_drift", "identity_consistency")
+    for one in alone.values():
+        assert one.score is None
+        assert "the scene does" in one.reason
     against = judge(clip, "identity_drift", source=clip_of([*frames[:-1], frames[-2]]))["identity_drift"]
     assert (against.score or 0) > 0.9
 
@@ -169,9 +170,9 @@ def test_without_a_face_a_middle_that_changes_alone_is_a_subject_that_does(
     width = frames[0].shape[1]
     for one, here in zip(frames, other, strict=True):
         one[:, width // 5 : -width // 5] = here[:, width // 5 : -width // 5]
-    found = judge(clip_of(frames), "identity_drift")["identity_drift"]
-    assert (found.score if found.score is not None else 1) < 0.8
-    assert "middle of the picture" in found.reason
+    for name, found in judge(clip_of(frames), "identity_drift", "identity_consistency").items():
+        assert (found.score if found.score is not None else 1) < 0.8, name
+        assert "middle of the picture" in found.reason
 
 
 @pytest.mark.parametrize(("share", "keeps"), [(0.1, True), (1.0, False)])

@@ -10,6 +10,7 @@ from caf.qc.metrics.findings import LEAST_FRAMES, Flags
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
 from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.still import BackgroundMap
+from caf.qc.metrics.swing import Swing
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["background_stability"]
@@ -38,16 +39,17 @@ _SUBJECT_PX = 4.0
 def background_stability(
     path: CameraPath,
     background: BackgroundMap,
-    swing_permille: float | None = None,
+    swing: Swing | None = None,
     apart: Flags | None = None,
     bend: Bend | None = None,
 ) -> Measurement:
     """The lower of two calibrations: trembling of the whole picture, and swinging of single background cells.
 
     Where the source shows the same moments, cells are held against it (`bend`), and what swings there as well is none.
-    Background is what `still` recognises throughout the clip. Its cells swing by `swing_permille` as `swing` measures
-    it; where that could not be, corners are followed over blocks of 12 frames, and what is left of their motion
-    without the camera's and without its straight line is their sway. Frames `apart` show nothing to follow. Where
+    Background is what `still` recognises throughout the clip. Its cells swing as `swing` measures it, and where only
+    figures do it is not told whether they warp; where it could not be measured, corners are followed over blocks of
+    12 frames, and what is left of their motion without the camera's and without its straight line is their sway.
+    Frames `apart` show nothing to follow. Where
     no camera could be followed a swing that shows is the score, and a steady background is unmeasured.
     raw: `tremble_permille`, `swing_permille` (of the diagonal, RMS), `warp_permille` (sway of the worst tenth of the
     cells), `background_cells`, `bend_permille` against the source's same `moments`.
@@ -57,9 +59,10 @@ def background_stability(
         return unmeasured(name, f"Too few frames to tell trembling from motion: {len(path.known)}.")
     tremble, worst = shake_permille(path, apart)
     cells = _sway_by_cell(path, background)
-    swing = swing_permille if len(cells) >= _LEAST_SWINGING else None
+    swung = swing.permille if swing is not None and len(cells) >= _LEAST_SWINGING else None
+    figures = swing is not None and swing.permille is None
     # Where all of it warps no points agree on a camera, and yet the places swing that are recognised throughout.
-    if tremble is None and bend is None and (swing is None or calibrate(swing, _SWING) >= _STEADY):
+    if tremble is None and bend is None and (swung is None or calibrate(swung, _SWING) >= _STEADY):
         return unmeasured(name, "The picture has too little texture to follow the background.")
     raw = {"background_cells": float(len(cells))}
     whole = 1.0
@@ -67,12 +70,12 @@ def background_stability(
         raw["tremble_permille"] = tremble
         whole = calibrate(tremble, _TREMBLE)
     local, said = 1.0, ""
-    if len(cells) >= _LEAST_CELLS:
+    if len(cells) >= _LEAST_CELLS and not figures:
         raw["warp_permille"] = float(np.percentile(cells, 90)) * 1000 / path.diagonal_px
         local, said = calibrate(raw["warp_permille"], _WARP), f"sway by {raw['warp_permille']:.1f}"
-    if swing is not None:
-        raw["swing_permille"] = swing
-        local, said = calibrate(swing, _SWING), f"swing by {swing:.1f}"
+    if swung is not None:
+        raw["swing_permille"] = swung
+        local, said = calibrate(swung, _SWING), f"swing by {swung:.1f}"
     if bend is not None:
         raw |= {"bend_permille": bend.permille, "moments": float(bend.moments)}
         local, said = calibrate(bend.permille, _BEND), f"are bent by {bend.permille:.1f}"

@@ -60,7 +60,7 @@ def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, Metri
 
 METRICS: dict[str, MetricInfo] = {
     **_table(
-        ("identity_consistency", "frame", 6, _SCORE, "the subject looks like the reference picture"),
+        ("identity_consistency", "frame", 7, _SCORE, "the subject looks like the reference picture"),
         (
             "identity_drift",
             "frame",
@@ -79,7 +79,7 @@ METRICS: dict[str, MetricInfo] = {
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
-        ("background_stability", "motion", 9, _SCORE, "the background neither trembles nor warps"),
+        ("background_stability", "motion", 10, _SCORE, "the background neither trembles nor warps"),
         (
             "loop_seam",
             "motion",

@@ -55,6 +55,7 @@ _OTHER_KIND_SCORE = 0.1
 _SAME_LOOK = 0.94
 """Where `_ANCHOR` gives 1: what is so alike in the clip and in its source is one subject, whatever faces were found."""
 _ALIKE = 0.7
+_SCENE_CHANGES = "No face was found, and the rim of the picture changes like its middle: the scene does."
 _LEAST_FOR_DRIFT = 2
 _STEADY = 0.8
 _STEADIER = 0.005
@@ -97,8 +98,10 @@ def identity_consistency(
     score: with a reference 0.75 x calibrated face similarity + 0.25 x calibrated costume similarity (the
     face alone when the reference wears no colour); else the calibrated similarity to the source's look, of the same
     moment where there are `changes`. With these at most what the turn of the hues is worth. Medians over the
-    sightings. A person where the reference shows a cat (or the reverse) scores at most 0.1, and where the source does
-    unless the looks are the same: drawn faces are taken for either.
+    sightings. Where the middle of the picture stands for a subject that was not found and is held against its early
+    look, nothing is said where the rim of the picture changes too. A person where the reference shows a cat (or the
+    reverse) scores at most 0.1, and where the source does unless the looks are the same: drawn faces are taken for
+    either.
     raw: `face_similarity`, `costume_similarity` (Bhattacharyya, 0..1), `sightings`, `same_kind` (0 or 1),
     `turned_deg` against the source's same `moments`.
     """
@@ -136,6 +139,9 @@ def identity_consistency(
     }
     if known:
         raw |= {"turned_deg": turned, "moments": len(changes)}
+    own = not anchor.from_reference and not known
+    if own and subject.kind is Kind.GUESS and score < _ALIKE and not _rim_stays(_in_parts(subject.sightings)):
+        return unmeasured(name, _SCENE_CHANGES)
     reason = _reason(subject, anchor, score, matched)
     if matched and calibrate(turned, _TURNED_DEG) <= score < _ALIKE:
         reason = (
@@ -207,8 +213,7 @@ def identity_drift(
             f"The subject was found in {count} sampled frames; {_LEAST_FOR_DRIFT} are needed to see it change.",
         )
     seen = subject.sightings
-    parts = np.array_split(np.arange(len(seen)), 3 if len(seen) >= 6 else 2)
-    groups = [[seen[int(place)] for place in part] for part in parts]
+    groups = _in_parts(seen)
     early = _typical(groups[0])
     alike = [_usual_likeness(early, group) for group in groups[1:]]
     turning = calibrate(turn.share, _TURN_SHARE) if turn is not None else 1.0
@@ -217,9 +222,7 @@ def identity_drift(
         if beside is None and turning < _STEADY:
             beside = alike
         if beside is None:
-            return unmeasured(
-                name, "No face was found, and the rim of the picture changes like its middle: the scene does."
-            )
+            return unmeasured(name, _SCENE_CHANGES)
         alike = [min(1.0, like + 1 - other) for like, other in zip(alike, beside, strict=True)]
     turned = _turned_further(changes)
     score = min(calibrate(min(alike), _DRIFT), calibrate(turned, _TURNED_DEG), turning)
@@ -256,12 +259,23 @@ def _beside_the_middle(groups: list[list[Sighting]], changes: Sequence[Change]) 
     looks = [[before[seen.sample.index] for seen in group if seen.sample.index in before] for group in groups]
     if all(looks):
         return [look_similarity(blend(looks[0]), blend(group)) for group in looks[1:]]
+    return [1.0] * (len(groups) - 1) if _rim_stays(groups) else None
+
+
+def _in_parts(seen: Sequence[Sighting]) -> list[list[Sighting]]:
+    """Thirds in the order of time; of fewer than six, halves."""
+    parts = np.array_split(np.arange(len(seen)), 3 if len(seen) >= 6 else 2)
+    return [[seen[int(place)] for place in part] for part in parts]
+
+
+def _rim_stays(groups: Sequence[Sequence[Sighting]]) -> bool:
+    """Whether the rim of the picture looks in every later group as it does in the first."""
     seen_there = [[look for seen in group for look in rim_looks(seen.sample)] for group in groups]
     if not all(seen_there):
-        return None
+        return False
     rims = [blend(looks) for looks in seen_there]
     stays = min(_symmetric(rims[0], rim) for rim in rims[1:])
-    return [1.0] * (len(groups) - 1) if calibrate(stays, _DRIFT) >= _STEADY else None
+    return calibrate(stays, _DRIFT) >= _STEADY
 
 
 def _turned_further(changes: Sequence[Change]) -> float:

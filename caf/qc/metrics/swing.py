@@ -5,6 +5,8 @@ background are found in the median picture and looked for in each. What a shift,
 the camera's; what goes along with the camera's path or bends slowly over the clip is parallax.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
-__all__ = ["swing_permille", "without_camera"]
+__all__ = ["Swing", "swing_of", "without_camera"]
 
 Floats = NDArray[np.float64]
 
@@ -36,13 +38,21 @@ _SUSPICIOUS_PERMILLE = 1.0
 """From here on figures are looked for: somebody who stands and nods swings as a wall does that breathes."""
 
 
-def swing_permille(
-    path: CameraPath, still: StillCollector, background: BackgroundMap, pose: PosePoints | None = None
-) -> float | None:
-    """RMS swing of the background's cells, per mille of the diagonal: the 90th percentile of the cells.
+class Swing(NamedTuple):
+    """How far the background swings."""
 
-    Figures with a face or a `pose` are left out where they swing and the background beside them can be judged alone.
-    None where fewer than eight corners in four cells can be compared in at least twelve frames.
+    permille: float | None
+    """RMS of the cells, per mille of the diagonal: the 90th percentile of the cells. None: only figures swing."""
+
+
+def swing_of(
+    path: CameraPath, still: StillCollector, background: BackgroundMap, pose: PosePoints | None = None
+) -> Swing | None:
+    """Swing of the background's cells.
+
+    Figures with a face or a `pose` are left out where they swing: where too little is in view beside them, as in a
+    portrait, nothing is told of the background. None where fewer than eight corners in four cells can be compared in at
+    least twelve frames.
     """
     indices, pictures = _lit(*still.aligned(path))
     if len(indices) < _LEAST_FRAMES:
@@ -67,10 +77,12 @@ def swing_permille(
         return None
     diagonal = float(np.hypot(width, height))
     if swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
-        return swing * 1000 / diagonal
+        return Swing(swing * 1000 / diagonal)
     apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
     alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_POINTS else None
-    return min(swing, alone or swing) * 1000 / diagonal
+    if alone is None:
+        return Swing(None if not apart.all() else swing * 1000 / diagonal)
+    return Swing(min(swing, alone) * 1000 / diagonal)
 
 
 def _worst(place: Floats, moved: Floats, slow: Floats) -> float | None:
