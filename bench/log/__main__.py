@@ -7,18 +7,22 @@ import sys
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from bench.log.machine import load, machine, versions
 from bench.log.measures import MEASURES, questions
+from bench.log.measures.huge import TURNS
 from bench.log.plot import draw
 from bench.log.question import Scale
 from bench.log.report import Run, replace_section, section
 from bench.log.rounds import run
+from bench.section import write
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "bench" / "RESULTS.md"
 PICTURE = ROOT / "docs" / "images" / "bench-log.svg"
 WORK = ROOT / "build" / "bench-log"
+HUGE = f"In it {TURNS} logs of 100,000 events are written and as many events added to the huge one, in turn: medians."
 
 
 def options() -> argparse.Namespace:
@@ -37,8 +41,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--command", default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     given.rounds = given.rounds or (1 if given.quick else 5)
-    if given.write and (given.quick or given.only or given.subjects or given.rounds < 5):
-        parser.error("--write is for whole runs of 5 rounds and more: what they do not measure would be lost")
+    part = given.only not in (None, "huge") or given.subjects or given.rounds < 5
+    if given.write and (given.quick or part):
+        parser.error("--write is for whole runs of 5 rounds and more, and for the huge log alone")
     unknown = set((given.only or "").split(",")) - {"", *MEASURES}
     if unknown:
         parser.error(f"--only knows {', '.join(MEASURES)}, not {', '.join(sorted(unknown))}")
@@ -77,6 +82,13 @@ def main() -> None:
         rounds=given.rounds,
         note="Too quick for figures: it only shows that everything runs." if given.quick else "",
     )
+    if wanted == ["huge"]:
+        circumstances = replace(circumstances, rounds=1, note=HUGE)
+        text = section(circumstances, found, None, "A log of ten million events")
+        print(text)
+        if given.write:
+            write("log-huge", text)
+        return
     picture = PICTURE if given.write else given.folder / "ratios.svg"
     try:
         drawn = draw(found, picture)

@@ -14,13 +14,13 @@ class Scale(Struct, frozen=True, kw_only=True):
     seconds: float = 1.0
     deliveries: int = 300
     replayed: int = 200_000
-    rebuilt: int = 20_000
+    rebuilt: int = 200_000
     huge: int = 10_000_000
 
     @classmethod
     def quick(cls) -> "Scale":
         """Enough to see that everything runs; too little for figures."""
-        return cls(seconds=0.2, deliveries=30, replayed=4_000, rebuilt=1_000, huge=400_000)
+        return cls(seconds=0.2, deliveries=30, replayed=4_000, rebuilt=1_000, huge=600_000)
 
 
 class Question(Struct, frozen=True, kw_only=True):

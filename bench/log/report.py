@@ -40,10 +40,10 @@ def replace_section(text: str, section: str) -> str:
     return before + body + after
 
 
-def section(run: Run, found: Found, picture: str | None) -> str:
+def section(run: Run, found: Found, picture: str | None, title: str = "Event log beside its peers") -> str:
     """All that was measured."""
     parts = [
-        "## Event log beside its peers",
+        f"## {title}",
         "\n".join(
             [
                 f"`{run.command}`, {run.date}. {run.machine}. {run.versions}. Load average {run.load}.",
@@ -61,10 +61,10 @@ def section(run: Run, found: Found, picture: str | None) -> str:
         )
     parts.append("### What is to be reached")
     parts.append("\n".join(figures_table(found)))
-    for title, text, columns in _TABLES:
+    for heading, text, columns in _TABLES:
         lines = comparison(found, columns)
         if lines:
-            parts += [f"### {title}", *([text] if text else []), "\n".join(lines)]
+            parts += [f"### {heading}", *([text] if text else []), "\n".join(lines)]
     return "\n\n".join(parts)
 
 

@@ -13,8 +13,8 @@ from bench.log.question import Question, Sample, Scale
 from eventstore import SqliteStore
 
 LAST = 100_000
-TURNS = 3
-"""Logs of 100,000 events that are made, and times as many that are added to the huge one: medians."""
+TURNS = 5
+"""Logs of 100,000 events that are made, and times as many that are added to the huge one, in turn: medians."""
 OPENINGS = 5
 
 
@@ -24,12 +24,15 @@ def questions(scale: Scale) -> list[Question]:
 
 def answer(question: Question, folder: Path) -> list[Sample]:
     count = question.with_["count"]
-    small = [_rate(folder / f"small-{turn}.db", 0, LAST, "FULL") for turn in range(TURNS)]
     path = folder / "log.db"
     last = count - TURNS * LAST
     filling = _rate(path, 0, last, "OFF")
     _flush(path)
-    big = [_rate(path, start, start + LAST, "FULL") for start in range(last, count, LAST)]
+    small, big = [], []
+    for turn in range(TURNS):
+        small.append(_rate(folder / f"small-{turn}.db", 0, LAST, "FULL"))
+        start = last + turn * LAST
+        big.append(_rate(path, start, start + LAST, "FULL"))
     return [
         Sample("huge/small rate", "own", median(small)),
         Sample("huge/small open", "own", asyncio.run(_open(folder / "small-0.db"))),
