@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.11 python3.12 python3; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-steady bench-light bench-pose bench-repairs bench-transcode bench-lanes bench-long-log bench-qc bench-qc-speed clean system
+.PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-log-huge bench-steady bench-light bench-pose bench-repairs bench-transcode bench-lanes bench-long-log bench-qc bench-qc-speed clean system
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -51,6 +51,9 @@ lock: $(READY) ## Resolve the dependencies anew; needs uv
 
 bench-log: $(BENCH_READY) ## Measure the event log beside its peers, into bench/RESULTS.md (WORDS="--huge")
 	$(BENCH_VENV)/bin/python -m bench.log --write --command "make bench-log$(if $(WORDS), WORDS=$(WORDS))" $(WORDS)
+
+bench-log-huge: $(BENCH_READY) ## Measure a log of ten million events beside small ones, into bench/RESULTS.md (five minutes)
+	$(BENCH_VENV)/bin/python -m bench.log --only huge --write --command "make bench-log-huge"
 
 crash: $(READY) ## Kill a daemon under load 500 times at moments of chance, and prove its workspace (WORDS="--kills 50")
 	$(BIN)/python -m tests.crash $(WORDS)
