@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from eventstore._runs import Runs, pack
+from eventstore.errors import StoreCorrupt
 from eventstore.ids import hash_folds
 
 __all__ = ["OLDER_TABLES", "gather"]
@@ -21,7 +22,7 @@ _RUN: Final = 4096
 def gather(connection: sqlite3.Connection, version: int) -> str:
     """Make runs of the ids of a log of such a version, outside of it; the SQL that takes them into its tables.
 
-    The caller sees to it that nobody appends meanwhile. Raises `sqlite3.Error`.
+    The caller sees to it that nobody appends meanwhile. Raises `sqlite3.Error`, `StoreCorrupt`.
     """
     # Names without a database mean these first.
     connection.execute("CREATE TEMP TABLE id_runs (key INTEGER PRIMARY KEY, ids BLOB NOT NULL)")
@@ -31,7 +32,13 @@ def gather(connection: sqlite3.Connection, version: int) -> str:
         rows = connection.execute(f"SELECT fold, position FROM {table}")  # noqa: S608
         while found := rows.fetchmany(_RUN):
             folds, positions = zip(*found, strict=True)
-            runs.add(pack(list(zip(hash_folds(folds), positions, strict=True))))
+            try:
+                run = pack(list(zip(hash_folds(folds), positions, strict=True)))
+            except OverflowError as error:
+                raise StoreCorrupt(
+                    f"{table} names a position that no event can have.", remedy="Restore a backup."
+                ) from error
+            runs.add(run)
             runs.merge()
     return " ".join(
         f"INSERT INTO main.{table} SELECT * FROM temp.{table}; DROP TABLE temp.{table};"  # noqa: S608

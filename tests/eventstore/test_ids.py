@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from eventstore import DuplicateEvent, NewEvent, SqliteStore, _ids, _runs
+from eventstore import DuplicateEvent, NewEvent, SqliteStore, StoreCorrupt, _ids, _runs
 from eventstore._runs import items_of, pack_ids
 from eventstore._schema import SCHEMA_VERSION
 from eventstore.ids import fold_ids
@@ -173,6 +173,24 @@ async def test_ids_of_an_older_schema_go_into_runs_when_the_log_is_opened_for_wr
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     connection.close()
     assert not names & {"recent_ids", "middle_ids", "older_ids", "id_index", "middle_index"}
+
+
+async def test_an_older_log_that_is_damaged_says_so_when_it_is_opened_and_is_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log.db"
+    shutil.copyfile(golden_log(4), path)
+    connection = raw(path)
+    connection.execute("UPDATE older_ids SET position = -1")
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        with pytest.raises(StoreCorrupt, match="older_ids"):
+            async with SqliteStore.open(path):
+                pass
+    connection = raw(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+    connection.close()
 
 
 async def test_a_log_of_an_older_schema_is_read_and_checked_as_it_is(tmp_path: Path) -> None:
