@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["SHAPE", "rows_in_step"]
+__all__ = ["NEWEST_LOG", "SHAPE", "rows_in_step"]
 
 SHAPE: Final = 0x74A8CDB0
 """Of the read models' tables, as `user_version` of their file; `tests/projections/test_quick.py` says when to
 change it, and to what."""
+NEWEST_LOG: Final = 5
+"""The last schema of a log that this version knows, as `user_version` of its file: a newer one is refused elsewhere."""
 BUSY_S: Final = 1.0
 LOOKS: Final = 8
 LOOK_S: Final = 0.01
@@ -47,6 +49,8 @@ def rows_in_step(root: Path, sql: str, values: Sequence[str | int]) -> list[dict
 def _are_in_step(models: sqlite3.Connection, log: sqlite3.Connection) -> bool:
     """True when the rows are of this log and of all its jobs' events; those of the daemon change no row."""
     if models.execute("PRAGMA user_version").fetchone() != (SHAPE,):
+        return False
+    if log.execute("PRAGMA user_version").fetchone()[0] > NEWEST_LOG:
         return False
     position, event_id = models.execute("SELECT position, event_id FROM progress").fetchone()
     # Asked after the rows' own position: what is appended meanwhile is none of this answer.

@@ -13,7 +13,8 @@ from caf.config import Config
 from caf.daemon.state import pause
 from caf.events import JobCancelled
 from caf.projections.tables import shape
-from caf.quick import SHAPE, rows_in_step
+from caf.quick import NEWEST_LOG, SHAPE, rows_in_step
+from eventstore._schema import SCHEMA_VERSION
 
 JOBS = "SELECT * FROM jobs ORDER BY job_id"
 
@@ -37,6 +38,14 @@ def test_the_shape_is_that_of_the_tables() -> None:
     assert shape() == SHAPE, (
         f"the read models' tables have changed: write SHAPE = {hex(shape())} into caf/quick.py"
     )
+
+
+async def test_rows_of_a_log_that_a_newer_version_wrote_are_not_told(workspace: Path) -> None:
+    assert NEWEST_LOG == SCHEMA_VERSION
+    assert await folded(workspace)
+    with closing(sqlite3.connect(workspace / ".caf" / "log.db")) as log:
+        log.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    assert rows_in_step(workspace, JOBS, ()) is None
 
 
 async def test_rows_that_are_in_step_are_those_that_folding_gives(workspace: Path) -> None:
