@@ -7,8 +7,8 @@ from itertools import islice, pairwise
 
 from eventstore._filter import KEPT, PARTS, holds, part_of
 from eventstore._older_ids import OLDER_TABLES
-from eventstore._runs import ITEM, LEVELS, Row, Runs, hash_at, items_of, position_at
-from eventstore.ids import fold_ids, hash_folds
+from eventstore._runs import ITEM, LEVELS, Row, Runs, hash_at, items_of, pairs_of
+from eventstore.ids import fold_ids, hash_ids
 
 __all__ = ["check_ids"]
 
@@ -37,17 +37,18 @@ def check_ids(connection: sqlite3.Connection, version: int) -> Iterator[str]:
 def _unsound(connection: sqlite3.Connection) -> str:
     """What would keep ids from being found; nothing if there is no such thing."""
     last: Row | None = None
-    for row in Runs(connection).rows():
+    runs = Runs(connection)
+    for row in runs.rows():
         ids = row.ids
         sound = row.level < LEVELS and ids and len(ids) % ITEM == 0 and row.first <= hash_at(ids, 0)
-        if not sound or hash_at(ids, len(ids) // ITEM - 1) >= row.high:
+        if not sound or hash_at(ids, -1) >= row.high:
             return f"id_runs holds what no store writes, in row {row.key}"
         if any(one >= other for one, other in pairwise(items_of(ids))):
             return f"id_runs is not sorted in row {row.key}"
         follows = last is not None and (last.level, last.run, last.low) == (row.level, row.run, row.low)
-        if follows and last is not None and hash_at(last.ids, len(last.ids) // ITEM - 1) >= row.first:
+        if follows and last is not None and hash_at(last.ids, -1) >= row.first:
             return f"id_runs is not sorted before row {row.key}"
-        if not follows and (row.first != row.low or not Runs(connection).follows(row)):
+        if not follows and (row.first != row.low or not runs.follows(row)):
             return f"id_runs lacks what comes before row {row.key}"
         last = row
     return ""
@@ -57,18 +58,17 @@ def _unlike(connection: sqlite3.Connection, indexed: int) -> Iterator[str]:
     for start in range(0, max(indexed, 1), _AT_A_TIME):
         known = array("q", bytes(8 * min(_AT_A_TIME, indexed - start)))
         for row in Runs(connection).rows():
-            for place in range(len(row.ids) // ITEM):
-                position = position_at(row.ids, place)
+            for hashed, position in pairs_of(row.ids):
                 if not 1 <= position <= indexed:
                     yield f"id_runs knows an id at position {position}, where it knows none"
                 elif 0 < position - start <= len(known):
                     if known[position - start - 1]:
                         yield f"id_runs knows two ids at position {position}"
-                    known[position - start - 1] = hash_at(row.ids, place) + 1
+                    known[position - start - 1] = hashed + 1
         sql = "SELECT position, event_id FROM events WHERE position > ? AND position <= ?"
         for position, raw in connection.execute(sql, (start, start + len(known))):
             whole = isinstance(raw, bytes) and len(raw) == 16
-            if not whole or known[position - start - 1] != hash_folds(fold_ids((raw,)))[0] + 1:
+            if not whole or known[position - start - 1] != hash_ids((raw,))[0] + 1:
                 yield f"id_runs does not know the id at position {position}"
 
 
@@ -80,11 +80,10 @@ def _denied(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"id_filters says nothing that can be understood in part {part}"
             return
     for row in Runs(connection).rows():
-        for place in range(len(row.ids) // ITEM if row.level in KEPT else 0):
-            hashed = hash_at(row.ids, place)
+        for hashed, position in pairs_of(row.ids) if row.level in KEPT else ():
             bits = parts.get(part_of(hashed))
             if bits is not None and not holds(bits, hashed):
-                yield f"id_filters denies the id at position {position_at(row.ids, place)}"
+                yield f"id_filters denies the id at position {position}"
 
 
 def _fold(event_id: object) -> int | None:

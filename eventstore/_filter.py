@@ -14,7 +14,7 @@ from typing import Final
 
 from eventstore._compiled import native
 from eventstore._runs import LEVELS, Runs, hash_at, items_of
-from eventstore.ids import HASH_BITS, fold_ids, hash_folds
+from eventstore.ids import HASH_BITS, hash_ids
 
 __all__ = [
     "KEPT",
@@ -70,7 +70,7 @@ def part_of(hashed: int) -> int:
 def plain_may_hold(parts: list[bytearray | None], ids: Sequence[bytes]) -> list[int]:
     """`may_hold` in Python."""
     found = []
-    for hashed in hash_folds(fold_ids(ids)):
+    for hashed in hash_ids(ids):
         bits = parts[hashed >> _SHIFT]
         if bits is None or holds(bits, hashed):
             found.append(hashed)
@@ -160,12 +160,9 @@ class IdFilter:
                 parts[part] = bytearray(bits * (size // len(bits)))
         lacking = [part for part in range(first, last) if parts[part] is None]
         if lacking:
-            made: list[bytearray | None] = [None] * PARTS
             for part in lacking:
-                made[part] = bytearray(size)
-            self._fill(made, lacking[0], lacking[-1] + 1, KEPT)
-            for part in lacking:
-                parts[part] = made[part]
+                parts[part] = bytearray(size)
+            self._fill(parts, lacking[0], lacking[-1] + 1, KEPT)
         return parts
 
     def keep(self, low: int, high: int, run: bytes, indexed: int) -> None:

@@ -15,7 +15,7 @@ from eventstore._filter import KEPT, IdFilter
 from eventstore._runs import ITEM, Runs, pack_ids
 from eventstore.chain import CAUSE_WINDOW
 from eventstore.errors import StoreCorrupt
-from eventstore.ids import fold_ids, hash_folds, id_bytes, id_text
+from eventstore.ids import hash_ids, id_bytes, id_text
 
 __all__ = ["STEP", "IdIndex"]
 
@@ -90,7 +90,7 @@ class IdIndex:
             return position
         raw = id_bytes(event_id)
         assert raw is not None
-        (hashed,) = hash_folds(fold_ids((raw,)))
+        (hashed,) = hash_ids((raw,))
         for position in self._runs.find(hashed):
             sql = "SELECT event_id FROM events WHERE position = ?"
             if self._db.execute(sql, (position,)).fetchone() == (raw,):

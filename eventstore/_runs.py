@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from eventstore._compiled import native
 from eventstore.errors import StoreCorrupt
-from eventstore.ids import HASH_BITS, fold_ids, hash_folds
+from eventstore.ids import HASH_BITS, hash_ids
 
 __all__ = [
     "ITEM",
@@ -29,6 +29,7 @@ __all__ = [
     "merge_runs",
     "pack",
     "pack_ids",
+    "pairs_of",
     "plain_first_of",
     "plain_merge_runs",
     "plain_pack_ids",
@@ -84,7 +85,7 @@ def pack(hashed: Sequence[tuple[int, int]]) -> bytes:
 
 def plain_pack_ids(ids: Sequence[bytes], first: int) -> bytes:
     """`pack_ids` in Python."""
-    return pack(list(zip(hash_folds(fold_ids(ids)), count(first), strict=False)))
+    return pack(list(zip(hash_ids(ids), count(first), strict=False)))
 
 
 def items_of(run: bytes) -> Iterator[bytes]:
@@ -122,13 +123,18 @@ first_of: Final[Callable[[bytes, int], int]] = plain_first_of if native is None 
 
 
 def hash_at(run: bytes, place: int) -> int:
-    """The hash of the id at a place in a run."""
+    """The hash of the id at a place in a run; -1: the last."""
     return int.from_bytes(run[place * ITEM : place * ITEM + _HASH])
 
 
 def position_at(run: bytes, place: int) -> int:
     """The position of the id at a place in a run."""
     return int.from_bytes(run[place * ITEM + _HASH : (place + 1) * ITEM])
+
+
+def pairs_of(run: bytes) -> Iterator[tuple[int, int]]:
+    """The hash and the position of each id of a run."""
+    return ((hash_at(run, place), position_at(run, place)) for place in range(len(run) // ITEM))
 
 
 def _key(level: int, run: int, first: int) -> int:

@@ -11,6 +11,7 @@ __all__ = [
     "HASH_BITS",
     "fold_ids",
     "hash_folds",
+    "hash_ids",
     "id_bytes",
     "id_text",
     "new_id",
@@ -57,6 +58,11 @@ def hash_folds(folds: Iterable[int]) -> list[int]:
     """The hash of each fold, its own: alike for every part of their range, even for ids that count upwards."""
     spread = [fold * _FACTOR & _FOLD for fold in folds]
     return [number ^ number >> _HALF for number in spread]
+
+
+def hash_ids(ids: Sequence[bytes]) -> list[int]:
+    """One number of 47 bits for each id of 16 bytes; different ids may share one, but hardly do."""
+    return hash_folds(fold_ids(ids))
 
 
 def _new_id() -> str:

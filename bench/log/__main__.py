@@ -83,7 +83,7 @@ def main() -> None:
         note="Too quick for figures: it only shows that everything runs." if given.quick else "",
     )
     if wanted == ["huge"]:
-        circumstances = replace(circumstances, rounds=1, note=HUGE)
+        circumstances = replace(circumstances, rounds=1, note=f"{HUGE} {circumstances.note}".strip())
         text = section(circumstances, found, None, "A log of ten million events")
         print(text)
         if given.write:

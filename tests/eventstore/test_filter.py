@@ -25,7 +25,7 @@ from eventstore._filter import (
 )
 from eventstore._runs import Runs, pack_ids
 from eventstore._schema import SCHEMA_VERSION, statements
-from eventstore.ids import fold_ids, hash_folds
+from eventstore.ids import hash_ids
 
 IDS = st.lists(st.binary(min_size=16, max_size=16), max_size=40)
 
@@ -35,10 +35,6 @@ def tables() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.executescript(statements(SCHEMA_VERSION))
         yield db
-
-
-def hashes(ids: list[bytes]) -> list[int]:
-    return hash_folds(fold_ids(ids))
 
 
 def made_up(count: int, seed: int) -> list[bytes]:
@@ -56,7 +52,7 @@ def test_the_compiled_filter_sets_and_finds_the_same_bits(
     fill_parts(quick, pack_ids(known, 1))
     plain_fill_parts(plain, pack_ids(known, 1))
     assert quick == plain
-    for hashed in hashes(known):
+    for hashed in hash_ids(known):
         bits = quick[hashed >> 36]
         assert bits is None or holds(bits, hashed)
     assert may_hold(quick, known + asked) == plain_may_hold(quick, known + asked)
@@ -95,12 +91,12 @@ def test_it_knows_what_each_level_holds_and_few_others(
     assert levels == {0, 1, 2}
     found = IdFilter(tables, runs)
     found.begin(len(known))
-    assert found.reconsidered(found.suspects(known)) == hashes(known)
+    assert found.reconsidered(found.suspects(known)) == hash_ids(known)
     assert len(found.suspects(made_up(16_000, 2))) < 0.01 * 16_000
     later = made_up(4_000, 3)
     found.add(pack_ids(later, 16_201), 20_200)
     runs.add(pack_ids(later, 16_201))
-    assert found.reconsidered(found.suspects(known + later)) == hashes(known + later)
+    assert found.reconsidered(found.suspects(known + later)) == hash_ids(known + later)
 
 
 def test_it_grows_with_the_log_and_denies_nothing_on_the_way(
@@ -125,5 +121,5 @@ def test_it_grows_with_the_log_and_denies_nothing_on_the_way(
     assert len(found.suspects(made_up(40_000, 5))) < 0.01 * 40_000
     again = IdFilter(tables, runs)
     again.begin(len(known))
-    assert again.reconsidered(again.suspects(known)) == hashes(known)
+    assert again.reconsidered(again.suspects(known)) == hash_ids(known)
     assert len(again.suspects(made_up(40_000, 5))) < 0.01 * 40_000

@@ -27,7 +27,9 @@ def answer(question: Question, folder: Path) -> list[Sample]:
     path = folder / "log.db"
     last = count - TURNS * LAST
     filling = _rate(path, 0, last, "OFF")
-    _flush(path)
+    # What filling it left to be written is not to be written while appends are timed.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
     small, big = [], []
     for turn in range(TURNS):
         small.append(_rate(folder / f"small-{turn}.db", 0, LAST, "FULL"))
@@ -40,15 +42,6 @@ def answer(question: Question, folder: Path) -> list[Sample]:
         Sample("huge/big rate", "own", median(big)),
         Sample("huge/big open", "own", asyncio.run(_open(path))),
     ]
-
-
-def _flush(path: Path) -> None:
-    """What filling it left to be written is not to be written while appends are timed."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _rate(path: Path, start: int, end: int, synchronous: str) -> float:

@@ -79,10 +79,10 @@ def swing_of(
     if swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
         return Swing(swing * 1000 / diagonal)
     apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
+    if apart.all():
+        return Swing(swing * 1000 / diagonal)
     alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_POINTS else None
-    if alone is None:
-        return Swing(None if not apart.all() else swing * 1000 / diagonal)
-    return Swing(min(swing, alone) * 1000 / diagonal)
+    return Swing(None if alone is None else min(swing, alone) * 1000 / diagonal)
 
 
 def _worst(place: Floats, moved: Floats, slow: Floats) -> float | None:
