@@ -14,7 +14,7 @@ from caf.qc.metrics.exposure import ExposureCollector, exposure
 from caf.qc.metrics.findings import Finding, at_rate, spans
 from caf.qc.metrics.glitch import glitch
 from caf.qc.metrics.light import blank, flicker
-from caf.qc.metrics.outliers import OutlierCollector
+from caf.qc.metrics.outliers import OutlierCollector, Outliers
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
@@ -334,17 +334,14 @@ def test_what_brings_no_new_colour_may_be_a_hand_that_passes_by(
 def test_beside_a_picture_that_is_shown_twice_a_hand_goes_too_far_to_be_found(
     clean: list[Image], doubled: tuple[int, ...]
 ) -> None:
-    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
     moving = waving(clean)
     for at in doubled:
         moving[at] = moving[at - 1]
-    for frame in seen(moving):
-        for collector in (steps, tracks, outliers):
-            collector.add(frame)
-    found = outliers.result()
-    found.part[0, 40], found.novelty[0, 40], found.tint[0, 40] = 1.5, 0.3, 0.25
-    told = glitch(course(steps.result(), tracks.result(), found))
-    assert told.blamed == (() if doubled else (40,))
+
+    def change(found: Outliers) -> None:
+        found.part[0, 40], found.novelty[0, 40], found.tint[0, 40] = 1.5, 0.3, 0.25
+
+    assert blamed_with(moving, change) == (() if doubled else (40,))
 
 
 @pytest.mark.parametrize("doubled", [39, 40, 41])
@@ -367,29 +364,84 @@ def test_in_a_clip_that_shakes_a_part_popped_whose_colours_shaking_does_not_expl
 
 def popped(frames: list[Image], part: float, novelty: float) -> tuple[int, ...]:
     """What is blamed if frame 40 sticks out of its neighbours by so much."""
+
+    def change(found: Outliers) -> None:
+        found.part[0, 40], found.novelty[0, 40] = part, novelty
+
+    return blamed_with(frames, change)
+
+
+def blamed_with(frames: list[Image], change: Callable[[Outliers], None]) -> tuple[int, ...]:
+    """What is blamed if what sticks out of its neighbours is changed so."""
     steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
     for frame in seen(frames):
         for collector in (steps, tracks, outliers):
             collector.add(frame)
     found = outliers.result()
-    found.part[0, 40], found.novelty[0, 40] = part, novelty
+    change(found)
     return glitch(course(steps.result(), tracks.result(), found)).blamed
 
 
+def sticks_out(found: Outliers, at: int, excess: float, *, frames: int = 1) -> None:
+    """Has a large part of some frames stick out, with colours of its own."""
+    row, where = frames - 1, slice(at, at + frames)
+    found.excess[row, where], found.area[row, where], found.novelty[row, where] = excess, 0.1, 0.3
+
+
+@pytest.mark.parametrize(("excess", "blamed"), [(1.2, ()), (4.0, (40,))])
+def test_where_figures_throw_themselves_about_a_spoiled_frame_must_stick_out_of_that(
+    clean: list[Image], excess: float, blamed: tuple[int, ...]
+) -> None:
+    def change(found: Outliers) -> None:
+        for at in range(1, FRAMES, 3):
+            found.excess[0, at] = 0.4
+        sticks_out(found, 40, excess)
+
+    assert blamed_with(clean, change) == blamed
+
+
+def test_many_spoiled_frames_are_not_what_is_usual(clean: list[Image]) -> None:
+    spoiled = tuple(range(8, FRAMES - 4, 6))
+
+    def change(found: Outliers) -> None:
+        for at in spoiled:
+            sticks_out(found, at, 3.0)
+
+    assert blamed_with(clean, change) == spoiled
+
+
+@pytest.mark.parametrize(("excess", "blamed"), [(0.8, ()), (1.5, (40, 41))])
+def test_a_picture_that_is_shown_twice_may_stick_out_twice_as_far(
+    clean: list[Image], excess: float, blamed: tuple[int, ...]
+) -> None:
+    moving = waving(clean)
+    for at in range(2, FRAMES, 2):
+        moving[at + 1] = moving[at]
+    assert blamed_with(moving, lambda found: sticks_out(found, 40, excess, frames=2)) == blamed
+
+
+def test_colours_that_a_key_frame_shifts_by_a_level_are_no_glitch(clean: list[Image]) -> None:
+    frames = [clean[0]] * FRAMES
+    colours = cv2.cvtColor(clean[0], cv2.COLOR_BGR2YCrCb)
+    colours[:60:2, :90, 1] += 1  # every other row
+    frames[30] = np.asarray(cv2.cvtColor(colours, cv2.COLOR_YCrCb2BGR), dtype=np.uint8)
+    found = glitch(course_of(frames))
+    assert score(found) > 0.8
+    assert found.blamed == ()
+
+
 @pytest.mark.parametrize(
-    ("spoiled", "part", "blamed"), [(0, 0.5, (40,)), (1, 0.5, (60,)), (1, 0.8, (40, 60))]
+    ("spoiled", "part", "blamed"), [(False, 0.5, (40,)), (True, 0.5, (60,)), (True, 0.8, (40, 60))]
 )
 def test_beside_a_spoiled_frame_only_clear_pops_are_noticed(
-    clean: list[Image], spoiled: int, part: float, blamed: tuple[int, ...]
+    clean: list[Image], spoiled: bool, part: float, blamed: tuple[int, ...]
 ) -> None:
-    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
-    for frame in seen(clean):
-        for collector in (steps, tracks, outliers):
-            collector.add(frame)
-    found = outliers.result()
-    found.part[0, 40], found.novelty[0, 40] = part, 0.3
-    found.excess[0, 60], found.area[0, 60], found.novelty[0, 60] = 2.0 * spoiled, 0.1, 0.3 * spoiled
-    assert glitch(course(steps.result(), tracks.result(), found)).blamed == blamed
+    def change(found: Outliers) -> None:
+        found.part[0, 40], found.novelty[0, 40] = part, 0.3
+        if spoiled:
+            sticks_out(found, 60, 2.0)
+
+    assert blamed_with(clean, change) == blamed
 
 
 def test_a_limb_that_is_there_for_two_frames_only_is_blamed_in_both(clean: list[Image]) -> None:

@@ -26,8 +26,8 @@ _GRID = 16
 _TOP_CELLS, _TOP_CELLS_OF_A_PART, _TOP_CELLS_OF_A_TINT = 4, 2, 6
 _FLOOR_LEVELS = 3.0
 """Grey levels, mean over a cell, below which a difference is the coder's or the grain's: these move a cell by 1-2."""
-_COLOUR_FLOOR_LEVELS = 2.0
-"""The same of a cell's mean colour, which motion changes far less than its tones."""
+_COLOUR_FLOOR_LEVELS = 5.0
+"""The same of a cell's mean colour: a key frame shifts it by 1 to 2, which nobody sees."""
 _MOVED_LEVELS = 0.5
 _WORTH_A_LOOK_LEVELS = 1.5
 """So much must a cell of a run differ from both sides, beyond how these differ, to be looked at for new colours."""
