@@ -32,13 +32,17 @@ GRID = (8, 6)
 CELLS = GRID[0] * GRID[1]
 ANALYSIS_SIDE_PX = 960
 _PER_CELL, _PER_CELL_IN_DOUBT = 6, 14
-_NO_DOUBT = 0.8
-"""If so many of the features share one motion, few of them tell it as well as many."""
+_NO_DOUBT, _NO_DOUBT_PX = 0.8, 0.5
+"""If so many of the features share one motion so nearly, few of them tell it as well as many. A body that turns back
+moves with the background to a pixel."""
 _WORTH_HALVING_PX = 200
 _BACK_PX = 0.2
 _INLIER_PX = 1.0
 _CANDIDATES = 3
 _MIN_POINTS = 12
+_SAME_SCENE = 0.2
+"""If so many of the features find their way back, nothing was cut, however little the whole looks alike: 0.35 to 0.84
+where a body fills the frame or the camera is thrown about, up to 0.03 between pictures of different scenes."""
 _LEAST_AGREE, _LEAST_CELLS = 0.2, 8
 """Between pictures that are not neighbours: of the features, and of the cells they are in."""
 _WINDOW_PX = (16, 16)
@@ -96,10 +100,10 @@ class Camera:
         small_before, self._small = self._small, small
         if before is None or small_before is None:
             return _nothing(cut=False)
-        if is_cut(small_before, small):
+        old, new, share = _followed(before, gray)
+        if not self._goes_on(old, share) and is_cut(small_before, small):
             self._key.forget()
             return _nothing(cut=True)
-        old, new = _followed(before, gray)
         if subject is not None and len(old):
             box = subject * self._scale
             beside = np.asarray(((old < box[:2]) | (old > box[2:])).any(axis=1))
@@ -122,6 +126,13 @@ class Camera:
             key_points=key_points.astype(np.float32),
             key_cells=key_cells.astype(np.uint8),
         )
+
+    def _goes_on(self, old: Points, share: float) -> bool:
+        """Whether what was followed, and in how many places, says that the scene is the same."""
+        if share < _SAME_SCENE:
+            return False
+        places = cells_of(old / self._scale - (np.array(self._size) - 1) / 2, self._size)
+        return len(np.unique(places)) >= _LEAST_CELLS
 
     def _placed(self, old: Points, new: Points) -> tuple[NDArray[np.intp], Points]:
         """(n,) cells and (n, 4) full-size px from the frame's centre, of two places in analysis px."""
@@ -154,7 +165,8 @@ def camera_between(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[
     """
     size = (start.shape[1], start.shape[0])
     scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
-    old, new = (points / scale for points in _followed(normalised(start, scale), normalised(end, scale)))
+    old, new, _ = _followed(normalised(start, scale), normalised(end, scale))
+    old, new = old / scale, new / scale
     if len(old) < _MIN_POINTS:
         return None
     centre = (np.array(size) - 1) / 2
@@ -194,20 +206,25 @@ def normalised(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(gray, alpha=48.0 / std, beta=112.0 - mean * 48.0 / std), np.uint8)
 
 
-def _followed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Points, Points]:
-    """Features of `before` and their places in `after`, (n, 2) px each; only those that find their way back."""
+def _followed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Points, Points, float]:
+    """Features of `before` and their places in `after`, (n, 2) px each; only those that find their way back.
+
+    Last which share of the features these are, 0 where there are none.
+    """
     height, width = before.shape
-    none = np.empty((0, 2)), np.empty((0, 2))
+    none = np.empty((0, 2)), np.empty((0, 2)), 0.0
     if min(height, width) < 24:
         return none
     features, rank = _features(before)
     if not len(features):
         return none
-    old, new = _led(before, after, features[rank < _PER_CELL])
-    if len(old) >= _MIN_POINTS and agreed_similarity(old, new, _INLIER_PX)[1].mean() >= _NO_DOUBT:
-        return old, new
-    more = _led(before, after, features[(rank >= _PER_CELL) & (rank < _PER_CELL_IN_DOUBT)])
-    return np.concatenate((old, more[0])), np.concatenate((new, more[1]))
+    few, many = rank < _PER_CELL, rank < _PER_CELL_IN_DOUBT
+    old, new = _led(before, after, features[few])
+    if len(old) >= _MIN_POINTS and agreed_similarity(old, new, _NO_DOUBT_PX)[1].mean() >= _NO_DOUBT:
+        return old, new, len(old) / int(few.sum())
+    more = _led(before, after, features[many & ~few])
+    old, new = np.concatenate((old, more[0])), np.concatenate((new, more[1]))
+    return old, new, len(old) / int(many.sum())
 
 
 def _led(

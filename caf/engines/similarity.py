@@ -19,6 +19,9 @@ _Places = NDArray[np.complex128]
 _MIN_POINTS = 8
 _ROUNDS = 5
 _FLOOR_PX = 0.05
+_TUKEY = 4.5
+"""From so many times the median error on nothing counts (Tukey 1974: 4.7 standard deviations). With 7 of them a body that
+hardly moves counts as background, with 4 what coding leaves of a drawn picture counts too little."""
 _SETTLED_PX, _REACH_PX = 1e-3, 500.0
 """A round that changes less than this, so far from the centre, is the last."""
 
@@ -71,8 +74,8 @@ def _plane(points: Points) -> _Places:
 def _refined(turn: _Turn, old: _Places, new: _Places, held: NDArray[np.bool_]) -> _Turn:
     for _ in range(_ROUNDS):
         error = _error(turn, old, new)
-        # Tukey's constant on the robust spread; the floor is what sub-pixel tracking can resolve.
-        scale = max(_FLOOR_PX, 1.4826 * median(error[held]) * 4.685)
+        # The floor is what sub-pixel tracking can resolve.
+        scale = max(_FLOOR_PX, _TUKEY * median(error[held]))
         weight = np.maximum(0.0, 1.0 - (error / scale) ** 2) ** 2
         held = weight > 0
         if np.count_nonzero(held) < 3:

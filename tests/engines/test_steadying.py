@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.steady_scenes import clip, drawn
 from caf.engines import motion
 from caf.engines.camera import CELLS, Camera, Step
 from caf.engines.smooth import smooth
@@ -129,6 +130,19 @@ def test_a_hard_cut_restarts_the_path() -> None:
     assert result.cuts == (20,)
     assert residual_px(path[:20], result.matrices[:20], result.zoom) < 0.3
     assert residual_px(path[20:], result.matrices[20:], result.zoom) < 0.3
+
+
+def test_a_body_that_sways_before_a_shaking_camera_brings_no_cut() -> None:
+    frames = clip("moving foreground", "drawn", drawn(75, 52), seed=5).shaken[56:]
+    assert not any(step.cut for step in followed(frames))
+
+
+def test_words_that_stay_over_a_cut_do_not_hide_it() -> None:
+    frames = [texture(*SIZE, seed=seed) for seed in (1, 7)]
+    for frame in frames:
+        for row in range(3):
+            cv2.putText(frame, "the cat goes on to dance", (8, 170 - 16 * row), 0, 0.55, (255, 255, 255), 1)
+    assert [step.cut for step in followed(frames)] == [False, True]
 
 
 def test_flicker_is_not_taken_for_motion() -> None:
