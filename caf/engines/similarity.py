@@ -20,8 +20,8 @@ _MIN_POINTS = 8
 _ROUNDS = 5
 _FLOOR_PX = 0.05
 _TUKEY = 4.5
-"""From so many times the median error on nothing counts (Tukey 1974: 4.7 standard deviations). With 7 of them a body that
-hardly moves counts as background, with 4 what coding leaves of a drawn picture counts too little."""
+"""From so many times the median error on nothing counts (Tukey's biweight). With 7 of them a body that hardly moves
+counts as background, with 4 what coding leaves of a drawn picture counts too little."""
 _SETTLED_PX, _REACH_PX = 1e-3, 500.0
 """A round that changes less than this, so far from the centre, is the last."""
 

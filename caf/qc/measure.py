@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -40,6 +41,7 @@ from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
 from caf.qc.metrics.scene import Scanner, Scene, scan
+from caf.qc.metrics.scoring import unmeasured
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.series import series_file
 from caf.qc.metrics.shake import jitter
@@ -56,6 +58,10 @@ _ANCHOR_FRAMES = 61
 _POSED = SCENE | {"background_stability"}
 _BESIDE_THE_SOURCE = SUBJECT | {"background_stability"}
 _ANCHOR_SCANS = 6
+_FLAT_LEVELS = 3.0
+_NOTHING_TO_COMPARE = (
+    "The reference picture shows nothing to compare with: it is too small, or of one colour."
+)
 _LATEST_S = 2.0
 """How much later than the clip's end the source may show what the clip ends with: frames were lost."""
 
@@ -212,6 +218,9 @@ class _Measuring:
             ),
             "costume_fidelity": lambda: costume_fidelity(subject, anchor, required=request.costume_required),
         }
+        if request.reference is not None and not (anchor and anchor.from_reference):
+            compared = ("identity_consistency", *(["costume_fidelity"] if request.costume_required else []))
+            makers |= {name: partial(unmeasured, name, _NOTHING_TO_COMPARE) for name in compared}
         return found | {name: make() for name, make in makers.items() if name in self._wanted}
 
     def _reference(self) -> Anchor | None:
@@ -219,7 +228,9 @@ class _Measuring:
         if self._request.reference is None:
             return None
         picture = next(_early_samples(self._request.reference, 1), None)
-        seen = subject_of_picture(picture) if picture is not None else None
+        if picture is None or float(picture.image.std(axis=(0, 1)).max()) < _FLAT_LEVELS:
+            return None
+        seen = subject_of_picture(picture)
         return Anchor(seen.look, seen.kind, from_reference=True) if seen is not None else None
 
     def _early_source(self) -> Anchor | None:

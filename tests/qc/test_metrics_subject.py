@@ -99,6 +99,27 @@ def test_a_person_as_reference_fails_the_cat_in_look_and_costume(
     assert "cat where the reference shows a person" in found["costume_fidelity"].reason
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (3, 900), (240, 320)])
+def test_a_reference_that_shows_nothing_is_no_match_but_unknown(
+    cat_clip: str, judge: Judge, picture_file: Writer, shape: tuple[int, int]
+) -> None:
+    grey = np.full((*shape, 3), 128, np.uint8)
+    small = cv2.resize(picture("chelsea"), shape[::-1], interpolation=cv2.INTER_AREA)
+    reference = picture_file(grey if min(shape) > 100 else np.asarray(small, np.uint8))
+    found = judge(cat_clip, *LOOKS, reference=reference, costume_required=True)
+    for name in LOOKS:
+        assert found[name].score is None
+        assert "reference picture shows nothing to compare" in found[name].reason
+
+
+def test_a_reference_without_a_face_is_told_beside_what_it_matches(
+    cat_clip: str, judge: Judge, picture_file: Writer
+) -> None:
+    faceless = np.ascontiguousarray(picture("chelsea")[200:])
+    found = judge(cat_clip, *LOOKS, reference=picture_file(faceless), costume_required=True)
+    assert "no face was found in the reference" in found["identity_consistency"].reason
+
+
 def test_a_clip_of_a_person_fails_against_a_cat(clip_of: Writer, judge: Judge, picture_file: Writer) -> None:
     clip = clip_of(pan(picture("astronaut")[:340], 36))
     found = judge(

@@ -60,7 +60,7 @@ def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, Metri
 
 METRICS: dict[str, MetricInfo] = {
     **_table(
-        ("identity_consistency", "frame", 7, _SCORE, "the subject looks like the reference picture"),
+        ("identity_consistency", "frame", 8, _SCORE, "the subject looks like the reference picture"),
         (
             "identity_drift",
             "frame",
@@ -69,7 +69,7 @@ METRICS: dict[str, MetricInfo] = {
             "the subject looks the same from the first second to the last",
         ),
         ("mask_edge_bleed", "frame", 6, _SCORE, "no halo and no bleeding colour along the subject's outline"),
-        ("costume_fidelity", "frame", 4, _SCORE, "the subject wears the costume of the reference picture"),
+        ("costume_fidelity", "frame", 5, _SCORE, "the subject wears the costume of the reference picture"),
         ("feline_presence", "frame", 4, _SHARE, "a cat's face is seen"),
         ("human_presence", "frame", 4, _SHARE, "a person's face is seen"),
         (

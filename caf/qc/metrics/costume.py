@@ -50,7 +50,12 @@ def costume_fidelity(subject: Subject | None, anchor: Anchor | None, *, required
     if not matched:
         reason = f"The clip shows a {subject.kind.value} where the reference shows a {anchor.kind.value}."
     elif score >= 1:
-        reason = "The costume's colours match the reference picture."
+        doubt = (
+            ""
+            if anchor.kind is not Kind.GUESS
+            else " in its middle; no face was found there (low confidence)"
+        )
+        reason = f"The costume's colours match the reference picture{doubt}."
     else:
         reason = f"The costume does not match the reference picture: {similarity:.2f} alike, {limit:.2f} is needed."
     worst = () if score >= 1 else tuple(seen.sample.index for seen in subject.sightings[:3])

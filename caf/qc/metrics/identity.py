@@ -175,7 +175,10 @@ def _reason(subject: Subject, anchor: Anchor, score: float, matched: bool) -> st
         return f"The clip shows a {subject.kind.value} where the reference shows a {anchor.kind.value}."
     verdict = "matches" if score >= _ALIKE else "resembles" if score >= 0.35 else "does not match"
     sentence = f"The subject {verdict} {against}, seen in {len(subject.sightings)} sampled frames"
-    return f"{sentence}{_doubt(subject)}."
+    doubt = _doubt(subject)
+    if anchor.from_reference and anchor.kind is Kind.GUESS and subject.kind is not Kind.GUESS:
+        doubt += "; no face was found in the reference, so its middle was compared (low confidence)"
+    return f"{sentence}{doubt}."
 
 
 def _doubt(subject: Subject) -> str:
