@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.bars import View, view_in
 from caf.engines.camera import Camera, Step
 from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
@@ -50,23 +51,34 @@ def _moved(request: StageRequest, settings: Settings, progress: Progress) -> Sta
     light: LightPlan | None = None
     cuts: tuple[int, ...] = ()
     kept: deque[Frame] = deque()
+    view = view_in(read_frames(path), info.width, info.height)
     if hold > 0 or soften > 0:
-        steady, light, cuts = _measured(request, settings, path, info, passes, kept)
+        try:
+            steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
+        except _NoBarsError:
+            view = View(0, 0, info.width, info.height, info.width, info.height)
+            steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
         facts |= _light_facts(light) | (_steady_facts(steady) if steady else {})
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
         source = _given(kept) if kept else ahead(read_frames(path))
-        frames = _corrected(passes.over(source), steady, light)
+        frames = _corrected(passes.over(source), steady, light, view)
         for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, cuts):
             meter.add(frame.image)
             writer.write(frame.image, frame.time_s)
         writer.end(info.duration_s)
     facts |= {"frames": writer.frames, "duration_s": writer.duration_s, "hard_cuts": len(cuts)}
+    if not view.is_whole:
+        facts["picture_between_bars"] = f"{view.size[0]}x{view.size[1]}+{view.left}+{view.top}"
     facts |= {"seam_step_before_levels": meter.seam, "typical_step_levels": meter.typical}
     if soften > 0:
         facts |= _close_loop(out, meter, settings, passes)
     return StageResult(outputs=(Produced(role="motion", path=str(out)),), facts=facts)
+
+
+class _NoBarsError(Exception):
+    """What was black in the first second shows something later on."""
 
 
 def _given(kept: deque[Frame]) -> Iterator[Frame]:
@@ -82,19 +94,23 @@ def _measured(
     info: MediaInfo,
     passes: Passes,
     kept: deque[Frame],
+    view: View,
 ) -> tuple[Plan | None, LightPlan, tuple[int, ...]]:
-    """One pass over the clip: how the camera moved and how the light changed, and what to do about both.
+    """One pass over the clip: how the camera moved in the view and how the light changed, and what to do about both.
 
-    All frames are `kept`, or none where they would take too much memory.
+    All frames are `kept`, or none where they would take too much memory. Raises _NoBarsError.
     """
+    kept.clear()
     boxes = subject_boxes(request.inputs["pose"]) if "pose" in request.inputs else []
-    size, fps, hold = (info.width, info.height), info.fps or 25.0, settings.number("pose_weight")
+    size, fps, hold = view.size, info.fps or 25.0, settings.number("pose_weight")
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
     first: Frame | None = None
     beside = Behind()
     try:
         for index, frame in enumerate(passes.over(ahead(read_frames(path)))):
+            if view.is_lit(frame.image):
+                raise _NoBarsError
             beside.add(partial(light.add, frame.image))
             if len(kept) == index and (index + 1) * frame.image.nbytes <= _KEPT_BYTES:
                 kept.append(frame)
@@ -102,7 +118,8 @@ def _measured(
                 kept.clear()
             first = first or frame
             if hold > 0:
-                steps.append(camera.follow(frame.image, boxes[index] if index < len(boxes) else None))
+                box = view.box(boxes[index]) if index < len(boxes) else None
+                steps.append(camera.follow(view.of(frame.image), box))
         beside.finish()
     finally:
         beside.drop()
@@ -111,11 +128,13 @@ def _measured(
     if hold <= 0:
         return None, evened, tuple(light.cuts)
     intensity, max_crop = settings.word("motion_intensity"), settings.number("max_crop")
-    closing = camera.follow(first.image, boxes[0] if boxes else None) if first is not None else None
+    closing = None
+    if first is not None:
+        closing = camera.follow(view.of(first.image), view.box(boxes[0]) if boxes else None)
 
     def by_the_rim() -> Rim | None:
-        again = (f.image for f in (kept or ahead(read_frames(path))))
-        around = chain(again, [first.image] if first is not None else [])
+        again = (view.of(f.image) for f in (kept or ahead(read_frames(path))))
+        around = chain(again, [view.of(first.image)] if first is not None else [])
         return camera_by_the_rim(
             around, len(steps) + 1, size, [i for i, step in enumerate(steps) if step.cut]
         )
@@ -133,11 +152,13 @@ def _measured(
     return steady, evened, steady.cuts
 
 
-def _corrected(frames: Iterable[Frame], steady: Plan | None, light: LightPlan | None) -> Iterator[Frame]:
+def _corrected(
+    frames: Iterable[Frame], steady: Plan | None, light: LightPlan | None, view: View
+) -> Iterator[Frame]:
     for index, frame in enumerate(light.over(frames) if light is not None else frames):
         image = frame.image
         if steady is not None and steady.active and index < len(steady.matrices):
-            image = warped(image, steady.matrices[index])
+            image = view.into(image, warped(view.of(image), steady.matrices[index]))
         yield Frame(image, frame.time_s)
 
 
