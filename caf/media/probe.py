@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from caf.errors import MediaError
 from caf.media.headers import missing_part
 from caf.media.opening import check_size, damaged, opened, video_stream
-from caf.media.read import decoded, is_animated_webp
+from caf.media.read import decoded, is_animated_webp, stated_rate
 from caf.media.timing import is_variable, seconds, snapped_rate
 from caf.media.upright import displayed_size, orientation
 from caf.ports import MediaInfo, ProbeRequest, Progress
@@ -191,7 +191,7 @@ def _is_picture_format(names: str) -> bool:
 
 def _rate(stream: VideoStream, packets: _Packets) -> tuple[float, bool, float]:
     """Average frames per second, whether steps vary, and seconds from the first frame to the last's end."""
-    stated = float(stream.average_rate or stream.guessed_rate or 25)
+    stated = float(stated_rate(stream))
     if len(packets.times_s) < 2:
         return stated, False, packets.shown / stated
     first, last = packets.times_s[0], packets.times_s[-1]

@@ -31,6 +31,7 @@ __all__ = [
     "read_picture",
     "shown_as",
     "shown_frames",
+    "stated_rate",
 ]
 
 Pixel = Literal["bgr24", "rgb24"]
@@ -67,9 +68,10 @@ def read_frames(
 
     Rotation, mirroring and non-square pixels are applied, transparency is laid on black, HDR (PQ, HLG) is brought to
     what an ordinary screen shows. Times strictly increase and keep a variable rate. `start_s` skips earlier frames by
-    seeking to the key frame before it; times still count from the clip's first frame. Frames at whose time `wanted`
-    says no are decoded and passed over, which costs half as much. A still image is one frame at 0. `threads` decode;
-    0 leaves it to the decoder, which takes up to 16 and holds a frame for each.
+    seeking to the key frame before it; times still count from the clip's first frame. Frames that say no time follow
+    the one before at the stated rate. Frames at whose time `wanted` says no are decoded and passed over, which costs
+    half as much. A still image is one frame at 0. `threads` decode; 0 leaves it to the decoder, which takes up to 16
+    and holds a frame for each.
 
     Raises:
         InputError: no such file.
@@ -96,21 +98,22 @@ def shown_frames(
         stream = video_stream(container, path)
         size: tuple[int, int] | None = None
         turns = Turns()
-        previous = -1.0
-        first = _start_s(container, stream) if start_s > 0 else None
+        previous: float | None = None
+        first = _start_s(stream) if start_s > 0 else None
         if first is not None and stream.time_base:
             container.seek(int((first + start_s) / stream.time_base), stream=stream)
+        step_s = float(1 / stated_rate(stream))
         for frame in decoded(container, stream, path, threads=threads):
             time = presentation_s(frame, stream)
-            first = time if first is None and time is not None else first
-            time_s = (
-                time - first if time is not None and first is not None else previous + _nominal_step_s(stream)
-            )
-            if time_s <= previous:
-                time_s = previous + _nominal_step_s(stream)
+            following = 0.0 if previous is None else previous + step_s
+            if first is None and time is not None:
+                first = time - following
+            time_s = following if time is None or first is None else time - first
+            if previous is not None and time_s <= previous:
+                time_s = following
+            previous = time_s
             if time_s < start_s - 1e-6:
                 continue
-            previous = time_s
             if wanted is not None and not wanted(time_s):
                 continue
             shown = shown_as(frame, stream, time_s, size, turns)
@@ -193,14 +196,18 @@ def presentation_s(frame: VideoFrame, stream: VideoStream) -> float | None:
     return None if pts is None or base is None else seconds(pts, base)
 
 
-def _start_s(container: InputContainer, stream: VideoStream) -> float:
+def stated_rate(stream: VideoStream) -> Fraction:
+    """Frames per second as the file says. Of a raw stream, its pictures do: its average is a reader's assumption."""
+    if _start_s(stream) is None and stream.guessed_rate:
+        return stream.guessed_rate
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def _start_s(stream: VideoStream) -> float | None:
+    """None where nothing says when frames are shown: a raw stream can only be counted from its start."""
     if stream.start_time is not None and stream.time_base is not None:
         return seconds(stream.start_time, stream.time_base)
-    return 0.0
-
-
-def _nominal_step_s(stream: VideoStream) -> float:
-    return float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
+    return None
 
 
 def is_animated_webp(path: Path) -> bool:

@@ -163,3 +163,26 @@ def test_however_many_threads_decode_the_frames_are_the_same(tmp_path: Path) -> 
     for left, right in zip(one, many, strict=True):
         assert left.time_s == right.time_s
         assert np.array_equal(left.image, right.image)
+
+
+@pytest.mark.parametrize("suffix", ["h264", "hevc"])
+def test_frames_of_a_raw_stream_follow_each_other_at_the_rate_that_its_pictures_state(
+    tmp_path: Path, suffix: str
+) -> None:
+    images = [texture(96, 64, seed=i) for i in range(12)]
+    path = tmp_path / f"raw.{suffix}"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream({"h264": "libx264", "hevc": "libx265"}[suffix], rate=20, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for image in images:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        out.mux(stream.encode(None))
+    frames = list(read_frames(path))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 20 for index in range(12)])
+    assert all(np.abs(f.image.astype(int) - i).mean() < 20 for f, i in zip(frames, images, strict=True))
+    later = list(read_frames(path, start_s=0.3))
+    assert [frame.time_s for frame in later] == pytest.approx([index / 20 for index in range(6, 12)])
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(later, frames[6:], strict=True))
+    info = probe(ProbeRequest(path=str(path)), lambda done, total: None)
+    assert (info.kind, info.frames, info.fps) == ("clip", 12, 20.0)
+    assert info.duration_s == pytest.approx(0.6)
