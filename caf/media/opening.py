@@ -28,8 +28,10 @@ _CONVERT = "Give a video file or a picture that opens in a player; convert it fi
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[InputContainer]:
+def opened(path: str | Path, *, hidden: bool = False) -> Iterator[InputContainer]:
     """The file opened for demuxing and decoding, decoders bound to `MAX_PIXELS`.
+
+    `hidden`: also packets far from what an edit list shows, which are left out otherwise.
 
     Raises:
         InputError: no such file (kind `not_found`), a folder or not readable (`not_a_file`).
@@ -38,6 +40,8 @@ def opened(path: str | Path) -> Iterator[InputContainer]:
     """
     place = _checked_file(Path(path))
     options = {"max_pixels": str(MAX_PIXELS), "protocol_whitelist": "file"}
+    if hidden:
+        options["advanced_editlist"] = "0"
     try:
         container = av.open(f"file:{place}", metadata_errors="replace", options=options)
     except (av.error.FFmpegError, ValueError, OSError) as fault:

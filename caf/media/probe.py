@@ -61,7 +61,7 @@ def probe(request: ProbeRequest, progress: Progress) -> MediaInfo:
         if is_animated_webp(path):
             return _animation_info(path, container, stream)
         packets = _count(container, stream, audio, path, progress)
-        _refuse_cut_off(path, container, stream, packets)
+        _refuse_cut_off(path, container, stream, packets, progress)
         frame = _first_and_last(container, stream, packets, path)
         return _info(path, container, stream, audio, packets, frame)
 
@@ -111,12 +111,16 @@ def _refuse_encrypted(packet: "Packet[Stream]", path: Path) -> None:
         )
 
 
-def _refuse_cut_off(path: Path, container: InputContainer, stream: VideoStream, packets: _Packets) -> None:
+def _refuse_cut_off(
+    path: Path, container: InputContainer, stream: VideoStream, packets: _Packets, progress: Progress
+) -> None:
     missing = missing_part(path)
     # Only an ISO index lists every frame; AVI headers, for one, are off by one in sound files.
     promised = stream.frames if "mov" in container.format.name else 0
     if missing is None and promised > packets.shown + packets.cut:
-        missing = f"its index promises {promised} frames, {packets.shown + packets.cut} are there"
+        # Whole groups of pictures that an edit list hides are not even handed out, but they are in the file.
+        there = _stored(path, stream.index, progress)
+        missing = f"its index promises {promised} frames, {there} are there" if promised > there else None
     if missing is not None:
         raise MediaError(
             f"{path} is cut off: {missing}.",
@@ -129,6 +133,17 @@ def _refuse_cut_off(path: Path, container: InputContainer, stream: VideoStream, 
             remedy="Record or export the clip again.",
             kind="media_no_frames",
         )
+
+
+def _stored(path: Path, index: int, progress: Progress) -> int:
+    """How many packets of a stream the file holds, whatever its edit list shows of them."""
+    count = 0
+    with opened(path, hidden=True) as container:
+        for packet in container.demux(container.streams[index]):
+            count += packet.size > 0
+            if count % _HEARTBEAT_PACKETS == 0:
+                progress(count, None)
+    return count
 
 
 def _first_and_last(

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ import pytest
 
 from caf.errors import InputError, MediaError
 from caf.media.probe import probe
+from caf.media.read import read_frames
 from caf.ports import MediaInfo, ProbeRequest
 from tests.clips import make_clip, make_picture, sine, texture, write_clip
 
@@ -194,6 +196,43 @@ def test_a_clip_with_its_index_first_is_refused_when_its_pictures_end_early(tmp_
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole.read_bytes()[:-2000])
     assert refused(path).kind == "media_truncated"
+
+
+def begun_early(path: Path) -> Path:
+    """40 pictures in groups of 5 with the index first; an edit list hides the first second."""
+    options = {"avoid_negative_ts": "disabled", "movflags": "+faststart"}
+    with av.open(str(path), "w", options=options) as out:
+        stream = out.add_stream("libx264", rate=20, options={"g": "5", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(40):
+            frame = av.VideoFrame.from_ndarray(texture(96, 64, seed=index), format="bgr24")
+            frame.pts, frame.time_base = index - 20, Fraction(1, 20)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_groups_of_pictures_that_an_edit_list_hides_are_not_missing(tmp_path: Path) -> None:
+    path = begun_early(tmp_path / "cut.mp4")
+    info = look(path)
+    assert (info.frames, info.fps, info.duration_s) == (20, 20.0, pytest.approx(1.0))
+    frames = list(read_frames(path))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 20 for index in range(20)])
+    assert np.abs(frames[0].image.astype(int) - texture(96, 64, seed=20)).mean() < 20
+
+
+@pytest.mark.parametrize("lost", [2000, 0.3, 0.7])
+def test_a_clip_whose_edit_list_hides_pictures_is_refused_when_its_pictures_end_early(
+    tmp_path: Path, lost: float
+) -> None:
+    data = bytearray(begun_early(tmp_path / "whole.mp4").read_bytes())
+    kept = len(data) - (int(lost) if lost > 1 else int(len(data) * lost))
+    start = data.index(b"mdat") - 4
+    for stated in (len(data) - start, kept - start):  # the second fits, so that only pictures are missing
+        data[start : start + 4] = stated.to_bytes(4, "big")
+        path = tmp_path / "cut.mp4"
+        path.write_bytes(data[:kept])
+        assert refused(path).kind == "media_truncated"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
