@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -94,31 +95,50 @@ def shown_frames(
     threads: int = 0,
 ) -> Iterator[Shown]:
     """As `read_frames`, of anything but an animated WebP, and before the conversion, which costs a quarter."""
-    with opened(path) as container:
-        stream = video_stream(container, path)
-        size: tuple[int, int] | None = None
-        turns = Turns()
-        previous: float | None = None
-        first = _start_s(stream) if start_s > 0 else None
-        if first is not None and stream.time_base:
-            container.seek(int((first + start_s) / stream.time_base), stream=stream)
-        step_s = float(1 / stated_rate(stream))
-        for frame in decoded(container, stream, path, threads=threads):
-            time = presentation_s(frame, stream)
-            following = 0.0 if previous is None else previous + step_s
-            if first is None and time is not None:
-                first = time - following
-            time_s = following if time is None or first is None else time - first
-            if previous is not None and time_s <= previous:
-                time_s = following
-            previous = time_s
-            if time_s < start_s - 1e-6:
-                continue
-            if wanted is not None and not wanted(time_s):
-                continue
-            shown = shown_as(frame, stream, time_s, size, turns)
-            size = shown.size
-            yield shown
+    size: tuple[int, int] | None = None
+    turns = Turns()
+    previous: float | None = None
+    first: float | None = None
+    for frame, stream in _alike(path, start_s, threads):
+        time = presentation_s(frame, stream)
+        following = 0.0 if previous is None else previous + float(1 / stated_rate(stream))
+        if first is None and start_s > 0:
+            first = _start_s(stream)
+        elif first is None and time is not None:
+            first = time - following
+        time_s = following if time is None or first is None else time - first
+        if previous is not None and time_s <= previous:
+            time_s = following
+        previous = time_s
+        if time_s < start_s - 1e-6:
+            continue
+        if wanted is not None and not wanted(time_s):
+            continue
+        shown = shown_as(frame, stream, time_s, size, turns)
+        size = shown.size
+        yield shown
+
+
+def _alike(path: str | Path, start_s: float, threads: int) -> Iterator[tuple[VideoFrame, VideoStream]]:
+    """The decoder's frames from the key frame before `start_s` on, each time the same.
+
+    What threads guess of a damaged picture depends on who was first: from the first one on a single thread has
+    the word.
+    """
+    count = 0
+    for sharing in (threads, 1):
+        with opened(path) as container:
+            stream = video_stream(container, path)
+            begins = _start_s(stream) if start_s > 0 else None
+            if begins is not None and stream.time_base:
+                container.seek(int((begins + start_s) / stream.time_base), stream=stream)
+            for frame in islice(decoded(container, stream, path, threads=sharing), count, None):
+                if frame.is_corrupt and sharing != 1:
+                    break
+                count += 1
+                yield frame, stream
+            else:
+                return
 
 
 def shown_as(

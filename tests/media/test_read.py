@@ -165,6 +165,23 @@ def test_however_many_threads_decode_the_frames_are_the_same(tmp_path: Path) -> 
         assert np.array_equal(left.image, right.image)
 
 
+def test_what_is_guessed_of_damaged_pictures_is_the_same_each_time(tmp_path: Path) -> None:
+    moving = [np.roll(texture(320, 240), 3 * index, axis=1) for index in range(90)]
+    whole = write_clip(tmp_path / "whole.mp4", moving, options={"g": "90", "bf": "2", "crf": "12"})
+    data = bytearray(whole.read_bytes())
+    with av.open(str(whole)) as container:
+        spots = [(p.pos, p.size) for p in container.demux(video=0) if p.size and p.pos]
+    for pos, size in spots[20:80:7]:
+        data[pos + 3 * size // 4] ^= 0x55
+    path = tmp_path / "hurt.mp4"
+    path.write_bytes(data)
+    alone = list(read_frames(path, threads=1))
+    for _ in range(3):
+        shared = list(read_frames(path, threads=8))
+        assert [frame.time_s for frame in shared] == [frame.time_s for frame in alone]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(shared, alone, strict=True))
+
+
 @pytest.mark.parametrize("suffix", ["h264", "hevc"])
 def test_frames_of_a_raw_stream_follow_each_other_at_the_rate_that_its_pictures_state(
     tmp_path: Path, suffix: str
