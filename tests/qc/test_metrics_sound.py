@@ -101,6 +101,17 @@ def test_other_sound_fails(wave: NDArray[np.float32]) -> None:
     assert found.raw["correlation"] < 0.3
 
 
+def test_of_other_sound_no_offset_is_told_where_chance_finds_one(wave: NDArray[np.float32]) -> None:
+    rng = np.random.default_rng(3)
+    told = [
+        audio_video(sound(rng.normal(0, 0.1, len(wave)).cumsum() % 0.3 - 0.15), sound(wave)) for _ in range(8)
+    ]
+    assert max(abs(one.raw["offset_ms"]) for one in told) > 500
+    for one in told:
+        assert score(one) < 0.1
+        assert one.reason == "The sound is not the source's sound."
+
+
 def test_clipped_sound_fails(wave: NDArray[np.float32]) -> None:
     assert score(audio_video(sound(np.clip(wave * 12, -1, 1)), sound(wave))) < 0.95
 

@@ -33,6 +33,8 @@ _GAP_S = ((0.12, 1.0), (0.2, 0.95), (0.5, 0.6), (1.5, 0.2), (4.0, 0.0))
 _MISSING_SHARE = ((0.01, 1.0), (0.03, 0.94), (0.15, 0.5), (0.5, 0.1), (1.0, 0.0))
 # Peak of the normalised correlation: the same sound re-encoded 0.97-1.0, other sound below 0.2.
 _UNLIKE = ((0.1, 1.0), (0.25, 0.94), (0.5, 0.6), (0.8, 0.1), (1.0, 0.0))
+_UNKNOWN = 0.2
+"""Correlation below which the best offset is chance's."""
 _CLIPPED_SHARE = ((0.001, 1.0), (0.005, 0.94), (0.03, 0.5), (0.15, 0.1))
 
 
@@ -157,10 +159,12 @@ def _compared(name: str, sound: Sound, source: Sound) -> Measurement:
         "clipped_share": max(0.0, _clipped(sound.samples) - _clipped(source.samples)),
         "start_s": sound.start_s,
     }
+    other = "is not the source's sound"
+    late = f"is {abs(offset):.0f} ms {'late' if offset > 0 else 'early'}"
     parts = {
-        f"is {abs(offset):.0f} ms {'late' if offset > 0 else 'early'}": calibrate(abs(offset), _OFFSET_MS),
+        late: calibrate(abs(offset), _OFFSET_MS),
         f"drifts by {abs(drift):.0f} ms": calibrate(abs(drift), _OFFSET_MS),
-        "is not the source's sound": calibrate(1 - correlation, _UNLIKE),
+        other: calibrate(1 - correlation, _UNLIKE),
         f"ends {raw['short_s']:.2f} s too early": calibrate(raw["short_s"], _GAP_S),
         f"goes on {raw['over_s']:.2f} s after the picture": calibrate(raw["over_s"], _GAP_S),
         f"is missing for {raw['missing_share']:.0%} of the time": calibrate(
@@ -170,6 +174,9 @@ def _compared(name: str, sound: Sound, source: Sound) -> Measurement:
     }
     fault = min(parts, key=lambda words: parts[words])
     score = parts[fault]
+    # A drift is only told of halves that are alike each: then it is the source's sound after all.
+    if fault == late and correlation < _UNKNOWN and not drift:
+        fault = other
     reason = (
         "The sound is there, in time and as long as the picture." if score >= 0.95 else f"The sound {fault}."
     )
