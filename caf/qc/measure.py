@@ -313,7 +313,7 @@ class _Measuring:
         self._beat()
         sound = load_sound(self._request.video)
         before = load_sound(self._request.source) if self._other else sound
-        return {"audio_video": audio_video(sound, before)}
+        return {"audio_video": audio_video(sound, before, alone=not self._other)}
 
 
 def _early_samples(path: str, frames: int) -> Iterator[Sample]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caf.ports import Measurement
+from caf.ports import Measurement, MeasureRequest
+from caf.qc.measure import measure
 from caf.qc.metrics.audio import RATE_HZ, Sound, audio_video, load_sound
 from tests.clips import write_clip
 from tests.qc.metric_clips import FPS, noise, pan, picture
@@ -137,6 +138,22 @@ def test_the_sound_of_a_real_file_is_compared_with_its_source(clip_of: Callable[
     assert late_one.raw["offset_ms"] == pytest.approx(200, abs=2)
     assert score(late_one) < 0.5
     assert load_sound(mute) is None
+
+
+def test_of_a_silent_clip_without_a_source_no_source_is_spoken_of(clip_of: Callable[..., str]) -> None:
+    frames = pan(picture("chelsea"), 24)
+    mute, hushed = clip_of(frames), clip_of(frames, noise(1.0) * 0)
+    told = []
+    for video, source in ((mute, mute), (hushed, hushed), (hushed, mute)):
+        request = MeasureRequest(video=video, source=source, metrics=("audio_video",))
+        (found,) = measure(request, lambda done, total: None)
+        assert score(found) == 1.0
+        told.append(found.reason)
+    assert told == [
+        "The clip has no sound.",
+        "The clip's sound track is silent.",
+        "The source is silent, and so is the clip.",
+    ]
 
 
 def cut_without_encoding(source: Path, out: Path, at_s: float) -> Path:

@@ -116,8 +116,10 @@ def _placed(samples: NDArray[np.float32], start_s: float) -> NDArray[np.float32]
     return samples[-shift:]
 
 
-def audio_video(sound: Sound | None, source: Sound | None) -> Measurement:
+def audio_video(sound: Sound | None, source: Sound | None, *, alone: bool = False) -> Measurement:
     """The lowest of the calibrated parts: offset, length, audible share, likeness, clipping.
+
+    `alone`: there is no source, and what is given as one is the clip's own sound.
 
     raw: `offset_ms` (positive: late) by cross-correlation with the source's sound, of the halves `drift_ms`,
     `correlation` (peak, 0..1), `short_s` and `over_s` against the picture, `missing_share` of the source's
@@ -126,7 +128,9 @@ def audio_video(sound: Sound | None, source: Sound | None) -> Measurement:
     name = "audio_video"
     if source is None or source.silent:
         if sound is None or sound.silent:
-            return measured(name, 1.0, "The source is silent, and so is the clip.", {"audible": 0.0})
+            own = "The clip has no sound." if sound is None else "The clip's sound track is silent."
+            reason = own if alone else "The source is silent, and so is the clip."
+            return measured(name, 1.0, reason, {"audible": 0.0})
         over = max(0.0, sound.end_s - sound.picture_s)
         short = max(0.0, sound.picture_s - sound.end_s)
         score = min(calibrate(over, _GAP_S), calibrate(short, _GAP_S))
