@@ -122,10 +122,16 @@ def _check_place(wish: _Wish, force: bool) -> None:
         raise InputError(
             f"{wish.out} is not a folder.", remedy="Give another name to --out.", kind="bad_output"
         )
-    there = [name for name in (LANDMARKS, *PICTURES.values()) if (wish.out / name).exists()]
-    if there and not force:
+    touched = (LANDMARKS, PARTIAL_LANDMARKS, *(PICTURES.values() if wish.video else ()))
+    for place in (wish.out / name for name in touched):
+        if wish.clip.exists() and place.exists() and place.samefile(wish.clip):
+            raise InputError(
+                f"{place} is the clip itself.", remedy="Choose another folder with --out.", kind="bad_output"
+            )
+    there = [place for name in (LANDMARKS, *PICTURES.values()) if (place := wish.out / name).exists()]
+    if there and not (force and all(place.is_file() for place in there)):
         raise InputError(
-            f"{wish.out / there[0]} is there already.",
+            f"{there[0]} is there already.",
             remedy="Choose another folder with --out, or add --force.",
             kind="bad_output",
         )

@@ -95,6 +95,16 @@ def _check_places(wish: _Wish, force: bool) -> None:
         raise InputError(
             f"{wish.out} does not end with .mp4.", remedy="An MP4 is written; name it so.", kind="bad_output"
         )
+    if wish.sheet is not None and (
+        wish.sheet.samefile(wish.out)
+        if wish.sheet.exists() and wish.out.exists()
+        else wish.sheet.resolve() == wish.out.resolve()
+    ):
+        raise InputError(
+            f"{wish.sheet} and {wish.out} are the same file.",
+            remedy="Give another name to write to.",
+            kind="bad_output",
+        )
     for path in (wish.out, wish.sheet):
         if path is None:
             continue

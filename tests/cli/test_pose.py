@@ -74,6 +74,25 @@ def test_what_is_there_is_replaced_only_when_it_is_asked_for(tmp_path: Path, caf
     assert len(load_landmarks(out / "landmarks.npz").detected) == 3
 
 
+@pytest.mark.parametrize("link", ["none", "symbolic", "hard"])
+@pytest.mark.parametrize("name", ["overlay.mp4", "skeleton.mp4"])
+def test_a_clip_that_would_be_drawn_over_is_refused_by_whatever_name_it_is_given(
+    tmp_path: Path, caf: Caf, link: str, name: str
+) -> None:
+    out = tmp_path / "found"
+    out.mkdir()
+    clip = there = make_clip(out / name, frames=3)
+    if link != "none":
+        clip = there.rename(tmp_path / "clip.mp4")
+        there.symlink_to(clip) if link == "symbolic" else there.hardlink_to(clip)
+    before = clip.read_bytes()
+    ran = caf("pose", clip, "--out", out, "--force")
+    assert ran.code == 65, ran.err
+    assert f"{there} is the clip itself" in ran.err
+    assert there.read_bytes() == clip.read_bytes() == before
+    assert [path.name for path in out.iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -81,6 +81,14 @@ def test_a_place_that_cannot_be_meant_is_refused_before_any_work(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "there.mp4"]
 
 
+def test_a_sheet_that_is_the_written_clip_is_refused(tmp_path: Path, caf: Caf) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=3), tmp_path / "out.mp4"
+    ran = caf("stabilize", clip, out, "--sheet", tmp_path / "." / "out.mp4")
+    assert ran.code == 65
+    assert "are the same file" in ran.err
+    assert not out.exists()
+
+
 def test_what_is_there_is_replaced_when_it_is_asked_for(tmp_path: Path, caf: Caf) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "out.mp4"
     out.write_bytes(b"mine")
