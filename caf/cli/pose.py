@@ -1,7 +1,6 @@
 """`caf pose`: the poses of a clip, as landmarks and as pictures, without a job."""
 
 import contextlib
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from caf.cli.common import FILE, JSON, WORKSPACE, configured, print_json, print_table
+from caf.cli.scratch import put, scratch_in
 from caf.cli.tool import Tool, run_tool
 from caf.errors import CafError, InputError
 from caf.ports import PARTIAL_LANDMARKS, PoseRequest, PoseResult
@@ -118,7 +118,7 @@ def _check_place(wish: _Wish, force: bool) -> None:
         raise InputError(
             f"There is no folder {wish.out.parent}.", remedy="Make it, or write elsewhere.", kind="bad_output"
         )
-    if wish.out.exists() and not wish.out.is_dir():
+    if (wish.out.exists() or wish.out.is_symlink()) and not wish.out.is_dir():
         raise InputError(
             f"{wish.out} is not a folder.", remedy="Give another name to --out.", kind="bad_output"
         )
@@ -149,8 +149,9 @@ class _Posed:
         """Write what is wished for; the landmarks found by then also when it fails."""
         await self._clip(str(wish.clip), "Only a clip has poses over time.")
         model = await self._model()
-        with tempfile.TemporaryDirectory(dir=wish.out.parent, prefix=".caf-pose-") as name:
-            scratch = Path(name)
+        # In the folder where there is one: it may be a link to another disk.
+        beside = wish.out if wish.out.exists() else wish.out.parent
+        with scratch_in(beside, "pose") as scratch:
             try:
                 found = await self._found(wish, model, scratch)
             except CafError as fault:
@@ -197,7 +198,7 @@ class _Posed:
 def _put(scratch: Path, out: Path) -> None:
     out.mkdir(exist_ok=True)
     for file in scratch.iterdir():
-        file.replace(out / file.name)
+        put(file, out / file.name)
     (out / PARTIAL_LANDMARKS).unlink(missing_ok=True)
 
 

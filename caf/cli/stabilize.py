@@ -1,15 +1,15 @@
 """`caf stabilize`: a steady copy of a clip, without a job."""
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Final
 
-import anyio
+import anyio.to_thread
 import click
 from msgspec import Struct
 
 from caf.cli.common import FILE, JSON, WORKSPACE, Number, configured, print_json
+from caf.cli.scratch import put, scratch_in
 from caf.cli.tool import Tool, run_tool
 from caf.errors import InputError
 from caf.ports import MediaInfo, Parameter, SheetRequest, StageRequest, StageResult, VideoTarget
@@ -91,6 +91,8 @@ def stabilize(
 
 def _check_places(wish: _Wish, force: bool) -> None:
     """Raises `InputError` where nothing could be written, or only over something."""
+    from caf.media.outputs import check_place
+
     if wish.out.suffix.lower() != ".mp4":
         raise InputError(
             f"{wish.out} does not end with .mp4.", remedy="An MP4 is written; name it so.", kind="bad_output"
@@ -122,6 +124,7 @@ def _check_places(wish: _Wish, force: bool) -> None:
             raise InputError(
                 f"{path} is there already.", remedy="Choose another name, or add --force.", kind="bad_output"
             )
+        check_place(path)
 
 
 class _Steadied:
@@ -134,13 +137,14 @@ class _Steadied:
     async def run(self, wish: _Wish) -> dict[str, Parameter]:
         """Write what is wished for; the stages' facts."""
         info = await self._clip(str(wish.clip), "Only a clip can be steadied.")
-        with tempfile.TemporaryDirectory(dir=wish.out.parent, prefix=".caf-stabilize-") as scratch:
-            facts, made = await self._made(wish, info, Path(scratch))
+        with scratch_in(wish.out.parent, "stabilize") as scratch:
+            facts, made = await self._made(wish, info, scratch)
+            # First of all, so that the clip is there whatever becomes of the sheet.
+            await anyio.to_thread.run_sync(put, made, wish.out)
             if wish.sheet is not None:
-                drawn = Path(scratch, f"sheet{wish.sheet.suffix}")
-                await self._call("sheet", _sheet(wish, info, made, drawn), "drawing")
-                await anyio.Path(drawn).replace(wish.sheet)
-            await anyio.Path(made).replace(wish.out)
+                drawn = scratch / f"sheet{wish.sheet.suffix}"
+                await self._call("sheet", _sheet(wish, info, wish.out, drawn), "drawing")
+                await anyio.to_thread.run_sync(put, drawn, wish.sheet)
         return facts
 
     async def _made(self, wish: _Wish, info: MediaInfo, scratch: Path) -> tuple[dict[str, Parameter], Path]:

@@ -74,6 +74,18 @@ def test_what_is_there_is_replaced_only_when_it_is_asked_for(tmp_path: Path, caf
     assert len(load_landmarks(out / "landmarks.npz").detected) == 3
 
 
+def test_a_folder_that_is_a_link_to_another_disk_is_written_to(
+    tmp_path: Path, caf: Caf, other_disk: Path
+) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=3), tmp_path / "found"
+    out.symlink_to(other_disk)
+    ran = caf("pose", clip, "--out", out)
+    assert ran.code == 0, ran.err
+    found = ["landmarks.npz", "overlay.mp4", "skeleton.mp4"]
+    assert sorted(path.name for path in other_disk.iterdir()) == found
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "found"]
+
+
 @pytest.mark.parametrize("link", ["none", "symbolic", "hard"])
 @pytest.mark.parametrize("name", ["overlay.mp4", "skeleton.mp4"])
 def test_a_clip_that_would_be_drawn_over_is_refused_by_whatever_name_it_is_given(
@@ -98,6 +110,7 @@ def test_a_clip_that_would_be_drawn_over_is_refused_by_whatever_name_it_is_given
     [
         (("clip.mp4", "--out", "nowhere/found"), "There is no folder"),
         (("clip.mp4", "--out", "clip.mp4"), "is not a folder"),
+        (("clip.mp4", "--out", "astray"), "is not a folder"),
         (("clip.mp4", "--subject", "biggest"), "names no subject"),
         (("cat.png",), "is a picture"),
         (("broken.mp4",), "broken.mp4"),
@@ -110,13 +123,15 @@ def test_what_cannot_be_done_is_a_sentence_and_leaves_nothing(
     make_clip(tmp_path / "clip.mp4", frames=3)
     make_picture(tmp_path / "cat.png")
     (tmp_path / "broken.mp4").write_bytes(b"no film")
+    (tmp_path / "astray").symlink_to(tmp_path / "nowhere")
     given = [arg if arg.startswith("-") or arg == "biggest" else str(tmp_path / arg) for arg in arguments]
     out = [] if "--out" in given else ["--out", str(tmp_path / "found")]
     ran = caf("pose", *given, *out)
     assert ran.code == 65, ran.err
     assert said in ran.err
     assert "Traceback" not in ran.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4", "cat.png", "clip.mp4"]
+    there = ["astray", "broken.mp4", "cat.png", "clip.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
 
 
 @pytest.mark.parametrize("wrong", [("--max-subjects", "0"), ("--workers", "65")])

@@ -89,6 +89,24 @@ def test_a_sheet_that_is_the_written_clip_is_refused(tmp_path: Path, caf: Caf) -
     assert not out.exists()
 
 
+def test_a_sheet_on_another_disk_is_written_there(tmp_path: Path, caf: Caf, other_disk: Path) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "out.mp4"
+    ran = caf("stabilize", clip, out, "--sheet", other_disk / "sheet.png")
+    assert ran.code == 0, ran.err
+    assert out.read_bytes() == clip.read_bytes()
+    assert (other_disk / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in other_disk.iterdir()] == ["sheet.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_a_clip_is_kept_when_its_sheet_cannot_be_drawn(tmp_path: Path, caf: Caf) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "out.mp4"
+    ran = caf("stabilize", clip, out, "--sheet", tmp_path / "sheet.doc")
+    assert ran.code == 65
+    assert "sheet.doc" in ran.err
+    assert out.read_bytes() == clip.read_bytes()
+
+
 def test_what_is_there_is_replaced_when_it_is_asked_for(tmp_path: Path, caf: Caf) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "out.mp4"
     out.write_bytes(b"mine")
