@@ -112,7 +112,8 @@ def main(arguments: list[str] | None = None) -> Any:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # on the way out already
         how = str(stop.__cause__ or stop)  # click raises an Abort of it
         kept = f"; what was recorded is kept. Go on with: {how}" if how else ""
-        click.echo(f"caf: interrupted{kept}", err=True)
+        with contextlib.suppress(OSError):  # the terminal may be what ended
+            click.echo(f"caf: interrupted{kept}", err=True)
         sys.exit(130)
     except CafError as fault:
         _tell(fault, as_json="--json" in given)

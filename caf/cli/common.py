@@ -47,7 +47,7 @@ EXIT_CODES = {"completed": 0, "waiting": 4, "cancelled": 5}
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM in work that can go on; its text is the command for that."""
+    """Ctrl-C, SIGTERM or SIGHUP in work that can go on; its text is the command for that."""
 
 
 def configured(workspace: Path) -> Config:
@@ -63,8 +63,8 @@ def exit_code_of(job: Job) -> int:
 
 
 def run_async(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine; Ctrl-C and SIGTERM cancel it, so that nothing is left running, and raise
-    `KeyboardInterrupt`. A second one ends the process at once: whatever is on disk is good at any moment.
+    """Run a coroutine; Ctrl-C, SIGTERM and the end of the terminal cancel it, so that nothing is left running, and
+    raise `KeyboardInterrupt`. A second one ends the process at once: whatever is on disk is good at any moment.
     """
     asked = 0
     cancel: Callable[[], object] = int
@@ -88,7 +88,10 @@ def run_async(work: Callable[[], Awaitable[T]]) -> T:
 
     # Not asyncio's own way: its second Ctrl-C tears the loop down under what is being put away, and the
     # threads that are left then keep the interpreter from ending.
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    stops = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's work goes on without its terminal
+        stops.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in stops}
     try:
         return anyio.run(main)
     finally:

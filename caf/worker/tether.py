@@ -29,8 +29,9 @@ def start_tethered(module: str) -> "subprocess.Popen[bytes]":
 
 
 def tether(parent: int) -> None:
-    """The end of the caller is the end of this process; Ctrl-C is the caller's to answer."""
+    """The end of the caller is the end of this process; Ctrl-C and the terminal's end are the caller's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -82,7 +82,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def end_by_ctrl_c(arguments: Sequence[str | Path], workspace: Path, begun: Callable[[int], bool]) -> bytes:
+def end_by_ctrl_c(
+    arguments: Sequence[str | Path],
+    workspace: Path,
+    begun: Callable[[int], bool],
+    how: signal.Signals = signal.SIGINT,
+) -> bytes:
     """What it had put out, of a `caf` that was interrupted once `begun`, given its process id, held."""
     running = subprocess.Popen(
         [sys.executable, "-m", "caf.cli", *map(str, arguments)],
@@ -95,8 +100,8 @@ def end_by_ctrl_c(arguments: Sequence[str | Path], workspace: Path, begun: Calla
         assert running.poll() is None
         assert time.monotonic() < end_s
         os.sched_yield()
-    running.send_signal(signal.SIGINT)
+    running.send_signal(how)
     out, told = running.communicate(timeout=TIMEOUT_S)
-    assert running.returncode == 130, told
+    assert running.returncode == (-how if how == signal.SIGKILL else 130), told
     assert b"Traceback" not in told
     return out

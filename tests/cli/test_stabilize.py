@@ -1,11 +1,16 @@
 """`caf stabilize`: a steady copy of a clip, its sound and times kept, and nothing written where it is refused."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from caf.cli.scratch import scratch_in
 from caf.media.read import read_frames
-from tests.cli.conftest import Caf
+from tests.cli.conftest import TIMEOUT_S, Caf, end_by_ctrl_c
 from tests.clips import (
     camera_frames,
     click_times_s,
@@ -142,3 +147,49 @@ def test_a_share_that_is_no_number_is_refused(option: str, tmp_path: Path, caf: 
     ran = caf("stabilize", tmp_path / "c.mp4", tmp_path / "o.mp4", option, "nan")
     assert ran.code == 2
     assert "nan is not a number" in ran.err
+
+
+def test_the_end_of_the_terminal_ends_it_with_nothing_left(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=120, shake=2.0)
+    end_by_ctrl_c(
+        ["stabilize", clip, tmp_path / "out.mp4"], tmp_path, lambda _: at_work(tmp_path), signal.SIGHUP
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_what_a_killed_one_left_is_removed_by_the_next_and_what_another_uses_is_not(
+    tmp_path: Path, caf: Caf
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=120, shake=2.0)
+    end_by_ctrl_c(
+        ["stabilize", clip, tmp_path / "out.mp4"], tmp_path, lambda _: at_work(tmp_path), signal.SIGKILL
+    )
+    (left,) = tmp_path.glob(".caf-stabilize-*")
+    still = make_clip(tmp_path / "still.mp4", frames=12)
+    with scratch_in(tmp_path, "pose") as used:
+        assert not left.exists()
+        left.mkdir()
+        ran = caf("stabilize", still, tmp_path / "out.mp4")
+        assert ran.code == 0, ran.err
+        assert used.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4", "still.mp4"]
+
+
+def test_work_that_was_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=24, shake=2.0), tmp_path / "out.mp4"
+    ignoring = "import os,signal,sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-m", "caf.cli", "stabilize", clip, out]
+    running = subprocess.Popen(
+        [sys.executable, "-c", ignoring, *command], stderr=subprocess.PIPE, start_new_session=True
+    )
+    while not at_work(tmp_path) and running.poll() is None:
+        os.sched_yield()
+    os.killpg(running.pid, signal.SIGHUP)
+    told = running.communicate(timeout=TIMEOUT_S)[1]
+    assert running.returncode == 0, told
+    assert out.exists()
+
+
+def at_work(folder: Path) -> bool:
+    """Whether a stage has begun there."""
+    return any(folder.glob(".caf-stabilize-*/motion"))
