@@ -55,7 +55,7 @@ class Measuring:
         self._tool, self._reference, self._kept, self._book = tool, reference, kept, book
         self._picture_sha256: str | None = None
         self._unsaved = False
-        self._first: dict[tuple[MeasuredOf, str | None], LabelledClip] = {}
+        self._first: dict[tuple[str, str | None], LabelledClip] = {}
         self.measured: list[MeasuredClip] = []
         self.left_out: list[LeftOut] = []
 
@@ -94,7 +94,7 @@ class Measuring:
             reference_sha256=self._picture_sha256,
             costume_required=self._reference.costume_required,
         )
-        self._refuse_twice(clip, of)
+        self._refuse_twice(clip, of.sha256)
         known = self._kept[of].metrics if of in self._kept else {}
         missing = tuple(
             name for name in metrics if name not in known or known[name].version != METRICS[name].version
@@ -111,17 +111,17 @@ class Measuring:
             write_whole(self._book, kept_bytes(self._kept))
         self._unsaved = False
 
-    def _refuse_twice(self, clip: LabelledClip, of: MeasuredOf) -> None:
-        """Nobody is surer of anything by a copy, and a clip is good or bad, not both."""
+    def _refuse_twice(self, clip: LabelledClip, sha256: str) -> None:
+        """Nobody is surer of anything by a copy, and a clip is good or bad, not both, whatever it was made from."""
         for only in (None, clip.only):
-            first = self._first.get((of, only))
+            first = self._first.get((sha256, only))
             if first is not None:
                 raise InputError(
                     f"{clip.name} is the same file as {first.name}.",
                     remedy="Leave one of them in the folder: the one whose label is right.",
                     kind="repeated_clip",
                 )
-        self._first[of, clip.only] = clip
+        self._first[sha256, clip.only] = clip
 
     async def _examined(
         self, clip: LabelledClip, metrics: tuple[str, ...], doing: str

@@ -116,6 +116,15 @@ async def test_one_clip_may_be_bad_in_two_metrics_but_not_good_and_bad(tmp_path:
     assert out.reason == "bad/freeze/c.mp4 is the same file as good/a.mp4."
 
 
+async def test_one_clip_is_not_good_and_bad_because_only_one_copy_has_a_source(tmp_path: Path) -> None:
+    folder = sorted_folder(tmp_path, "good/a.mp4", "bad/b.mp4", "source/b.mp4")
+    (folder / "bad/b.mp4").write_text("good/a.mp4")
+    found = await measured(folder, Child())
+    assert [one.clip for one in found.measured] == ["good/a.mp4"]
+    (out,) = found.left_out
+    assert (out.clip, out.kind) == ("bad/b.mp4", "repeated_clip")
+
+
 async def test_a_file_that_may_not_be_read_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
