@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(odd.exit_code)
     except OSError as fault:
         told = _of_the_machine(fault)
-        _tell(told, as_json=False)
+        _tell(told, as_json="--json" in given)
         sys.exit(told.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -163,17 +163,14 @@ def _of_the_machine(fault: OSError) -> CafError:
 
 
 def _tell(fault: CafError, *, as_json: bool) -> None:
-    """Say it; the exit code tells where that cannot be heard."""
-    with contextlib.suppress(OSError):
-        _say(fault, as_json=as_json)
-
-
-def _say(fault: CafError, *, as_json: bool) -> None:
+    """Say it, on each stream that takes it; the exit code tells where it cannot be heard."""
     if as_json:
-        _say_in_json(fault.kind, fault.message, fault.remedy)
-    click.echo(f"caf: {fault.message}", err=True)
-    if fault.remedy:
-        click.echo(f"     {fault.remedy}", err=True)
+        with contextlib.suppress(OSError):
+            _say_in_json(fault.kind, fault.message, fault.remedy)
+    with contextlib.suppress(OSError):
+        click.echo(f"caf: {fault.message}", err=True)
+        if fault.remedy:
+            click.echo(f"     {fault.remedy}", err=True)
 
 
 def _say_in_json(kind: str, message: str, remedy: str) -> None:

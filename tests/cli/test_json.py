@@ -1,6 +1,8 @@
 """What a script is given is JSON, whatever was asked, and of the contract where there is one."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -72,6 +74,26 @@ def test_an_error_is_json_on_stdout_and_a_sentence_on_stderr(
     assert (ran.code, ran.json()["error"]["kind"]) == (code, kind)
     assert ran.json()["error"]["message"] in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_an_error_of_the_disk_is_json_on_stdout_too(tmp_path: Path, caf: Caf, clip: Path) -> None:
+    ran = caf("stabilize", clip, tmp_path / f"{'a' * 300}.mp4", "--json")
+    assert (ran.code, ran.json()["error"]["kind"]) == (65, "io_failed")
+    assert "File name too long" in ran.json()["error"]["message"]
+    assert ran.json()["error"]["message"] in ran.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_an_error_is_a_sentence_where_stdout_takes_no_json(log_of_five: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "caf.cli", "show", "no-such-job", "--json", "--workspace", log_of_five],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert b"no-such-job" in done.stderr
 
 
 def test_a_job_can_be_replayed_to_each_of_its_versions(caf: Caf, log_of_five: Path) -> None:
