@@ -34,6 +34,7 @@ _ROUGHLY = 4.0
 """So many times as far and as unlike, while it is not known yet how the other camera sees it."""
 _UNLIKE_COLOUR = 6.0
 """Levels of Cr or Cb beyond what most corners differ by: where something else was put, or another colour."""
+_SAME_LIGHT = 0.02
 _GRID = (16, 9)
 _MOVES_PX = 1.0
 """Within the tenth of a second before; half a pixel a frame at 640 px."""
@@ -56,7 +57,8 @@ class Bend(NamedTuple):
     """What the moments say together."""
 
     permille: float
-    """RMS displacement from a cell's usual one, of the picture's diagonal: the 90th percentile of the cells."""
+    """RMS displacement from a cell's usual one, its farthest moment left out, of the picture's diagonal: the 90th
+    percentile of the cells."""
     moments: int
     cells: int
 
@@ -83,11 +85,21 @@ def bend_of(samples: Sequence[Sample], moments: Mapping[int, Moment]) -> Bend | 
     if int(often.sum()) < _LEAST_CELLS:
         return None
     moved = rows[:, often] - np.nanmedian(rows[:, often], axis=0)
-    cells = np.sqrt(np.nanmean((moved**2).sum(axis=2), axis=0))
+    cells = _without_farthest((moved**2).sum(axis=2))
     height, width = samples[0].image.shape[:2]
     return Bend(
         float(np.percentile(cells, _FAR)) * 1000 / float(np.hypot(width, height)), len(rows), len(cells)
     )
+
+
+def _without_farthest(power: Floats) -> Floats:
+    """(N,) root mean square over (moments, N), NaN where nothing is known, without the largest of each.
+
+    A bend shows in every moment; what shows in one is a moment that was not the same.
+    """
+    known = np.isfinite(power).sum(axis=0)
+    rest = np.nansum(power, axis=0) - np.nanmax(power, axis=0)
+    return np.asarray(np.sqrt(np.maximum(rest, 0.0) / (known - 1)), dtype=np.float64)
 
 
 def _displaced(image: Image, moment: Moment) -> Floats | None:
@@ -99,12 +111,15 @@ def _displaced(image: Image, moment: Moment) -> Floats | None:
     if corners is None or len(corners) < _LEAST_POINTS:
         return None
     frame = (before.shape[1], before.shape[0])
-    flow = _flow(before, _grey(image), corners)
+    seen = _grey(image)
+    flow = _flow(before, seen, corners)
     other = _other_camera(corners, flow, frame)
     if other is not None:
         # Seen as the source's camera would show it.
         image = np.asarray(cv2.warpAffine(image, other, frame, flags=cv2.INTER_CUBIC), dtype=np.uint8)
         flow = _flow(before, _grey(image), corners)
+    elif not _same_light(before, seen):
+        flow = _flow(before, _lit_as(before, seen), corners)
     own, here = _own(corners, _flow(before, earlier, corners)), _own(corners, flow)
     size = np.hypot(own.step[:, 0], own.step[:, 1])
     moves, stands = own.good & (size > _MOVES_PX), own.good & (size <= _MOVES_PX)
@@ -123,6 +138,23 @@ def _displaced(image: Image, moment: Moment) -> Floats | None:
         return None
     same &= _same_colour(image, moment.picture, corners, same)
     return _by_cell(corners[:, 0], here.step, same, frame)
+
+
+def _same_light(before: Gray, seen: Gray) -> bool:
+    mean, spread, wanted, usual = *_light(seen), *_light(before)
+    return spread < 1.0 or max(abs(usual / spread - 1.0), abs(wanted - mean) / 128.0) < _SAME_LIGHT
+
+
+def _lit_as(before: Gray, seen: Gray) -> Gray:
+    """The picture with the light and contrast of the one before it: what is brighter is not displaced."""
+    mean, spread, wanted, usual = *_light(seen), *_light(before)
+    gain = usual / spread
+    return np.asarray(cv2.convertScaleAbs(seen, alpha=gain, beta=wanted - gain * mean), dtype=np.uint8)
+
+
+def _light(picture: Gray) -> tuple[float, float]:
+    mean, spread = cv2.meanStdDev(picture)
+    return float(mean[0, 0]), float(spread[0, 0])
 
 
 def _grey(image: Image) -> Gray:

@@ -79,7 +79,7 @@ METRICS: dict[str, MetricInfo] = {
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
-        ("background_stability", "motion", 10, _SCORE, "the background neither trembles nor warps"),
+        ("background_stability", "motion", 11, _SCORE, "the background neither trembles nor warps"),
         (
             "loop_seam",
             "motion",
