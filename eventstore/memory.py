@@ -228,6 +228,8 @@ class MemoryStore:
         checkpoint: Checkpoint | None = None,
     ) -> Appended:
         """See `EventStore.append`."""
+        # Before it waits: the caller may change its list meanwhile.
+        events = events_of(events)
         log = await self._turn()
         return log.append(stream, events, expected_version=expected_version, checkpoint=checkpoint)
 

@@ -10,10 +10,13 @@ and that several processes can open.
 """
 
 from eventstore.contract._append import AppendContract
+from eventstore.contract._checkpoints import CheckpointsContract
+from eventstore.contract._closing import ClosingContract
 from eventstore.contract._concurrency import ConcurrencyContract
 from eventstore.contract._durable import DurableContract
 from eventstore.contract._names import NamesContract
 from eventstore.contract._read import ReadContract
+from eventstore.contract._repeats import RepeatsContract
 from eventstore.contract._replay import ReplayContract
 from eventstore.contract._subscribe import SubscribeContract
 from eventstore.contract._support import Contract, collect, events, mark, new, refused
@@ -21,12 +24,15 @@ from eventstore.contract._verify import VerifyContract
 
 __all__ = [
     "AppendContract",
+    "CheckpointsContract",
+    "ClosingContract",
     "ConcurrencyContract",
     "Contract",
     "DurableContract",
     "EventStoreContract",
     "NamesContract",
     "ReadContract",
+    "RepeatsContract",
     "ReplayContract",
     "SubscribeContract",
     "VerifyContract",
@@ -40,11 +46,14 @@ __all__ = [
 
 class EventStoreContract(
     AppendContract,
+    RepeatsContract,
+    CheckpointsContract,
     NamesContract,
     ReadContract,
     ReplayContract,
     SubscribeContract,
     ConcurrencyContract,
+    ClosingContract,
     VerifyContract,
 ):
     """All that holds for every store."""

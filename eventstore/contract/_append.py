@@ -1,9 +1,11 @@
 """Contract: what an append promises."""
 
 import time
+from collections import deque
 from pathlib import Path
 from typing import Final
 
+import anyio
 import anyio.lowlevel
 from msgspec import structs
 
@@ -205,6 +207,38 @@ class AppendContract(Contract):
             given.reverse()
             given.pop()
             same([event.data for event in await collect(store.read("job-a"))], [b"0", b"1", b"2"])
+
+    async def test_an_append_takes_the_events_as_they_were_when_it_was_called(self, tmp_path: Path) -> None:
+        given, versions = events(3), list[int]()
+        async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+            called = anyio.Event()
+
+            async def write() -> None:
+                # Whoever waits for it goes on when the append first waits.
+                called.set()
+                versions.append((await store.append("job-a", given)).last_version)
+
+            tasks.start_soon(write)
+            await called.wait()
+            given.clear()
+        assert versions == [3]
+
+    async def test_an_append_takes_any_sequence_of_events(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", tuple(events(2)))
+            await store.append("job-a", deque(events(2)))
+            await store.append("job-a", ())
+            same([event.data for event in await collect(store.read("job-a"))], [b"0", b"1"] * 2)
+
+    async def test_an_empty_append_is_answered_with_the_place_of_the_next_event(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(2))
+            await store.append("job-b", events(1))
+            for expected in (ANY, 2):
+                answer = await store.append("job-a", [], expected_version=expected)
+                assert (answer.first_version, answer.last_version) == (3, 2)
+                assert answer.first_position == answer.last_position + 1
+                assert not answer.repeated
 
     async def test_an_empty_append_only_checks_the_version(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
