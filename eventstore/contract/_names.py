@@ -1,13 +1,15 @@
 """Contract: which names and numbers are accepted, and that no name means anything to the store."""
 
+import uuid
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 from msgspec import structs
 
-from eventstore.contract._support import Contract, collect, events, mark, new, refused, same
-from eventstore.errors import InvalidArgument
-from eventstore.model import Witness
+from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new, refused, same
+from eventstore.errors import DuplicateEvent, InvalidArgument
+from eventstore.model import NO_STREAM, Witness
 
 __all__ = ["NamesContract"]
 
@@ -76,6 +78,41 @@ class NamesContract(Contract):
                 due = [name for name in _HOSTILE if name.split("-")[0] == category]
                 same([e.stream for e in await collect(store.read_all(category=category))], due)
 
+    async def test_every_name_has_a_version_of_its_own(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for number, name in enumerate(_HOSTILE):
+                assert await store.version(name) == 0
+                await store.append(name, events(1 + number % 3), expected_version=NO_STREAM)
+            for number, name in enumerate(_HOSTILE):
+                count = 1 + number % 3
+                assert await store.version(name) == count
+                for backward in (False, True):
+                    found = await collect(store.read(name, backward=backward))
+                    same([e.stream for e in found], [name] * count)
+            assert await store.version("JOB-A") == 0
+            same(await collect(store.read("JOB-A", backward=True)), [])
+
+    async def test_a_category_is_the_same_however_it_is_read(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            for number, name in enumerate(_HOSTILE):
+                await store.append(name, events(1 + number % 3))
+            log = await collect(store.read_all())
+            names = {name.split("-")[0] for name in _HOSTILE}
+            for category in names | {"nothing", "job-a", "JOB", "_ob"}:
+                due = [e.position for e in log if e.stream.split("-")[0] == category]
+                for limit in (None, 0, 2):
+                    found = store.read_all(category=category, limit=limit)
+                    same([e.position for e in await collect(found)], due[:limit])
+                    back = store.read_all(category=category, backward=True, limit=limit)
+                    same([e.position for e in await collect(back)], due[::-1][:limit])
+                batches = store.replay(lambda kind, version: bytes, category=category)
+                same([place async for batch in batches for place in batch.positions], due)
+                with anyio.fail_after(GUARD_S):
+                    live = await collect(store.subscribe(category=category), len(due))
+                same([e.position for e in live], due)
+            # No correlation is not an empty one.
+            same(await collect(store.read_all(correlation_id="")), [])
+
     async def test_names_that_cannot_be_kept_are_refused(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
             for name in _WRONG:
@@ -103,6 +140,29 @@ class NamesContract(Contract):
                 await refused(InvalidArgument, store.append("a", [new(event_id=wrong)]))
             await store.append("a", [new(event_id=good)])
             same([event.event_id for event in await collect(store.read("a"))], [good])
+
+    async def test_every_uuid_is_an_id(self, tmp_path: Path) -> None:
+        """Of any version; and ids that differ in one bit are two."""
+        base = uuid.UUID("0b8f6a60-1c1e-4d0c-9f5e-3a3f1f6f9a01")
+        several = [base, uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.uuid1()]
+        near = [uuid.UUID(int=base.int ^ 1 << bit) for bit in range(128)]
+        ids = [str(one) for one in (*several, *near)]
+        async with self.open(tmp_path) as store:
+            # Some alone and many together: a store may look for them in different ways.
+            for event_id in ids[:20]:
+                await store.append("a", [new(event_id=event_id)])
+            await store.append("a", [new(event_id=event_id) for event_id in ids[20:]])
+            same([event.event_id for event in await collect(store.read("a"))], ids)
+            for position, event_id in enumerate(ids, 1):
+                other = [new(b"other", event_id=event_id)]
+                error = await refused(DuplicateEvent, store.append("a", other))
+                assert (error.event_id, error.position) == (event_id, position)
+
+    async def test_large_type_versions_are_kept_exactly(self, tmp_path: Path) -> None:
+        versions = [2**63 - 1, 2**53 + 1]
+        async with self.open(tmp_path) as store:
+            await store.append("a", [new(type_version=version) for version in versions])
+            same([event.type_version for event in await collect(store.read("a"))], versions)
 
     async def test_numbers_out_of_range_are_refused(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

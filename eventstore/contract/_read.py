@@ -1,9 +1,11 @@
 """Contract: what reading promises."""
 
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from eventstore.contract._support import Contract, collect, events, new, same
+from eventstore.model import RecordedEvent
 from eventstore.store import EventStore
 
 __all__ = ["ReadContract"]
@@ -142,6 +144,34 @@ class ReadContract(Contract):
             rest = [e.position for e in await collect(reading)]
             same(rest, list(range(2, len(rest) + 2)))
             assert len(rest) in (999, 1_000)
+
+    async def test_backward_reading_is_not_moved_by_what_is_appended(self, tmp_path: Path) -> None:
+        reads: tuple[Callable[[EventStore], AsyncIterator[RecordedEvent]], ...] = (
+            lambda store: store.read_all(backward=True),
+            lambda store: store.read_all(backward=True, category="job"),
+            lambda store: store.read_all(backward=True, correlation_id="t"),
+            lambda store: store.read("job-a", backward=True),
+            lambda store: store.read("job-a", backward=True, limit=1_400),
+        )
+        async with self.open(tmp_path) as store:
+            for _ in range(3):
+                await store.append("job-a", [new(correlation_id="t") for _ in range(500)])
+            for read in reads:
+                found = read(store)
+                got = [(await anext(found)).position]
+                await store.append("job-a", [new(correlation_id="t")])
+                got += [e.position for e in await collect(found)]
+                same(got, list(range(got[0], got[0] - len(got), -1)))
+                assert got[-1] == 1 or len(got) == 1_400
+
+    async def test_events_hold_bytes(self, tmp_path: Path) -> None:
+        """Of any other type, some would be equal all the same."""
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", [new(b"1", metadata=b"{}"), new(b"")])
+            for found in (store.read("job-a"), store.read_all(), store.subscribe()):
+                for event in await collect(found, 2):
+                    assert type(event.data) is type(event.metadata) is bytes
+                    assert type(event.event_id) is str
 
     async def test_what_is_acknowledged_is_read_at_once(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

@@ -6,7 +6,7 @@ from typing import Any
 
 from eventstore.contract._support import Contract, collect, events, new, refused, same
 from eventstore.errors import InvalidArgument
-from eventstore.model import NewEvent
+from eventstore.model import NewEvent, category_of
 from eventstore.replay import COLUMNS, Unreadable
 from eventstore.store import EventStore
 
@@ -33,6 +33,37 @@ async def _given(store: EventStore, count: int) -> list[NewEvent]:
         await store.append(("job-a", "job-b", "other-a")[first % 3], made)
         given += made
     return given
+
+
+class _OddError(Exception):
+    """No error that a store knows."""
+
+
+def _raising(type_name: str, version: int) -> Callable[[bytes], bytes]:
+    """A decoder that raises whatever it likes for what it does not know."""
+    if type_name == "Unheard":
+        raise KeyError(type_name)
+
+    def decode(data: bytes) -> bytes:
+        assert type(data) is bytes
+        if data == b"odd":
+            raise _OddError
+        if data == b"stop":
+            raise StopIteration
+        return data
+
+    return decode
+
+
+async def _mixed(store: EventStore) -> None:
+    """Several types and versions, large events, and three that `_raising` does not decode, at 6 to 8."""
+    large = bytes(range(256)) * 1_024
+    await store.append("job-a", events(3))
+    await store.append("other", events(1))
+    await store.append("job-a", [new(b"1", type="A", type_version=3), new(b"odd")])
+    rest = [new(type="Unheard", type_version=2), new(b"stop"), new(large, metadata=large)]
+    last = new(b"5", type="B", metadata=b"{}", correlation_id="t")
+    await store.append("job", [*rest, last])
 
 
 class ReplayContract(Contract):
@@ -88,6 +119,53 @@ class ReplayContract(Contract):
                 assert (event.position, event.stream, event.version) == (position, "job-a", position)
                 assert (event.type, event.type_version) == (kind, version)
                 assert event.why
+
+    async def test_a_replay_tells_all_wherever_it_begins(self, tmp_path: Path) -> None:
+        """Large events, types, versions and all columns, beside events whose decoder raises what it likes."""
+        columns: Any = COLUMNS
+        asked: tuple[tuple[int, str | None, bool], ...] = (
+            (0, None, False),
+            (0, None, True),
+            (3, None, False),
+            (3, "job", False),
+            (4, "job", False),
+        )
+        async with self.open(tmp_path) as store:
+            await _mixed(store)
+            log = await collect(store.read_all())
+            for after, category, verify in asked:
+                due = [e for e in log if e.position > after and category in (None, category_of(e.stream))]
+                batches = [
+                    batch
+                    async for batch in store.replay(
+                        _raising, columns=columns, after_position=after, category=category, verify=verify
+                    )
+                ]
+                same([place for batch in batches for place in batch.positions], [e.position for e in due])
+                found = [item for batch in batches for item in batch]
+                same([item[1:] for item in found], [tuple(getattr(e, c) for c in columns) for e in due])
+                for event, (decoded, *_) in zip(due, found, strict=True):
+                    if event.position not in (6, 7, 8):
+                        assert decoded == event.data
+                        continue
+                    assert isinstance(decoded, Unreadable)
+                    assert decoded.why
+                    for field in ("position", "stream", "version", "type", "type_version"):
+                        assert getattr(decoded, field) == getattr(event, field)
+
+    async def test_a_replay_begins_after_a_position_that_can_be(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", events(2))
+            wrong: tuple[dict[str, Any], ...] = (
+                {"after_position": 2**63},
+                {"after_position": "1"},
+                {"after_position": True},
+                {"category": 5},
+                {"category": "\ud800"},
+            )
+            for asked in wrong:
+                await refused(InvalidArgument, anext(aiter(store.replay(number, **asked))))
+            same([batch async for batch in store.replay(number, after_position=2**63 - 1)], [])
 
     async def test_a_replay_that_verifies_yields_the_same(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:

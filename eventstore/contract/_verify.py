@@ -1,12 +1,15 @@
 """Contract: what verification finds."""
 
 from pathlib import Path
+from typing import Final
 
-from eventstore.chain import Chain, Keyring, adler32, encode_frame
-from eventstore.contract._support import Contract, collect, events
+from eventstore.chain import CAUSE_WINDOW, Chain, Keyring, adler32, encode_frame
+from eventstore.contract._support import Contract, collect, events, new
 from eventstore.model import Witness
 
 __all__ = ["VerifyContract"]
+
+_UNKNOWN: Final = "0b8f6a60-1c1e-4d0c-9f5e-3a3f1f6f9a01"
 
 
 class VerifyContract(Contract):
@@ -25,6 +28,48 @@ class VerifyContract(Contract):
                 positions[event.event_id] = event.position
             assert report.ok
             assert (report.events, report.head_digest) == (5, chain.digest)
+
+    async def test_the_chain_covers_all_fields_of_every_event(self, tmp_path: Path) -> None:
+        """Causes too, whether they are near, far, unknown or no id; and also where a segment of it ends."""
+        first = new(b"first")
+        chain, keys, positions, done = Chain(), Keyring(), dict[str, int](), 0
+        async with self.open(tmp_path) as store:
+            await store.append("job-a", [first])
+            for turn in range(4):
+                cause = first
+                for n in range(3):
+                    causes = (None, first.event_id, cause.event_id, "text", cause.event_id.upper(), _UNKNOWN)
+                    made = [
+                        new(
+                            b"%d" % n,
+                            type=f"T{n}",
+                            type_version=1 + n + turn,
+                            correlation_id=f"t{turn}" if n else None,
+                            causation_id=one,
+                            metadata=b'{"n":%d}' % n,
+                        )
+                        for one in causes
+                    ]
+                    cause = made[-1]
+                    await store.append(f"job-{n}", made)
+                if turn in (1, 2):
+                    await store.append("many", events(255 if turn == 1 else CAUSE_WINDOW))
+                for event in await collect(store.read_all(after_position=done)):
+                    frame = encode_frame(keys.frame(event, positions))
+                    assert event.checksum == adler32(frame), event
+                    chain.extend([frame])
+                    positions[event.event_id] = done = event.position
+                report = await store.verify()
+                assert report.ok
+                assert (report.events, report.head_digest) == (done, chain.digest)
+
+    async def test_a_witness_of_the_empty_log_agrees_for_ever(self, tmp_path: Path) -> None:
+        async with self.open(tmp_path) as store:
+            report = await store.verify()
+            witness = Witness(position=report.events, digest=report.head_digest)
+            assert (await store.verify(witness=witness)).ok
+            await store.append("job-a", events(1))
+            assert (await store.verify(witness=witness)).ok
 
     async def test_a_witness_of_the_log_agrees_as_the_log_grows(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
