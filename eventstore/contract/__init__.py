@@ -18,6 +18,7 @@ from eventstore.contract._names import NamesContract
 from eventstore.contract._read import ReadContract
 from eventstore.contract._repeats import RepeatsContract
 from eventstore.contract._replay import ReplayContract
+from eventstore.contract._shared import SharedContract
 from eventstore.contract._subscribe import SubscribeContract
 from eventstore.contract._support import Contract, collect, events, mark, new, refused
 from eventstore.contract._verify import VerifyContract
@@ -34,6 +35,7 @@ __all__ = [
     "ReadContract",
     "RepeatsContract",
     "ReplayContract",
+    "SharedContract",
     "SubscribeContract",
     "VerifyContract",
     "collect",

@@ -28,7 +28,7 @@ class ClosingContract(Contract):
             folder.mkdir()
             with anyio.fail_after(GUARD_S):
                 async with self.open(folder) as store:
-                    for _ in range(6):
+                    for _ in range(4):
                         await store.append("job-a", events(500))
                     found = read(store)
                     item = await anext(found)
@@ -40,7 +40,7 @@ class ClosingContract(Contract):
                     except StoreClosed:
                         continue
                     assert kind != "subscribe"
-                    assert seen == 3_000, kind
+                    assert seen == 2_000, kind
 
     async def test_a_store_may_be_closed_twice_at_once(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):

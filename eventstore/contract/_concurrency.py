@@ -4,10 +4,12 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+from msgspec import structs
 
 from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new, same
 from eventstore.errors import DuplicateEvent, EventStoreError, StoreClosed, VersionConflict
-from eventstore.model import NO_STREAM, Appended, NewEvent
+from eventstore.model import ANY, NO_STREAM, Appended, NewEvent
+from eventstore.store import EventStore
 
 __all__ = ["ConcurrencyContract"]
 
@@ -134,6 +136,102 @@ class ConcurrencyContract(Contract):
                     await store.append("job-a", events(4_000))
                 tasks.cancel_scope.cancel()
         assert seen <= {0, 4_000, 8_000, 12_000}
+
+    async def test_large_append_whole_whatever_else_it_asks(self, tmp_path: Path) -> None:
+        """Seen whole or not at all, where it expects a version, where it saves a checkpoint, and with both."""
+        for asks in ({"expected"}, {"checkpoint"}, {"expected", "checkpoint"}):
+            folder = tmp_path / "-".join(sorted(asks))
+            folder.mkdir()
+            seen: set[int] = set()
+            with anyio.fail_after(GUARD_S):
+                async with self.open(folder) as store, anyio.create_task_group() as tasks:
+                    waiting = anyio.Event()
+
+                    async def watch(store: EventStore, seen: set[int], waiting: anyio.Event) -> None:
+                        while True:
+                            seen.add(await store.version("job-a"))
+                            waiting.set()
+
+                    tasks.start_soon(watch, store, seen, waiting)
+                    await waiting.wait()
+                    for last in range(0, 500, 50):
+                        await store.append(
+                            "job-a",
+                            events(50),
+                            expected_version=last if "expected" in asks else ANY,
+                            checkpoint=mark("qc", last) if "checkpoint" in asks else None,
+                        )
+                    tasks.cancel_scope.cancel()
+            assert all(version % 50 == 0 for version in seen), asks
+
+    async def test_readers_see_a_prefix(self, tmp_path: Path) -> None:
+        """While many write: of what is read nothing is missing before the last, and nothing goes away again."""
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as watching:
+
+                async def watch() -> None:
+                    seen = 0
+                    while True:
+                        head = await store.head()
+                        got = [e.position for e in await collect(store.read_all())]
+                        same(got, list(range(1, len(got) + 1)))
+                        assert len(got) >= max(head, seen)
+                        seen = len(got)
+                        assert await store.head() >= seen
+
+                async def write(number: int) -> None:
+                    for size in (1, 2, 1, 3, 1):
+                        await store.append(f"job-{number}", events(size))
+
+                watching.start_soon(watch)
+                async with anyio.create_task_group() as tasks:
+                    for number in range(16):
+                        tasks.start_soon(write, number)
+                watching.cancel_scope.cancel()
+
+    async def test_same_id_other_content_at_once(self, tmp_path: Path) -> None:
+        """One is recorded, and all others learn where; none counts as a repeat."""
+        given = new()
+        won: dict[int, Appended] = {}
+        lost: list[int | None] = []
+        async with self.open(tmp_path) as store:
+
+            async def write(number: int) -> None:
+                made = [structs.replace(given, data=b"%d" % number)]
+                try:
+                    won[number] = await store.append("job-a" if number % 2 else "job-b", made)
+                except DuplicateEvent as error:
+                    lost.append(error.position)
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(20):
+                    tasks.start_soon(write, number)
+            ((winner, answer),) = won.items()
+            assert not answer.repeated
+            same(lost, [1] * 19)
+            same([e.data for e in await collect(store.read_all())], [b"%d" % winner])
+
+    async def test_a_cancelled_caller_takes_no_other_along(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                for turns in range(12):
+                    answers: dict[int, Appended] = {}
+                    scopes = [anyio.CancelScope() for _ in range(8)]
+
+                    async def write(
+                        number: int, turn: int, scope: anyio.CancelScope, answers: dict[int, Appended]
+                    ) -> None:
+                        with scope:
+                            answers[number] = await store.append(f"job-{turn}-{number}", events(2))
+
+                    async with anyio.create_task_group() as tasks:
+                        for number, scope in enumerate(scopes):
+                            tasks.start_soon(write, number, turns, scope, answers)
+                        for _ in range(turns):
+                            await anyio.lowlevel.checkpoint()
+                        for scope in scopes[1::2]:
+                            scope.cancel()
+                    assert {0, 2, 4, 6} <= set(answers)
 
     async def test_a_cancelled_append_is_recorded_whole_or_not_at_all(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):

@@ -12,9 +12,9 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from eventstore.contract._shared import SharedContract
 from eventstore.contract._support import (
     GUARD_S,
-    Contract,
     appended,
     collect,
     events,
@@ -70,7 +70,7 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
-class DurableContract(Contract):
+class DurableContract(SharedContract):
     @contextlib.contextmanager
     def _started(self, folder: Path, child: int, writers: int, each: int) -> Iterator[subprocess.Popen[str]]:
         """A process that appends; for each append that it is told of it prints position, stream and version."""

@@ -185,6 +185,32 @@ class SubscribeContract(Contract):
                     await store.append("job-a", events(1), expected_version=number - 1)
                 same([e.position for e in await collect(following, number)], list(range(1, number + 1)))
 
+    async def test_a_large_append_is_brought_whole_while_it_waits(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store:
+                got: list[int] = []
+
+                async def follow() -> None:
+                    got.extend([e.position for e in await collect(store.subscribe(), 9_001)])
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(follow)
+                    await anyio.wait_all_tasks_blocked()
+                    await store.append("job-a", events(9_000))
+                    await store.append("job-b", events(1))
+                same(got, list(range(1, 9_002)))
+
+    async def test_a_cancelled_subscription_deafens_no_other_that_waits(self, tmp_path: Path) -> None:
+        with anyio.fail_after(GUARD_S):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+                tasks.start_soon(collect, store.subscribe(), 1)
+                async with anyio.create_task_group() as others:
+                    for _ in range(3):
+                        others.start_soon(collect, store.subscribe())
+                    await anyio.wait_all_tasks_blocked()
+                    others.cancel_scope.cancel()
+                await store.append("job-a", events(1))
+
     async def test_a_cancelled_subscription_leaves_the_store_usable(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):
             async with self.open(tmp_path) as store:
