@@ -170,6 +170,7 @@ class _Trusting(_Knowing):
         try:
             return await super().append(stream, events, **options)
         except DuplicateEvent as error:
+            self.own = written
             if len(events) != 1 or error.position is None or events[0].event_id in written:
                 raise
             async for old in self.read_all(after_position=error.position - 1, limit=1):

@@ -141,10 +141,17 @@ class ComparesNothingWithinABatch(MemoryStore):
 
 class RecordsExpectedAppendsInParts(MemoryStore):
     async def append(
-        self, stream: str, events: Sequence[NewEvent], *, expected_version: int = ANY, **options: Any
+        self,
+        stream: str,
+        events: Sequence[NewEvent],
+        *,
+        expected_version: int = ANY,
+        checkpoint: Checkpoint | None = None,
     ) -> Appended:
-        if len(events) < 4 or expected_version == ANY or options:
-            return await super().append(stream, events, expected_version=expected_version, **options)
+        if len(events) < 4 or expected_version == ANY or checkpoint is not None:
+            return await super().append(
+                stream, events, expected_version=expected_version, checkpoint=checkpoint
+            )
         first = await super().append(stream, events[:-1], expected_version=expected_version)
         return joined(first, await super().append(stream, events[-1:]))
 
