@@ -13,6 +13,7 @@ from caf.qc.metrics.course import Course, course
 from caf.qc.metrics.outliers import OutlierCollector
 from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.seam import loop_seam
+from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.swing import Swing, swing_of
@@ -95,6 +96,19 @@ def test_shake_is_seen_and_measured_in_per_mille_of_the_diagonal(size_px: float)
     assert "shakes" in found.reason
     rms = np.sqrt(np.sum(np.var(tremor(size_px), axis=0))) * 1000 / np.hypot(*SIZE)
     assert 0.6 * rms < found.raw["shake_permille"] < 1.4 * rms
+
+
+def test_half_a_second_between_two_gaps_is_no_second() -> None:
+    shift = tremor(3.0)
+    shift[:56] = 0
+    path = path_of(pan(picture("chelsea"), shift=shift))
+    whole, _ = shake_permille(path)
+    path.known[54:57] = False
+    apart, frames = shake_permille(path)
+    assert whole is not None
+    assert apart is not None
+    assert apart < whole
+    assert frames[0] < 54
 
 
 def test_what_a_stabiliser_leaves_behind_passes() -> None:

@@ -100,7 +100,7 @@ METRICS: dict[str, MetricInfo] = {
         ("cadence", "motion", 8, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 4, "every frame has a picture", "it flashes black, white or grey"),
         ("flicker", "motion", 6, "the light is steady", "brightness pulses"),
-        ("jitter", "motion", 6, "the camera stands or moves steadily", "the picture trembles"),
+        ("jitter", "motion", 7, "the camera stands or moves steadily", "the picture trembles"),
         (
             "glitch",
             "motion",

@@ -105,7 +105,8 @@ def _seen(powers: Floats) -> Floats:
 
 
 def shake_permille(path: CameraPath, apart: Flags | None = None) -> tuple[float | None, tuple[int, ...]]:
-    """RMS of the camera path around its own smoothing, in the shakiest second, and the frames of that second.
+    """RMS of the camera path around its own smoothing, in the shakiest second of what could be followed, and the frames
+    from its first one on.
 
     Frames `apart` (T,) show nothing to follow: the path is broken there. None when too few frames could be followed.
     The smoothing is a quadratic over half a second, so pans, zooms and handheld drift slower than about 1 Hz do not
@@ -118,16 +119,13 @@ def _shakiest(
     path: CameraPath, apart: Flags | None, stretches: list[tuple[int, Floats]]
 ) -> tuple[float | None, tuple[int, ...]]:
     """`shake_permille` of what was `_judged`."""
-    interval_s = path.interval_s
-    best: tuple[float, int] | None = None
-    for start, powers in stretches:
-        worst, place = _largest(_seen(_means(powers, interval_s, "valid")))
-        if best is None or worst > best[0]:
-            best = worst, start + place
-    if best is None or _followed(path, apart).mean() < 0.5:
+    if not stretches or _followed(path, apart).mean() < 0.5:
         return None, ()
-    value, place = best
-    return float(np.sqrt(value)), frames_of_second(place, len(path.known), interval_s)
+    # One behind the other: half a second between two gaps is no second, and its ends are not known well.
+    powers = np.concatenate([part for _, part in stretches], axis=1)
+    frames = np.concatenate([np.arange(start, start + part.shape[1]) for start, part in stretches])
+    value, place = _largest(_seen(_means(powers, path.interval_s, "valid")))
+    return float(np.sqrt(value)), frames_of_second(int(frames[place]), len(path.known), path.interval_s)
 
 
 def _followed(path: CameraPath, apart: Flags | None) -> Flags:
