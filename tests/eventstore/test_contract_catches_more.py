@@ -21,7 +21,7 @@ from tests.eventstore.faults import (
 )
 from tests.eventstore.test_contract_catches import GUARD_S, in_memory
 
-HANGS_S = 1.5
+HANGS_S = 1.0
 CAUGHT: dict[str, list[type]] = {
     "test_a_repeat_may_span_appends": [
         repeats.RefusesARepeatOfTwoAppends,

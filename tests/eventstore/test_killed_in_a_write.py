@@ -98,8 +98,11 @@ async def test_a_log_whose_writer_is_killed_in_a_write_opens_with_all_it_acknowl
 async def test_a_log_whose_opener_is_killed_while_it_leads_it_to_a_newer_schema_is_led_there_the_next_time(
     tmp_path: Path, call: str
 ) -> None:
+    step = 3 if call == "pwrite64" else 1  # there are many writes, and few syncs
+    first = random.randrange(step) + 1
+    sys.stdout.write(f"from number {first} on\n")
     kills = 0
-    for number in range(1, 100):
+    for number in range(first, 100, step):
         folder = tmp_path / str(number)
         folder.mkdir()
         path = folder / "log.db"
