@@ -114,6 +114,8 @@ def pose(
 
 def _check_place(wish: _Wish, force: bool) -> None:
     """Raises `InputError` where nothing could be written, or only over something."""
+    from caf.media.outputs import is_same_file
+
     if not wish.out.parent.is_dir():
         raise InputError(
             f"There is no folder {wish.out.parent}.", remedy="Make it, or write elsewhere.", kind="bad_output"
@@ -124,7 +126,7 @@ def _check_place(wish: _Wish, force: bool) -> None:
         )
     touched = (LANDMARKS, PARTIAL_LANDMARKS, *(PICTURES.values() if wish.video else ()))
     for place in (wish.out / name for name in touched):
-        if wish.clip.exists() and place.exists() and place.samefile(wish.clip):
+        if is_same_file(place, wish.clip):
             raise InputError(
                 f"{place} is the clip itself.", remedy="Choose another folder with --out.", kind="bad_output"
             )

@@ -91,26 +91,16 @@ def stabilize(
 
 def _check_places(wish: _Wish, force: bool) -> None:
     """Raises `InputError` where nothing could be written, or only over something."""
-    from caf.media.outputs import check_place
+    from caf.media.outputs import check_places, is_same_file
 
     if wish.out.suffix.lower() != ".mp4":
         raise InputError(
             f"{wish.out} does not end with .mp4.", remedy="An MP4 is written; name it so.", kind="bad_output"
         )
-    if wish.sheet is not None and (
-        wish.sheet.samefile(wish.out)
-        if wish.sheet.exists() and wish.out.exists()
-        else wish.sheet.resolve() == wish.out.resolve()
-    ):
-        raise InputError(
-            f"{wish.sheet} and {wish.out} are the same file.",
-            remedy="Give another name to write to.",
-            kind="bad_output",
-        )
     for path in (wish.out, wish.sheet):
         if path is None:
             continue
-        if path.exists() and path.samefile(wish.clip) if wish.clip.exists() else path == wish.clip:
+        if is_same_file(path, wish.clip):
             raise InputError(
                 f"{path} is the clip itself.", remedy="Give another name to write to.", kind="bad_output"
             )
@@ -124,7 +114,7 @@ def _check_places(wish: _Wish, force: bool) -> None:
             raise InputError(
                 f"{path} is there already.", remedy="Choose another name, or add --force.", kind="bad_output"
             )
-        check_place(path)
+    check_places((wish.out, wish.sheet), ())
 
 
 class _Steadied:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,11 @@ class View(NamedTuple):
     width: int
     """Of the whole frame, as `height`."""
     height: int
+
+    @classmethod
+    def whole(cls, width: int, height: int) -> Self:
+        """Of a frame without bars."""
+        return cls(0, 0, width, height, width, height)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,7 +85,7 @@ def view_in(frames: Iterable[Frame], width: int, height: int) -> View:
     top, bottom = _inside(rows)
     left, right = _inside(columns)
     if right - left < _LEAST_LEFT * width or bottom - top < _LEAST_LEFT * height:
-        return View(0, 0, width, height, width, height)
+        return View.whole(width, height)
     return View(left, top, right, bottom, width, height)
 
 

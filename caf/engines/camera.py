@@ -44,7 +44,7 @@ _SAME_SCENE = 0.2
 """If so many of the features find their way back, nothing was cut, however little the whole looks alike: 0.35 to 0.84
 where a body fills the frame or the camera is thrown about, up to 0.03 between pictures of different scenes."""
 _LEAST_AGREE, _LEAST_CELLS = 0.2, 8
-"""Between pictures that are not neighbours: of the features, and of the cells they are in."""
+"""Of the features, between pictures that are not neighbours; and of the cells that those which agree are in."""
 _WINDOW_PX = (16, 16)
 """A multiple of eight: what OpenCV leaves over of a row, it works on pixel by pixel."""
 _LEVELS = 3
@@ -101,7 +101,7 @@ class Camera:
         if before is None or small_before is None:
             return _nothing(cut=False)
         old, new, share = _followed(before, gray)
-        if not self._goes_on(old, share) and is_cut(small_before, small):
+        if is_cut(small_before, small) and not self._goes_on(old, share):
             self._key.forget()
             return _nothing(cut=True)
         if subject is not None and len(old):
@@ -129,10 +129,7 @@ class Camera:
 
     def _goes_on(self, old: Points, share: float) -> bool:
         """Whether what was followed, and in how many places, says that the scene is the same."""
-        if share < _SAME_SCENE:
-            return False
-        places = cells_of(old / self._scale - (np.array(self._size) - 1) / 2, self._size)
-        return len(np.unique(places)) >= _LEAST_CELLS
+        return share >= _SAME_SCENE and _in_many_places(old / self._scale, self._size)
 
     def _placed(self, old: Points, new: Points) -> tuple[NDArray[np.intp], Points]:
         """(n,) cells and (n, 4) full-size px from the frame's centre, of two places in analysis px."""
@@ -173,8 +170,12 @@ def camera_between(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[
     motion, held = agreed_similarity(old - centre, new - centre, _INLIER_PX / scale)
     if held.sum() < _MIN_POINTS or held.mean() < _LEAST_AGREE:
         return None
-    places = np.unique(cells_of(old[held] - centre, size))
-    return motion if len(places) >= _LEAST_CELLS else None
+    return motion if _in_many_places(old[held], size) else None
+
+
+def _in_many_places(points: Points, size: tuple[int, int]) -> bool:
+    """Whether points (n, 2), px of the picture, lie in enough cells of it."""
+    return len(np.unique(cells_of(points - (np.array(size) - 1) / 2, size))) >= _LEAST_CELLS
 
 
 def cells_of(points: Points, size: tuple[int, int]) -> NDArray[np.intp]:

@@ -51,12 +51,14 @@ def _moved(request: StageRequest, settings: Settings, progress: Progress) -> Sta
     light: LightPlan | None = None
     cuts: tuple[int, ...] = ()
     kept: deque[Frame] = deque()
-    view = view_in(read_frames(path), info.width, info.height)
+    view = whole = View.whole(info.width, info.height)
+    if hold > 0:
+        view = view_in(read_frames(path), *whole.size)
     if hold > 0 or soften > 0:
         try:
             steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
         except _NoBarsError:
-            view = View(0, 0, info.width, info.height, info.width, info.height)
+            view = whole
             steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
         facts |= _light_facts(light) | (_steady_facts(steady) if steady else {})
     out = Path(request.out_dir) / "motion.mp4"

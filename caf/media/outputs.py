@@ -8,7 +8,15 @@ from typing import Literal
 
 from caf.errors import NO_ROOM, InputError, TryAgainError
 
-__all__ = ["PlotForm", "check_place", "check_places", "check_sheet_name", "plot_form", "write_whole"]
+__all__ = [
+    "PlotForm",
+    "check_place",
+    "check_places",
+    "check_sheet_name",
+    "is_same_file",
+    "plot_form",
+    "write_whole",
+]
 
 PlotForm = Literal["png", "svg"]
 
@@ -61,6 +69,11 @@ def check_places(places: Iterable[Path | None], inputs: Iterable[Path | None]) -
         if file in written:
             raise _bad_output(f"{place} and {written[file]} are the same file.")
         written[file] = place
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether these are two names of one file, also of one that is not there yet."""
+    return _file_of(one) == _file_of(other)
 
 
 def _file_of(path: Path) -> object:

@@ -206,6 +206,7 @@ class ConcurrencyContract(Contract):
             async with anyio.create_task_group() as tasks:
                 for number in range(20):
                     tasks.start_soon(write, number)
+            assert len(won) == 1
             ((winner, answer),) = won.items()
             assert not answer.repeated
             same(lost, [1] * 19)

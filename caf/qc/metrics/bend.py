@@ -118,8 +118,8 @@ def _displaced(image: Image, moment: Moment) -> Floats | None:
         # Seen as the source's camera would show it.
         image = np.asarray(cv2.warpAffine(image, other, frame, flags=cv2.INTER_CUBIC), dtype=np.uint8)
         flow = _flow(before, _grey(image), corners)
-    elif not _same_light(before, seen):
-        flow = _flow(before, _lit_as(before, seen), corners)
+    elif (lit := _lit_as(before, seen)) is not seen:
+        flow = _flow(before, lit, corners)
     own, here = _own(corners, _flow(before, earlier, corners)), _own(corners, flow)
     size = np.hypot(own.step[:, 0], own.step[:, 1])
     moves, stands = own.good & (size > _MOVES_PX), own.good & (size <= _MOVES_PX)
@@ -140,14 +140,12 @@ def _displaced(image: Image, moment: Moment) -> Floats | None:
     return _by_cell(corners[:, 0], here.step, same, frame)
 
 
-def _same_light(before: Gray, seen: Gray) -> bool:
-    mean, spread, wanted, usual = *_light(seen), *_light(before)
-    return spread < 1.0 or max(abs(usual / spread - 1.0), abs(wanted - mean) / 128.0) < _SAME_LIGHT
-
-
 def _lit_as(before: Gray, seen: Gray) -> Gray:
-    """The picture with the light and contrast of the one before it: what is brighter is not displaced."""
+    """The picture with the light and contrast of the one before it, itself where it has them: what is brighter is not
+    displaced."""
     mean, spread, wanted, usual = *_light(seen), *_light(before)
+    if spread < 1.0 or max(abs(usual / spread - 1.0), abs(wanted - mean) / 128.0) < _SAME_LIGHT:
+        return seen
     gain = usual / spread
     return np.asarray(cv2.convertScaleAbs(seen, alpha=gain, beta=wanted - gain * mean), dtype=np.uint8)
 

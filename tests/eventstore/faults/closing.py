@@ -42,33 +42,33 @@ class EndsASubscriptionQuietlyWhenClosed(MemoryStore):
                 return
 
 
-class TellsOneSubscriberThatItClosed(MemoryStore):
+class _TellsNotAllThatItClosed(MemoryStore):
+    def is_told(self, category: str | None) -> bool:
+        raise NotImplementedError
+
+    async def subscribe(
+        self, *, after_position: int = 0, category: str | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        try:
+            async for event in super().subscribe(after_position=after_position, category=category):
+                yield event
+        except StoreClosed:
+            if not self.is_told(category):
+                await anyio.sleep_forever()
+            raise
+
+
+class TellsOneSubscriberThatItClosed(_TellsNotAllThatItClosed):
     told = False
 
-    async def subscribe(
-        self, *, after_position: int = 0, category: str | None = None
-    ) -> AsyncIterator[RecordedEvent]:
-        try:
-            async for event in super().subscribe(after_position=after_position, category=category):
-                yield event
-        except StoreClosed:
-            if self.told:
-                await anyio.sleep_forever()
-            self.told = True
-            raise
+    def is_told(self, category: str | None) -> bool:
+        first, self.told = not self.told, True
+        return first
 
 
-class TellsNoSubscriberOfACategoryThatItClosed(MemoryStore):
-    async def subscribe(
-        self, *, after_position: int = 0, category: str | None = None
-    ) -> AsyncIterator[RecordedEvent]:
-        try:
-            async for event in super().subscribe(after_position=after_position, category=category):
-                yield event
-        except StoreClosed:
-            if category is not None:
-                await anyio.sleep_forever()
-            raise
+class TellsNoSubscriberOfACategoryThatItClosed(_TellsNotAllThatItClosed):
+    def is_told(self, category: str | None) -> bool:
+        return category is None
 
 
 class CannotBeClosedTwiceAtOnce(MemoryStore):

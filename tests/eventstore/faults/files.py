@@ -26,7 +26,7 @@ from eventstore import (
     new_id,
 )
 from eventstore.contract import DurableContract
-from tests.eventstore.faults.answers import joined
+from tests.eventstore.faults.answers import followed, joined
 
 FLUSH_S = 0.05
 
@@ -98,16 +98,14 @@ class _Deaf(SqliteStore):
         super().__init__(*words)
         self.own = asyncio.Condition()
 
-    async def subscribe(
+    async def _until_woken(self) -> None:
+        async with self.own:
+            await self.own.wait()
+
+    def subscribe(
         self, *, after_position: int = 0, category: str | None = None
     ) -> AsyncIterator[RecordedEvent]:
-        position = after_position
-        while True:
-            async for event in self.read_all(after_position=position, category=category):
-                position = event.position
-                yield event
-            async with self.own:
-                await self.own.wait()
+        return followed(self, after_position, category, self._until_woken)
 
     async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
         answer = await super().append(stream, events, **options)

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from eventstore import Appended, DuplicateEvent, NewEvent, new_id
 from eventstore.chain import new_of
+from tests.eventstore.faults.answers import repeat_of
 from tests.eventstore.faults.logs import Faulty
 
 
@@ -38,14 +39,7 @@ class ComparesTheStreamOfTheFirstEventOnly(Faulty):
         known = [self._by_id[event.event_id] for event in events if event.event_id in self._by_id]
         if len(known) < len(events) or not known or known[0].stream != stream:
             return super().planted(stream, events, expected, checkpoint)
-        return Appended(
-            stream=stream,
-            first_version=known[0].version,
-            last_version=known[-1].version,
-            first_position=known[0].position,
-            last_position=known[-1].position,
-            repeated=True,
-        )
+        return repeat_of(known[0], known[-1])
 
 
 class Forgiving(Faulty):

@@ -23,6 +23,7 @@ from eventstore import (
     VersionConflict,
     Witness,
 )
+from tests.eventstore.faults.answers import repeat_of
 from tests.eventstore.faults.files import WithoutAFault
 
 
@@ -175,14 +176,7 @@ class _Trusting(_Knowing):
                 raise
             async for old in self.read_all(after_position=error.position - 1, limit=1):
                 if old.stream == stream and self.alike(old, events[0]):
-                    return Appended(
-                        stream=stream,
-                        first_version=old.version,
-                        last_version=old.version,
-                        first_position=old.position,
-                        last_position=old.position,
-                        repeated=True,
-                    )
+                    return repeat_of(old, old)
             raise
 
 

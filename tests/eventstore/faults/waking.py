@@ -18,7 +18,7 @@ from eventstore import (
     RecordedEvent,
     StoreClosed,
 )
-from tests.eventstore.faults.answers import joined
+from tests.eventstore.faults.answers import followed, joined, repeat_of
 
 
 class WakesOneSubscriber(MemoryStore):
@@ -30,17 +30,15 @@ class WakesOneSubscriber(MemoryStore):
         if self.waiting:
             self.waiting.pop(0).set()
 
-    async def subscribe(
+    async def _until_woken(self) -> None:
+        news = anyio.Event()
+        self.waiting.append(news)
+        await news.wait()
+
+    def subscribe(
         self, *, after_position: int = 0, category: str | None = None
     ) -> AsyncIterator[RecordedEvent]:
-        position = after_position
-        while True:
-            async for event in self.read_all(after_position=position, category=category):
-                position = event.position
-                yield event
-            news = anyio.Event()
-            self.waiting.append(news)
-            await news.wait()
+        return followed(self, after_position, category, self._until_woken)
 
 
 class DeafensAllWhenOneSubscriptionIsCancelled(MemoryStore):
@@ -126,14 +124,7 @@ class ComparesNothingWithinABatch(MemoryStore):
             start, last = known[0], known[-1]
             if first or start is None or last is None or start.stream != stream:
                 raise
-            return Appended(
-                stream=stream,
-                first_version=start.version,
-                last_version=last.version,
-                first_position=start.position,
-                last_position=last.position,
-                repeated=True,
-            )
+            return repeat_of(start, last)
         finally:
             if first:
                 self.waiting.discard(ids)
