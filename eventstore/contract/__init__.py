@@ -10,12 +10,17 @@ and that several processes can open.
 """
 
 from eventstore.contract._append import AppendContract
+from eventstore.contract._beside import BesideContract
+from eventstore.contract._boundaries import BoundariesContract
 from eventstore.contract._checkpoints import CheckpointsContract
 from eventstore.contract._closing import ClosingContract
 from eventstore.contract._concurrency import ConcurrencyContract
+from eventstore.contract._contents import ContentsContract
 from eventstore.contract._durable import DurableContract
+from eventstore.contract._live import LiveContract
 from eventstore.contract._names import NamesContract
 from eventstore.contract._read import ReadContract
+from eventstore.contract._reopened import ReopenedContract
 from eventstore.contract._repeats import RepeatsContract
 from eventstore.contract._replay import ReplayContract
 from eventstore.contract._shared import SharedContract
@@ -25,14 +30,19 @@ from eventstore.contract._verify import VerifyContract
 
 __all__ = [
     "AppendContract",
+    "BesideContract",
+    "BoundariesContract",
     "CheckpointsContract",
     "ClosingContract",
     "ConcurrencyContract",
+    "ContentsContract",
     "Contract",
     "DurableContract",
     "EventStoreContract",
+    "LiveContract",
     "NamesContract",
     "ReadContract",
+    "ReopenedContract",
     "RepeatsContract",
     "ReplayContract",
     "SharedContract",
@@ -49,12 +59,16 @@ __all__ = [
 class EventStoreContract(
     AppendContract,
     RepeatsContract,
+    ContentsContract,
+    BoundariesContract,
     CheckpointsContract,
     NamesContract,
     ReadContract,
     ReplayContract,
     SubscribeContract,
+    LiveContract,
     ConcurrencyContract,
+    BesideContract,
     ClosingContract,
     VerifyContract,
 ):

@@ -1,5 +1,6 @@
 """Contract: what those who read, wait or close as well learn when a store closes."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,21 @@ class ClosingContract(Contract):
                         continue
                     assert kind != "subscribe"
                     assert seen == 2_000, kind
+
+    async def test_leaving_a_store_closes_it_whatever_is_raised(self, tmp_path: Path) -> None:
+        for how in ("quietly", "by an error", "cancelled"):
+            folder = tmp_path / how
+            folder.mkdir()
+            with anyio.CancelScope() as scope, contextlib.suppress(LookupError):
+                async with self.open(folder) as store:
+                    await store.append("job-a", events(1))
+                    if how == "by an error":
+                        raise LookupError(how)
+                    if how == "cancelled":
+                        scope.cancel()
+                        await anyio.sleep_forever()
+            await refused(StoreClosed, store.head())
+            await refused(StoreClosed, store.append("job-a", events(1)))
 
     async def test_a_store_may_be_closed_twice_at_once(self, tmp_path: Path) -> None:
         with anyio.fail_after(GUARD_S):

@@ -11,7 +11,10 @@ from typing import Final, TypeVar
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+from msgspec import structs
 
+from eventstore.chain import new_of
+from eventstore.contract._reopened import ReopenedContract
 from eventstore.contract._shared import SharedContract
 from eventstore.contract._support import (
     GUARD_S,
@@ -48,6 +51,7 @@ async def main(file, name, folder, child, writers, each):
             for _ in range(int(each)):
                 answer = await store.append(name, [new(), new()], checkpoint=mark(name, last))
                 last = answer.last_position
+                await store.save_checkpoint(mark(f"alone-{name}", last))
                 print(answer.first_position, answer.stream, answer.first_version, flush=True)
         async with anyio.create_task_group() as tasks:
             for number in range(int(writers)):
@@ -70,7 +74,7 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
-class DurableContract(SharedContract):
+class DurableContract(SharedContract, ReopenedContract):
     @contextlib.contextmanager
     def _started(self, folder: Path, child: int, writers: int, each: int) -> Iterator[subprocess.Popen[str]]:
         """A process that appends; for each append that it is told of it prints position, stream and version."""
@@ -184,6 +188,19 @@ class DurableContract(SharedContract):
                 assert len(log) % 2 == 0
                 assert (await store.verify()).ok
 
+    async def _check_known(
+        self, store: EventStore, lines: Iterable[str], log: Sequence[RecordedEvent]
+    ) -> None:
+        """What was recorded is known when it comes again; what was saved by itself before a line is saved."""
+        told = {line.split()[1]: int(line.split()[0]) + 1 for line in lines}
+        for name in {e.stream for e in log}:
+            made = [new_of(e) for e in log if e.stream == name]
+            assert (await store.append(name, made, expected_version=NO_STREAM)).repeated
+            other = [structs.replace(made[-1], data=b"other")]
+            await refused(DuplicateEvent, store.append(name, other))
+            await refused(VersionConflict, store.append(name, events(1), expected_version=len(made) - 1))
+            assert await store.checkpoint(f"alone-{name}") >= told.get(name, 0)
+
     async def test_what_a_killed_process_was_told_is_there(self, tmp_path: Path) -> None:
         with anyio.fail_after(4 * GUARD_S):
             with self._started(tmp_path, 0, 8, 100_000) as child:
@@ -201,6 +218,7 @@ class DurableContract(SharedContract):
                     assert len(places) % 2 == 0, "an append is half there"
                     # Each append saves where the one before it ended.
                     assert await store.checkpoint(name) == (places[-3] if len(places) > 2 else 0)
+                await self._check_known(store, lines, log)
                 assert (await store.append("after", events(1))).last_position == len(log) + 1
                 assert (await store.verify()).ok
 
