@@ -12,7 +12,7 @@ from eventstore.errors import VersionConflict
 from tests.eventstore.faults.answers import joined
 
 
-class _Batching(MemoryStore):
+class BatchesWithoutAFault(MemoryStore):
     """Commits together what waits."""
 
     def __init__(self, *words: Any, **more: Any) -> None:
@@ -57,11 +57,7 @@ class _Batching(MemoryStore):
             return error
 
 
-class BatchesWithoutAFault(_Batching):
-    pass
-
-
-class SavesCheckpointsOfWhatABatchRefuses(_Batching):
+class SavesCheckpointsOfWhatABatchRefuses(BatchesWithoutAFault):
     def one(self, request: Any, batch: list[Any]) -> Any:
         answer = super().one(request, batch)
         mark = request[2].get("checkpoint")
@@ -70,7 +66,7 @@ class SavesCheckpointsOfWhatABatchRefuses(_Batching):
         return answer
 
 
-class SavesOnlyTheLastCheckpointOfABatch(_Batching):
+class SavesOnlyTheLastCheckpointOfABatch(BatchesWithoutAFault):
     def commit(self, batch: list[Any]) -> None:
         marked = [request for request in batch if request[2].get("checkpoint") is not None]
         for request in batch:
@@ -79,7 +75,7 @@ class SavesOnlyTheLastCheckpointOfABatch(_Batching):
         super().commit(batch)
 
 
-class ForgetsTheLastOfABatchOf128(_Batching):
+class ForgetsTheLastOfABatchOf128(BatchesWithoutAFault):
     def commit(self, batch: list[Any]) -> None:
         super().commit(batch)
         if len(batch) == 128:
@@ -87,7 +83,7 @@ class ForgetsTheLastOfABatchOf128(_Batching):
             batch[-1][3] = batch[-2][3]
 
 
-class AcceptsOneExpectedVersionTwiceInABatchWithAnotherBetween(_Batching):
+class AcceptsOneExpectedVersionTwiceInABatchWithAnotherBetween(BatchesWithoutAFault):
     """The versions that a batch was expected to find are those before it."""
 
     def commit(self, batch: list[Any]) -> None:
@@ -107,7 +103,7 @@ class AcceptsOneExpectedVersionTwiceInABatchWithAnotherBetween(_Batching):
         super().commit(batch)
 
 
-class RecordsCheckpointsOfRepeatsInABatchLate(_Batching):
+class RecordsCheckpointsOfRepeatsInABatchLate(BatchesWithoutAFault):
     """They are forgotten where the same append is in the batch."""
 
     def one(self, request: Any, batch: list[Any]) -> Any:

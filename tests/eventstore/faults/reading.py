@@ -86,17 +86,6 @@ class HoldsAppendsUpWhileItReplays(MemoryStore):
                 yield batch
 
 
-class HoldsAppendsUpWhileItReadsAStream(HoldsAppendsUpWhileItReplays):
-    async def replay(self, decoder: Any, **asked: Any) -> AsyncIterator[Batch]:
-        async for batch in MemoryStore.replay(self, decoder, **asked):
-            yield batch
-
-    async def read(self, stream: str, **asked: Any) -> AsyncIterator[RecordedEvent]:
-        async with self.turn:
-            async for event in super().read(stream, **asked):
-                yield event
-
-
 class FindsFaultsWhileOthersWrite(MemoryStore):
     async def verify(self, **asked: Any) -> VerifyReport:
         await anyio.lowlevel.checkpoint()

@@ -292,16 +292,16 @@ class _SmallBells(_Remembering):
     async def subscribe(
         self, *, after_position: int = 0, category: str | None = None
     ) -> AsyncIterator[RecordedEvent]:
-        position = after_position
+        head = 0
         async for event in super().subscribe(after_position=after_position, category=category):
-            head = await self.head()
+            if event.position > head:
+                head = await self.head()
             if (
                 event.event_id not in self.own
                 and head - event.position > 4_096
                 and event.position > (self.begun or 0)
             ):
                 continue
-            position = max(position, event.position)
             yield event
 
 
