@@ -17,6 +17,11 @@ _TIGHTENINGS = 12
 _CALMER = (4.0, 2.8, 2.0, 1.4)
 _NO_DEARER = 1.08
 """A calmer course is taken if it needs at most this much of the crop that the ordinary one needs."""
+_QUICKEST, _LEVELS = 16.0, 9
+"""Where the camera is turned on purpose, the course is by steps up to so many times as quick."""
+_CLEARLY = 0.5
+_FOR_SHAKE, _FOR_TURNS = 2.0, 0.5
+"""The picture that a turn may cost: so many times what the shake does, or this share of what is allowed."""
 
 Path = NDArray[np.float64]
 
@@ -62,11 +67,39 @@ def course_within(
 ) -> Course:
     """Hold `path` to its smooth course with `gain` 0..1, cutting off at most `max_crop` of width and height.
 
-    The course is as smooth as `sigma` (frames) says, and smoother where that costs no picture; where it does
-    not fit into the crop it gives way. `turn` is where one round of a loop leads.
+    The course is as smooth as `sigma` (frames) says, and smoother where that costs no picture; where a turn of the
+    camera would cost far more of it than the shake does, it is quicker for that while. Where it does not fit into the
+    crop it gives way. `turn` is where one round of a loop leads.
     """
     limit = 1.0 / (1.0 - max_crop)
-    course = _calm(path, sigma, size, cuts, turn)
+    calm = _calm(path, sigma, size, cuts, turn)
+    needed = float(zoom_needed(_corrections(path, calm), size).max())
+    ways = [calm] if needed > limit else []
+    agile = _agile(path, sigma, limit, size, cuts, turn)
+    ways += [calm if needed <= agile.zoom else agile.course]
+
+    def held(way: Path, by: float) -> Course:
+        return _within(path, way, sigma, by, limit, size, cuts, turn)
+
+    best = ways[-1]
+    if len(ways) > 1:
+        # As if it were held in full, so that holding more of it never turns to another one.
+        bent, quick = (_jolts(path, held(way, 1.0).corrections) for way in ways)
+        best = ways[1] if quick < _CLEARLY * bent else ways[0]
+    return held(best, gain)
+
+
+def _within(
+    path: Path,
+    course: Path,
+    sigma: float,
+    gain: float,
+    limit: float,
+    size: tuple[int, int],
+    cuts: Sequence[int],
+    turn: Path | None,
+) -> Course:
+    """The path held to the course as far as the zoom to `limit` hides it."""
     for _ in range(_TIGHTENINGS):
         corrections = _corrections(path, path + gain * (course - path))
         zooms = zoom_needed(corrections, size)
@@ -79,6 +112,15 @@ def course_within(
     zooms = zoom_needed(corrections, size)
     corrections = corrections * np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
     return Course(corrections, max(1.0, float(zoom_needed(corrections, size).max())))
+
+
+def _jolts(path: Path, corrections: Path) -> float:
+    """How much the picture's middle is accelerated, as far as corrections change that."""
+    unit = np.array([1.0, 1j])
+    shown = (
+        np.exp(corrections[:, 3] + 1j * corrections[:, 2]) * (path[:, :2] @ unit) + corrections[:, :2] @ unit
+    )
+    return float(np.sum(np.abs(np.diff(shown, 2)) ** 2))
 
 
 def _calm(path: Path, sigma: float, size: tuple[int, int], cuts: Sequence[int], turn: Path | None) -> Path:
@@ -94,6 +136,39 @@ def _calm(path: Path, sigma: float, size: tuple[int, int], cuts: Sequence[int], 
         if crop(course) <= allowed:
             return course
     return ordinary
+
+
+class _Agile(NamedTuple):
+    course: Path
+    zoom: float
+    """It is to do with this much, and better than one that needs more."""
+
+
+def _agile(
+    path: Path, sigma: float, limit: float, size: tuple[int, int], cuts: Sequence[int], turn: Path | None
+) -> _Agile:
+    """A course that is quicker where the camera is turned than the shake asks for, as long as that takes."""
+    widths = sigma * _QUICKEST ** -np.linspace(0.0, 1.0, _LEVELS)
+    courses = np.stack([_smoothed(path, width, cuts, turn, robust=False) for width in widths])
+    zooms = np.stack([zoom_needed(_corrections(path, course), size) for course in courses])
+    shake = float(zooms[_LEVELS // 2].max()) - 1.0
+    room = min(limit - 1.0, max(_FOR_SHAKE * shake, _FOR_TURNS * (limit - 1.0)))
+    out = np.empty_like(path)
+    for shot in shots(len(path), cuts):
+        fits = np.logical_and.accumulate(zooms[::-1, shot] - 1.0 <= room)
+        level = _gently(np.minimum(_LEVELS - fits.sum(axis=0), _LEVELS - 1).astype(np.float64), round(sigma))
+        lower = np.minimum(level.astype(np.intp), _LEVELS - 2)
+        part, at = (level - lower)[:, None], np.arange(shot.start, shot.stop)
+        out[shot] = (1.0 - part) * courses[lower, at] + part * courses[lower + 1, at]
+    return _Agile(out, 1.0 + room)
+
+
+def _gently(level: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """(T,) as high as `level` everywhere, and rising and falling over `reach` frames."""
+    reach = max(1, min(reach, len(level) - 1))
+    window = np.hanning(2 * reach + 3)[1:-1]
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(level, 2 * reach, mode="edge"), 2 * reach + 1)
+    return np.asarray(np.convolve(around.max(axis=1), window / window.sum(), mode="valid"))
 
 
 def _smoothed(

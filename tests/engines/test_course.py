@@ -57,3 +57,25 @@ def test_no_correction_opens_an_edge_that_the_zoom_does_not_hide(max_crop: float
     course = course_within(shaken(60), 20.0, 1.0, SIZE, max_crop)
     assert zoom_needed(course.corrections, SIZE).max() <= course.zoom + 1e-9
     assert course.zoom <= 1 / (1 - max_crop) + 1e-6
+
+
+@pytest.mark.parametrize("max_crop", [0.05, 0.15])
+def test_where_the_camera_is_turned_at_once_its_tremor_is_still_removed(max_crop: float) -> None:
+    path = np.zeros((180, 4))
+    path[:, 0] = -200 * np.clip((np.arange(180) - 75) / 30.0, 0, 1)  # a pan that starts and stops
+    tremor = np.random.default_rng(3).normal(0, 1.0, (180, 2))
+    path[:, :2] += tremor
+    course = course_within(path, 30.0, 1.0, SIZE, max_crop)
+    factor = np.exp(course.corrections[:, 3] + 1j * course.corrections[:, 2])
+    shown = factor * (path[:, 0] + 1j * path[:, 1]) + course.corrections[:, 0] + 1j * course.corrections[:, 1]
+    before, after = (np.abs(np.diff(p, 2)).std() for p in (path[:, 0] + 1j * path[:, 1], shown))
+    assert after < 0.3 * before
+    assert np.ptp(shown.real) > 150  # the pan stays
+
+
+def test_a_pan_that_starts_and_stops_takes_no_more_picture_than_it_must() -> None:
+    path = np.zeros((180, 4))
+    path[:, 0] = -200 * np.clip((np.arange(180) - 60) / 60.0, 0, 1)
+    course = course_within(path, 30.0, 1.0, SIZE, 0.3)
+    assert course.zoom < 1.25
+    assert np.abs(np.diff(path[:, 0] + course.corrections[:, 0], 2)).max() < 0.3
