@@ -14,7 +14,7 @@ from caf.engines.camera import CELLS, GRID, Step, shared
 from caf.engines.similarity import agreed_similarity, agreement, refit
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
-__all__ = ["Motion", "camera_motion", "cell_tremor"]
+__all__ = ["Motion", "camera_motion", "cell_tremor", "corners_dissent"]
 
 _QUIET_SHARE = 0.2  # the tremor that the quietest fifth of the cells stays below is the camera's own
 _MIN_CELLS = 6  # below, it may be a watermark, which never trembles
@@ -31,6 +31,9 @@ _AGREEMENT = 0.5
 _ACROSS = 0.5
 """Of width and height: one dancer before a plain wall, who is all that can be followed, fills less."""
 _CORNERS = 3
+_DISSENT_PX, _ALIKE, _MOSTLY = 1.0, 0.5, 0.5
+"""Corners go another way if they are so far off, by the same to within half of it, in most frames: in nine of ten beside a
+stiff body, in two of a hundred before a wide lens that is turned."""
 
 
 class Motion(NamedTuple):
@@ -68,6 +71,34 @@ def camera_motion(steps: Sequence[Step], sigma: float) -> Motion:
             both = shared(step.cells[usable], step.cells[usable][agrees])
             confidence[index] = _confidence(both, np.unique(step.cells), best.weight) if len(both) else 0.0
     return Motion(motion, confidence, nearby)
+
+
+def corners_dissent(steps: Sequence[Step], camera: Motion) -> bool:
+    """Whether three of the frame's four corners mostly go another way, and the same, than the camera is said to.
+
+    A stiff body that leaves no more than them free looks like a background: it reaches across, and trembles as one.
+    Before a wide lens that is turned, too, corners go other ways, but each its own.
+    """
+    last = CELLS - 1
+    corners = (0, GRID[0] - 1, last - GRID[0] + 1, last)
+    told = [_apart(step, motion, corners) for step, motion in zip(steps, camera.steps, strict=True)]
+    known = [apart for apart in told if len(apart) >= _CORNERS]
+    return 2 * len(known) > len(steps) and float(np.mean([_together(apart) for apart in known])) > _MOSTLY
+
+
+def _apart(step: Step, motion: NDArray[np.float64], cells: Sequence[int]) -> NDArray[np.complex128]:
+    """(n,) x + i y px: how far the features of those cells that have any are from where the motion takes them."""
+    x, y, roll, log_zoom = motion
+    points = step.points.astype(np.float64) @ np.array([[1, 0], [1j, 0], [0, 1], [0, 1j]])
+    off = points[:, 1] - np.exp(log_zoom + 1j * roll) * points[:, 0] - complex(x, y)
+    inside = [off[step.cells == cell] for cell in cells]
+    return np.array([complex(np.median(z.real), np.median(z.imag)) for z in inside if len(z)], np.complex128)
+
+
+def _together(apart: NDArray[np.complex128]) -> bool:
+    usual = complex(np.median(apart.real), np.median(apart.imag))
+    alike = np.abs(apart - usual) < _ALIKE * abs(usual)
+    return bool(abs(usual) > _DISSENT_PX and alike.sum() >= _CORNERS)
 
 
 def _fitted(

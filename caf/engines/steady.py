@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from caf.engines.background import Motion, camera_motion, cell_tremor
+from caf.engines.background import Motion, camera_motion, cell_tremor, corners_dissent
 from caf.engines.camera import GRID, Step
 from caf.engines.course import Path, as_matrices, course_within, zoom_needed
 from caf.engines.path import NOTHING, background_path
@@ -90,7 +90,8 @@ def plan(
     if untouched.shake_before_px < _STEADY_PX:
         return replace(untouched, reason="already steady")
     if found is None:
-        found = _by_the_steps(steps, camera, closing, size, fps, cuts, sure=typical >= _SURE)
+        told = typical >= _SURE and not corners_dissent(steps, camera)
+        found = _by_the_steps(steps, camera, closing, size, fps, cuts, sure=told)
     else:
         before = shake_px(found.flow, None, size, fps, cuts)
         untouched = replace(untouched, shake_before_px=before, shake_after_px=before)

@@ -248,3 +248,19 @@ def test_a_pose_keeps_the_camera_from_looking_at_the_subject() -> None:
     assert ((before < box[:2]) | (before > box[2:])).any(axis=1).all()
     assert len(all_of_it.points) > len(seen.points)
     assert all_of_it.flow.shape == (CELLS, 2)
+
+
+def test_a_stiff_body_that_leaves_only_the_corners_free_is_not_taken_for_the_world() -> None:
+    path = shake_path(FRAMES, amplitude_px=2.0)
+    scene, board = texture(360, 300), texture(360, 300, seed=9)
+
+    def world(index: int) -> Image:
+        at = (180 + 12 * np.sin(index / 6), 150 + 8 * np.sin(index / 3))
+        mask = np.zeros(scene.shape[:2], np.uint8)
+        cv2.ellipse(mask, (round(at[0]), round(at[1])), (125, 92), 0, 0, 360, 255, -1)
+        moved = cv2.warpAffine(board, np.array([[1.0, 0, at[0] - 180], [0, 1.0, at[1] - 150]]), (360, 300))
+        return np.where(mask[..., None] > 0, moved, scene).astype(np.uint8)
+
+    result = planned(camera_frames(scene, path, SIZE, world))
+    assert result.reason != "steadied"
+    assert residual_px(path, result.matrices, result.zoom) < 1.1 * residual_px(path, still(FRAMES), 1.0)
