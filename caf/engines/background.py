@@ -32,8 +32,8 @@ _ACROSS = 0.5
 """Of width and height: one dancer before a plain wall, who is all that can be followed, fills less."""
 _CORNERS = 3
 _DISSENT_PX, _ALIKE, _MOSTLY = 1.0, 0.5, 0.5
-"""Corners go another way if they are so far off, by the same to within half of it, in most frames: in nine of ten beside a
-stiff body, in two of a hundred before a wide lens that is turned."""
+"""Corners go another way if they are so far off, by the same to within half of it, in most frames: in nine of ten
+beside a stiff body, in two of a hundred before a wide lens that is turned."""
 
 
 class Motion(NamedTuple):
