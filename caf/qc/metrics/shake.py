@@ -36,7 +36,8 @@ _USUAL_S = 1 / 30
 def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
     """Calibrated `shake_permille`, frames `apart` left out.
 
-    Blames the frames within half a second of which the path trembles visibly. raw: `shake_permille`.
+    Blames the frames within half a second of which the path trembles visibly, from the first that does to the last.
+    raw: `shake_permille`.
     """
     name = "jitter"
     if len(path.known) < LEAST_FRAMES:
@@ -50,12 +51,24 @@ def jitter(path: CameraPath, apart: Flags | None = None) -> Finding:
         powers[:, start : start + part.shape[1]] = part
     tremor = np.sqrt(_seen(powers))
     local = np.sqrt(_seen(_means(powers, interval_s, "same")))
-    blamed = tuple(int(at) for at in np.flatnonzero(local > _VISIBLE)) if shake > _VISIBLE else ()
+    blamed = _trembling(local, tremor) if shake > _VISIBLE else ()
     said = "stands or moves steadily" if shake <= _VISIBLE else "trembles"
     reason = f"The camera {said}: {shake:.1f} per mille of the picture's diagonal."
     worst = worst_of(blamed, tremor) or (frames if shake > _VISIBLE else ())
     found = measured(name, calibrate(shake, SHAKE), reason, {"shake_permille": shake}, worst)
     return Finding(found, blamed, {"tremor_permille": tremor})
+
+
+def _trembling(local: Floats, tremor: Floats) -> tuple[int, ...]:
+    """Of the stretches whose second trembles, what lies between the first and the last frame that does itself.
+
+    A second reaches half a second beyond a burst to both sides, where the camera stands.
+    """
+    blamed: list[int] = []
+    for start, stop in runs(local > _VISIBLE):
+        shaken = start + np.flatnonzero(tremor[start:stop] > _VISIBLE)
+        blamed += range(int(shaken[0]), int(shaken[-1]) + 1) if len(shaken) else range(start, stop)
+    return tuple(blamed)
 
 
 def _judged(path: CameraPath, apart: Flags | None) -> list[tuple[int, Floats]]:
