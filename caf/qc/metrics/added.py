@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.findings import Flags, Floats
 from caf.qc.metrics.mosaic import Mosaic
-from caf.qc.metrics.outliers import LONGEST
 
 __all__ = ["Added", "added_of"]
 
@@ -29,6 +28,8 @@ clip coded again 1.00, steadied, shaken or with captions at least 0.99, much bri
 0.77."""
 _FEWEST = 12
 _AROUND = np.ones((7, 7), np.uint8)
+_LENGTHS = (1, 2, 3, 4, 6, 8, 12)
+"""Frames in a row that may differ together: held against its own moment, a longer run is no motion either."""
 _REACH = 3
 """What differs within three cells and three frames is usual: a subject of another colour moves that far."""
 _FLOOR_LEVELS = 3.0
@@ -51,7 +52,7 @@ class Added(NamedTuple):
     """Of a clip of T frames."""
 
     excess: Floats
-    """(T,) how far a run of one to three frames differs from the source beyond what is usual around it, in multiples
+    """(T,) how far a run of one to twelve frames differs from the source beyond what is usual around it, in multiples
     of that and three levels: mean of the two strongest of 16x16 cells. Less in a clip in which all frames do."""
     area: Floats
     """(T,) share of the cells with an excess above 0.5, of the same run."""
@@ -142,7 +143,7 @@ def _is_same(clip: Mosaic, source: Mosaic, moment: Indices) -> bool:
 
 def _excess(clip: Mosaic, source: Mosaic, moment: Indices) -> tuple[Floats, Floats]:
     """(T,) excess and area as `Added` has them, before what is the clip's own."""
-    frames, around = len(moment), LONGEST + _REACH
+    frames, around = len(moment), max(_LENGTHS) + _REACH
     excess, area = np.zeros(frames), np.zeros(frames)
     for start in range(0, frames, _TOGETHER):
         first, stop = max(0, start - around), min(frames, start + _TOGETHER)
@@ -156,10 +157,12 @@ def _excess_of(here: _Cells, there: _Cells) -> tuple[Floats, Floats]:
     """The same of frames that follow each other, of the clip's cells and those of the same moments of the source."""
     unlike, frames = _unlike(here, there), len(here)
     around = np.stack([cv2.dilate(one, _AROUND) for one in unlike])
-    nothing = np.zeros((LONGEST + _REACH, *unlike.shape[1:]), np.float32)
+    nothing = np.zeros((max(_LENGTHS) + _REACH, *unlike.shape[1:]), np.float32)
     around = np.concatenate([nothing, around, nothing])
     excess, area = np.zeros(frames), np.zeros(frames)
-    for length in range(1, LONGEST + 1):
+    for length in _LENGTHS:
+        if length + 2 > frames:
+            break
         # The first frame and the last have no other side.
         starts = np.arange(1, frames - length)
         run = np.min([unlike[starts + step] for step in range(length)], axis=0)

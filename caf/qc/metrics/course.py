@@ -1,17 +1,20 @@
 """How the clip runs: which frames are blank, repeated, spoiled, or come after missing ones."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caf.qc.metrics.added import Added
 from caf.qc.metrics.beat import Beat, beat_of, strides
-from caf.qc.metrics.findings import Flags, Floats, around_of, runs
+from caf.qc.metrics.cells import middle
+from caf.qc.metrics.findings import Flags, Floats, around_of, at_rate, places, runs
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.hurry import hurry_of, jumps_of
 from caf.qc.metrics.outliers import Outliers
 from caf.qc.metrics.shake import shake_permille
-from caf.qc.metrics.steps import Steps
+from caf.qc.metrics.steps import CUT_LEVELS, Steps
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["ADDED", "CLEAR", "Course", "course"]
@@ -55,10 +58,14 @@ _FEW_SPOILED = 0.04
 """A clip that shakes or flickers has frames that stick out for that reason: these are that other metric's fault."""
 _FADING = 0.02
 """Change of the logarithm of brightness in one step from which points are led astray."""
-_CUT_LEVELS = 10.0
+_FLASHES, _SAME_SHOT = 15, 0.3
+"""Frames, up to 30 a second, that another picture shows between two cuts at most, if these are to the same shot: the
+second side differs from the first by so much less than the cuts. No shot is that short, and none goes on unchanged."""
 _QUIET_LEVELS = 0.25
 _SAME_LEVELS = 3.0
 """Peak of a step to the same picture, coded again: up to 1.7. In clips that move fast a slow step is no repeat."""
+_STILL_SHARE = 0.5
+"""Share of the clip's usual step that things move by around a frame at least."""
 _HANGS = 3.5
 """A picture hangs that is shown so many times as long as nine tenths of all, although things moved right before it."""
 _LEAST_STEP_S = 0.01
@@ -83,9 +90,9 @@ class Course:
     fading: Flags
     """The light goes one way here, and fast."""
     spoiled: Flags
-    """One to three frames that show something else."""
+    """One to three frames that show something else, another picture up to half a second."""
     popped: Flags
-    """One to three frames in which a small part shows something else."""
+    """One to three frames in which a small part shows something else, beside a source up to twelve."""
     hurry: Floats
     """(T,) how much further the picture goes than around; 1 where the motion is even or nothing moves."""
     excess: Floats
@@ -111,6 +118,8 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
     restless = _is_restless(steps, path, blank)
     doubled = _beside(repeated)
     spoiled, popped, excess, surprise = _spoiled(outliers, blank, doubled, restless)
+    spoiled |= _flashes(steps, cut, blank | spoiled)
+    popped &= ~spoiled
     excess_added = None
     if added is not None:
         excess_added = np.where(blank | doubled, 0.0, added.excess)
@@ -156,7 +165,30 @@ def _cuts(steps: Steps) -> Flags:
     usable = np.ones(steps.frames, dtype=bool)
     usable[0] = False
     around = np.nan_to_num(around_of(step, usable, 4), nan=0.0)
-    return np.asarray(usable & (step > np.maximum(6 * around, _CUT_LEVELS)), dtype=bool)
+    return np.asarray(usable & (step > np.maximum(6 * around, CUT_LEVELS)), dtype=bool)
+
+
+def _flashes(steps: Steps, cut: Flags, known: Flags) -> Flags:
+    """Frames of another picture for a moment, as of another clip or a test card: the shot before goes on after it.
+
+    Light that is switched on and off leaves the cells as they are to each other. Beside frames that are `known` to be
+    spoiled cuts tell nothing.
+    """
+    result = np.zeros(steps.frames, dtype=bool)
+    most = at_rate(_FLASHES, steps.interval_s)
+    for start, stop in pairwise(places(cut)):
+        if stop - start > most or known[start - 1 : stop + 1].any():
+            continue
+        (before, first), (last, after) = steps.sides[start], steps.sides[stop]
+        entry, leave, across = (_unlike(*pair) for pair in ((before, first), (last, after), (before, after)))
+        result[start:stop] = across < _SAME_SHOT * min(entry, leave)
+    return result
+
+
+def _unlike(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """How much cells differ, whatever the light of the whole picture does."""
+    apart = one - other
+    return float(np.mean(np.abs(apart - middle(apart))))
 
 
 def _fading(steps: Steps, apart: Flags) -> Flags:
@@ -178,7 +210,9 @@ def _repeated(steps: Steps, cut: Flags) -> Flags:
     if moves.sum() < max(3, 0.1 * length):
         return np.zeros(length, dtype=bool)
     around = around_of(peak, moves, reach=12)
-    level = np.where(np.isfinite(around), around, float(np.median(peak[moves])))
+    usual = float(np.median(peak[moves]))
+    # Where the clip ends all that is near may be a still picture that is coded again.
+    level = np.where(np.isfinite(around), np.maximum(around, _STILL_SHARE * usual), usual)
     low = np.zeros(length, dtype=bool)
     low[1:] = (peak[1:] < np.minimum(0.3 * level[1:], _SAME_LEVELS)) & (level[1:] > 2 * _QUIET_LEVELS)
     # A key frame in the middle of a freeze redraws the same picture a little differently.

@@ -1,6 +1,7 @@
 """How much each frame differs from the one before: the series behind stutter, freeze, flicker and seam."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 import cv2
@@ -11,9 +12,12 @@ from caf.qc.metrics.cells import cell_means, middle
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.piece import WHOLE, Piece
 
-__all__ = ["StepCollector", "Steps"]
+__all__ = ["CUT_LEVELS", "StepCollector", "Steps"]
 
+CUT_LEVELS = 10.0
+"""A step below is no cut."""
 Series = NDArray[np.float64]
+Sides = tuple[NDArray[np.float32], NDArray[np.float32]]
 _CELLS = 8
 _TOP_CELLS = 4
 
@@ -38,6 +42,8 @@ class Steps:
     """Mean absolute difference of the last frame to the first."""
     seam_gain: float
     """Logarithm of the first frame's brightness over the last's, as the median cell sees it."""
+    sides: Mapping[int, Sides] = field(default_factory=dict)
+    """Where a step is as large as that of a cut: (8, 8) logarithms of the cells' brightness before it and after."""
 
     @property
     def frames(self) -> int:
@@ -65,6 +71,7 @@ class StepCollector:
         self._contrast: list[float] = []
         self._gain_step: list[float] = []
         self._time_s: list[float] = []
+        self._sides: dict[int, Sides] = {}
         self._first: NDArray[np.float32] | None = None
         self._last: NDArray[np.float32] | None = None
         self._last_log: NDArray[np.float32] | None = None
@@ -93,6 +100,8 @@ class StepCollector:
             cells = cell_means(np.asarray(difference, dtype=np.float32), _CELLS)
             self._step.append(float(cv2.mean(difference)[0]))
             self._gain_step.append(middle(logs - self._last_log))
+            if self._step[-1] > CUT_LEVELS:
+                self._sides[frame.index] = self._last_log, logs
             self._peak.append(float(np.mean(np.sort(cells, axis=None)[-_TOP_CELLS:])))
 
     def extend(self, later: Self) -> None:
@@ -103,6 +112,7 @@ class StepCollector:
         self._contrast += later._contrast
         self._gain_step += later._gain_step
         self._time_s += later._time_s
+        self._sides |= later._sides
         self._last, self._last_log = later._last, later._last_log
 
     def result(self) -> Steps:
@@ -119,4 +129,5 @@ class StepCollector:
             time_s=np.array(self._time_s),
             seam=seam,
             seam_gain=seam_gain,
+            sides=dict(self._sides),
         )
