@@ -44,8 +44,8 @@ def glitch(seen: Course) -> Finding:
 
     raw: `largest_excess` (difference to both sides beyond what moves there, in multiples of that, or that of colours
     alone), `largest_surprise` (of a part, and with the colours that neither side has near by), `glitch_frames`,
-    `pop_share`, and beside a source `largest_added` (what differs for one to twelve frames, in multiples of what differs
-    anyway). Beside spoiled frames only clear pops are blamed too.
+    `pop_share`, and beside a source `largest_added` (what differs for one to twelve frames, in multiples of what
+    differs anyway). Beside spoiled frames only clear pops are blamed too.
     """
     name, steps = "glitch", seen.steps
     if steps.frames < LEAST_FRAMES:
