@@ -25,10 +25,19 @@ from caf.media.read import read_frames
 from caf.ports import StageRequest, VideoTarget
 
 FLICKER = {"mild": 0.015, "medium": 0.035, "severe": 0.09}
+
+
+def _in_and_out(count: int) -> NDArray[np.float64]:
+    """Half a second out of the dark, and half a second back."""
+    half = round(FPS / 2)
+    return np.interp(np.arange(count), [0, half, count - 1 - half, count - 1], [0.08, 0.85, 0.85, 0.08])
+
+
 INTENDED: dict[str, Callable[[int], NDArray[np.float64]]] = {
     "constant light": lambda count: np.full(count, 0.8),
     "a slow fade": lambda count: np.linspace(0.9, 0.5, count),
     "a switched light": lambda count: np.where(np.arange(count) < count // 2, 0.85, 0.55),
+    "faded in and out": _in_and_out,
 }
 KINDS: dict[str, Callable[[int], NDArray[np.float64]]] = {
     "constant light": lambda count: np.ones((count, 1)),
@@ -36,6 +45,7 @@ KINDS: dict[str, Callable[[int], NDArray[np.float64]]] = {
     "a switched light": lambda count: np.column_stack(
         (np.arange(count) < count // 2, np.arange(count) >= count // 2)
     ).astype(float),
+    "faded in and out": lambda count: _in_and_out(count)[:, None],
 }
 """What a course of each kind is the sum of, as factors."""
 SIZES = (5, 10, 30)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.keyframe import Keyframe
+from caf.engines.keyframe import NOTHING_SINCE, Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
 from caf.engines.similarity import Points, agreed_similarity
 
@@ -43,6 +43,8 @@ _MIN_POINTS = 12
 _SAME_SCENE = 0.2
 """If so many of the features find their way back, nothing was cut, however little the whole looks alike: 0.35 to 0.84
 where a body fills the frame or the camera is thrown about, up to 0.03 between pictures of different scenes."""
+_LONGEST_FLASH = 3
+"""After so many frames that show nothing, of black mostly, another shot begins."""
 _LEAST_AGREE, _LEAST_CELLS = 0.2, 8
 """Of the features, between pictures that are not neighbours; and of the cells that those which agree are in."""
 _WINDOW_PX = (16, 16)
@@ -80,6 +82,8 @@ class Step(NamedTuple):
     """(n, 4) as `points`, from the key frame to now."""
     key_cells: NDArray[np.uint8] = _NO_CELLS
     """(n,) the cell each of them was in, in the key frame."""
+    lasted: int = 1
+    """How many frames the step took: more where those before this one showed nothing."""
 
 
 class Camera:
@@ -91,17 +95,28 @@ class Camera:
         self._before: NDArray[np.uint8] | None = None
         self._small: NDArray[np.float32] | None = None
         self._key = Keyframe()
+        self._blank = 0
+        """Frames since the last that showed anything."""
 
     def follow(self, image: NDArray[np.uint8], subject: NDArray[np.float64] | None = None) -> Step:
-        """The step to `image` (H, W, 3) uint8; `subject` is a box x0, y0, x1, y1 in px to look away from."""
+        """The step to `image` (H, W, 3) uint8; `subject` is a box x0, y0, x1, y1 in px to look away from.
+
+        A frame that shows nothing, as a flash does, has no step; the next one that does is followed from the last.
+        """
         gray = normalised(image, self._scale)
         small = cv2.resize(gray, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
+        if self._small is not None and float(small.std()) < FLAT_STD <= float(self._small.std()):
+            self._blank += 1
+            return _nothing(cut=False)
         before, self._before = self._before, gray
         small_before, self._small = self._small, small
+        blank, self._blank = self._blank, 0
+        if blank:
+            self._key.forget()
         if before is None or small_before is None:
             return _nothing(cut=False)
         old, new, share = _followed(before, gray)
-        if is_cut(small_before, small) and not self._goes_on(old, share):
+        if blank > _LONGEST_FLASH or (is_cut(small_before, small) and not self._goes_on(old, share)):
             self._key.forget()
             return _nothing(cut=True)
         if subject is not None and len(old):
@@ -112,7 +127,7 @@ class Camera:
         if len(old) < _MIN_POINTS:
             self._key.forget()
             return _nothing(cut=False)
-        since = self._key.follow(before, gray, old, new)
+        since = NOTHING_SINCE if blank else self._key.follow(before, gray, old, new)
         cells, points = self._placed(old, new)
         key_cells, key_points = self._placed(since.start, since.now)
         moves = (new - old) / self._scale
@@ -125,6 +140,7 @@ class Camera:
             key_frames=since.frames,
             key_points=key_points.astype(np.float32),
             key_cells=key_cells.astype(np.uint8),
+            lasted=blank + 1,
         )
 
     def _goes_on(self, old: Points, share: float) -> bool:

@@ -1,6 +1,6 @@
 """Follows features over many frames from one key frame, so that errors do not add up from step to step."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from caf.engines.similarity import Points
 
-__all__ = ["Keyframe", "Since"]
+__all__ = ["NOTHING_SINCE", "Keyframe", "Since"]
 
 _LONGEST = 12
 _FEWEST = 0.4
@@ -26,6 +26,9 @@ class Since(NamedTuple):
     """How long ago the key frame was."""
     start: Points
     now: Points
+
+
+NOTHING_SINCE: Final = Since(0, np.empty((0, 2)), np.empty((0, 2)))
 
 
 class Keyframe:

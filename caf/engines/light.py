@@ -1,7 +1,8 @@
 """Flicker: how the light changed over a clip, and the gains that hold it to the course that is meant."""
 
+import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.burnt import recovered, softened
+from caf.engines.fades import fade_course
 from caf.engines.gain import Gain, Small, gain_between, shrunk
 from caf.engines.light_course import flicker_rms, intended, switches
 from caf.engines.scene import evenly, is_cut
+from caf.engines.smooth import shots
 from caf.media.read import Frame
 
 __all__ = ["LightMeter", "LightPlan", "lit", "plan_light"]
@@ -25,6 +28,8 @@ _LARGEST = 0.7
 _WORTH_IT = 0.003
 _POWER_WORTH_IT = 0.01
 _LARGEST_POWER = 2.0
+_DARK_FRAMES = 3
+"""So many in a row, or any at an end of a shot, show too little to tell the light after them from that before."""
 _IDLE = 1e-4
 # Brightness, and what two channels have more of than the others: lamps and exposure change all alike.
 _PARTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-0.5, 1.0, -0.5]]).T
@@ -54,6 +59,8 @@ class LightMeter:
         self.errors: list[float] = []
         """How far apart the levels are that the frames before lead to, in the same unit: errors of measuring alone."""
         self.cuts: list[int] = []
+        self.told: list[bool] = []
+        """Whether a frame shows enough that is neither black nor white to tell its level."""
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """Measure the next frame, (H, W, 3) uint8 BGR."""
@@ -65,6 +72,7 @@ class LightMeter:
             self._pivot = float(np.log(np.clip(small, 8.0, 247.0)).mean())
         gains = {lag: self._since(small, lag) for lag in _LAGS if lag <= len(self._before)}
         found = {lag: gain for lag, gain in gains.items() if gain is not None}
+        self.told.append(bool(found) if self._before else gain_between(small, small, self._pivot) is not None)
         self.levels.append(self._level(found))
         self.pivots.append(self._pivot)
         self._before.append(small)
@@ -152,10 +160,17 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     """
     count, cuts = len(meter.levels), tuple(meter.cuts)
     factors = np.array([level.factors for level in meter.levels]).reshape(-1, 3)
-    edges = sorted({*meter.cuts, *switches(factors.mean(axis=1), fps, meter.cuts)})
-    powers = np.array([level.power for level in meter.levels])
+    dark, apart = _dark(meter.told, cuts)
+    fades = np.zeros(count)
+    for part in shots(count, apart):
+        if not dark[part.start]:
+            fades[part] = fade_course(factors[part].mean(axis=1), fps)
+    powers = np.where(dark, 0.0, [level.power for level in meter.levels])
+    factors = np.where(dark[:, None], 0.0, factors - fades[:, None])
+    edges = sorted({*apart, *switches(factors.mean(axis=1), fps, apart)})
     bent = flicker_rms(powers[:, None], fps, edges) > _POWER_WORTH_IT
-    light = np.array([level.at_pivot for level in meter.levels]) if bent else factors
+    at_pivot = np.array([level.at_pivot for level in meter.levels]).reshape(-1, 3)
+    light = np.where(dark[:, None], 0.0, at_pivot - fades[:, None]) if bent else factors
     before = flicker_rms(light.mean(axis=1)[:, None], fps, edges)
     worth = max(
         _WORTH_IT, _SURELY * float(np.sqrt(np.mean(np.square(meter.errors)))) if meter.errors else 0.0
@@ -164,6 +179,7 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     if strength <= 0 or count < 3 or (max(before, colour) < worth and not bent):
         return LightPlan(np.ones((count, 3)), np.ones(count), 100 * before, 100 * before, cuts)
     change = np.clip(strength * (_meant(light, fps, edges) - light), -_LARGEST, _LARGEST)
+    change[dark] = 0.0
     after = flicker_rms((light + change).mean(axis=1)[:, None], fps, edges)
     if not bent:
         return LightPlan(np.exp(change), np.ones(count), 100 * before, 100 * after, cuts)
@@ -171,8 +187,23 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     power = np.clip(power, 1 / _LARGEST_POWER, _LARGEST_POWER)[:, None]
     # From the level of the pivot to white, which a power of levels between 0 and 1 leaves alone.
     to_white = np.log(255.0) - np.array(meter.pivots)[:, None]
+    light = light + fades[:, None]
     gains = np.exp(light + change - power * light + (power - 1.0) * to_white)
     return LightPlan(gains, power[:, 0], 100 * before, 100 * after, cuts)
+
+
+def _dark(told: list[bool], cuts: Sequence[int]) -> tuple[NDArray[np.bool_], list[int]]:
+    """(T,) the frames whose light is not told, and the first frames of what they and the cuts tell apart."""
+    dark = np.zeros(len(told), np.bool_)
+    for shot in shots(len(told), cuts):
+        known = np.flatnonzero(told[shot]) + shot.start
+        if not len(known):
+            dark[shot] = True
+            continue
+        dark[shot.start : known[0]] = dark[known[-1] + 1 : shot.stop] = True
+        for one, other in itertools.pairwise(known):
+            dark[one + 1 : other] = other - one > _DARK_FRAMES
+    return dark, sorted({*cuts, *(int(at) + 1 for at in np.flatnonzero(np.diff(dark)))})
 
 
 def _meant(light: Series, fps: float, edges: list[int]) -> Series:

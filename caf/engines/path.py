@@ -39,6 +39,9 @@ def background_path(
         if sure.any():
             for column in range(4):
                 bridged[index, column] = np.interp(index, index[sure], camera.steps[index[sure], column])
+        for t in index[sure]:
+            lasted = steps[t].lasted
+            bridged[max(t - lasted, shot.start) + 1 : t + 1] = camera.steps[t] / lasted
         step_px = np.where(camera.confidence >= NOTHING, _STEP_PX, _UNKNOWN_STEP_PX)
         start = shot.start + 1
         while start < shot.stop:

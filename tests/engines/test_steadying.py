@@ -88,6 +88,28 @@ def test_a_pan_is_kept_while_its_shake_is_removed() -> None:
     assert result.crop_share < 0.1  # a steady pan needs no more crop than its shake
 
 
+@pytest.mark.parametrize("level", [250, 3])
+def test_a_flash_or_a_gap_of_single_frames_does_not_cut_the_path(level: int) -> None:
+    path = shake_path(FRAMES, amplitude_px=4.0)
+    frames = camera_frames(texture(360, 300), path, SIZE)
+    blank = (11, 24, 25)
+    for index in blank:
+        frames[index] = np.full_like(frames[index], level)
+    result = planned(frames)
+    seen = np.setdiff1d(np.arange(FRAMES), blank)
+    assert result.active
+    assert not result.cuts
+    left = residual_px(path[seen], result.matrices[seen], result.zoom)
+    assert left < residual_px(path[seen], still(len(seen)), 1.0) / 20
+
+
+def test_after_a_while_of_black_another_shot_begins() -> None:
+    frames = camera_frames(texture(360, 300), shake_path(FRAMES, amplitude_px=4.0), SIZE)
+    for index in range(14, 20):
+        frames[index] = np.zeros_like(frames[index])
+    assert planned(frames).cuts == (20,)
+
+
 @pytest.mark.parametrize("intensity", ["low", "high"])
 def test_low_locks_the_camera_and_high_leaves_it_as_shot(intensity: str) -> None:
     drift = np.column_stack((np.linspace(-6, 6, FRAMES) ** 3 / 36, np.zeros(FRAMES), np.zeros(FRAMES)))
