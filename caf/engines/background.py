@@ -14,7 +14,7 @@ from caf.engines.camera import CELLS, GRID, Step, shared
 from caf.engines.similarity import agreed_similarity, agreement, refit
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
-__all__ = ["Motion", "camera_motion", "cell_tremor", "corners_dissent"]
+__all__ = ["Motion", "camera_motion", "cell_tremor", "corners_dissent", "rival_motions"]
 
 _QUIET_SHARE = 0.2  # the tremor that the quietest fifth of the cells stays below is the camera's own
 _MIN_CELLS = 6  # below, it may be a watermark, which never trembles
@@ -51,11 +51,21 @@ def camera_motion(steps: Sequence[Step], sigma: float) -> Motion:
     """
     cuts = [i for i, step in enumerate(steps) if step.cut]
     best: _Choice | None = None
-    for weight in _weights(steps, cuts, sigma):
-        choice = _choose(steps, weight, cuts, sigma)
+    for choice in _choices(steps, cuts, sigma):
         if best is None or (choice.cells >= _MIN_CELLS and choice.tremor < _CLEARLY * best.tremor):
             best = choice
     assert best is not None
+    return _thought_over(steps, best, cuts)
+
+
+def rival_motions(steps: Sequence[Step], sigma: float) -> list[Motion]:
+    """What `camera_motion` chooses from: the camera by what is most, by what is calmest, by what is in the corners."""
+    cuts = [i for i, step in enumerate(steps) if step.cut]
+    return [_thought_over(steps, choice, cuts) for choice in _choices(steps, cuts, sigma)]
+
+
+def _thought_over(steps: Sequence[Step], best: "_Choice", cuts: Sequence[int]) -> Motion:
+    """The motion of what a choice says is background, after what it is in the frames around."""
     for _ in range(_SECOND_THOUGHTS):
         best = _chosen_again(steps, best, _usual_share(best.held, cuts))
     motion, confidence = best.motion, np.zeros(len(steps))
@@ -165,6 +175,10 @@ def _choose(steps: Sequence[Step], weight: NDArray[np.float64], cuts: Sequence[i
     counts = [len(h) for h in held if len(h)]
     tremor = high_pass_rms(motion[:, :2], sigma, cuts=cuts)
     return _Choice(weight, motion, held, float(np.median(counts)) if counts else 0.0, tremor)
+
+
+def _choices(steps: Sequence[Step], cuts: Sequence[int], sigma: float) -> list[_Choice]:
+    return [_choose(steps, weight, cuts, sigma) for weight in _weights(steps, cuts, sigma)]
 
 
 def _weights(steps: Sequence[Step], cuts: Sequence[int], sigma: float) -> list[NDArray[np.float64]]:

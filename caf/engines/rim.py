@@ -29,7 +29,8 @@ _CORNERS, _CORNER_TRACKS, _OFTEN = 3, 3, 0.2
 """In so many corners so many features must agree, in so much of the frames."""
 _SEED_FRAMES = STRIDE + 2
 _SEEDS_TRIED, _PAIRS, _PER_GENERATION = 12, 800, 2
-_SEED_CORNER, _CORNER = 0.2, 1.0 / 3.0
+_SEED_CORNERS, _CORNER = (0.2, 0.25), 1.0 / 3.0
+"""Of width and height. Further in only where the outermost shows nothing, as a plain table does."""
 _SEED_PX, _KEEPS_PX, _NEAR_PX = 0.6, 0.4, 0.8
 _MEMBERS, _AGREE = 6, 0.5
 _KNOWN_FRAMES = 3
@@ -103,6 +104,11 @@ def _layer(tracks: Sequence[Tracks], shot: slice, size: tuple[int, int]) -> "_La
 
 
 def _seeds(tracks: Tracks, size: tuple[int, int]) -> list[_Seed]:
+    """As `_seeds_within`, of the smallest corners that show any."""
+    return next((found for share in _SEED_CORNERS if (found := _seeds_within(share, tracks, size))), [])
+
+
+def _seeds_within(share: float, tracks: Tracks, size: tuple[int, int]) -> list[_Seed]:
     """The motions that features in three or more corners share for the first frames of a generation.
 
     Two features far apart make a similarity in every frame; the best agree with most in most corners.
@@ -110,7 +116,7 @@ def _seeds(tracks: Tracks, size: tuple[int, int]) -> list[_Seed]:
     if tracks.places.shape[1] < _SEED_FRAMES:
         return []
     places = tracks.places[:, :_SEED_FRAMES].astype(np.complex128)
-    corner = np.where(np.isnan(places).any(axis=1), -1, _corner_of(places[:, 0], size, _SEED_CORNER))
+    corner = np.where(np.isnan(places).any(axis=1), -1, _corner_of(places[:, 0], size, share))
     inside = np.flatnonzero(corner >= 0)
     members = [m for m in (np.flatnonzero(corner == c) for c in range(4)) if len(m) >= _CORNER_TRACKS]
     if len(members) < _CORNERS:

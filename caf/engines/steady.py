@@ -14,6 +14,7 @@ from caf.engines.course import Path, as_matrices, course_within, zoom_needed
 from caf.engines.path import NOTHING, background_path
 from caf.engines.rim import Rim
 from caf.engines.smooth import smooth
+from caf.engines.together import keeps_together, rivals_part
 
 __all__ = ["Plan", "plan", "shake_px"]
 
@@ -83,14 +84,18 @@ def plan(
     if len(steps) < 3:
         return replace(untouched, reason="too few frames")
     typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
-    in_doubt = typical < _SURE and untouched.shake_before_px >= _STEADY_PX
+    steady, together = untouched.shake_before_px < _STEADY_PX, keeps_together(steps, camera)
+    # Still words are followed where they are calmer than all else, and most of the picture is not.
+    trembles = steady and shake_px(flow, None, size, fps, cuts) >= _RIM_PX
+    in_doubt = trembles if steady else typical < _SURE or not together
     found = _by_the_rim(rim, size, fps, cuts) if in_doubt else None
     if found is None and typical < NOTHING:
         return replace(untouched, reason="too little background to follow the camera by")
-    if untouched.shake_before_px < _STEADY_PX:
+    if found is None and steady:
         return replace(untouched, reason="already steady")
     if found is None:
         told = typical >= _SURE and not corners_dissent(steps, camera)
+        told = told and (together or not rivals_part(steps, camera, TREMOR_S * fps, size))
         found = _by_the_steps(steps, camera, closing, size, fps, cuts, sure=told)
     else:
         before = shake_px(found.flow, None, size, fps, cuts)

@@ -132,6 +132,43 @@ def test_every_shot_is_followed_from_its_own_beginning() -> None:
     assert np.abs(seen.path[:FRAMES] - alone.path).max() < 1e-9
 
 
+def test_still_words_over_a_body_that_fills_the_frame_are_not_taken_for_a_camera_at_rest() -> None:
+    frames, path = shot(CORNERS_FREE)
+    for image in frames:
+        cv2.rectangle(image, (60, 250), (420, 330), (20, 20, 20), -1)
+        for row in (282, 318):
+            where = (70, row)
+            cv2.putText(
+                image, "WHEN THE CAT WAKES UP", where, cv2.FONT_HERSHEY_SIMPLEX, 0.9, (255, 255, 255), 2
+            )
+    result = planned(frames)
+    assert result.reason == "steadied by the background at the rim"
+    before, after = left_px(FRAMES, path, result)
+    assert after < 0.1 * before
+
+
+def test_parts_that_go_alike_only_from_frame_to_frame_are_not_followed() -> None:
+    path = shake_path(FRAMES, amplitude_px=2.0, roll_deg=0.1, seed=3)
+    scene, plates = texture(*WORLD), (texture(*WORLD, seed=9), texture(*WORLD, seed=10))
+
+    def world(index: int) -> Image:
+        out, at = scene, index - FRAMES / 2
+        for side, plate in zip((-1, 1), plates, strict=True):
+            dx, dy, turned = 0.55 * side * at, -1.1 * at, 0.2 * side * at
+            centre = (WORLD[0] / 2 + 110 * side + dx, WORLD[1] / 2 + dy)
+            mask = np.zeros(scene.shape[:2], np.uint8)
+            cv2.ellipse(mask, (round(centre[0]), round(centre[1])), (105, 150), turned, 0, 360, 255, -1)
+            matrix = cv2.getRotationMatrix2D(centre, -turned, 1.0)
+            matrix[:, 2] += (dx, dy)
+            moved = cv2.warpAffine(plate, matrix, WORLD, borderMode=cv2.BORDER_REFLECT)
+            out = np.where(mask[..., None] > 0, moved, out).astype(np.uint8)
+        return out
+
+    result = planned(camera_frames(scene, path, SIZE, world))
+    before, after = left_px(FRAMES, path, result)
+    assert after < 0.05 * before
+
+
 def test_the_rim_is_not_asked_where_the_steps_tell_the_camera() -> None:
     frames = camera_frames(texture(*WORLD), shake_path(8, amplitude_px=2.0), SIZE)
     camera = Camera(SIZE)
