@@ -85,9 +85,11 @@ def plan(
         return replace(untouched, reason="too few frames")
     typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
     steady, together = untouched.shake_before_px < _STEADY_PX, keeps_together(steps, camera)
-    # Still words are followed where they are calmer than all else, and most of the picture is not.
-    trembles = steady and shake_px(flow, None, size, fps, cuts) >= _RIM_PX
-    in_doubt = trembles if steady else typical < _SURE or not together
+    in_doubt = typical < _SURE or not together
+    if (
+        steady
+    ):  # Still words are followed where they are calmer than all else, and most of the picture is not.
+        in_doubt = shake_px(flow, None, size, fps, cuts) >= _RIM_PX
     found = _by_the_rim(rim, size, fps, cuts) if in_doubt else None
     if found is None and typical < NOTHING:
         return replace(untouched, reason="too little background to follow the camera by")
@@ -101,13 +103,7 @@ def plan(
         before = shake_px(found.flow, None, size, fps, cuts)
         untouched = replace(untouched, shake_before_px=before, shake_after_px=before)
         untouched = replace(untouched, unsure_frames=found.unsure_frames)
-    sure, sigma = found.sure, SIGMA_UNSURE_S
-    if sure:
-        sigma = SIGMA_LOCKED_S if intensity == "low" else SIGMA_S
-    if sure and intensity != "low":
-        swing = smooth(found.path, sigma * fps, cuts=cuts) - found.path
-        if np.quantile(zoom_needed(swing, size), 0.95) > _HANDS_ZOOM:
-            sure, sigma = False, SIGMA_UNSURE_S
+    sure, sigma = _calmness(found, intensity, size, fps, cuts)
 
     def held(by: float) -> _Held:
         course = course_within(found.path, sigma * fps, by, size, max_crop, cuts, found.turn)
@@ -126,6 +122,20 @@ def plan(
         crop_share=1.0 - 1.0 / best.zoom,
         shake_after_px=best.shake_px,
     )
+
+
+def _calmness(
+    found: "_Found", intensity: str, size: tuple[int, int], fps: float, cuts: tuple[int, ...]
+) -> tuple[bool, float]:
+    """Whether what was found is believed to be a hand's shake, and the sigma of the course to hold to, seconds."""
+    if not found.sure:
+        return False, SIGMA_UNSURE_S
+    if intensity == "low":
+        return True, SIGMA_LOCKED_S
+    swing = smooth(found.path, SIGMA_S * fps, cuts=cuts) - found.path
+    if np.quantile(zoom_needed(swing, size), 0.95) > _HANDS_ZOOM:
+        return False, SIGMA_UNSURE_S
+    return True, SIGMA_S
 
 
 def _untouched(frames: int, shake: float, cuts: tuple[int, ...]) -> Plan:
