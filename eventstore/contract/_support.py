@@ -6,7 +6,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Final, TypeVar
 
-from eventstore.chain import Chain, Keyring, adler32, encode_frame
 from eventstore.ids import new_id
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 from eventstore.store import EventStore
@@ -14,7 +13,6 @@ from eventstore.store import EventStore
 __all__ = [
     "GUARD_S",
     "Contract",
-    "Rechained",
     "appended",
     "collect",
     "events",
@@ -36,22 +34,6 @@ class Contract:
     def open(self, folder: Path) -> AbstractAsyncContextManager[EventStore]:
         """A store that keeps what it keeps in `folder`; opened again on the same folder it goes on."""
         raise AssertionError("A contract's subclass says how its store is opened.")
-
-
-class Rechained:
-    """The chain of a log made again by its events, from the first one on."""
-
-    def __init__(self) -> None:
-        self.chain = Chain()
-        self._keys = Keyring()
-        self._positions: dict[str, int] = {}
-
-    def add(self, event: RecordedEvent) -> None:
-        """The next one, which must bear the checksum of all that it says."""
-        frame = encode_frame(self._keys.frame(event, self._positions))
-        assert event.checksum == adler32(frame), event
-        self.chain.extend([frame])
-        self._positions[event.event_id] = event.position
 
 
 def new(

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from eventstore.chain import CAUSE_WINDOW
-from eventstore.contract._support import Contract, Rechained, collect, events, new
+from eventstore.contract._chain import CAUSE_WINDOW, Rechained
+from eventstore.contract._support import Contract, collect, events, new
 from eventstore.model import Witness
 
 __all__ = ["VerifyContract"]
@@ -24,7 +24,7 @@ class VerifyContract(Contract):
                 assert event.recorded_at_ms > 0
                 again.add(event)
             assert report.ok
-            assert (report.events, report.head_digest) == (5, again.chain.digest)
+            assert (report.events, report.head_digest) == (5, again.digest)
 
     async def test_the_chain_covers_all_fields_of_every_event(self, tmp_path: Path) -> None:
         """Causes too, whether they are near, far, unknown or no id; and also where a segment of it ends."""
@@ -56,7 +56,7 @@ class VerifyContract(Contract):
                     done = event.position
                 report = await store.verify()
                 assert report.ok
-                assert (report.events, report.head_digest) == (done, again.chain.digest)
+                assert (report.events, report.head_digest) == (done, again.digest)
 
     async def test_a_witness_of_the_empty_log_agrees_for_ever(self, tmp_path: Path) -> None:
         async with self.open(tmp_path) as store:
