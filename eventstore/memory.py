@@ -206,6 +206,8 @@ class MemoryStore:
     def __init__(self, log: MemoryLog | None = None, *, clock_ms: Callable[[], int] = _wall_clock_ms) -> None:
         self.log = MemoryLog(clock_ms=clock_ms) if log is None else log
         self._closed = False
+        self._accepted = 0
+        """Appends that wait for their turn."""
         self._news = anyio.Event()
         self.log.listeners.append(self._wake)
 
@@ -230,8 +232,14 @@ class MemoryStore:
         """See `EventStore.append`."""
         # Before it waits: the caller may change its list meanwhile.
         events = events_of(events)
-        log = await self._turn()
-        return log.append(stream, events, expected_version=expected_version, checkpoint=checkpoint)
+        if self._closed:
+            raise StoreClosed
+        self._accepted += 1
+        try:
+            await anyio.lowlevel.checkpoint()
+            return self.log.append(stream, events, expected_version=expected_version, checkpoint=checkpoint)
+        finally:
+            self._accepted -= 1
 
     async def read(
         self, stream: str, *, after_version: int = 0, limit: int | None = None, backward: bool = False
@@ -319,6 +327,9 @@ class MemoryStore:
         """See `EventStore.aclose`."""
         if not self._closed:
             self._closed = True
+            with anyio.CancelScope(shield=True):
+                while self._accepted:
+                    await anyio.lowlevel.checkpoint()
             self.log.listeners.remove(self._wake)
             self._wake()
 

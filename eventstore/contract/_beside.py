@@ -7,7 +7,7 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new, same
+from eventstore.contract._support import Contract, collect, events, mark, new, same
 from eventstore.errors import DuplicateEvent, VersionConflict
 from eventstore.model import ANY, NO_STREAM, Appended, NewEvent, RecordedEvent, Witness
 from eventstore.store import EventStore
@@ -71,7 +71,7 @@ class BesideContract(Contract):
                 same([item async for item in found], [])
 
     async def test_a_read_left_half_way_holds_up_nobody(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("job-a", _made(300))
                 for read in _READS.values():
@@ -90,7 +90,7 @@ class BesideContract(Contract):
 
     async def test_a_read_goes_on_where_the_log_grows(self, tmp_path: Path) -> None:
         """To what was there when it began at least, and with no gap beyond."""
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 head = 0
                 for kind, read in _READS.items():
@@ -122,11 +122,12 @@ class BesideContract(Contract):
 
     async def test_verification_finds_no_fault_in_what_others_are_writing(self, tmp_path: Path) -> None:
         reports: list[Witness] = []
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as watching:
 
                 async def watch() -> None:
                     while True:
+                        await anyio.lowlevel.checkpoint()
                         before = await store.head()
                         report = await store.verify(witness=reports[-1] if reports else None)
                         assert report.ok, report.fault
@@ -154,7 +155,7 @@ class BesideContract(Contract):
         works: tuple[Callable[[EventStore], Coroutine[Any, Any, object]], ...] = (
             lambda store: store.version("job-a"),
             lambda store: store.checkpoint("qc"),
-            lambda store: store.save_checkpoint(mark("qc", 1)),
+            lambda store: store.save_checkpoint(mark("left", 1)),
             lambda store: store.head(),
             lambda store: store.verify(),
             lambda store: collect(store.read("job-a")),
@@ -163,9 +164,9 @@ class BesideContract(Contract):
             lambda store: _all(_replayed(store)),
             lambda store: _all(_replayed(store, verify=True)),
             lambda store: collect(store.subscribe(category="job")),
-            lambda store: store.append("job-a", [], checkpoint=mark("qc", 2)),
+            lambda store: store.append("job-a", [], checkpoint=mark("left", 2)),
         )
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("job-a", _made(400))
                 for work in works:
@@ -248,17 +249,19 @@ class BesideContract(Contract):
     async def test_a_large_or_heavy_append_is_seen_whole_or_not_at_all(self, tmp_path: Path) -> None:
         seen: set[int] = set()
         others: list[Appended] = []
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 waiting = anyio.Event()
 
                 async def watch() -> None:
                     while True:
+                        await anyio.lowlevel.checkpoint()
                         seen.add(await store.version("job-a"))
                         waiting.set()
 
                 async def write() -> None:
                     while True:
+                        await anyio.lowlevel.checkpoint()
                         others.append(await store.append("job-b", events(1)))
 
                 tasks.start_soon(watch)

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import anyio
+
 from eventstore.contract._support import Contract, events, mark, refused
 from eventstore.errors import InvalidArgument
+from eventstore.model import Checkpoint
+from eventstore.store import EventStore
 
 __all__ = ["CheckpointsContract"]
 
@@ -29,3 +33,23 @@ class CheckpointsContract(Contract):
         async with self.open(tmp_path) as store:
             await store.append("job-a", events(4), checkpoint=mark("qc", 4))
             assert await store.checkpoint("qc") == 4
+
+    async def test_of_appends_at_once_to_streams_that_are_there_each_saves_its_checkpoint(
+        self, tmp_path: Path
+    ) -> None:
+        """What a store knows already it may write in another way than what is new to it."""
+        names = [f"job-{number}" for number in range(40)]
+        async with self.open(tmp_path) as store:
+            for name in names:
+                await store.append(name, events(1))
+            for turn in (1, 2):
+                async with anyio.create_task_group() as tasks:
+                    for position, name in enumerate(names, turn):
+                        where = mark(f"{name}-{position % 2}", position)
+                        tasks.start_soon(self._append_one, store, name, where)
+                saved = [await store.checkpoint(f"{name}-{n % 2}") for n, name in enumerate(names, turn)]
+                assert saved == list(range(turn, turn + 40))
+            assert await store.head() == 120
+
+    async def _append_one(self, store: EventStore, name: str, where: Checkpoint) -> None:
+        await store.append(name, events(1), checkpoint=where)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
-from eventstore.contract._support import GUARD_S, Contract, events, refused
+from eventstore.contract._support import Contract, events, refused
 from eventstore.errors import StoreClosed
 from eventstore.store import EventStore
 
@@ -27,7 +28,7 @@ class ClosingContract(Contract):
         for kind, read in _READS.items():
             folder = tmp_path / kind
             folder.mkdir()
-            with anyio.fail_after(GUARD_S):
+            with anyio.fail_after(self.guard_s):
                 async with self.open(folder) as store:
                     for _ in range(4):
                         await store.append("job-a", events(500))
@@ -59,7 +60,7 @@ class ClosingContract(Contract):
             await refused(StoreClosed, store.append("job-a", events(1)))
 
     async def test_a_store_may_be_closed_twice_at_once(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("job-a", events(3))
                 async with anyio.create_task_group() as tasks:
@@ -71,7 +72,7 @@ class ClosingContract(Contract):
         """Subscriptions that wait, to the log and to a category: by an append, and then that the store closed."""
         woken: list[int] = []
         told: list[str | None] = []
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 all_woken = anyio.Event()
 
@@ -93,3 +94,25 @@ class ClosingContract(Contract):
                 await store.aclose()
         assert woken == [1] * 8
         assert sorted(map(str, told)) == ["None"] * 4 + ["job"] * 4
+
+    async def test_an_append_that_was_made_before_the_store_closed_is_finished(self, tmp_path: Path) -> None:
+        called: list[str] = []
+        answered: list[str] = []
+        with anyio.fail_after(self.guard_s):
+            async with self.open(tmp_path) as store:
+
+                async def write(name: str, expected: int) -> None:
+                    called.append(name)
+                    answer = await store.append(name, events(2), expected_version=expected)
+                    assert (answer.first_version, answer.last_version) == (expected + 1, expected + 2)
+                    answered.append(name)
+
+                for number in range(20):
+                    await store.append(f"job-{number}", events(2))
+                async with anyio.create_task_group() as tasks:
+                    for number in range(40):
+                        tasks.start_soon(write, f"job-{number}", 2 if number < 20 else 0)
+                    while len(called) < 40:
+                        await anyio.lowlevel.checkpoint()
+                    await store.aclose()
+        assert sorted(answered) == sorted(called)

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,6 @@ from eventstore.chain import new_of
 from eventstore.contract._reopened import ReopenedContract
 from eventstore.contract._shared import SharedContract
 from eventstore.contract._support import (
-    GUARD_S,
     appended,
     collect,
     events,
@@ -83,7 +83,8 @@ class DurableContract(SharedContract, ReopenedContract):
             [sys.executable, "-c", _CHILD, *map(str, words)],
             stdout=subprocess.PIPE,
             text=True,
-            env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+            # What the store is reached by may stand there too.
+            env={**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))},
         )
         try:
             yield process
@@ -166,7 +167,7 @@ class DurableContract(SharedContract, ReopenedContract):
 
     async def test_what_was_acknowledged_before_the_store_closed_is_there(self, tmp_path: Path) -> None:
         acknowledged: dict[str, Appended] = {}
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
 
                 async def write(number: int) -> None:
@@ -202,7 +203,7 @@ class DurableContract(SharedContract, ReopenedContract):
             assert await store.checkpoint(f"alone-{name}") >= told.get(name, 0)
 
     async def test_what_a_killed_process_was_told_is_there(self, tmp_path: Path) -> None:
-        with anyio.fail_after(4 * GUARD_S):
+        with anyio.fail_after(4 * self.guard_s):
             with self._started(tmp_path, 0, 8, 100_000) as child:
                 assert child.stdout is not None
                 told = [await _in_thread(child.stdout.readline) for _ in range(60)]
@@ -241,7 +242,7 @@ class DurableContract(SharedContract, ReopenedContract):
             assert (await two.verify()).ok
 
     async def test_a_subscription_sees_what_another_store_appends(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as one, self.open(tmp_path) as two:
                 following = one.subscribe()
                 got: list[RecordedEvent] = []
@@ -263,7 +264,7 @@ class DurableContract(SharedContract, ReopenedContract):
 
     async def test_many_writers_in_four_processes_leave_no_gap(self, tmp_path: Path) -> None:
         children, writers, each = 4, 16, 5
-        with anyio.fail_after(4 * GUARD_S), contextlib.ExitStack() as ending:
+        with anyio.fail_after(4 * self.guard_s), contextlib.ExitStack() as ending:
             async with self.open(tmp_path) as store:
                 started = [self._started(tmp_path, child, writers, each) for child in range(children)]
                 running = [ending.enter_context(one) for one in started]

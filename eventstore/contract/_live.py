@@ -7,13 +7,15 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new, refused, same
+from eventstore.contract._support import Contract, collect, events, mark, new, refused, same
 from eventstore.errors import VersionConflict
 from eventstore.model import NO_STREAM, RecordedEvent
 from eventstore.store import EventStore
 
 __all__ = ["LiveContract", "Waiting"]
 
+_NEAR: Final = ("job_a-1", "jobs-a", "jo-a", "JOB-a", "-job", "a-job", "job-a-b", "job", "j%b-a", "other-job")
+"""Streams of which some are in the category `job`."""
 _TIMES: Final = 150
 """More often than a store has connections or places for those who wait."""
 
@@ -69,7 +71,7 @@ class LiveContract(Contract):
             lambda store, head: store.append("job", [new(type="T", correlation_id="t", causation_id="c")]),
             lambda store, head: store.append("job-a", [new(large * 5)]),
         )
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 waiting = Waiting(store, each=2)
                 tasks.start_soon(waiting.run)
@@ -84,7 +86,7 @@ class LiveContract(Contract):
 
     async def test_what_records_nothing_brings_nothing(self, tmp_path: Path) -> None:
         given = events(2)
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 waiting = Waiting(store)
                 tasks.start_soon(waiting.run)
@@ -105,7 +107,7 @@ class LiveContract(Contract):
 
     async def test_a_subscription_that_waits_for_a_position_begins_behind_it(self, tmp_path: Path) -> None:
         """Also where it lies within what one append records."""
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 head = (await store.append("job-a", events(2))).last_position
                 for size, part in ((5, 2), (300, 150), (2_100, 2_099)):
@@ -126,7 +128,7 @@ class LiveContract(Contract):
     async def test_what_a_subscription_brings_is_recorded(self, tmp_path: Path) -> None:
         """Whoever is told of an event finds it, wherever it looks."""
         seen: list[int] = []
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
 
                 async def follow(category: str | None) -> None:
@@ -151,7 +153,7 @@ class LiveContract(Contract):
         same(sorted(seen), sorted([*range(1, 61)] * 2))
 
     async def test_a_cancelled_append_that_is_recorded_wakes_those_who_wait(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 waiting = Waiting(store)
                 tasks.start_soon(waiting.run)
@@ -172,7 +174,7 @@ class LiveContract(Contract):
                 tasks.cancel_scope.cancel()
 
     async def test_a_subscription_hears_however_many_ended_before_it(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 head = (await store.append("job-a", events(1))).last_position
                 for number in range(_TIMES):
@@ -190,3 +192,42 @@ class LiveContract(Contract):
                         head = (await store.append("job-a", events(1))).last_position
                         await waiting.all_have(head)
                         tasks.cancel_scope.cancel()
+
+    async def test_a_subscription_that_stops_a_while_misses_nothing(self, tmp_path: Path) -> None:
+        """Nor the one to a category; both have waited before, and are told of what comes."""
+        with anyio.fail_after(self.guard_s):
+            async with self.open(tmp_path) as store:
+                head = (await store.append("job-a", events(1))).last_position
+                for category in (None, "job"):
+                    following = store.subscribe(after_position=head, category=category)
+                    for count in (1, 17, 70):
+
+                        async def append_once_it_waits() -> None:
+                            await anyio.wait_all_tasks_blocked()
+                            await store.append("job-a", events(1))
+
+                        async with anyio.create_task_group() as tasks:
+                            tasks.start_soon(append_once_it_waits)
+                            got = [(await anext(following)).position]
+                        for _ in range(count):
+                            await store.append("job-a", events(1))
+                        while got[-1] < head + count + 1:
+                            got.append((await anext(following)).position)
+                        same(got, list(range(head + 1, head + count + 2)))
+                        head += count + 1
+
+    async def test_a_category_is_the_same_for_those_who_wait(self, tmp_path: Path) -> None:
+        """What was appended is told to them in another way than to those who read."""
+        with anyio.fail_after(self.guard_s):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+                waiting = Waiting(store)
+                tasks.start_soon(waiting.run)
+                for _ in range(3):
+                    for name in _NEAR:
+                        await store.append(name, events(1))
+                    head = (await store.append("job-a", events(1))).last_position
+                    await waiting.all_have(head)
+                log = await collect(store.read_all())
+                same(waiting.got[0], log)
+                same(waiting.got[1], [e for e in log if e.stream.split("-")[0] == "job"])
+                tasks.cancel_scope.cancel()

@@ -7,7 +7,7 @@ from typing import Any, Final
 import anyio
 from msgspec import structs
 
-from eventstore.contract._support import GUARD_S, Contract, collect, events, mark, new, refused, same
+from eventstore.contract._support import Contract, collect, events, mark, new, refused, same
 from eventstore.errors import DuplicateEvent, InvalidArgument
 from eventstore.model import NO_STREAM, Witness
 
@@ -107,7 +107,7 @@ class NamesContract(Contract):
                     same([e.position for e in await collect(back)], due[::-1][:limit])
                 batches = store.replay(lambda kind, version: bytes, category=category)
                 same([place async for batch in batches for place in batch.positions], due)
-                with anyio.fail_after(GUARD_S):
+                with anyio.fail_after(self.guard_s):
                     live = await collect(store.subscribe(category=category), len(due))
                 same([e.position for e in live], due)
             # No correlation is not an empty one.

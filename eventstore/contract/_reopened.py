@@ -11,7 +11,6 @@ from eventstore.chain import new_of
 from eventstore.contract._contents import NEAR_NAMES
 from eventstore.contract._live import Waiting
 from eventstore.contract._support import (
-    GUARD_S,
     Contract,
     appended,
     collect,
@@ -54,7 +53,7 @@ class ReopenedContract(Contract):
     async def test_every_answer_is_the_same_when_the_log_is_opened_again(self, tmp_path: Path) -> None:
         names = (*NEAR_NAMES, *(name.upper() for name in ("job-b", "qc", "i")), "job-B", "job-b", "QC")
         threads = ("t", "T", *NEAR_NAMES[:4])
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 cause = new_id()
                 for number, name in enumerate(names, 1):
@@ -141,7 +140,7 @@ class ReopenedContract(Contract):
                 scope.cancel()
                 await (anyio.sleep_forever() if how == "cancelled" else store.aclose())
 
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             for how in ("error", "cancelled", "closing"):
                 with anyio.CancelScope() as scope, contextlib.suppress(LookupError):
                     await leave(how, scope)
@@ -186,7 +185,7 @@ class ReopenedContract(Contract):
 
     async def test_all_that_wait_are_woken_by_what_another_store_appends(self, tmp_path: Path) -> None:
         """Those of either store, each time, also when all that waited before have ended."""
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as one, self.open(tmp_path) as two:
                 head = 0
                 for _ in range(3):
@@ -205,7 +204,7 @@ class ReopenedContract(Contract):
                         tasks.cancel_scope.cancel()
 
     async def test_a_slow_subscription_of_another_store_holds_up_no_writer(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as one, self.open(tmp_path) as two:
                 await one.append("job-a", events(1))
                 slow = [two.subscribe(), two.subscribe(category="job")]
@@ -220,7 +219,7 @@ class ReopenedContract(Contract):
 
     async def test_stores_that_come_and_go_disturb_no_writer(self, tmp_path: Path) -> None:
         told: list[Appended] = []
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
 
                 async def write(number: int) -> None:

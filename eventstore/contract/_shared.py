@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+from anyio.from_thread import start_blocking_portal
 from msgspec import structs
 
 from eventstore.contract._chain import Rechained
+from eventstore.contract._live import Waiting
 from eventstore.contract._support import (
-    GUARD_S,
     Contract,
     collect,
     events,
@@ -114,7 +116,7 @@ class SharedContract(Contract):
     async def test_a_subscription_to_a_category_that_waits_sees_what_another_store_appends(
         self, tmp_path: Path
     ) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as one, self.open(tmp_path) as two:
                 got: list[RecordedEvent] = []
 
@@ -130,7 +132,7 @@ class SharedContract(Contract):
                 same([event.stream for event in got], ["job-0", "job-1", "job-2"])
 
     async def test_a_subscription_that_waits_goes_on_when_another_store_closes(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
 
                 async def append_elsewhere() -> None:
@@ -151,6 +153,58 @@ class SharedContract(Contract):
                     await append_elsewhere()
                 await store.append("job-a", events(1))
                 assert (await store.verify()).ok
+
+    async def test_a_subscription_that_ends_deafens_no_other_to_what_another_store_appends(
+        self, tmp_path: Path
+    ) -> None:
+        with anyio.fail_after(self.guard_s):
+            async with self.open(tmp_path) as one, self.open(tmp_path) as two:
+                head = (await two.append("job-a", events(1))).last_position
+                for category in (None, "job"):
+
+                    async def follow(after: int) -> None:
+                        assert (await anext(one.subscribe(after_position=after))).position == after + 1
+
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(follow, head)
+                        async with anyio.create_task_group() as others:
+                            for _ in range(2):
+                                others.start_soon(collect, one.subscribe(category=category))
+                            await anyio.wait_all_tasks_blocked()
+                            others.cancel_scope.cancel()
+                        await anyio.wait_all_tasks_blocked()
+                        head = (await two.append("job-a", events(1))).last_position
+
+    async def test_a_subscription_of_a_store_whose_loop_stood_still_misses_nothing(
+        self, tmp_path: Path
+    ) -> None:
+        """Of what told it meanwhile that others append, some may have been lost; what comes next does not make up."""
+
+        async def write(store: EventStore, count: int) -> int:
+            for _ in range(count):
+                await store.append("job-a", [new(bytes(8_000))])
+            return await store.head()
+
+        with anyio.fail_after(self.guard_s):
+            async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
+                waiting = Waiting(store)
+                tasks.start_soon(waiting.run)
+                with (
+                    start_blocking_portal() as portal,
+                    portal.wrap_async_context_manager(self.open(tmp_path)) as other,
+                ):
+                    for _ in range(2):
+                        for count in (1, 1, 60, 1):
+                            # Waited for without an await, so that nothing goes on here.
+                            head = portal.start_task_soon(write, other, count).result(self.guard_s)
+                            if count == 1:
+                                await waiting.all_have(head)
+                            for _ in range(20):
+                                await anyio.lowlevel.checkpoint()
+                log = await collect(store.read_all())
+                for got in waiting.got:
+                    same(got, log)
+                tasks.cancel_scope.cancel()
 
     async def test_the_chain_goes_on_when_the_log_is_opened_again(self, tmp_path: Path) -> None:
         again, total = Rechained(), 0

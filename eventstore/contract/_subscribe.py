@@ -4,7 +4,7 @@ from pathlib import Path
 
 import anyio
 
-from eventstore.contract._support import GUARD_S, Contract, collect, events, new, refused, same
+from eventstore.contract._support import Contract, collect, events, new, refused, same
 from eventstore.errors import StoreClosed, VersionConflict
 from eventstore.model import RecordedEvent
 
@@ -13,7 +13,7 @@ __all__ = ["SubscribeContract"]
 
 class SubscribeContract(Contract):
     async def test_a_subscription_catches_up_and_goes_on_live(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("job-a", events(700))
                 following = store.subscribe(after_position=300)
@@ -25,7 +25,7 @@ class SubscribeContract(Contract):
                     assert (await anext(following)).position == number
 
     async def test_a_subscription_that_waits_is_woken_by_an_append(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 got: list[RecordedEvent] = []
                 done = anyio.Event()
@@ -42,7 +42,7 @@ class SubscribeContract(Contract):
                 same([e.position for e in got], [1, 2, 3])
 
     async def test_a_subscription_beyond_the_head_waits_for_that_position(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 got: list[RecordedEvent] = []
 
@@ -57,7 +57,7 @@ class SubscribeContract(Contract):
             same([e.position for e in got], [4])
 
     async def test_a_subscription_to_a_category_gets_only_that(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("job-a", events(2))
                 await store.append("other-a", events(2))
@@ -71,7 +71,7 @@ class SubscribeContract(Contract):
                 same(found, ["job", "job-b"])
 
     async def test_a_subscription_to_a_rare_category_looks_past_all_others(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("often-a", events(5_000))
                 await store.append("rare-a", events(1))
@@ -87,7 +87,7 @@ class SubscribeContract(Contract):
     async def test_a_subscription_to_a_category_beyond_the_head_waits_for_that_position(
         self, tmp_path: Path
     ) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 got: list[RecordedEvent] = []
 
@@ -106,7 +106,7 @@ class SubscribeContract(Contract):
         writers, each = 16, 25
         got: dict[int, list[int]] = {}
 
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
 
                 async def follow(number: int) -> None:
@@ -127,7 +127,7 @@ class SubscribeContract(Contract):
             same(got[number], due)
 
     async def test_a_subscription_that_is_slow_misses_nothing(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("job-a", events(1))
                 slow, idle = store.subscribe(), store.subscribe(after_position=1)
@@ -150,7 +150,7 @@ class SubscribeContract(Contract):
                 same(late, list(range(2, head + 1)))
 
     async def test_a_subscription_brings_what_reading_brings(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 await store.append("job-a", [cause := new(b"1", metadata=b"{}", correlation_id="t")])
                 following = store.subscribe()
@@ -173,7 +173,7 @@ class SubscribeContract(Contract):
                 same(got, await collect(store.read_all()))
 
     async def test_a_subscription_sees_none_of_what_was_refused_or_repeated(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 following = store.subscribe()
                 given, number = events(2), 0
@@ -186,7 +186,7 @@ class SubscribeContract(Contract):
                 same([e.position for e in await collect(following, number)], list(range(1, number + 1)))
 
     async def test_a_large_append_is_brought_whole_while_it_waits(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 got: list[int] = []
 
@@ -201,7 +201,7 @@ class SubscribeContract(Contract):
                 same(got, list(range(1, 9_002)))
 
     async def test_a_cancelled_subscription_deafens_no_other_that_waits(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 tasks.start_soon(collect, store.subscribe(), 1)
                 async with anyio.create_task_group() as others:
@@ -212,7 +212,7 @@ class SubscribeContract(Contract):
                 await store.append("job-a", events(1))
 
     async def test_a_cancelled_subscription_leaves_the_store_usable(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(collect, store.subscribe())
@@ -223,7 +223,7 @@ class SubscribeContract(Contract):
                 assert len(await collect(store.subscribe(), 1)) == 1
 
     async def test_a_waiting_subscription_learns_that_the_store_closed(self, tmp_path: Path) -> None:
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(self.guard_s):
             async with self.open(tmp_path) as store, anyio.create_task_group() as tasks:
                 tasks.start_soon(refused, StoreClosed, collect(store.subscribe()))
                 await anyio.wait_all_tasks_blocked()

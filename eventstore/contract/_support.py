@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from eventstore.ids import new_id
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 from eventstore.store import EventStore
 
 __all__ = [
-    "GUARD_S",
     "Contract",
     "appended",
     "collect",
@@ -22,14 +21,14 @@ __all__ = [
     "same",
 ]
 
-GUARD_S: Final = 60
-"""After so long a test that waits for an event has failed."""
-
 _E = TypeVar("_E", bound=Exception)
 
 
 class Contract:
     """Subclass it and say how the store is opened."""
+
+    guard_s: float = 60
+    """After so long a test that waits for an event has failed; for a store that is far away, say more."""
 
     def open(self, folder: Path) -> AbstractAsyncContextManager[EventStore]:
         """A store that keeps what it keeps in `folder`; opened again on the same folder it goes on."""

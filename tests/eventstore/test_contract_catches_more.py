@@ -1,11 +1,15 @@
 """The contract has teeth, check by check: each fault here is run against the one check that is there for it."""
 
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import anyio
 import pytest
+from msgspec import structs
 
 from eventstore import EventStoreError, MemoryLog, MemoryStore
+from eventstore.chain import Keyring
 from eventstore.contract import Contract, DurableContract
 from tests.eventstore.faults import (
     boundaries,
@@ -14,8 +18,10 @@ from tests.eventstore.faults import (
     closing,
     contents,
     crowds,
+    different,
     filters,
     live,
+    others,
     paging,
     reading,
     reopened,
@@ -121,7 +127,24 @@ CAUGHT: dict[str, list[type]] = {
         waking.DeafensAllWhenOneSubscriptionIsCancelled
     ],
     "test_a_large_append_is_brought_whole_while_it_waits": [waking.LosesTheEndOfALargeAppendToItsSubscribers],
-    "test_a_cancelled_caller_takes_no_other_along": [waking.CancelsAllOfABatch],
+    "test_a_cancelled_caller_takes_no_other_along": [
+        crowds.ShiftsAnswersBehindACancelledCaller,
+        waking.CancelsAllOfABatch,
+    ],
+    "test_an_append_that_was_made_before_the_store_closed_is_finished": [
+        crowds.RefusesWhatWaitsWhenItCloses,
+    ],
+    "test_of_appends_at_once_to_streams_that_are_there_each_saves_its_checkpoint": [
+        crowds.SavesOneCheckpointOfABatchForStreamsThatItKnows,
+    ],
+    "test_a_subscription_that_stops_a_while_misses_nothing": [live.SkipsWhatItsNewsNoLongerHold],
+    "test_a_category_is_the_same_for_those_who_wait": [live.FollowsACategoryByPrefixOnceItWaits],
+    "test_a_subscription_of_a_store_whose_loop_stood_still_misses_nothing": [
+        others.SkipsWhatItWasNotToldOf,
+    ],
+    "test_a_subscription_that_ends_deafens_no_other_to_what_another_store_appends": [
+        others.HearsNoOthersAfterASubscriptionEnded,
+    ],
     "test_same_id_other_content_at_once": [waking.ComparesNothingWithinABatch],
     "test_large_append_whole_whatever_else_it_asks": [
         waking.RecordsCheckpointedAppendsInParts,
@@ -357,6 +380,7 @@ CAUGHT: dict[str, list[type]] = {
     ],
 }
 HANGING: set[type] = {
+    others.HearsNoOthersAfterASubscriptionEnded,
     closing.TellsNoSubscriberOfACategoryThatItClosed,
     closing.TellsOneSubscriberThatItClosed,
     shared_files.DeafensOthersWhenItCloses,
@@ -420,4 +444,37 @@ async def test_a_store_that_commits_together_what_waits_passes(tmp_path: Path) -
     for check, faults in CAUGHT.items():
         if any(issubclass(fault, crowds.BatchesWithoutAFault) for fault in faults):
             (tmp_path / check).mkdir()
+            await getattr(run, check)(tmp_path / check)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"metadata": b""},
+        {"recorded_at_ms": 0},
+        {"causation_id": None},
+        {"type_version": 1},
+        {"event_id": str(UUID(int=1))},
+        {"stream": "job-0"},
+        {"data": b""},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+async def test_a_field_that_the_chains_own_code_leaves_out_is_missed(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = Keyring.frame
+    monkeypatch.setattr(
+        Keyring, "frame", lambda keys, event, at: frame(keys, structs.replace(event, **values), at)
+    )
+    with pytest.raises(AssertionError):
+        await in_memory(MemoryStore).test_the_chain_covers_all_fields_of_every_event(tmp_path)
+
+
+@pytest.mark.parametrize("kind", different.CHECKS, ids=lambda kind: kind.__name__)
+async def test_a_store_that_is_only_different_passes(kind: type[MemoryStore], tmp_path: Path) -> None:
+    run = in_memory(kind)
+    for check in different.CHECKS[kind]:
+        (tmp_path / check).mkdir()
+        with anyio.fail_after(GUARD_S):
             await getattr(run, check)(tmp_path / check)

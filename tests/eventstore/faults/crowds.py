@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from eventstore import Appended, EventStoreError, MemoryStore, NewEvent
+from eventstore import Appended, EventStoreError, MemoryStore, NewEvent, StoreClosed
 from eventstore.checks import events_of
 from eventstore.errors import VersionConflict
 from tests.eventstore.faults.answers import joined
@@ -21,6 +21,8 @@ class BatchesWithoutAFault(MemoryStore):
 
     async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
         events = events_of(events)
+        if self._closed:
+            raise StoreClosed
         request = [stream, events, options, None]
         self.batch.append(request)
         try:
@@ -29,21 +31,21 @@ class BatchesWithoutAFault(MemoryStore):
             if request in self.batch:
                 self.batch.remove(request)
             raise
-        await self._turn_shielded()
-        if request in self.batch:
-            batch, self.batch = self.batch, []
-            self.commit(batch)
+        self.commit_all()
         answer = request[3]
         if isinstance(answer, BaseException):
             raise answer
         assert answer is not None
         return answer
 
-    async def _turn_shielded(self) -> None:
-        from eventstore import StoreClosed
+    def commit_all(self) -> None:
+        batch, self.batch = self.batch, []
+        if batch:
+            self.commit(batch)
 
-        if self._closed:
-            raise StoreClosed
+    async def aclose(self) -> None:
+        self.commit_all()
+        await super().aclose()
 
     def commit(self, batch: list[Any]) -> None:
         for request in batch:
@@ -73,6 +75,39 @@ class SavesOnlyTheLastCheckpointOfABatch(BatchesWithoutAFault):
             if request in marked[:-1] and len(batch) > 8:
                 request[2] = {key: value for key, value in request[2].items() if key != "checkpoint"}
         super().commit(batch)
+
+
+class SavesOneCheckpointOfABatchForStreamsThatItKnows(BatchesWithoutAFault):
+    def commit(self, batch: list[Any]) -> None:
+        if all(request[0].__class__ is str and self.log._streams.get(request[0]) for request in batch):
+            for request in batch[1:]:
+                request[2] = {key: value for key, value in request[2].items() if key != "checkpoint"}
+        super().commit(batch)
+
+
+class ShiftsAnswersBehindACancelledCaller(MemoryStore):
+    """Whoever still waits is given the next answer that is there."""
+
+    def __init__(self, *words: Any, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self.waiting: list[object] = []
+        self.answers: list[Appended] = []
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        answer, me = await super().append(stream, events, **options), object()
+        self.waiting.append(me)
+        self.answers.append(answer)
+        try:
+            await anyio.lowlevel.checkpoint()
+            return self.answers.pop(self.waiting.index(me))
+        finally:
+            self.waiting.remove(me)
+
+
+class RefusesWhatWaitsWhenItCloses(MemoryStore):
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        events = events_of(events)
+        return (await self._turn()).append(stream, events, **options)
 
 
 class ForgetsTheLastOfABatchOf128(BatchesWithoutAFault):

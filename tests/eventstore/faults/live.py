@@ -1,5 +1,6 @@
 """Stores in memory with one planted fault each, in how subscriptions go on live and who wakes them."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -304,3 +305,44 @@ class FollowsAtMostAHundredTimes(MemoryStore):
         await self.room.acquire()
         async for event in super().subscribe(after_position=after_position, category=category):
             yield event
+
+
+class SkipsWhatItsNewsNoLongerHold(MemoryStore):
+    """Keeps the last appends for those who wait, and does not look whether they have missed some before these."""
+
+    def __init__(self, *words: Any, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self.heard: deque[int] = deque(maxlen=16)
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **options: Any) -> Appended:
+        answer = await super().append(stream, events, **options)
+        if answer.last_position - answer.first_position > 15:
+            self.heard.clear()
+        elif not answer.repeated and answer.last_position == self.log.head():
+            self.heard.append(answer.first_position)
+        return answer
+
+    async def subscribe(
+        self, *, after_position: int = 0, category: str | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        position, live = after_position, False
+        async for event in super().subscribe(after_position=after_position, category=category):
+            if live and self.heard and self.heard[0] > max(position + 1, event.position):
+                continue
+            position, live = event.position, event.position == self.log.head()
+            yield event
+
+
+class FollowsACategoryByPrefixOnceItWaits(MemoryStore):
+    async def subscribe(
+        self, *, after_position: int = 0, category: str | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        caught_up = self.log.head()
+        async for event in super().subscribe(after_position=after_position):
+            exact = event.position <= caught_up
+            if (
+                category is None
+                or category_of(event.stream) == category
+                or (category and not exact and event.version > 1 and event.stream.startswith(category))
+            ):
+                yield event
