@@ -1,13 +1,14 @@
 """Contract: what goes on at once leaves each other alone, whether it ends, is left half way, or is cancelled."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 
-from eventstore.contract._support import Contract, collect, events, mark, new, same
+from eventstore.contract._support import Contract, collect, events, let_others, mark, new, same
 from eventstore.errors import DuplicateEvent, VersionConflict
 from eventstore.model import ANY, NO_STREAM, Appended, NewEvent, RecordedEvent, Witness
 from eventstore.store import EventStore
@@ -126,8 +127,8 @@ class BesideContract(Contract):
             async with self.open(tmp_path) as store, anyio.create_task_group() as watching:
 
                 async def watch() -> None:
-                    while True:
-                        await anyio.lowlevel.checkpoint()
+                    for turn in count():
+                        await let_others(turn)
                         before = await store.head()
                         report = await store.verify(witness=reports[-1] if reports else None)
                         assert report.ok, report.fault
@@ -254,14 +255,14 @@ class BesideContract(Contract):
                 waiting = anyio.Event()
 
                 async def watch() -> None:
-                    while True:
-                        await anyio.lowlevel.checkpoint()
+                    for turn in count():
+                        await let_others(turn)
                         seen.add(await store.version("job-a"))
                         waiting.set()
 
                 async def write() -> None:
-                    while True:
-                        await anyio.lowlevel.checkpoint()
+                    for turn in count():
+                        await let_others(turn)
                         others.append(await store.append("job-b", events(1)))
 
                 tasks.start_soon(watch)

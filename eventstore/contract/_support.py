@@ -6,6 +6,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
+import anyio.lowlevel
+
 from eventstore.ids import new_id
 from eventstore.model import Appended, Checkpoint, NewEvent, RecordedEvent
 from eventstore.store import EventStore
@@ -15,6 +17,7 @@ __all__ = [
     "appended",
     "collect",
     "events",
+    "let_others",
     "mark",
     "new",
     "refused",
@@ -91,6 +94,12 @@ async def collect(found: AsyncIterator[RecordedEvent], count: int | None = None)
         if len(got) == count:
             break
     return got
+
+
+async def let_others(turn: int) -> None:
+    """Now and then, also where a store answers without waiting; not each time, to look the more often."""
+    if turn % 8 == 0:
+        await anyio.lowlevel.checkpoint()
 
 
 async def refused(kind: type[_E], work: Awaitable[object]) -> _E:
