@@ -79,7 +79,7 @@ class SqliteStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = anyio.CapacityLimiter(4)
         self._news = News()
-        self._listeners = 0
+        self._listeners = self._unheard = 0
         self._closed = False
         self._watch: Watch | None = None
 
@@ -157,10 +157,14 @@ class SqliteStore:
         request = Request(stream, events, ids, expected_version, checkpoint, answer)
         while not writer.put(request):
             await writer.room()
-        if answer.done() and (self._listeners or writer.turn_is_over()):
-            # Whoever waits for events shall have them before this caller goes on, and nobody shall wait for long.
-            await asyncio.sleep(0)
-        return await answer
+        if not answer.done() or self._unheard or self._listeners or writer.turn_is_over():
+            self._unheard += 1
+            try:
+                # Whoever was recorded before or waits for events goes on first; and nobody waits for long.
+                await (asyncio.sleep(0) if answer.done() else answer)
+            finally:
+                self._unheard -= 1
+        return answer.result()
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """See `EventStore.save_checkpoint`."""

@@ -28,8 +28,9 @@ class EventStore(Protocol):
 
         An append whose event ids are all recorded in this stream with the same content writes no event
         and returns their positions with `repeated`, whatever `expected_version` says. `checkpoint` is
-        saved in the same transaction, also then; with no events it is just saved. A caller that is
-        cancelled while it waits finds all of the events recorded later, or none.
+        saved in the same transaction, also then; with no events it is just saved. Of callers that wait at once,
+        those go on first whose events are recorded first. A caller that is cancelled while it waits finds all of
+        the events recorded later, or none.
 
         Raises `VersionConflict`, `DuplicateEvent`, `InvalidArgument` (also for a checkpoint beyond the
         head), `StoreReadOnly`, `StoreFull`, `StoreBusy`, `StoreCorrupt`.

@@ -22,6 +22,8 @@ class ConcurrencyContract(Contract):
 
             async def write(number: int) -> None:
                 for size in (1, 3, 2):
+                    if number % 2:
+                        await store.head()  # who awaits something else comes at other moments
                     answer = await store.append(f"job-{number}", events(size))
                     # Not a list comprehension: each answer counts at the moment it comes.
                     acknowledged.append(answer)
