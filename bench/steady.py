@@ -91,7 +91,8 @@ def report(rows: list[Row], command: str, why_not: str) -> str:
         f"{len({row.clip for row in rows})} scenes at {SIZE[0]}x{SIZE[1]}.",
         "Corner error, px RMS against a perfect camera: the median of the clips (the worst). vid.stab in two",
         "passes at its finest search, with the smoothing named; ours is the motion stage with the `pose_weight` named.",
-        "A clip in which nothing of the perfect one was found again has no error; a black body at the rim counts as a border.",
+        "A clip in which nothing of the perfect one was found again has no error;"
+        " a black body at the rim counts as a border.",
         *([why_not] if why_not else []),
         "",
         "| clip | " + " | ".join(subjects) + " | to reach | reached | vid.stab's best over ours |",

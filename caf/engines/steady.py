@@ -86,9 +86,8 @@ def plan(
     typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
     steady, together = untouched.shake_before_px < _STEADY_PX, keeps_together(steps, camera)
     in_doubt = typical < _SURE or not together
-    if (
-        steady
-    ):  # Still words are followed where they are calmer than all else, and most of the picture is not.
+    if steady:
+        # Still words are followed where they are calmer than all else, and most of the picture is not.
         in_doubt = shake_px(flow, None, size, fps, cuts) >= _RIM_PX
     found = _by_the_rim(rim, size, fps, cuts) if in_doubt else None
     if found is None and typical < NOTHING:
