@@ -110,7 +110,7 @@ def report(rows: list[Row], command: str, why_not: str) -> str:
         lines.append(f"| {kind} | " + " | ".join(cells) + f" | {TARGETS[kind]} | {reached} | {ratio} |")
     lines += ["", "| crop, % of width | " + " | ".join(subjects[1:]) + " |", "|---" * len(subjects) + "|"]
     for kind in dict.fromkeys(row.kind for row in rows):
-        crops = [100 * np.median([row.score.crop_share for row in found[kind, s]]) for s in subjects[1:]]
+        crops = [100 * np.nanmedian([row.score.crop_share for row in found[kind, s]]) for s in subjects[1:]]
         lines.append(f"| {kind} | " + " | ".join(f"{crop:.1f}" for crop in crops) + " |")
     borders = {s: max(row.score.black_share for row in rows if row.subject == s) for s in subjects[1:]}
     lines.append("| frames with a black border | " + " | ".join(f"{b:.0%}" for b in borders.values()) + " |")

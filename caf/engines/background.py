@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.camera import CELLS, GRID, Step, shared
-from caf.engines.similarity import agreed_similarity, agreement, refit
+from caf.engines.similarity import agreed_similarity, agreement, refit, strays
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
 __all__ = ["Motion", "camera_motion", "cell_tremor", "corners_dissent", "rival_motions"]
@@ -98,9 +98,8 @@ def corners_dissent(steps: Sequence[Step], camera: Motion) -> bool:
 
 def _apart(step: Step, motion: NDArray[np.float64], cells: Sequence[int]) -> NDArray[np.complex128]:
     """(n,) x + i y px: how far the features of those cells that have any are from where the motion takes them."""
-    x, y, roll, log_zoom = motion
-    points = step.points.astype(np.float64) @ np.array([[1, 0], [1j, 0], [0, 1], [0, 1j]])
-    off = points[:, 1] - np.exp(log_zoom + 1j * roll) * points[:, 0] - complex(x, y)
+    points = step.points.astype(np.float64)
+    off = strays(motion, points[:, :2], points[:, 2:])
     inside = [off[step.cells == cell] for cell in cells]
     return np.array([complex(np.median(z.real), np.median(z.imag)) for z in inside if len(z)], np.complex128)
 

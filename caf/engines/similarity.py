@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from caf.engines.ranks import median
 
-__all__ = ["Points", "agreed_similarity", "agreement", "refit"]
+__all__ = ["Points", "agreed_similarity", "agreement", "refit", "strays"]
 
 Points = NDArray[np.float64]
 """(n, 2) x, y in px."""
@@ -50,6 +50,11 @@ def agreed_similarity(
 def agreement(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.bool_]:
     """(n,) whether `motion` takes a point to within so many px of where it went."""
     return np.asarray(_error(_as_turn(motion), _plane(old), _plane(new)) < within_px)
+
+
+def strays(motion: NDArray[np.float64], old: Points, new: Points) -> NDArray[np.complex128]:
+    """(n,) x + i y px: how far from where each point went `motion` takes it."""
+    return _strays(_as_turn(motion), _plane(old), _plane(new))
 
 
 def refit(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.float64]:
@@ -97,7 +102,11 @@ def _as_motion(turn: _Turn) -> NDArray[np.float64]:
 
 
 def _error(turn: _Turn, old: _Places, new: _Places) -> NDArray[np.float64]:
-    return np.abs(turn.factor * old + turn.shift - new)
+    return np.abs(_strays(turn, old, new))
+
+
+def _strays(turn: _Turn, old: _Places, new: _Places) -> _Places:
+    return np.asarray(turn.factor * old + turn.shift - new)
 
 
 def _least_squares(old: _Places, new: _Places, weight: NDArray[np.float64]) -> _Turn:
