@@ -88,7 +88,7 @@ def check_after(workspace: Path, whole: list[dict[str, Any]]) -> None:
     assert not list((workspace / ".caf" / "tmp").glob("*"))
 
 
-@pytest.mark.parametrize("moment", [1, 4, 6, 8, 11, 15])
+@pytest.mark.parametrize("moment", [1, 6, 8, 15])
 def test_a_run_killed_at_any_moment_is_resumed_without_doubling_or_losing(
     clip: Path, whole: list[dict[str, Any]], tmp_path: Path, moment: int
 ) -> None:
@@ -112,7 +112,7 @@ def test_a_run_killed_again_and_again_still_comes_to_the_same_end(
     count = 1
     while count < len(whole):
         kill_at(tmp_path, process, count, signal.SIGKILL)
-        count = recorded(tmp_path) + moments.randint(1, 6)
+        count = recorded(tmp_path) + moments.randint(2, 8)
         process = start(tmp_path, "resume", JOB)
     process.wait(TIMEOUT_S)
     check_after(tmp_path, whole)
@@ -135,7 +135,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_says_how_to_go_on(
     check_after(tmp_path, whole)
 
 
-@pytest.mark.parametrize("moment", [1, 3, 6, 9, 12])
+@pytest.mark.parametrize("moment", [1, 6, 12])
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_ctrl_c_ends_the_run_at_once_and_costs_nothing(
     clip: Path, whole: list[dict[str, Any]], tmp_path: Path, moment: int, second: signal.Signals

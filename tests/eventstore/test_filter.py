@@ -113,7 +113,8 @@ def test_it_grows_with_the_log_and_denies_nothing_on_the_way(
         if merged is not None and merged.level == KEPT.start:
             found.keep(merged.low, merged.high, merged.ids, count)
         found.add(run, count, first=not start)
-        assert len(found.reconsidered(found.suspects(known[:count]))) == count
+        if start % 1_500 == 0:
+            assert len(found.reconsidered(found.suspects(known[:count]))) == count
         size = tables.execute("SELECT coalesce(max(length(bits)), 0) FROM id_filters").fetchone()[0]
         assert size >= kept
         kept = size

@@ -81,7 +81,7 @@ async def test_a_log_whose_writer_is_killed_in_a_write_opens_with_all_it_acknowl
     seed = random.randrange(2**32)
     sys.stdout.write(f"seed {seed}\n")
     kills = 0
-    for number in random.Random(seed).sample(range(1, most + 1), min(most, 12)):
+    for number in random.Random(seed).sample(range(1, most + 1), min(most, 8)):
         path = tmp_path / f"{number}.db"
         killed, acknowledged = await anyio.to_thread.run_sync(run_until, path, call, number)
         kills += killed
@@ -98,7 +98,7 @@ async def test_a_log_whose_writer_is_killed_in_a_write_opens_with_all_it_acknowl
 async def test_a_log_whose_opener_is_killed_while_it_leads_it_to_a_newer_schema_is_led_there_the_next_time(
     tmp_path: Path, call: str
 ) -> None:
-    step = 3 if call == "pwrite64" else 1  # there are many writes, and few syncs
+    step = 5 if call == "pwrite64" else 1  # there are many writes, and few syncs
     first = random.randrange(step) + 1
     sys.stdout.write(f"from number {first} on\n")
     kills = 0
