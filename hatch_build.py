@@ -2,8 +2,8 @@
 the package is built or installed, if that can be done.
 
 Without a C compiler or Python's headers the event log runs in Python (the same bytes, more slowly), and pictures are
-moved by OpenCV (nearly the same pixels, more slowly). Run by itself (`python hatch_build.py`) it compiles for the
-Python that runs it.
+followed and moved by OpenCV (nearly the same pixels, more slowly). Run by itself (`python hatch_build.py`) it compiles
+for the Python that runs it.
 """
 
 import shlex
@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parent
 PACKAGES = {
     "eventstore": "The event log will run in Python",
-    "caf/engines": "Pictures will be moved by OpenCV",
+    "caf/engines": "Pictures will be followed and moved by OpenCV",
 }
 """Whose folder `native` is compiled, and what is said where it cannot be."""
 SUPPORTED = ((3, 11), (3, 13))

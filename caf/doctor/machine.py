@@ -48,14 +48,14 @@ def sqlite() -> Finding:
 
 
 def compiled() -> Finding:
-    """Whether what costs most of the log and of moving pictures is compiled."""
+    """Whether what costs most of the log and of steadying pictures is compiled."""
     if PARTS == "compiled" and COMPILED:
-        return good("compiled", "the inner loops of the event log and of moving pictures are compiled")
+        return good("compiled", "the inner loops of the event log and of steadying pictures are compiled")
     remedy = "Install gcc and Python's headers (python3-dev), then install caf again; it works without, too."
     what = (
         f"the inner loops of the event log run {PARTS}"
         if PARTS != "compiled"
-        else "pictures are moved by OpenCV"
+        else "pictures are followed and moved by OpenCV"
     )
     return warning("compiled", f"{what}: it takes longer", remedy)
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.camera import CELLS, GRID, Step, shared
+from caf.engines.camera import Step, shared
+from caf.engines.features import CELLS, GRID
 from caf.engines.similarity import agreed_similarity, agreement, refit, strays
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
@@ -219,12 +220,14 @@ def cell_tremor(flow: NDArray[np.float64], cuts: Sequence[int], sigma: float) ->
     length = len(flow)
     out = np.full(flow.shape[1], np.nan)
     expected = max(1, length - len(shots(length, cuts)))
-    for cell in range(flow.shape[1]):
-        known = np.flatnonzero(~np.isnan(flow[:, cell, 0]))
+    # Cells that are known in the same frames are smoothed together, most of them mostly.
+    patterns, which = np.unique(~np.isnan(flow[:, :, 0]), axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        known, cells = np.flatnonzero(pattern), np.flatnonzero(which == number)
         if len(known) < max(3, expected // 2):
             continue
-        series = flow[known, cell]
+        series = flow[np.ix_(known, cells)].reshape(len(known), -1)
         at = [int(np.searchsorted(known, c)) for c in cuts]
-        rest = series - smooth(series, sigma, cuts=at, robust=False)
-        out[cell] = np.sqrt(np.mean(np.sum(rest**2, axis=1)))
+        rest = (series - smooth(series, sigma, cuts=at, robust=False)).reshape(len(known), len(cells), 2)
+        out[cells] = np.sqrt(np.mean(np.sum(rest**2, axis=2), axis=0))
     return out

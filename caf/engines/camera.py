@@ -6,36 +6,28 @@ following them back, and explained by a few similarities in turn (RANSAC; Fischl
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.features import ANALYSIS_SIDE_PX, CELLS, GRID, Seen, seen_in
+from caf.engines.follow import Look, Picture, led
 from caf.engines.keyframe import NOTHING_SINCE, Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
 from caf.engines.similarity import Points, agreed_similarity
 
 __all__ = [
-    "ANALYSIS_SIDE_PX",
-    "CELLS",
-    "GRID",
     "Camera",
     "Candidate",
     "Step",
     "camera_between",
     "cells_of",
-    "normalised",
     "shared",
 ]
 
-GRID = (8, 6)
-"""Columns and rows of the cells in which motion is summarised."""
-CELLS = GRID[0] * GRID[1]
-ANALYSIS_SIDE_PX = 960
 _PER_CELL, _PER_CELL_IN_DOUBT = 6, 14
 _NO_DOUBT, _NO_DOUBT_PX = 0.8, 0.5
 """If so many of the features share one motion so nearly, few of them tell it as well as many. A body that turns back
 moves with the background to a pixel."""
-_WORTH_HALVING_PX = 200
 _BACK_PX = 0.2
 _INLIER_PX = 1.0
 _CANDIDATES = 3
@@ -47,10 +39,9 @@ _LONGEST_FLASH = 3
 """After so many frames that show nothing, of black mostly, another shot begins."""
 _LEAST_AGREE, _LEAST_CELLS = 0.2, 8
 """Of the features, between pictures that are not neighbours; and of the cells that those which agree are in."""
-_WINDOW_PX = (16, 16)
-"""A multiple of eight: what OpenCV leaves over of a row, it works on pixel by pixel."""
-_LEVELS = 3
-_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.005)
+_THERE = Look(window_px=16, levels=3, rounds=30, close_px=0.005)
+_BACK = _THERE._replace(levels=0)
+"""A window that is a multiple of eight: what OpenCV leaves over of a row, it works on pixel by pixel."""
 _NO_POINTS = np.empty((0, 4), np.float32)
 _NO_CELLS = np.empty(0, np.uint8)
 
@@ -92,31 +83,33 @@ class Camera:
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
         self._scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
-        self._before: NDArray[np.uint8] | None = None
-        self._small: NDArray[np.float32] | None = None
+        self._before: Seen | None = None
         self._key = Keyframe()
         self._blank = 0
         """Frames since the last that showed anything."""
 
-    def follow(self, image: NDArray[np.uint8], subject: NDArray[np.float64] | None = None) -> Step:
+    def seen(self, image: NDArray[np.uint8]) -> Seen:
+        """A frame (H, W, 3) uint8 made ready to be followed, as may be done ahead and elsewhere."""
+        return seen_in(image, self._scale)
+
+    def follow(self, image: NDArray[np.uint8] | Seen, subject: NDArray[np.float64] | None = None) -> Step:
         """The step to `image` (H, W, 3) uint8; `subject` is a box x0, y0, x1, y1 in px to look away from.
 
         A frame that shows nothing, as a flash does, has no step; the next one that does is followed from the last.
         """
-        gray = normalised(image, self._scale)
-        small = cv2.resize(gray, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
-        if self._small is not None and float(small.std()) < FLAT_STD <= float(self._small.std()):
+        now = image if isinstance(image, Seen) else self.seen(image)
+        before = self._before
+        if before is not None and float(now.small.std()) < FLAT_STD <= float(before.small.std()):
             self._blank += 1
             return _nothing(cut=False)
-        before, self._before = self._before, gray
-        small_before, self._small = self._small, small
+        self._before = now
         blank, self._blank = self._blank, 0
         if blank:
             self._key.forget()
-        if before is None or small_before is None:
+        if before is None:
             return _nothing(cut=False)
-        old, new, share = _followed(before, gray)
-        if blank > _LONGEST_FLASH or (is_cut(small_before, small) and not self._goes_on(old, share)):
+        old, new, share = _followed(before, now.picture)
+        if blank > _LONGEST_FLASH or (is_cut(before.small, now.small) and not self._goes_on(old, share)):
             self._key.forget()
             return _nothing(cut=True)
         if subject is not None and len(old):
@@ -127,7 +120,7 @@ class Camera:
         if len(old) < _MIN_POINTS:
             self._key.forget()
             return _nothing(cut=False)
-        since = NOTHING_SINCE if blank else self._key.follow(before, gray, old, new)
+        since = NOTHING_SINCE if blank else self._key.follow(before.picture, now.picture, old, new)
         cells, points = self._placed(old, new)
         key_cells, key_points = self._placed(since.start, since.now)
         moves = (new - old) / self._scale
@@ -178,7 +171,7 @@ def camera_between(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[
     """
     size = (start.shape[1], start.shape[0])
     scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
-    old, new, _ = _followed(normalised(start, scale), normalised(end, scale))
+    old, new, _ = _followed(seen_in(start, scale), seen_in(end, scale).picture)
     old, new = old / scale, new / scale
     if len(old) < _MIN_POINTS:
         return None
@@ -212,83 +205,31 @@ def shared(all_cells: NDArray[np.integer], held_cells: NDArray[np.integer]) -> N
     return np.flatnonzero((held >= 2) & (held * 2 >= total))
 
 
-def normalised(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Gray at analysis size with fixed mean and contrast, so that flicker does not look like motion."""
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    if scale < 1.0:
-        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    mean, std = (float(v[0, 0]) for v in cv2.meanStdDev(gray))
-    if std < FLAT_STD:
-        return np.asarray(gray, dtype=np.uint8)
-    return np.asarray(cv2.convertScaleAbs(gray, alpha=48.0 / std, beta=112.0 - mean * 48.0 / std), np.uint8)
-
-
-def _followed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Points, Points, float]:
+def _followed(before: Seen, after: Picture) -> tuple[Points, Points, float]:
     """Features of `before` and their places in `after`, (n, 2) px each; only those that find their way back.
 
     Last which share of the features these are, 0 where there are none.
     """
-    height, width = before.shape
-    none = np.empty((0, 2)), np.empty((0, 2)), 0.0
-    if min(height, width) < 24:
-        return none
-    features, rank = _features(before)
+    features, rank = before.features, before.rank
     if not len(features):
-        return none
+        return np.empty((0, 2)), np.empty((0, 2)), 0.0
     few, many = rank < _PER_CELL, rank < _PER_CELL_IN_DOUBT
-    old, new = _led(before, after, features[few])
+    old, new = _led(before.picture, after, features[few])
     if len(old) >= _MIN_POINTS and agreed_similarity(old, new, _NO_DOUBT_PX)[1].mean() >= _NO_DOUBT:
         return old, new, len(old) / int(few.sum())
-    more = _led(before, after, features[many & ~few])
+    more = _led(before.picture, after, features[many & ~few])
     old, new = np.concatenate((old, more[0])), np.concatenate((new, more[1]))
     return old, new, len(old) / int(many.sum())
 
 
-def _led(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], start: NDArray[np.float32]
-) -> tuple[Points, Points]:
+def _led(before: Picture, after: Picture, start: NDArray[np.float32]) -> tuple[Points, Points]:
     """As `_followed`, of these features."""
-    if not len(start):
-        return np.empty((0, 2)), np.empty((0, 2))
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, start, np.empty(0, np.float32), winSize=_WINDOW_PX, maxLevel=_LEVELS, criteria=_STOP
-    )
+    there, seen = led(before, after, start, start, _THERE)
     # Back from there, beginning where it came from: what is right stays, and that takes few steps.
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(
-        after,
-        before,
-        there,
-        start.copy(),
-        winSize=_WINDOW_PX,
-        maxLevel=0,
-        criteria=_STOP,
-        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-    )
-    good = np.asarray((ok.ravel() > 0) & (ok_back.ravel() > 0))
+    back, seen_back = led(after, before, there, start, _BACK)
+    good = seen & seen_back
     good &= np.linalg.norm(back - start, axis=1) < _BACK_PX
     return start[good].astype(np.float64), there[good].astype(np.float64)
-
-
-def _features(gray: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """(n, 2) px of what can be followed well, and (n,) how many in its cell are stronger.
-
-    Found in a picture of half the size, which takes a quarter.
-    """
-    height, width = gray.shape
-    shrink = 2 if min(height, width) >= _WORTH_HALVING_PX else 1
-    small = cv2.resize(gray, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA)
-    apart = max(4.0, width / 96) / shrink
-    found = cv2.goodFeaturesToTrack(small, 1600, 0.002, apart, blockSize=5 if shrink == 1 else 3)
-    if found is None:
-        return np.empty((0, 2), np.float32), np.empty(0, np.intp)
-    scale = np.array([width / (width // shrink), height / (height // shrink)], np.float32)
-    places = (found.reshape(-1, 2) + np.float32(0.5)) * scale - np.float32(0.5)
-    column, row = (places * np.array(GRID) / (width, height)).astype(np.intp).T
-    cell = row * GRID[0] + column
-    order = np.argsort(cell, kind="stable")  # they come strongest first
-    rank = np.empty(len(order), np.intp)
-    rank[order] = np.arange(len(order)) - np.searchsorted(cell[order], cell[order])
-    return places, rank
 
 
 def _cell_medians(moves: Points, cells: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 __all__ = ["COMPILED", "NATIVE"]
 
-_FACE: Final = 1
+_FACE: Final = 2
 
 
 def _load() -> Any:
@@ -20,4 +20,4 @@ def _load() -> Any:
 NATIVE: Final[Any] = _load()
 """The compiled module, or None."""
 COMPILED: Final[bool] = NATIVE is not None
-"""Whether pictures are moved by compiled code."""
+"""Whether pictures are followed and moved by compiled code."""

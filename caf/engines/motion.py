@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from caf.engines.bars import View, view_in
 from caf.engines.camera import Camera, Step
+from caf.engines.features import Seen
 from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.rim import Rim, camera_by_the_rim
@@ -43,7 +44,8 @@ def _moved(request: StageRequest, settings: Settings, progress: Progress) -> Sta
     path = input_of(request, "frames", "source")
     info = look(path)
     facts: dict[str, Parameter] = {}
-    if "source" in request.inputs and look(Path(request.inputs["source"])).kind == "image":
+    given = Path(request.inputs.get("source", path))
+    if (info if given == path else look(given)).kind == "image":
         return _push_in(request, settings, path, info, progress)
     hold, soften = settings.number("pose_weight"), settings.number("temporal_smoothing")
     passes = Passes(progress, info.frames, 1 + (hold > 0 or soften > 0) + (soften > 0))
@@ -109,8 +111,13 @@ def _measured(
     steps: list[Step] = []
     first: Frame | None = None
     beside = Behind()
+
+    def looked_at() -> Iterator[tuple[Frame, Seen | None]]:
+        for frame in read_frames(path):
+            yield frame, camera.seen(view.of(frame.image)) if hold > 0 else None
+
     try:
-        for index, frame in enumerate(passes.over(ahead(read_frames(path)))):
+        for index, (frame, seen) in enumerate(passes.over(ahead(looked_at()))):
             if view.is_lit(frame.image):
                 raise _NoBarsError
             beside.add(partial(light.add, frame.image))
@@ -119,9 +126,9 @@ def _measured(
             else:
                 kept.clear()
             first = first or frame
-            if hold > 0:
+            if seen is not None:
                 box = view.box(boxes[index]) if index < len(boxes) else None
-                steps.append(camera.follow(view.of(frame.image), box))
+                steps.append(camera.follow(seen, box))
         beside.finish()
     finally:
         beside.drop()

@@ -5,21 +5,26 @@ for long. So a motion is believed if three corners agree on it, and only if it i
 new features that have been seen to keep to it, over nearly all of the shot.
 """
 
+import cmath
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.camera import ANALYSIS_SIDE_PX, normalised
 from caf.engines.course import Path
+from caf.engines.features import ANALYSIS_SIDE_PX, normalised
+from caf.engines.homes import KEEPS_PX, Complex, Homes
 from caf.engines.similarity import agreed_similarity
 from caf.engines.smooth import shots
 from caf.engines.tracks import LONGEST, STRIDE, RimFollower, Tracks
+from caf.media.beside import ahead
 
 __all__ = ["Rim", "camera_by_the_rim"]
 
+_THREADS = 2
 _PATIENCE_FRAMES = 60
 """Of a clip that shows nothing to begin with for so long, no more is looked at."""
 _SHORTEST_FRAMES = 36
@@ -31,17 +36,14 @@ _SEED_FRAMES = STRIDE + 2
 _SEEDS_TRIED, _PAIRS, _PER_GENERATION = 12, 800, 2
 _SEED_CORNERS, _CORNER = (0.2, 0.25), 1.0 / 3.0
 """Of width and height. Further in only where the outermost shows nothing, as a plain table does."""
-_SEED_PX, _KEEPS_PX, _NEAR_PX = 0.6, 0.4, 0.8
+_SEED_PX, _NEAR_PX = 0.6, 0.8
 _MEMBERS, _AGREE = 6, 0.5
-_KNOWN_FRAMES = 3
 _EARLY, _LATE, _STAYS_PX, _LASTING = 5, 3, 0.6, 0.45
 """What keeps to a picture for five frames still does at the generation's end: of background half or more, of what only
 happened to move alike three in ten at most. Source: the scenes of bench/steady_scenes.py and tests/engines/test_rim.py.
 """
 _ACROSS = 0.5
 _MISSES = STRIDE
-
-_Complex = NDArray[np.complex128]
 
 
 class Rim(NamedTuple):
@@ -59,15 +61,15 @@ def camera_by_the_rim(
     stretches = [shot for shot in shots(frames, cuts) if shot.stop - shot.start >= _SHORTEST_FRAMES]
     if sum(shot.stop - shot.start for shot in stretches) < _MOSTLY * frames:
         return None
-    follower = RimFollower()
     shape = (0, 0)
-    for index, image in enumerate(images):
-        gray = normalised(image, scale)
-        shape = (gray.shape[1], gray.shape[0])
-        follower.add(gray, cut=index in cuts)
-        if index == _PATIENCE_FRAMES and not any(_seeds(t, shape) for t in follower.tracks):
-            return None
-    follower.finish()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        follower = RimFollower(pool)
+        for index, gray in enumerate(ahead(normalised(image, scale) for image in images)):
+            shape = (gray.shape[1], gray.shape[0])
+            follower.add(gray, cut=index in cuts)
+            if index == _PATIENCE_FRAMES and not any(_seeds(t, shape) for t in follower.tracks):
+                return None
+        follower.finish()
     path, known = np.zeros((frames, 4)), np.zeros(frames, np.bool_)
     for shot in stretches:
         layer = _layer([t for t in follower.tracks if shot.start <= t.start < shot.stop], shot, shape)
@@ -117,27 +119,36 @@ def _seeds_within(share: float, tracks: Tracks, size: tuple[int, int]) -> list[_
         return []
     places = tracks.places[:, :_SEED_FRAMES].astype(np.complex128)
     corner = np.where(np.isnan(places).any(axis=1), -1, _corner_of(places[:, 0], size, share))
-    inside = np.flatnonzero(corner >= 0)
-    members = [m for m in (np.flatnonzero(corner == c) for c in range(4)) if len(m) >= _CORNER_TRACKS]
+    by_corner = [np.flatnonzero(corner == c) for c in range(4)]
+    members = [m for m in by_corner if len(m) >= _CORNER_TRACKS]
     if len(members) < _CORNERS:
         return []
     rng = np.random.default_rng(tracks.start)
     first = rng.integers(0, len(members), _PAIRS)
     second = (first + rng.integers(1, len(members), _PAIRS)) % len(members)
     chance = rng.random((2, _PAIRS))
+    ordered, count = np.concatenate(members), np.array([len(each) for each in members])
+    begin = np.cumsum(count) - count
     one, other = (
-        places[[members[c][int(u * len(members[c]))] for c, u in zip(which, chance[side], strict=True)]]
+        places[ordered[begin[which] + (chance[side] * count[which]).astype(np.intp)]]
         for side, which in enumerate((first, second))
     )
-    agrees = np.ones((_PAIRS, len(inside)), np.bool_)
+    inside = np.concatenate(by_corner)
+    ends = np.cumsum([len(each) for each in by_corner])
+    agrees, left = np.ones((_PAIRS, len(inside)), np.bool_), np.arange(_PAIRS)
     for t in range(1, _SEED_FRAMES):
-        factor = (other[:, t] - one[:, t]) / (other[:, 0] - one[:, 0])
-        shift = one[:, t] - factor * one[:, 0]
+        factor = (other[left, t] - one[left, t]) / (other[left, 0] - one[left, 0])
+        shift = one[left, t] - factor * one[left, 0]
         apart = factor[:, None] * places[None, inside, 0] + shift[:, None] - places[None, inside, t]
-        agrees &= np.abs(apart) < _SEED_PX
-    counts = np.stack([(agrees & (corner[inside] == c)).sum(axis=1) for c in range(4)], axis=1)
-    score = np.sqrt(np.minimum(counts, 8)).sum(axis=1)
-    score[(counts >= _CORNER_TRACKS).sum(axis=1) < _CORNERS] = 0.0
+        still = agrees[left] & (apart.real**2 + apart.imag**2 < _SEED_PX**2)
+        counts = np.stack(
+            [np.count_nonzero(part, axis=1) for part in np.split(still, ends[:-1], axis=1)], axis=1
+        )
+        enough = (counts >= _CORNER_TRACKS).sum(axis=1) >= _CORNERS
+        agrees[left] = still
+        left, counts = left[enough], counts[enough]
+    score = np.zeros(_PAIRS)
+    score[left] = np.sqrt(np.minimum(counts, 8)).sum(axis=1)
     out: list[_Seed] = []
     for _ in range(_PER_GENERATION):
         best = int(np.argmax(score))
@@ -162,11 +173,12 @@ class _Layer:
         self.known = np.zeros(length, np.bool_)
         self._factor, self._shift = np.ones(length, np.complex128), np.zeros(length, np.complex128)
         self._corners = np.zeros((length, 4), np.intp)
+        self._homes = [Homes(each) for each in tracks]
 
     def grow(self, seed: _Seed) -> None:
         """Find the picture in the seed's frames, and from there onwards and backwards until it is lost."""
         first = seed.tracks.start - self._shot.start
-        self.known[first] = True
+        self._know(first, 1.0, 0.0)
         places = seed.tracks.places[seed.held].astype(np.complex128)
         for t in range(1, _SEED_FRAMES):
             self._fit(first + t, places[:, 0], places[:, t])
@@ -192,19 +204,20 @@ class _Layer:
         frames = np.arange(first, first + tracks.places.shape[1])
         if len(frames) <= LONGEST or not self.known[frames].all():
             return 0, 0
-        home = (tracks.places.astype(np.complex128) - self._shift[frames]) / self._factor[frames]
-        home = home[~np.isnan(home).any(axis=1)]
-        early = home[:, :_EARLY].mean(axis=1)
-        spread = np.sqrt((np.abs(home[:, :_EARLY] - early[:, None]) ** 2).sum(axis=1) / (_EARLY - 1))
-        gone = np.abs(home[:, -_LATE:].mean(axis=1) - early)
-        keeps = spread < _KEEPS_PX
+        whole = tracks.places[~np.isnan(tracks.places[:, -1])]
+        home = [
+            (whole[:, part].astype(np.complex128) - self._shift[frames[part]]) / self._factor[frames[part]]
+            for part in (slice(_EARLY), slice(-_LATE, None))
+        ]
+        early = home[0].mean(axis=1)
+        spread = np.sqrt((np.abs(home[0] - early[:, None]) ** 2).sum(axis=1) / (_EARLY - 1))
+        gone = np.abs(home[1].mean(axis=1) - early)
+        keeps = spread < KEEPS_PX
         return int(keeps.sum()), int((keeps & (gone < _STAYS_PX)).sum())
 
     def _found(self, frame: int) -> bool:
         """Whether the features that have kept to the picture tell where it is in this frame."""
-        at = frame + self._shot.start
-        near = self._tracks[bisect_left(self._starts, at - LONGEST) : bisect_right(self._starts, at)]
-        parts = [self._keeping(frame, each) for each in near if at - each.start < each.places.shape[1]]
+        parts = [each.keeping(frame + self._shot.start) for each in self._near(frame)]
         home, now = (
             np.concatenate([part[side] for part in parts] or [np.empty(0, complex)]) for side in (0, 1)
         )
@@ -217,26 +230,18 @@ class _Layer:
         self._corners[frame] = np.bincount(where[where >= 0], minlength=4)
         return True
 
-    def _keeping(self, frame: int, tracks: Tracks) -> tuple[_Complex, _Complex]:
-        """Where the features that kept to the picture in the other known frames are at home, and in this frame."""
-        first = tracks.start - self._shot.start
-        frames = np.arange(first, first + tracks.places.shape[1])
-        frames = frames[self.known[frames] & (frames != frame)]
-        if len(frames) < _KNOWN_FRAMES:
-            return np.empty(0, complex), np.empty(0, complex)
-        places = tracks.places.astype(np.complex128)
-        home = (places[:, frames - first] - self._shift[frames]) / self._factor[frames]
-        there = ~np.isnan(home)
-        count = there.sum(axis=1)
-        home = np.where(there, home, 0.0)
-        mean = home.sum(axis=1) / np.maximum(count, 1)
-        apart = np.abs(np.where(there, home - mean[:, None], 0.0))
-        spread = np.sqrt((apart**2).sum(axis=1) / np.maximum(count - 1, 1))
-        now = places[:, frame - first]
-        keeps = (count >= _KNOWN_FRAMES) & (spread < _KEEPS_PX) & ~np.isnan(now)
-        return mean[keeps], now[keeps]
+    def _near(self, frame: int) -> list[Homes]:
+        """Of the generations that see the frame."""
+        at = frame + self._shot.start
+        near = self._homes[bisect_left(self._starts, at - LONGEST) : bisect_right(self._starts, at)]
+        return [each for each in near if each.has(at)]
 
-    def _fit(self, frame: int, home: _Complex, now: _Complex, only_if: int = 0) -> NDArray[np.bool_] | None:
+    def _know(self, frame: int, factor: complex, shift: complex) -> None:
+        self.known[frame], self._factor[frame], self._shift[frame] = True, factor, shift
+        for each in self._near(frame):
+            each.know(frame + self._shot.start, factor, shift)
+
+    def _fit(self, frame: int, home: Complex, now: Complex, only_if: int = 0) -> NDArray[np.bool_] | None:
         """Take what most of these agree on, if at least `only_if` do and they reach across the frame; who agrees."""
         old, new = (
             np.ascontiguousarray(z - self._centre, np.complex128).view(np.float64).reshape(-1, 2)
@@ -247,20 +252,19 @@ class _Layer:
             held.sum() < only_if or held.mean() < _AGREE or not _far_apart(now[held], self._size)
         ):
             return None
-        factor = np.exp(complex(motion[3], motion[2]))
-        self.path[frame], self.known[frame] = motion, True
-        self._factor[frame] = factor
-        self._shift[frame] = complex(motion[0], motion[1]) + self._centre * (1.0 - factor)
+        factor = cmath.exp(complex(motion[3], motion[2]))
+        self.path[frame] = motion
+        self._know(frame, factor, complex(motion[0], motion[1]) + self._centre * (1.0 - factor))
         return held
 
 
-def _far_apart(places: _Complex, size: tuple[int, int]) -> bool:
+def _far_apart(places: Complex, size: tuple[int, int]) -> bool:
     """Whether they reach across half of the width or of the height; a stray one does not count."""
     x, y = np.sort(places.real)[1:-1], np.sort(places.imag)[1:-1]
     return bool(np.ptp(x) > _ACROSS * size[0] or np.ptp(y) > _ACROSS * size[1])
 
 
-def _corner_of(places: _Complex, size: tuple[int, int], share: float) -> NDArray[np.intp]:
+def _corner_of(places: Complex, size: tuple[int, int], share: float) -> NDArray[np.intp]:
     """(n,) the corner, 0 to 3, in whose `share` of width and height each place lies; -1: none."""
     x, y = places.real / size[0], places.imag / size[1]
     right, low = x > 1.0 - share, y > 1.0 - share

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.compiled import NATIVE
 from caf.engines.ranks import median
 
 __all__ = ["Points", "agreed_similarity", "agreement", "refit", "strays"]
@@ -77,6 +78,15 @@ def _plane(points: Points) -> _Places:
 
 
 def _refined(turn: _Turn, old: _Places, new: _Places, held: NDArray[np.bool_]) -> _Turn:
+    if NATIVE is None:
+        return _plainly_refined(turn, old, new, held)
+    start = (turn.factor.real, turn.factor.imag, turn.shift.real, turn.shift.imag)
+    end = NATIVE.refined(start, old, new, held.copy(), _ROUNDS, _FLOOR_PX, _TUKEY, _SETTLED_PX, _REACH_PX)
+    return _Turn(complex(end[0], end[1]), complex(end[2], end[3]))
+
+
+def _plainly_refined(turn: _Turn, old: _Places, new: _Places, held: NDArray[np.bool_]) -> _Turn:
+    """`_refined` without compiled code."""
     for _ in range(_ROUNDS):
         error = _error(turn, old, new)
         # The floor is what sub-pixel tracking can resolve.

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from caf.engines.background import Motion, camera_motion, cell_tremor, corners_dissent
-from caf.engines.camera import GRID, Step
+from caf.engines.camera import Step
 from caf.engines.course import Path, as_matrices, course_within, zoom_needed
+from caf.engines.features import GRID
 from caf.engines.path import NOTHING, background_path
 from caf.engines.rim import Rim
 from caf.engines.smooth import smooth

@@ -1,10 +1,14 @@
 """Small features near the frame's rim, many of them, each followed over some frames from its first picture."""
 
+from concurrent.futures import Executor
+from functools import partial
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from caf.engines.follow import Look, Picture, led
 
 __all__ = ["LONGEST", "STRIDE", "Places", "RimFollower", "Tracks"]
 
@@ -16,10 +20,9 @@ _RIM = 0.3
 """Of width and height, on each side: what a subject leaves free lies there."""
 _GRID, _PER_CELL = (16, 12), 8
 _APART_PX, _BORDER_PX = 7, 6
-_WINDOW_PX = (11, 11)
-_LEVELS = 3
+_ROUGHLY = Look(window_px=11, levels=3, rounds=20, close_px=0.1)
+_EXACTLY = Look(window_px=11, levels=0, rounds=20, close_px=0.01)
 _STRAY_PX = 1.5
-_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
 _LEAST = 1e-6
 
 
@@ -31,31 +34,31 @@ class Tracks(NamedTuple):
 
 
 class RimFollower:
-    """Follows a clip frame by frame; `tracks` has every generation that is finished."""
+    """Follows a clip frame by frame, several generations at once by the pool's threads; `tracks` has every generation
+    that is finished.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
         self.tracks: list[Tracks] = []
         self._open: list[_Generation] = []
-        self._before: NDArray[np.uint8] | None = None
+        self._before: Picture | None = None
         self._frame = 0
 
     def add(self, gray: NDArray[np.uint8], *, cut: bool = False) -> None:
         """The next frame, (H, W) uint8; with `cut` nothing is followed into it."""
+        picture = Picture(gray)
         if cut:
             self.finish()
         if self._before is not None and self._open:
-            now = np.concatenate([generation.now for generation in self._open])
-            there, ok = _led(self._before, gray, now, now, _LEVELS)
-            first = 0
-            for generation in self._open:
-                last = first + len(generation.now)
-                generation.follow(gray, there[first:last], ok[first:last])
-                first = last
+            picture.prepare(_ROUGHLY)
+            self._before.prepare(_ROUGHLY)
+            list(self._pool.map(partial(_Generation.follow, before=self._before, after=picture), self._open))
         for generation in [g for g in self._open if len(g.places) > LONGEST]:
             self._close(generation)
         if self._frame % STRIDE == 0 or cut:
-            self._open.append(_Generation(self._frame, gray))
-        self._before = gray
+            self._open.append(_Generation(self._frame, picture))
+        self._before = picture
         self._frame += 1
 
     def finish(self) -> None:
@@ -71,45 +74,24 @@ class RimFollower:
 class _Generation:
     """The features of one picture; every look is in that picture's own, so that errors do not add up."""
 
-    def __init__(self, start: int, gray: NDArray[np.uint8]) -> None:
+    def __init__(self, start: int, picture: Picture) -> None:
         self.start = start
-        self._gray = gray
-        self._first = self.now = _features(gray)
+        self._picture = picture
+        self._first = self.now = _features(picture.gray)
         self._alive = np.arange(len(self._first))
         self.places = [_plane(self._first)]
 
-    def follow(self, image: NDArray[np.uint8], guess: NDArray[np.float32], ok: NDArray[np.bool_]) -> None:
+    def follow(self, before: Picture, after: Picture) -> None:
         """Into the next picture, from where each feature went since the one before."""
+        guess, ok = led(before, after, self.now, self.now, _ROUGHLY)
         found = np.full(len(self._first), complex(np.nan, np.nan), np.complex64)
         self.places.append(found)
-        exact, ok_exact = _led(self._gray, image, self._first[self._alive], guess, 0)
-        limit = np.array(image.shape[::-1], np.float32) - 3
+        exact, ok_exact = led(self._picture, after, self._first[self._alive], guess, _EXACTLY)
+        limit = np.array(after.gray.shape[::-1], np.float32) - 3
         good = ok & ok_exact & ((exact > 2) & (exact < limit)).all(axis=1)
         good &= np.linalg.norm(exact - guess, axis=1) < _STRAY_PX
         self._alive, self.now = self._alive[good], exact[good]
         found[self._alive] = _plane(self.now)
-
-
-def _led(
-    before: NDArray[np.uint8],
-    after: NDArray[np.uint8],
-    start: NDArray[np.float32],
-    guess: NDArray[np.float32],
-    levels: int,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    if not len(start):
-        return start, np.zeros(0, np.bool_)
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(
-        before,
-        after,
-        start,
-        guess.copy(),
-        winSize=_WINDOW_PX,
-        maxLevel=levels,
-        criteria=_STOP,
-        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-    )
-    return np.asarray(there, np.float32), ok.ravel() > 0
 
 
 def _features(gray: NDArray[np.uint8]) -> NDArray[np.float32]:

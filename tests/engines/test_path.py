@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.background import Motion, camera_motion
-from caf.engines.camera import CELLS, GRID, Candidate, Step, cells_of
+from caf.engines.camera import Candidate, Step, cells_of
+from caf.engines.features import CELLS, GRID
 from caf.engines.path import background_path
 
 SIZE = (640, 360)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bench.steady_scenes import clip, drawn
 from caf.engines import motion
-from caf.engines.camera import CELLS, Camera, Step
+from caf.engines.camera import Camera, Step
+from caf.engines.features import CELLS
 from caf.engines.smooth import smooth
 from caf.engines.steady import Plan, plan
 from tests.clips import Image, add_subject, camera_frames, shake_path, texture, write_clip

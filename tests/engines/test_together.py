@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from caf.engines.background import camera_motion
-from caf.engines.camera import CELLS, GRID, Candidate, Step, cells_of
+from caf.engines.camera import Candidate, Step, cells_of
+from caf.engines.features import CELLS, GRID
 from caf.engines.together import keeps_together, rivals_part
 
 SIZE = (640, 360)

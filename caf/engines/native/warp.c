@@ -1,9 +1,9 @@
-/* The extension `caf.engines._native`: a picture moved by a similarity, see caf/engines/warp.py.
+/* A picture moved by a similarity, see caf/engines/warp.py.
  *
  * Cubic convolution (R. G. Keys, IEEE ASSP 29, 1981) with OpenCV's sharpness of -0.75, at 128 places between two
  * pixels, in whole numbers: what AVX2 gives is what the plain loop gives, to the bit. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "native.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,7 +15,6 @@
 #define HAS_AVX2 0
 #endif
 
-#define FACE 1 /* raised with every change of what Python sees of this */
 #define PLACES 128
 #define PLACE_BITS 7
 #define WEIGHT_BITS 14
@@ -37,7 +36,7 @@ static double cubic(double away)
     return away < 2 ? (((away - 5) * away + 8) * away - 4) * a : 0;
 }
 
-static void make_weights(void)
+void make_weights(void)
 {
     for (int place = 0; place < PLACES; place++) {
         int sum = 0;
@@ -260,33 +259,12 @@ static PyObject *moved_by(PyObject *args, RowMover mover)
     Py_RETURN_NONE;
 }
 
-static PyObject *moved(PyObject *Py_UNUSED(module), PyObject *args)
+PyObject *moved(PyObject *Py_UNUSED(module), PyObject *args)
 {
     return moved_by(args, fastest());
 }
 
-static PyObject *moved_anyhow(PyObject *Py_UNUSED(module), PyObject *args)
+PyObject *moved_anyhow(PyObject *Py_UNUSED(module), PyObject *args)
 {
     return moved_by(args, row_anyhow);
-}
-
-static PyMethodDef METHODS[] = {
-    {"moved", moved, METH_VARARGS, "Fill a picture with what another shows, moved."},
-    {"moved_anyhow", moved_anyhow, METH_VARARGS, "The same by the loop that any processor can do."},
-    {NULL},
-};
-
-static struct PyModuleDef MODULE = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "caf.engines._native",
-    .m_doc = "What costs most in moving pictures, compiled.",
-    .m_size = -1,
-    .m_methods = METHODS,
-};
-
-PyMODINIT_FUNC PyInit__native(void)
-{
-    make_weights();
-    PyObject *module = PyModule_Create(&MODULE);
-    return module == NULL || PyModule_AddIntConstant(module, "FACE", FACE) < 0 ? NULL : module;
 }
