@@ -118,7 +118,7 @@ def _check_places(wish: _Wish, force: bool) -> None:
 
 
 class _Steadied:
-    """The stages of it, each a task of the worker."""
+    """The parts of it, each a task of the worker."""
 
     def __init__(self, tool: Tool) -> None:
         self._call = tool.call
@@ -138,37 +138,22 @@ class _Steadied:
         return facts
 
     async def _made(self, wish: _Wish, info: MediaInfo, scratch: Path) -> tuple[dict[str, Parameter], Path]:
-        parameters: dict[str, Parameter] = {"pose_weight": wish.strength, "max_crop": wish.max_crop}
-        moved = await self._stage("motion", wish, info, scratch, {}, parameters)
-        facts = dict(moved.facts)
-        if not is_changed(facts) and wish.clip.suffix.lower() == ".mp4":
-            copy = scratch / "copy.mp4"
-            shutil.copyfile(wish.clip, copy)
-            return facts | {"copied": True}, copy
-        written = await self._stage("video", wish, info, scratch, {"motion": moved.outputs[0].path}, {})
-        kept = {name: written.facts[name] for name in ("frames", "duration_s", "fps", "sound", "bytes")}
-        return facts | kept | {"copied": False}, Path(written.outputs[0].path)
-
-    async def _stage(
-        self,
-        stage: str,
-        wish: _Wish,
-        info: MediaInfo,
-        scratch: Path,
-        inputs: dict[str, str],
-        parameters: dict[str, Parameter],
-    ) -> StageResult:
-        folder = scratch / stage
+        folder = scratch / "steady"
         folder.mkdir()
         request = StageRequest(
-            stage=stage,
-            inputs={"source": str(wish.clip)} | inputs,
-            parameters=parameters,
+            stage="motion",
+            inputs={"source": str(wish.clip)},
+            parameters={"pose_weight": wish.strength, "max_crop": wish.max_crop},
             target=VideoTarget(width=info.width, height=info.height, fps=info.fps),
             out_dir=str(folder),
         )
-        result: StageResult = await self._call("stage", request, stage)
-        return result
+        result: StageResult = await self._call("steady", request, "steadying")
+        facts = dict(result.facts)
+        if result.outputs:
+            return facts | {"copied": False}, Path(result.outputs[0].path)
+        copy = scratch / "copy.mp4"
+        shutil.copyfile(wish.clip, copy)
+        return facts | {"copied": True}, copy
 
 
 def _sheet(wish: _Wish, info: MediaInfo, made: Path, out: Path) -> SheetRequest:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from caf.media.beside import Behind, ahead
 from caf.media.read import Frame, read_frames
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
 
-__all__ = ["run_motion"]
+__all__ = ["PlannedMotion", "plan_motion", "run_motion"]
 
 _PUSH_IN = {"low": 0.02, "medium": 0.05, "high": 0.10}
 _SHARE_OF_AVERAGE = 0.6
@@ -49,36 +50,65 @@ def _moved(request: StageRequest, settings: Settings, progress: Progress) -> Sta
         return _push_in(request, settings, path, info, progress)
     hold, soften = settings.number("pose_weight"), settings.number("temporal_smoothing")
     passes = Passes(progress, info.frames, 1 + (hold > 0 or soften > 0) + (soften > 0))
-    steady: Plan | None = None
-    light: LightPlan | None = None
-    cuts: tuple[int, ...] = ()
-    kept: deque[Frame] = deque()
-    view = whole = View.whole(info.width, info.height)
-    if hold > 0:
-        view = view_in(read_frames(path), *whole.size)
-    if hold > 0 or soften > 0:
-        try:
-            steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
-        except _NoBarsError:
-            view = whole
-            steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
-        facts |= _light_facts(light) | (_steady_facts(steady) if steady else {})
+    planned = plan_motion(request, settings, path, info, passes)
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
-        source = _given(kept) if kept else ahead(read_frames(path))
-        frames = _corrected(passes.over(source), steady, light, view)
-        for frame in averaged(frames, _SHARE_OF_AVERAGE * soften, cuts):
+        for frame in averaged(planned.frames(passes), _SHARE_OF_AVERAGE * soften, planned.cuts):
             meter.add(frame.image)
             writer.write(frame.image, frame.time_s)
         writer.end(info.duration_s)
-    facts |= {"frames": writer.frames, "duration_s": writer.duration_s, "hard_cuts": len(cuts)}
-    if not view.is_whole:
-        facts["picture_between_bars"] = f"{view.size[0]}x{view.size[1]}+{view.left}+{view.top}"
+    facts |= planned.facts | {"frames": writer.frames, "duration_s": writer.duration_s}
     facts |= {"seam_step_before_levels": meter.seam, "typical_step_levels": meter.typical}
     if soften > 0:
         facts |= _close_loop(out, meter, settings, passes)
     return StageResult(outputs=(Produced(role="motion", path=str(out)),), facts=facts)
+
+
+class PlannedMotion(NamedTuple):
+    """What is to be done to a clip's frames, one by one."""
+
+    path: Path
+    steady: Plan | None
+    light: LightPlan | None
+    cuts: tuple[int, ...]
+    view: View
+    kept: deque[Frame]
+    """The clip's frames, or none."""
+
+    @property
+    def facts(self) -> dict[str, Parameter]:
+        facts = (_light_facts(self.light) if self.light else {}) | (
+            _steady_facts(self.steady) if self.steady else {}
+        )
+        if not self.view.is_whole:
+            left, top = self.view.left, self.view.top
+            facts["picture_between_bars"] = f"{self.view.size[0]}x{self.view.size[1]}+{left}+{top}"
+        return facts | {"hard_cuts": len(self.cuts)}
+
+    def frames(self, passes: Passes) -> Iterator[Frame]:
+        """The frames as they are to be shown; once, as those that were kept are given away."""
+        source = _given(self.kept) if self.kept else ahead(read_frames(self.path))
+        return _corrected(passes.over(source), self.steady, self.light, self.view)
+
+
+def plan_motion(
+    request: StageRequest, settings: Settings, path: Path, info: MediaInfo, passes: Passes
+) -> PlannedMotion:
+    """Look at the whole clip, where anything is to be steadied or evened, and decide what is done to its frames."""
+    kept: deque[Frame] = deque()
+    view = whole = View.whole(info.width, info.height)
+    hold = settings.number("pose_weight")
+    if hold <= 0 and settings.number("temporal_smoothing") <= 0:
+        return PlannedMotion(path, None, None, (), view, kept)
+    if hold > 0:
+        view = view_in(read_frames(path), *whole.size)
+    try:
+        steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
+    except _NoBarsError:
+        view = whole
+        steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
+    return PlannedMotion(path, steady, light, cuts, view, kept)
 
 
 class _NoBarsError(Exception):

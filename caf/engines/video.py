@@ -16,22 +16,42 @@ from caf.media.upright import as_coded, upright
 from caf.media.write import ClipWriter, Picture
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult
 
-__all__ = ["run_video"]
+__all__ = ["Shown", "encoded", "run_video"]
 
 _EARLY_TICKS = 0.1  # a frame this little late still counts as due; clocks round
+
+
+class Shown(NamedTuple):
+    """A frame as decoded if it can be encoded so, which spares two conversions; else its pixels."""
+
+    image: Picture
+    time_s: float
 
 
 def run_video(request: StageRequest, settings: Settings, progress: Progress) -> StageResult:
     """Turn `motion` (or `frames`, or `source`) into `final`: an MP4 with H.264 and, as in `source`, sound."""
     path, source = input_of(request, "motion", "frames", "source"), input_of(request, "source")
     info, target = look(path), request.target
+    pictures = Passes(progress, info.frames, 1).over(ahead(_pictures(path, (target.width, target.height))))
+    sound_from = source if (info if source == path else look(source)).has_audio else None
+    return encoded(pictures, info, request, settings, sound_from)
+
+
+def encoded(
+    pictures: Iterable[Shown],
+    info: MediaInfo,
+    request: StageRequest,
+    settings: Settings,
+    sound_from: Path | None,
+) -> StageResult:
+    """Write `final` from the pictures of a clip that `info` is about."""
+    target = request.target
     strategy, limit = settings.word("fps_strategy"), settings.whole("max_frames")
     policy = cast("ResolutionPolicy", settings.word("resolution_policy"))
     end_s = min(info.duration_s, target.length_seconds or info.duration_s)
     encoder = chosen(settings.word("encoder"))
     timing = _timing(info, strategy, target.fps)
     out = Path(request.out_dir) / "final.mp4"
-    passes = Passes(progress, info.frames, 1)
     with ClipWriter(
         out,
         width=target.width,
@@ -42,10 +62,9 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
         crf=settings.whole("crf"),
         preset=settings.word("preset"),
         encoder=encoder,
-        sound_from=source if (info if source == path else look(source)).has_audio else None,
+        sound_from=sound_from,
     ) as writer:
-        shown = timing.applied(passes.over(ahead(_pictures(path, (target.width, target.height)))), end_s)
-        for count, frame in enumerate(shown):
+        for count, frame in enumerate(timing.applied(pictures, end_s)):
             if limit and count == limit:
                 end_s = min(end_s, frame.time_s)
                 break
@@ -69,23 +88,16 @@ def run_video(request: StageRequest, settings: Settings, progress: Progress) -> 
     return StageResult(outputs=(Produced(role="final", path=str(out)),), facts=facts)
 
 
-class _Shown(NamedTuple):
-    """A frame as decoded if it can be encoded so, which spares two conversions; else its pixels."""
-
-    image: Picture
-    time_s: float
-
-
-def _pictures(path: Path, size: tuple[int, int]) -> Iterator[_Shown]:
+def _pictures(path: Path, size: tuple[int, int]) -> Iterator[Shown]:
     if is_animated_webp(path):
         for frame in read_frames(path):
-            yield _Shown(frame.image, frame.time_s)
+            yield Shown(frame.image, frame.time_s)
         return
     even = size[0] % 2 == 0 and size[1] % 2 == 0
     for shown in shown_frames(path):
         straight = even and shown.size == size and as_coded(shown.frame, shown.size, shown.turn)
         image = shown.frame if straight else upright(shown.frame, shown.size, shown.turn)
-        yield _Shown(image, shown.time_s)
+        yield Shown(image, shown.time_s)
 
 
 class _Timing:
@@ -95,7 +107,7 @@ class _Timing:
         self.fps, self.variable = fps, variable
         self._every, self._grid = every, grid
 
-    def applied(self, frames: Iterable[_Shown], end_s: float) -> Iterator[_Shown]:
+    def applied(self, frames: Iterable[Shown], end_s: float) -> Iterator[Shown]:
         """The frames to write, all before `end_s`; the first one always."""
         chosen = self._on_grid(frames, end_s) if self._grid else self._thinned(frames)
         for index, frame in enumerate(chosen):
@@ -103,21 +115,21 @@ class _Timing:
                 return
             yield frame
 
-    def _thinned(self, frames: Iterable[_Shown]) -> Iterator[_Shown]:
+    def _thinned(self, frames: Iterable[Shown]) -> Iterator[Shown]:
         for index, frame in enumerate(frames):
             if index % self._every == 0:
                 yield frame
 
-    def _on_grid(self, frames: Iterable[_Shown], end_s: float) -> Iterator[_Shown]:
+    def _on_grid(self, frames: Iterable[Shown], end_s: float) -> Iterator[Shown]:
         """At each tick of the new rate the newest frame that is due by then."""
         tick, shown = 0, None
         for frame in frames:
             while shown is not None and frame.time_s > (tick + _EARLY_TICKS) / self.fps:
-                yield _Shown(shown.image, tick / self.fps)
+                yield Shown(shown.image, tick / self.fps)
                 tick += 1
             shown = frame
         while shown is not None and tick < round(end_s * self.fps):
-            yield _Shown(shown.image, tick / self.fps)
+            yield Shown(shown.image, tick / self.fps)
             tick += 1
 
 

@@ -53,6 +53,7 @@ TASKS: Final[dict[str, Task]] = {
     "explode": Task("caf.media.sequence:explode", ExplodeRequest, Exploded),
     "assemble": Task("caf.media.sequence:assemble", AssembleRequest, Assembled),
     "demo": Task("caf.demo_clips:make", DemoRequest, Produced),
+    "steady": Task("caf.engines.steadied:steadied", StageRequest, StageResult),
     "sheet": Task("caf.demo_clips:sheet", SheetRequest, Produced),
     "roc": Task("caf.qc.metrics.roc:draw_roc", RocRequest, Produced),
     "examine": Task("caf.qc.examine:examine", ExamineRequest, Examination),

@@ -192,4 +192,4 @@ def test_work_that_was_to_outlive_its_terminal_does(tmp_path: Path) -> None:
 
 def at_work(folder: Path) -> bool:
     """Whether a stage has begun there."""
-    return any(folder.glob(".caf-stabilize-*/motion"))
+    return any(folder.glob(".caf-stabilize-*/steady"))
