@@ -1,12 +1,15 @@
 """A picture between two of one place: along the flow, or with the camera half way and the rest blended."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.camera import camera_between
 
-__all__ = ["between"]
+__all__ = ["Way", "between", "handed_over", "way_between"]
 
 _FLOW_SIDE_PX = 480
 _VISIBLE_LEVELS = 4.0
@@ -18,23 +21,69 @@ _RIM_SHARE = 0.05
 _MIRRORED = 1e-3
 """Weight of what is mirrored beyond a picture's rim."""
 
+_HAND_OVER_FRAMES = 4
+"""Before and after a change from one way to the other, in which both are shown."""
+
 Image = NDArray[np.uint8]
+Flow = NDArray[np.float32]
 
 
-def between(start: Image, end: Image, share: float) -> Image:
-    """A picture `share` of the way from `start` to `end`: moved along the flow if that explains the change.
+class Way(NamedTuple):
+    """How a picture is made of two."""
+
+    flow: Flow | None
+    """(h, w, 2) float32: where each place went, in px of two small pictures; None where they are too small to tell."""
+    along: float
+    """0..1: how much of the picture is moved along the flow; the rest is blended where the camera was."""
+
+
+def way_between(start: Image, end: Image, share: float, before: Way | None = None) -> Way:
+    """Along the flow if that explains the change; it is sought from that of the pictures `before` on.
 
     A flow that is wrong tears the picture apart, which looks worse than the double exposure of a plain blend,
-    so the flow must explain most of the change nearly everywhere. Where it does not, both pictures are moved as the
-    camera did between them, if that is known and little: a background that is blended in two places trembles.
+    so the flow must explain most of the change nearly everywhere.
     """
-    flow = _flow(start, end)
-    if flow is not None:
-        from_start, from_end = _moved(start, flow, -share), _moved(end, flow, 1.0 - share)
-        unexplained, change = _softly(cv2.absdiff(from_start, from_end)), _softly(cv2.absdiff(start, end))
-        explained = 1.0 - unexplained / np.maximum(change, _VISIBLE_LEVELS)
-        if float(np.quantile(explained, 0.1)) >= _EXPLAINED:
-            return np.asarray(cv2.addWeighted(from_start, 1.0 - share, from_end, share, 0.0), np.uint8)
+    flow = _flow(start, end, before.flow if before is not None else None)
+    if flow is None:
+        return Way(None, 0.0)
+    grown = _grown(flow, start.shape)
+    from_start, from_end = _moved(start, grown, -share), _moved(end, grown, 1.0 - share)
+    unexplained, change = _softly(cv2.absdiff(from_start, from_end)), _softly(cv2.absdiff(start, end))
+    explained = 1.0 - unexplained / np.maximum(change, _VISIBLE_LEVELS)
+    return Way(flow, float(np.quantile(explained, 0.1) >= _EXPLAINED))
+
+
+def handed_over(ways: Sequence[Way]) -> list[Way]:
+    """The ways of frames that follow each other; one goes over to another within some frames, as at once it jumps."""
+    if not ways:
+        return []
+    reach = np.arange(-_HAND_OVER_FRAMES, _HAND_OVER_FRAMES + 1)
+    weights = np.exp(-0.5 * (2.0 * reach / _HAND_OVER_FRAMES) ** 2)
+    along = np.pad([way.along for way in ways], _HAND_OVER_FRAMES, mode="edge")
+    soft = np.convolve(along, weights / weights.sum(), "valid").round(3)
+    return [way._replace(along=float(part)) for way, part in zip(ways, soft, strict=True)]
+
+
+def between(start: Image, end: Image, share: float, way: Way | None = None) -> Image:
+    """A picture `share` of the way from `start` to `end`, made in this `way`, or in that which is best for it alone.
+
+    What is not moved along the flow is blended, both pictures moved as the camera did between them, if that is
+    known and little: a background that is blended in two places trembles.
+    """
+    way = way or way_between(start, end, share)
+    if way.flow is None or way.along <= 0.0:
+        return _with_the_camera(start, end, share)
+    grown = _grown(way.flow, start.shape)
+    moved = cv2.addWeighted(
+        _moved(start, grown, -share), 1.0 - share, _moved(end, grown, 1.0 - share), share, 0.0
+    )
+    if way.along < 1.0:
+        blended = _with_the_camera(start, end, share)
+        moved = cv2.addWeighted(moved, way.along, blended, 1.0 - way.along, 0.0)
+    return np.asarray(moved, np.uint8)
+
+
+def _with_the_camera(start: Image, end: Image, share: float) -> Image:
     camera = camera_between(start, end)
     if camera is None or np.hypot(*camera[:2]) > _FARTHEST_SHARE * np.hypot(*start.shape[:2]):
         return np.asarray(cv2.addWeighted(start, 1.0 - share, end, share, 0.0), np.uint8)
@@ -106,7 +155,7 @@ def _softly(difference: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(small.mean(axis=2), (0, 0), 1.5), np.float32)
 
 
-def _flow(start: Image, end: Image) -> NDArray[np.float32] | None:
+def _flow(start: Image, end: Image, before: Flow | None) -> Flow | None:
     height, width = start.shape[:2]
     scale = min(1.0, _FLOW_SIDE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -116,8 +165,15 @@ def _flow(start: Image, end: Image) -> NDArray[np.float32] | None:
         cv2.resize(cv2.cvtColor(i, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
         for i in (start, end)
     ]
+    # What goes far is found or not by chance: found once, it is found again from there.
+    guess = np.zeros((size[1], size[0], 2), np.float32) if before is None else before.copy()
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    found = finder.calc(small[0], small[1], np.zeros((size[1], size[0], 2), np.float32))
-    found = cv2.GaussianBlur(found, (0, 0), 2.0)
-    grown = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(grown * (width / size[0], height / size[1]), np.float32)
+    return np.asarray(finder.calc(small[0], small[1], guess), np.float32)
+
+
+def _grown(flow: Flow, shape: tuple[int, ...]) -> Flow:
+    """The flow between small pictures, evened, as that between pictures of this shape."""
+    height, width = shape[:2]
+    scale = (width / flow.shape[1], height / flow.shape[0])
+    evened = cv2.GaussianBlur(flow, (0, 0), 2.0)
+    return np.asarray(cv2.resize(evened, (width, height), interpolation=cv2.INTER_LINEAR) * scale, np.float32)

@@ -17,7 +17,7 @@ from caf.engines.features import Seen
 from caf.engines.light import LightMeter, LightPlan, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.rim import Rim, camera_by_the_rim
-from caf.engines.seam import SeamMeter, closed, plan_seam
+from caf.engines.seam import SeamMeter, closed, plan_seam, ways_closed
 from caf.engines.stage import Passes, input_of, look, lossless, opencv_alone
 from caf.engines.steady import Plan, plan
 from caf.engines.subject import subject_boxes
@@ -238,8 +238,9 @@ def _close_loop(out: Path, meter: SeamMeter, settings: Settings, passes: Passes)
             tail.append(frame.image)
     again = SeamMeter()
     strength = 1.0 - (1.0 - settings.number("temporal_smoothing")) ** 2
+    ways = ways_closed(_first(read_frames(open_loop), seam.frames), tail, strength)
     with lossless(out, info) as writer:
-        for frame in closed(passes.over(_first(read_frames(open_loop), keep)), tail, strength):
+        for frame in closed(passes.over(_first(read_frames(open_loop), keep)), tail, strength, ways):
             again.add(frame.image)
             writer.write(frame.image, frame.time_s)
         writer.end(start_s)

@@ -1,17 +1,19 @@
 """The loop's seam: the step from the last frame back to the first, and a blend that makes it like any other."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.between import between
+from caf.engines.between import Way, between, handed_over, way_between
 from caf.media.planes import shrunk
 from caf.media.read import Frame
 
-__all__ = ["SeamMeter", "SeamPlan", "closed", "plan_seam"]
+__all__ = ["SeamMeter", "SeamPlan", "closed", "plan_seam", "ways_closed"]
+
+Image = NDArray[np.uint8]
 
 _SMALL = (160, 90)
 _FEWEST, _MOST = 4, 60
@@ -80,8 +82,19 @@ def plan_seam(meter: SeamMeter, wanted: int) -> SeamPlan:
     return SeamPlan(most, "blended")
 
 
-def closed(frames: Iterator[Frame], tail: Sequence[NDArray[np.uint8]], strength: float) -> Iterator[Frame]:
-    """The clip without its last `len(tail)` frames, which are blended into its first ones instead.
+def ways_closed(head: Iterable[Frame], tail: Sequence[Image], strength: float) -> list[Way]:
+    """How each of the first frames is blended with one of the tail, without a jump from one way to another."""
+    ways: list[Way] = []
+    for index, frame in enumerate(head):
+        share = _share(index, len(tail), strength)
+        ways.append(way_between(frame.image, tail[index], share, ways[-1] if ways else None))
+    return handed_over(ways)
+
+
+def closed(
+    frames: Iterator[Frame], tail: Sequence[Image], strength: float, ways: Sequence[Way]
+) -> Iterator[Frame]:
+    """The clip without its last `len(tail)` frames, which are blended into its first ones instead, in these `ways`.
 
     So the frame after the last shown one is where it would have gone, and the clip's clock, and with it the
     sound, stays as it was. `strength` 0..1 is how fully the first frames give way. `frames` must end before
@@ -89,7 +102,12 @@ def closed(frames: Iterator[Frame], tail: Sequence[NDArray[np.uint8]], strength:
     """
     for index, frame in enumerate(frames):
         if index < len(tail):
-            share = strength * (1.0 - (index + 1) / (len(tail) + 1))
-            yield Frame(between(frame.image, tail[index], share), frame.time_s)
+            share = _share(index, len(tail), strength)
+            yield Frame(between(frame.image, tail[index], share, ways[index]), frame.time_s)
         else:
             yield frame
+
+
+def _share(index: int, count: int, strength: float) -> float:
+    """Of the tail's frame in the blend's frame `index`."""
+    return strength * (1.0 - (index + 1) / (count + 1))
