@@ -1,6 +1,6 @@
 """Carry a source's sound into a written clip, on the source's own timing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -44,23 +44,65 @@ class SoundTrack(Protocol):
 
 
 def open_sound(source: str | Path, out: OutputContainer) -> SoundTrack | None:
-    """Add an audio stream for `source`'s first one to `out`; None when it has no sound.
+    """Add an audio stream to `out` for each of `source`; None when it has no sound.
 
     Zero is the first picture of `source`, or its own beginning when it is sound alone.
 
-    AAC is copied packet by packet, anything else decoded and encoded as AAC with at most two channels.
+    AAC is copied packet by packet, anything else decoded and encoded as AAC with at most two channels. A track
+    beside the first that no decoder knows, as telephones write, is left out.
     """
+    with opened(source) as container:
+        count = len(container.streams.audio)
     with ExitStack() as scope:
+        tracks: list[SoundTrack] = []
+        for number in range(count):
+            track = _open_track(Path(source), number, out)
+            if track is not None:
+                scope.callback(track.close)
+                tracks.append(track)
+        scope.pop_all()
+    return _Together(tracks) if tracks else None
+
+
+def _open_track(source: Path, number: int, out: OutputContainer) -> SoundTrack | None:
+    with ExitStack() as scope:
+        # Each from a reading of its own: what one waits for may lie far behind what the other is at.
         container = scope.enter_context(opened(source))
-        if not container.streams.audio:
+        stream = container.streams.audio[number]
+        if number > 0 and not _is_known(stream):
             return None
-        stream = container.streams.audio[0]
         zero_s = _first_picture_s(video_stream(container, source)) if container.streams.video else 0.0
         plain = stream.codec_context.name in _COPIED and stream.codec_context.extradata
-        track = (_Copy if plain else _Encode)(Path(source), container, stream, zero_s, out)
+        track = (_Copy if plain else _Encode)(source, container, stream, zero_s, out)
         # A container that is closed under its demuxer takes the process down, so the track holds it open.
         track.scope = scope.pop_all()
         return track
+
+
+def _is_known(stream: AudioStream) -> bool:
+    """PyAV gives no context where no decoder is known, whatever its types say."""
+    context: object = stream.codec_context
+    return context is not None
+
+
+class _Together:
+    """Several tracks as one."""
+
+    def __init__(self, tracks: Sequence[SoundTrack]) -> None:
+        self._tracks = tracks
+        self.how = "copied" if all(track.how == "copied" for track in tracks) else "encoded"
+
+    def advance(self, until_s: float) -> None:
+        for track in self._tracks:
+            track.advance(until_s)
+
+    def finish(self, end_s: float) -> None:
+        for track in self._tracks:
+            track.finish(end_s)
+
+    def close(self) -> None:
+        for track in self._tracks:
+            track.close()
 
 
 def _first_picture_s(stream: VideoStream) -> float:

@@ -3,11 +3,15 @@
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
+from av.stream import Stream
 
 from caf.errors import MediaError
 from caf.media.planes import planes_of
@@ -215,6 +219,63 @@ def test_sound_that_changes_its_rate_midway_is_carried(tmp_path: Path) -> None:
     assert writer.sound == "encoded"
     first, second = click_times_s(tmp_path / "out.mp4")
     assert second - first == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "how"), [("two.mp4", "aac", "copied"), ("two.mov", "pcm_s16le", "encoded")]
+)
+def test_every_sound_track_of_the_source_is_carried(tmp_path: Path, name: str, codec: str, how: str) -> None:
+    at_s = ([0.2, 0.6], [0.4])
+    one = [
+        write_clip(
+            tmp_path / f"{index}-{name}", noise(30, 64, 48), sound=clicks(1.0, times), audio_codec=codec
+        )
+        for index, times in enumerate(at_s)
+    ]
+    path = joined(one, tmp_path / name)
+    assert rewritten(path, tmp_path / "out.mp4").sound == how
+    for index, times in enumerate(at_s):
+        alone = only_track(tmp_path / "out.mp4", index, tmp_path / f"track{index}.mp4")
+        assert click_times_s(alone) == pytest.approx(times, abs=0.003)
+
+
+def test_a_further_track_that_no_decoder_knows_is_left_out(tmp_path: Path) -> None:
+    sound = clicks(1.0, [0.4])
+    one = write_clip(tmp_path / "one.mov", noise(30, 64, 48), sound=sound, audio_codec="pcm_s16le")
+    path = joined([one, one], tmp_path / "two.mov")
+    before, between, after = path.read_bytes().rsplit(b"sowt", 2)
+    path.write_bytes(before + b"sowt" + between + b"zzzz" + after)
+    assert rewritten(path, tmp_path / "out.mp4").sound == "encoded"
+    assert click_times_s(tmp_path / "out.mp4") == pytest.approx([0.4], abs=0.003)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert len(container.streams.audio) == 1
+
+
+def joined(clips: list[Path], path: Path) -> Path:
+    """The picture of the first clip with the sound of each."""
+    with ExitStack() as scope:
+        read = [scope.enter_context(av.open(str(clip))) for clip in clips]
+        again = scope.enter_context(av.open(str(clips[0])))
+        return copied([again.streams.video[0], *(container.streams.audio[0] for container in read)], path)
+
+
+def only_track(clip: Path, index: int, path: Path) -> Path:
+    """A clip with one of its sound tracks."""
+    with av.open(str(clip)) as read, av.open(str(clip)) as again:
+        return copied([read.streams.video[0], again.streams.audio[index]], path)
+
+
+def copied(streams: Sequence[Stream], path: Path) -> Path:
+    """The packets of these streams, each of a reading of its own."""
+    with av.open(str(path), "w") as out:
+        given = [out.add_stream_from_template(stream) for stream in streams]
+        for stream, to in zip(streams, given, strict=True):
+            assert isinstance(stream.container, InputContainer)
+            for packet in stream.container.demux(stream):
+                if packet.size:
+                    packet.stream = to
+                    out.mux(packet)
+    return path
 
 
 def test_a_clip_without_sound_gets_none(tmp_path: Path) -> None:
