@@ -66,7 +66,7 @@ def stabilize(
     """Write OUT (.mp4): CLIP with its camera steadied and its light evened, its sound and times kept.
 
     Where the camera is steady already, or cannot be told from the subject, OUT is CLIP as it was, and it is
-    said why. Records nothing.
+    said why; what is no .mp4 is encoded as one. Records nothing.
     """
     wish = _Wish(
         clip=clip.absolute(),
@@ -187,4 +187,6 @@ def told(facts: dict[str, Parameter]) -> list[str]:
         lines.append(f"light: {flicker} of flicker")
     if facts.get("copied"):
         lines.append("nothing was to be done: the clip was copied as it is")
+    elif not is_changed(facts):
+        lines.append("nothing was to be done: the clip was only encoded anew, as an MP4")
     return lines

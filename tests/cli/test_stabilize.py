@@ -57,6 +57,15 @@ def test_a_steady_clip_is_copied_as_it_is_and_it_is_said_why(tmp_path: Path, caf
     assert "copied as it is" in ran.err
 
 
+def test_a_steady_clip_in_another_container_is_encoded_and_that_is_said(tmp_path: Path, caf: Caf) -> None:
+    clip, out = write_clip(tmp_path / "still.mov", [texture(160, 120)] * FRAMES), tmp_path / "out.mp4"
+    ran = caf("stabilize", clip, out)
+    assert ran.code == 0, ran.err
+    assert "already steady" in ran.err
+    assert "only encoded anew, as an MP4" in ran.err
+    assert "copied" not in ran.err
+
+
 def test_no_strength_changes_nothing(tmp_path: Path, caf: Caf) -> None:
     clip, out = make_clip(tmp_path / "c.mp4", frames=FRAMES, shake=2.0), tmp_path / "out.mp4"
     ran = caf("stabilize", clip, out, "--strength", "0", "--json")
