@@ -22,6 +22,8 @@ _TIGHTEST = 0.04
 """An encoder keeps old cells and darkens others too much: all those count, what moved is farther off."""
 _STILL = 0.004
 """Two pictures that agree as well as this, as a log ratio, need not be laid over each other."""
+_STEEPEST = 1.5
+"""A log gain that rises faster with the level would be a power of seven or more: the pictures show other things."""
 _ALIKE = 0.02
 """Pictures that agree less were laid over each other a little wrongly, or show other things."""
 
@@ -50,7 +52,8 @@ def shrunk(image: NDArray[np.uint8]) -> Small:
 
 
 def gain_between(before: Small, after: Small, pivot: float) -> Gain | None:
-    """The light of `after` over that of `before`; None where too little is neither black nor white.
+    """The light of `after` over that of `before`; None where too little is neither black nor white, or no light tells
+    what is between them.
 
     Compared in place, and laid over each other if the camera moved: the closer agreement counts, because a
     shift that a moving subject feigns would blur what stands still. `pivot` is a log level.
@@ -130,6 +133,8 @@ def _measured(before: Small, after: Small, pivot: float) -> Gain | None:
     slope = _slope(
         np.concatenate([c.levels for c in found]), np.concatenate([c.ratios for c in found]), spread
     )
+    if abs(slope) >= _STEEPEST:
+        return None
     # A channel that is black or burnt out throughout changes as the others do.
     usual = sum(c.factor for c in found) / len(found), sum(c.level for c in found) / len(found)
     each = [(crowds[c].factor, crowds[c].level) if c in crowds else usual for c in range(3)]

@@ -70,3 +70,9 @@ def test_a_frame_of_one_grey_has_a_gain_and_no_gamma() -> None:
     found = measured(plain, lit_by(plain, 0.9))
     assert found.factors == pytest.approx(np.log([0.9] * 3), abs=0.003)
     assert found.slope == pytest.approx(0.0, abs=0.001)
+
+
+def test_a_picture_that_is_dark_where_the_other_is_bright_tells_no_light() -> None:
+    image = cv2.GaussianBlur(view(), (0, 0), 8.0)
+    spread = np.clip(128 + 4.0 * (image.astype(float) - image.mean()), 20, 235).astype(np.uint8)
+    assert gain_between(shrunk(spread), shrunk(np.asarray(255 - spread, np.uint8)), PIVOT) is None
