@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.findings import Flags, Floats
 from caf.qc.metrics.mosaic import Mosaic
+from caf.qc.metrics.passage import cheapest, passage_of
 
 __all__ = ["Added", "added_of"]
 
@@ -39,9 +40,6 @@ _USUAL_SHARE, _USUAL_EXCESS = 80, 0.1
 _LARGE_EXCESS = 0.5
 _TOGETHER = 256
 """Frames that are held against others at a time: a quarter of a million cells."""
-_SURELY = 0.6
-"""A moment is missing if without the gap the frames that follow it would differ so much more from the source."""
-_FOLLOWING = 3
 
 Indices = NDArray[np.int64]
 _Cells = NDArray[np.float16]
@@ -56,8 +54,10 @@ class Added(NamedTuple):
     of that and three levels: mean of the two strongest of 16x16 cells. Less in a clip in which all frames do."""
     area: Floats
     """(T,) share of the cells with an excess above 0.5, of the same run."""
+    doubled: Flags
+    """(T,) of `Passage`; False where the rates differ."""
     lost: Flags
-    """(T,) before which moments of the source are missing that moved."""
+    """(T,) of `Passage`; False where the rates differ."""
 
 
 def added_of(clip: Mosaic, source: Mosaic) -> Added | None:
@@ -70,14 +70,15 @@ def added_of(clip: Mosaic, source: Mosaic) -> Added | None:
     shifts = np.arange(-sooner - _SLACK, later + _SLACK + 1) if same_rate else np.arange(-1, 2)
     nominal = np.searchsorted((source.time_s[1:] + source.time_s[:-1]) / 2, clip.time_s)
     cost = _costs(clip, source, nominal, shifts)
-    path = _path(cost, nominal, shifts)
-    moment = nominal + shifts[path]
+    moment = nominal + shifts[_path(cost, nominal, shifts)]
     if not (moment.min() >= 0 and moment.max() < others) or not _is_same(clip, source, moment):
         return None
+    doubled, lost = np.zeros((2, frames), dtype=bool)
+    if same_rate:
+        moment, doubled, lost = passage_of(clip, source, moment)
     excess, area = _excess(clip, source, moment)
     usual = float(np.percentile(excess, _USUAL_SHARE)) / _USUAL_EXCESS
-    lost = _lost(cost, path, moment) if same_rate else np.zeros(frames, dtype=bool)
-    return Added(excess / max(1.0, usual), area, lost)
+    return Added(excess / max(1.0, usual), area, doubled, lost)
 
 
 def _interval_s(mosaic: Mosaic) -> float:
@@ -105,22 +106,13 @@ def _costs(clip: Mosaic, source: Mosaic, nominal: Indices, shifts: Indices) -> F
 
 
 def _path(cost: Floats, nominal: Indices, shifts: Indices) -> Indices:
-    """(T,) the column of each frame's moment: together they cost least, with no step back in time and few shifts.
-
-    Source: R. Bellman, dynamic programming.
-    """
+    """(T,) the column of each frame's moment: together they cost least, with no step back in time and few shifts."""
     apart = shifts[None, :] - shifts[:, None]
     penalty = _SHIFT_LEVELS * np.abs(apart)
-    best, came_from = cost[0].copy(), np.zeros(cost.shape, dtype=np.int64)
-    for at in range(1, len(cost)):
-        total = best[:, None] + penalty + np.where(nominal[at] - nominal[at - 1] + apart < 0, np.inf, 0.0)
-        came_from[at] = np.argmin(total, axis=0)
-        best = np.min(total, axis=0) + cost[at]
-    path = np.empty(len(cost), dtype=np.int64)
-    path[-1] = np.argmin(best)
-    for at in range(len(cost) - 1, 0, -1):
-        path[at - 1] = came_from[at, path[at]]
-    return path
+    return cheapest(
+        cost,
+        lambda at: penalty + np.where(nominal[at] - nominal[at - 1] + apart < 0, np.inf, 0.0),
+    )
 
 
 def _is_same(clip: Mosaic, source: Mosaic, moment: Indices) -> bool:
@@ -191,15 +183,3 @@ def _is_mended(here: _Cells, there: _Cells, starts: Indices, length: int, over: 
         sides = (cells[starts - 1].astype(np.float32) + cells[starts + length].astype(np.float32)) / 2
         bumps.append(np.sum(weight * np.abs(inside - sides).sum(axis=-1).reshape(len(starts), -1), axis=1))
     return np.asarray(bumps[0] < bumps[1], dtype=bool)
-
-
-def _lost(cost: Floats, path: Indices, moment: Indices) -> Flags:
-    """Where the moments go on by more than one, and the frames from there on say so."""
-    lost = np.zeros(len(path), dtype=bool)
-    for gap in np.flatnonzero(np.diff(moment) > 1).tolist():
-        at = gap + 1
-        following = np.arange(at, min(len(path), at + _FOLLOWING))
-        here = cost[following, path[following]]
-        without = np.maximum(0, path[following] - (moment[at] - moment[at - 1] - 1))
-        lost[at] = here.mean() < _SURELY * cost[following, without].mean()
-    return lost

@@ -81,6 +81,7 @@ class Course:
     path: CameraPath
     blank: Flags
     repeated: Flags
+    """Those that the clip tells by itself, and those that its source does not show again."""
     hung_s: Floats
     """How long the picture hangs by its timestamps, beyond a usual step; 0 for nearly all."""
     jump: Flags
@@ -101,6 +102,8 @@ class Course:
     """(T,) excess and novelty of `Outliers` together."""
     added: Floats | None = None
     """(T,) excess over what another source shows at the same moment, of `Added`; None where it cannot be told."""
+    again: Flags | None = None
+    """(T,) that show the frame before again, though that source goes on."""
     lost: Flags | None = None
     """(T,) before which moments of that source are missing."""
 
@@ -115,6 +118,9 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
     blank = _blank(steps)
     cut = _cuts(steps)
     repeated = _repeated(steps, cut) & ~blank
+    again = None if added is None else added.doubled & ~blank & ~cut
+    if again is not None:
+        repeated |= again
     restless = _is_restless(steps, path, blank)
     doubled = _beside(repeated)
     spoiled, popped, excess, surprise = _spoiled(outliers, blank, doubled, restless)
@@ -155,7 +161,8 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
         excess,
         surprise,
         excess_added,
-        None if added is None else added.lost & usable & ~after,
+        again,
+        None if added is None else added.lost & ~touched,
     )
 
 

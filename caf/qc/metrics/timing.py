@@ -20,6 +20,16 @@ REPEATS: Calibration = ((0.0, 1.0), (0.012, 0.9), (0.02, 0.8), (0.05, 0.55), (0.
 _JUMPS: Calibration = ((0.0, 1.0), (0.012, 0.92), (0.03, 0.75), (0.075, 0.55), (0.15, 0.35), (0.4, 0.1))
 # The even judder of a frame-rate conversion (30 to 25: a jump in every fifth frame) is watchable.
 _EVEN_JUMPS: Calibration = ((0.0, 1.0), (0.05, 0.9), (0.15, 0.76), (0.2, 0.71), (0.3, 0.45), (0.5, 0.2))
+# The same where another source runs on evenly: these are the clip's own faults for sure.
+_BESIDE_THE_SOURCE: Calibration = (
+    (0.0, 1.0),
+    (0.005, 0.86),
+    (0.01, 0.8),
+    (0.02, 0.74),
+    (0.03, 0.66),
+    (0.05, 0.55),
+    (0.2, 0.3),
+)
 _MOST = 0.7
 _SLIPPING = 0.34
 """Share of shifts from which the beat is no whole number of frames, and shifts by itself."""
@@ -67,9 +77,10 @@ def cadence(seen: Course) -> Finding:
     """The lower of two calibrations: the shares of doubled frames and of steps in which frames are missing.
 
     raw: `doubled_share`, `jump_share`, `odd_jump_share`, `largest_hurry` (how much further than its neighbours the
-    hastiest step went), beside a source that shows the same at the same rate `lost_share`: of the steps in which it
-    goes on by more than a frame. Jumps as even as a conversion of the frame rate leaves them are judged less strictly,
-    and their frames are not blamed; nor are jumps that the source has too, where frames are missing of it.
+    hastiest step went), beside a source that shows the same at the same rate `again_share`: of frames that are shown
+    again though it goes on, and `lost_share`: of the steps in which it goes on by more than a frame. Where there are
+    any of these, they alone are blamed, and judged more strictly. Jumps as even as a conversion of the frame rate
+    leaves them are judged less strictly, and their frames are not blamed.
     """
     name, steps = "cadence", seen.steps
     if steps.frames < LEAST_FRAMES:
@@ -83,18 +94,23 @@ def cadence(seen: Course) -> Finding:
         "odd_jump_share": float(odd.mean()),
         "largest_hurry": float(seen.hurry.max()),
     }
-    if seen.lost is not None:
-        raw["lost_share"] = float(seen.lost.mean())
     score = min(calibrate(repeats, REPEATS), of_jumps)
+    beside = ""
+    if seen.again is not None and seen.lost is not None:
+        again, lost = seen.again & doubled, seen.lost
+        raw |= {"again_share": float(again.mean()), "lost_share": float(lost.mean())}
+        if again.any() or lost.any():
+            doubled, odd, beside = again, lost, ", held against the source"
+            score = min(score, calibrate(float((again | lost).mean()), _BESIDE_THE_SOURCE))
     blamed = places(doubled | odd)
     if not blamed and not seen.jump.any():
         reason = "Every frame is a new one and none is missing."
     elif not blamed:
         reason = f"Motion jumps evenly in {int(seen.jump.sum())} places, as after a change of the frame rate."
-    elif of_jumps <= calibrate(repeats, REPEATS):
-        reason = f"Motion jumps in {int(odd.sum())} places, as if frames were missing there."
+    elif odd.sum() > doubled.sum() if beside else of_jumps <= calibrate(repeats, REPEATS):
+        reason = f"Motion jumps in {int(odd.sum())} places, as if frames were missing there{beside}."
     else:
-        reason = f"{int(doubled.sum())} frames are shown twice."
+        reason = f"{int(doubled.sum())} frames are shown twice{beside}."
     badness = seen.hurry + 10.0 * doubled
     found = measured(name, score, reason, raw, worst_of(blamed, badness))
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
