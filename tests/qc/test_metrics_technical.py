@@ -132,6 +132,14 @@ def test_slides_uneven_times_and_a_rest_are_no_freeze(clean: list[Image]) -> Non
         assert (score(found), found.blamed) == (1.0, ())
 
 
+def test_a_title_that_stands_before_between_or_after_moving_shots_is_no_freeze(clean: list[Image]) -> None:
+    title = [pan(picture("astronaut"))[0]] * 15
+    for frames in ([*title, *clean], [*clean, *title], [*clean[:36], *title, *clean[36:]]):
+        assert "freeze" not in poor(frames)
+    held = [*title[:1], *clean[:30], *[clean[29]] * 15, *clean[45:]]
+    assert poor(held)["freeze"] == ((31, 45),)
+
+
 def test_doubled_frames_are_the_cadences_and_each_is_named(clean: list[Image]) -> None:
     doubled = range(5, FRAMES, 6)
     frames = [clean[index - (index in doubled)] for index in range(FRAMES)]

@@ -93,7 +93,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "freeze",
             "motion",
-            6,
+            7,
             "the picture never stands still while the clip moves",
             "it hangs, then goes on",
         ),

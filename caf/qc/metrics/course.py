@@ -225,15 +225,22 @@ def _repeated(steps: Steps, cut: Flags) -> Flags:
     # A key frame in the middle of a freeze redraws the same picture a little differently.
     between = ~low[1:-1] & low[:-2] & low[2:] & (peak[1:-1] < 0.6 * level[1:-1])
     low[1:-1] |= between
+    card = at_rate(_FLASHES, steps.interval_s)
     for start, stop in runs(low):
         inside = float(np.median(peak[start:stop])) + 0.05
         before = peak[start - 1] if start >= 2 else np.inf
         after = peak[stop] if stop < length else np.inf
         # What rests at first or in the end interrupts nothing, unless it is the same picture to the last pixel.
         rests = (start < 2 or stop == length) and np.percentile(peak[start:stop], 90) > 2 * _QUIET_LEVELS
-        if rests or min(before, after) < 2.5 * inside:
+        if rests or min(before, after) < 2.5 * inside or _is_card(cut, start, stop, card):
             low[start:stop] = False
     return low
+
+
+def _is_card(cut: Flags, start: int, stop: int, least: int) -> bool:
+    """Whether a whole shot stands still, from a cut or the clip's beginning to a cut or its end, as a title does."""
+    begins, ends = start < 2 or bool(cut[start - 1]), stop == len(cut) or bool(cut[stop])
+    return begins and ends and stop - start + 1 >= least and (start >= 2 or stop < len(cut))
 
 
 def _hung_s(steps: Steps, cut: Flags) -> Floats:
