@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
-from tests.clips import make_clip
+from tests.clips import camera_frames, make_clip, sine, texture, write_clip
 
 TIMEOUT_S = 240
 
@@ -80,6 +81,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(
         tmp_path_factory.mktemp("clip") / "steady.mp4", frames=24, fps=24, subject=True, audio=True
     )
+
+
+@pytest.fixture(scope="session")
+def hanging(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of a scene with sound that hangs for half of it, which no repair mends."""
+    path = np.column_stack([np.linspace(-40.0, 40.0, 24), np.zeros((24, 2))])
+    frames = camera_frames(texture(280, 240), path, (160, 120))
+    hung = [frames[index if index < 6 or index > 18 else 6] for index in range(24)]
+    return write_clip(tmp_path_factory.mktemp("clip") / "hanging.mp4", hung, fps=24, sound=sine(1.0))
 
 
 def end_by_ctrl_c(

@@ -66,14 +66,14 @@ def test_an_answer_may_name_its_question(caf: Caf, log_of_five: Path) -> None:
     assert caf("answer", SILENT, "proceed", "--question", str(question)).code == 0
 
 
-def test_each_answer_leads_on(caf: Caf, clip: Path, tmp_path: Path) -> None:
+def test_each_answer_leads_on(caf: Caf, hanging: Path, tmp_path: Path) -> None:
     """The same job asked again and again: with what was wrong, with what is right, and at last let pass."""
     costume = make_picture(tmp_path / "costume.png", seed=9, subject=True)
     other = make_clip(tmp_path / "other.mp4", frames=12, fps=24, audio=True)
     note = tmp_path / "note.png"
     note.write_text("meow")
     job = "asks-much"
-    assert caf("run", clip, "--job-id", job, "--reference", costume, "--require-costume").code == 4
+    assert caf("run", hanging, "--job-id", job, "--reference", costume, "--require-costume").code == 4
     assert caf("answer", job, "retry", "--reference", note).code == 0
     asked = caf("resume", job, "--json")
     assert asked.code == 4

@@ -63,9 +63,9 @@ def test_a_damaged_artifact_is_not_taken_for_the_work_and_is_mended(
 
 
 def test_a_stage_is_not_run_on_a_damaged_input_and_the_question_says_what_mends_it(
-    caf: Caf, clip: Path, workspace: Path
+    caf: Caf, hanging: Path, workspace: Path
 ) -> None:
-    ran = caf("run", clip, "--job-id", JOB)
+    ran = caf("run", hanging, "--job-id", JOB)
     assert ran.code == 4, ran
     other_bytes(stored(caf, workspace, "frame"))
     assert caf("answer", JOB, "retry", "--from", "motion").code == 0
