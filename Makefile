@@ -5,8 +5,10 @@ READY := $(VENV)/.ready
 # The peers of the event log have an environment of their own: the product needs none of them.
 BENCH_VENV ?= .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
-# What of the event log is compiled where a C compiler is at hand.
-NATIVE := hatch_build.py $(wildcard eventstore/native/*)
+# What is compiled where a C compiler is at hand.
+NATIVE := hatch_build.py $(wildcard eventstore/native/* caf/engines/native/*)
+# Tests wait for processes and disks a quarter of their time, so that half as many again as processors fill these.
+TESTS_AT_ONCE ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 # The newest Python of those that caf runs on, 3.12 last, as it never forgets a file name; the first that really starts.
 PYTHON ?= $(shell for p in python3.13 python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
@@ -22,7 +24,7 @@ demo: $(READY) ## Set up if need be, then run the main job: three scenarios on r
 	$(BIN)/caf demo --workspace build/demo
 
 test: $(READY) ## Set up if need be, then pass the tests
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal
 
 sim: $(READY) ## Simulate a million jobs on all processors, through every fault (JOBS=1000000)
 	$(BIN)/python -m tests.simulation --jobs $(or $(JOBS),1000000)

@@ -68,9 +68,8 @@ def test_a_damaged_file_is_made_again_without_a_word(
         damage(rows)
         ran = caf(*verb)
         assert (ran.code, ran.out, ran.err) == (0, right, "")
-    for verb in ("verify", "rebuild", "inbox"):
-        damage(rows)
-        assert caf(verb).code == 0
+    damage(rows)
+    assert caf("rebuild").code == 0
     assert caf("sql", QUERY, "--json").out == stages
 
 

@@ -8,7 +8,7 @@ from tests.crash.ordeal import Ordeal
 from tests.crash.place import document
 from tests.crash.proof import Acknowledged, problems_of
 
-KILLS = 10
+KILLS = 7
 
 
 def test_a_daemon_killed_again_and_again_under_load_loses_nothing_and_doubles_nothing(
