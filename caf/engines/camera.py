@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.features import ANALYSIS_SIDE_PX, CELLS, GRID, Seen, seen_in
+from caf.engines.features import ANALYSIS_SIDE_PX, CELLS, GRID, Seen, normalised, seen_in
 from caf.engines.follow import Look, Picture, led
 from caf.engines.keyframe import NOTHING_SINCE, Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
@@ -171,7 +171,7 @@ def camera_between(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[
     """
     size = (start.shape[1], start.shape[0])
     scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
-    old, new, _ = _followed(seen_in(start, scale), seen_in(end, scale).picture)
+    old, new, _ = _followed(seen_in(start, scale), Picture(normalised(end, scale)))
     old, new = old / scale, new / scale
     if len(old) < _MIN_POINTS:
         return None

@@ -4,14 +4,13 @@ Runs in a worker process, synchronously. The same input and parameters give the 
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 from caf.engines.frame import run_frame
 from caf.engines.motion import run_motion
 from caf.engines.parameters import ENGINE_ID, ENGINE_VERSION, PARAMETERS, Settings, settings_for
+from caf.engines.stage import told_of_a_full_disk
 from caf.engines.video import run_video
 from caf.errors import InputError
-from caf.media.write import disk_full
 from caf.ports import Progress, StageRequest, StageResult
 
 __all__ = ["ENGINE_ID", "ENGINE_VERSION", "PARAMETERS", "run_stage"]
@@ -39,10 +38,5 @@ def run_stage(request: StageRequest, progress: Progress) -> StageResult:
             kind="unknown_stage",
         )
     settings = settings_for(request.stage, request.parameters)
-    try:
+    with told_of_a_full_disk(request.out_dir):
         return run(request, settings, progress)
-    except OSError as fault:
-        full = disk_full(Path(request.out_dir), fault)
-        if full is None:
-            raise
-        raise full from fault

@@ -9,10 +9,10 @@ import cv2
 
 from caf.errors import InputError
 from caf.media.probe import probe
-from caf.media.write import ClipWriter
+from caf.media.write import ClipWriter, disk_full
 from caf.ports import MediaInfo, ProbeRequest, Progress, StageRequest
 
-__all__ = ["Passes", "input_of", "look", "lossless", "opencv_alone"]
+__all__ = ["Passes", "input_of", "look", "lossless", "opencv_alone", "told_of_a_full_disk"]
 
 Item = TypeVar("Item")
 
@@ -65,6 +65,18 @@ def lossless(
         variable_fps=info.variable_fps,
         mode="lossless",
     )
+
+
+@contextmanager
+def told_of_a_full_disk(out_dir: str) -> Iterator[None]:
+    """Raises TryAgainError, `disk_full`, in place of an OSError that means so."""
+    try:
+        yield
+    except OSError as fault:
+        full = disk_full(Path(out_dir), fault)
+        if full is None:
+            raise
+        raise full from fault
 
 
 @contextmanager

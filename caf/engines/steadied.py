@@ -4,14 +4,12 @@ A frame goes from the one to the other as it is, so that what comes out is what 
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from caf.engines.motion import plan_motion
 from caf.engines.parameters import settings_for
 from caf.engines.seam import SeamMeter
-from caf.engines.stage import Passes, input_of, look, opencv_alone
+from caf.engines.stage import Passes, input_of, look, opencv_alone, told_of_a_full_disk
 from caf.engines.video import Shown, encoded
-from caf.media.write import disk_full
 from caf.ports import Progress, StageRequest, StageResult
 
 __all__ = ["steadied"]
@@ -26,14 +24,8 @@ def steadied(request: StageRequest, progress: Progress) -> StageResult:
         MediaError: a clip that cannot be read.
         TryAgainError: `disk_full`.
     """
-    try:
-        with opencv_alone():
-            return _steadied(request, progress)
-    except OSError as fault:
-        full = disk_full(Path(request.out_dir), fault)
-        if full is None:
-            raise
-        raise full from fault
+    with told_of_a_full_disk(request.out_dir), opencv_alone():
+        return _steadied(request, progress)
 
 
 def _steadied(request: StageRequest, progress: Progress) -> StageResult:
