@@ -18,6 +18,7 @@ from caf.config import Config
 from caf.daemon.dispatcher import Dispatcher
 from caf.daemon.intake import Intake
 from caf.daemon.lock import hold_daemon_lock, publish_address
+from caf.daemon.memory import settle_objects
 from caf.daemon.rows import RowsInStep
 from caf.daemon.service import Service
 from caf.daemon.signals import Signals
@@ -188,6 +189,7 @@ class _Life:
             workers.start_soon(rows.serve)
             await anyio.to_thread.run_sync(publish_address, own, url)
             workers.start_soon(self._beat)
+            settle_objects()
             self._say_ready(url)
             await self.signals.stop.wait()
             taking_in.cancel()

@@ -458,8 +458,8 @@ async def test_a_cancelled_job_s_running_stage_is_ended_and_nothing_follows(open
         async def endless(effect: Effect, entry: Entry) -> list[Event]:
             if not (isinstance(effect, RunStage) and effect.stage == "frame"):
                 return await InventedEdge(score=always(1.0)).perform(effect, entry)
-            await append(store, *commands.cancel(entry.job, by="ada", reason="enough"))
             try:
+                await append(store, *commands.cancel(entry.job, by="ada", reason="enough"))
                 await anyio.sleep_forever()
             finally:
                 ended.append(effect.stage)

@@ -74,3 +74,28 @@ def test_threads_share_the_memory_that_they_give_back() -> None:
 def test_the_table_of_names_has_its_size_from_the_start() -> None:
     assert counted(GROW_BY_NAMES, "as it is") > 500
     assert counted(GROW_BY_NAMES, "settled") < 300
+
+
+KEPT = """
+import gc
+
+import caf.daemon.serve
+from caf.daemon.memory import settle_objects
+
+class Known:
+    pass
+
+def looked_at() -> int:
+    return sum(isinstance(each, Known) for each in gc.get_objects())
+
+known = [Known() for number in range(100)]
+before = looked_at()
+settle_objects()
+later = [Known() for number in range(7)]
+print(before, looked_at(), len([each for each in known if each.__class__ is Known]))
+"""
+
+
+def test_garbage_is_sought_only_among_what_came_since_the_start() -> None:
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["100", "7", "100"]

@@ -7,6 +7,7 @@ long is written to the file that `WATCHED` names when the process ends.
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -126,5 +127,10 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     finally:
-        report = {"callbacks": witness.callbacks, "longest_s": witness.longest_s, "slow": witness.slow}
+        report = {
+            "callbacks": witness.callbacks,
+            "longest_s": witness.longest_s,
+            "slow": witness.slow,
+            "settled": gc.get_freeze_count(),
+        }
         Path(os.environ["WATCHED"]).write_text(json.dumps(report))
