@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.clips import camera_frames, make_clip, sine, texture, write_clip
+from tests.support.pause import glance_aside
 
 TIMEOUT_S = 240
 
@@ -109,7 +110,7 @@ def end_by_ctrl_c(
     while not begun(running.pid):
         assert running.poll() is None
         assert time.monotonic() < end_s
-        os.sched_yield()
+        glance_aside()
     running.send_signal(how)
     out, told = running.communicate(timeout=TIMEOUT_S)
     assert running.returncode == (-how if how == signal.SIGKILL else 130), told

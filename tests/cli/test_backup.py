@@ -1,6 +1,5 @@
 """`caf backup`: a copy that can take the workspace's place, made while it is at work, never half there."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from tests.cli.conftest import TIMEOUT_S, Caf, Ran
 from tests.cli.daemon import serving, until
 from tests.cli.test_run import lenient
 from tests.docs.small_log import COSTUME, STEADY
+from tests.support.pause import glance_aside
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def killed_when(moment: str, workspace: Path, folder: Path) -> None:
     while process.poll() is None:
         if any(before.get(path) != changed for path, changed in there(folder, moment).items()):
             break
-        os.sched_yield()
+        glance_aside()
     process.send_signal(signal.SIGKILL)
     process.wait(TIMEOUT_S)
 

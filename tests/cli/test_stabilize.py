@@ -21,6 +21,7 @@ from tests.clips import (
     texture,
     write_clip,
 )
+from tests.support.pause import glance_aside
 
 FRAMES = 30
 
@@ -192,7 +193,7 @@ def test_work_that_was_to_outlive_its_terminal_does(tmp_path: Path) -> None:
         [sys.executable, "-c", ignoring, *command], stderr=subprocess.PIPE, start_new_session=True
     )
     while not at_work(tmp_path) and running.poll() is None:
-        os.sched_yield()
+        glance_aside()
     os.killpg(running.pid, signal.SIGHUP)
     told = running.communicate(timeout=TIMEOUT_S)[1]
     assert running.returncode == 0, told

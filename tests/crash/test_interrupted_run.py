@@ -1,6 +1,5 @@
 """`caf run` is really killed at several moments; `caf resume` goes on, doubles nothing, loses nothing."""
 
-import os
 import random
 import signal
 import sqlite3
@@ -13,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.clips import make_clip
+from tests.support.pause import glance_aside
 
 JOB = "killed-job"
 TIMEOUT_S = 240
@@ -47,7 +47,7 @@ def recorded(workspace: Path) -> int:
 def kill_at(workspace: Path, process: subprocess.Popen[bytes], count: int, how: signal.Signals) -> None:
     """Send the signal as soon as the log has `count` events, unless the run ended before."""
     while process.poll() is None and recorded(workspace) < count:
-        os.sched_yield()
+        glance_aside()
     process.send_signal(how)
     process.wait(TIMEOUT_S)
 
@@ -144,7 +144,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once_and_costs_nothing(
         caf(tmp_path, "run", str(clip), "--job-id", JOB), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     while process.poll() is None and recorded(tmp_path) < moment:
-        os.sched_yield()
+        glance_aside()
     process.send_signal(signal.SIGINT)
     process.send_signal(second)
     said = process.communicate(timeout=TIMEOUT_S)[1].decode()
@@ -157,7 +157,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once_and_costs_nothing(
 def test_two_processes_do_not_work_on_one_job(clip: Path, tmp_path: Path) -> None:
     first = start(tmp_path, "run", str(clip), "--job-id", JOB)
     while recorded(tmp_path) < 2 and first.poll() is None:
-        os.sched_yield()
+        glance_aside()
     second = ask(tmp_path, "resume", JOB)
     first.wait(TIMEOUT_S)
     # The first may have ended before the second looked; then there was nothing left to do.

@@ -97,5 +97,7 @@ print(before, looked_at(), len([each for each in known if each.__class__ is Know
 
 
 def test_garbage_is_sought_only_among_what_came_since_the_start() -> None:
-    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.split() == ["100", "7", "100"]

@@ -23,6 +23,7 @@ from tests.cli.conftest import end_by_ctrl_c
 from tests.clips import write_clip
 from tests.hdr import PQ, write_hdr_clip
 from tests.qc.metric_clips import FPS, SIZE, pan, picture
+from tests.support.pause import glance_aside
 
 ANSWERS = """#!{python}
 import json, os, sys, time
@@ -166,7 +167,7 @@ def test_it_ends_with_whoever_asked_for_it(
     )
     pid = int(number.read_text("ascii"))
     while not is_gone(pid):
-        os.sched_yield()
+        glance_aside()
 
 
 def test_without_a_program_or_its_filter_or_a_source_the_reason_says_so(
