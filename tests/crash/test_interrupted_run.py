@@ -135,8 +135,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_says_how_to_go_on(
     check_after(tmp_path, whole)
 
 
-@pytest.mark.parametrize("moment", [1, 12])
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("moment", "second"), [(1, signal.SIGINT), (12, signal.SIGTERM)])
 def test_a_second_ctrl_c_ends_the_run_at_once_and_costs_nothing(
     clip: Path, whole: list[dict[str, Any]], tmp_path: Path, moment: int, second: signal.Signals
 ) -> None:

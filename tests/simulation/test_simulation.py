@@ -11,7 +11,7 @@ from caf.actors import render
 from caf.job import is_over
 from tests.simulation.many import run_piece, run_seed, tell
 
-SEEDS = 1200
+SEEDS = 600
 SEEDS_A_TEST = 20
 ROOT = Path(__file__).parents[2]
 
