@@ -92,6 +92,8 @@ class Course:
     """The light goes one way here, and fast."""
     spoiled: Flags
     """One to three frames that show something else, another picture up to half a second."""
+    softened: Flags
+    """One to three frames that only lack detail: no fault of the motion, but nothing is told by their steps."""
     popped: Flags
     """One to three frames in which a small part shows something else, beside a source up to twelve."""
     hurry: Floats
@@ -110,14 +112,17 @@ class Course:
     @property
     def broken(self) -> Flags:
         """(T,) where the camera cannot be followed from the frame before: other pictures, or another light."""
-        return np.asarray(self.blank | self.spoiled | self.cut | self.fading, dtype=bool)
+        return np.asarray(self.blank | self.spoiled | self.softened | self.cut | self.fading, dtype=bool)
 
 
 def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | None = None) -> Course:
     """Everything that goes wrong from frame to frame, each frame blamed for one thing."""
     blank = _blank(steps)
     cut = _cuts(steps)
-    repeated = _repeated(steps, cut) & ~blank
+    softened = (outliers.softened.max(axis=0, initial=0.0) > _SPOILED) & ~blank
+    # Steps into a softened frame and out of it are larger than the motion, and those between such frames less.
+    unsure = softened | np.concatenate([[False], softened[:-1]])
+    repeated = _apart(_repeated(steps, cut | unsure), unsure) & ~blank
     again = None if added is None else added.doubled & ~blank & ~cut
     if again is not None:
         repeated |= again
@@ -133,7 +138,7 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
         apart = excess_added > ADDED
         spoiled |= apart & (added.area >= _SPOILED_AREA)
         popped = (apart | (popped & ((surprise > CLEAR) | ~apart.any()))) & ~spoiled
-    touched = blank | spoiled
+    touched = blank | spoiled | softened
     touched |= np.concatenate([[False], touched[:-1]])
     fading = _fading(steps, blank | spoiled)
     usable = ~(touched | repeated | cut | fading)
@@ -156,6 +161,7 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
         cut,
         fading,
         spoiled,
+        softened,
         popped,
         hurry,
         excess,
@@ -202,6 +208,14 @@ def _fading(steps: Steps, apart: Flags) -> Flags:
     lightened = np.abs(np.diff(steps.gain, prepend=steps.gain[:1]))
     steady = np.abs(deviation_percent(steps, apart)) < 1.0
     return np.asarray((lightened > _FADING) & steady, dtype=bool)
+
+
+def _apart(repeated: Flags, unsure: Flags) -> Flags:
+    """Those of the repeats that neither begin nor end where it is unsure how things move."""
+    apart = repeated.copy()
+    for start, stop in runs(repeated):
+        apart[start:stop] = not unsure[max(0, start - 1) : stop + 1].any()
+    return apart
 
 
 def _repeated(steps: Steps, cut: Flags) -> Flags:

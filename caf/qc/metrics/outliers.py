@@ -17,6 +17,7 @@ from caf.qc.metrics.cells import cell_means
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
 from caf.qc.metrics.piece import WHOLE, Piece
+from caf.qc.metrics.softening import detail_of, is_softened
 
 __all__ = ["LONGEST", "OutlierCollector", "Outliers"]
 
@@ -57,6 +58,8 @@ class Outliers:
     """(LONGEST, T) as `excess`, of the two strongest cells, where what moved for good beside them counts as usual."""
     tint: Floats
     """(LONGEST, T) as `excess`, of the six strongest cells and their colours alone; 0 but for single frames."""
+    softened: Floats
+    """(LONGEST, T) excess, or that of a part, of runs that only lack detail: nothing of the above counts of these."""
 
 
 class _Run(NamedTuple):
@@ -67,6 +70,7 @@ class _Run(NamedTuple):
     novelty: float = 0.0
     part: float = 0.0
     tint: float = 0.0
+    softened: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class _Kept:
     gain: float
     """Logarithm of the brightness relative to the frame before, as the median cell sees it."""
     palette: Palette
+    detail: float
+    """Of the frame twice as large as `tiny` is."""
     known: int
     """How many frames before it could be compared with, at most `_LAGS`."""
     whole: _Map
@@ -192,8 +198,11 @@ class OutlierCollector:
                 start, stop = int(starts[at]), int(ends[at]) - 1
                 new = self._new(start, stop) if worth_a_look[at] else 0.0
                 run = _Run(float(strength[at]), float(share[at]), new, float(part[at]), float(tint[at]))
-                if max(run.excess, run.part, new, run.tint) > 0.0 and not self._is_turning(start, stop):
-                    self._note(start, stop, run)
+                if max(run.excess, run.part, new, run.tint) <= 0.0 or self._is_turning(start, stop):
+                    continue
+                if self._is_softened(start, stop):
+                    run = _Run(softened=max(run.excess, run.part))
+                self._note(start, stop, run)
 
     def _note(self, start: int, stop: int, run: "_Run") -> None:
         for at in range(start, stop + 1):
@@ -232,6 +241,16 @@ class OutlierCollector:
         moved = float(before.mean())
         return moved > _MOVED_LEVELS and float(wide.mean()) < 0.5 * moved
 
+    def _is_softened(self, start: int, stop: int) -> bool:
+        """Whether the run only lacks detail, which is no fault of the motion."""
+        first = self._frames - len(self._recent)
+        run = self._recent[start - 1 - first : stop + 2 - first]
+        lights = np.cumsum([0.0, *(one.gain for one in run[1:])])
+        ends = (0, 1, -2, -1)
+        before, start_at, stop_at, after = (run[at].tiny * np.float32(np.exp(-lights[at])) for at in ends)
+        colours = (run[0].chroma, run[1].chroma, run[-2].chroma, run[-1].chroma)
+        return is_softened((before, start_at, stop_at, after), colours, [one.detail for one in run])
+
 
 def _kept(frames: Sequence[SeenFrame], before: Sequence[_Kept]) -> list[_Kept]:
     """What is remembered of `frames`; `before` them there were these."""
@@ -266,6 +285,7 @@ def _kept(frames: Sequence[SeenFrame], before: Sequence[_Kept]) -> list[_Kept]:
             logs[at],
             float(gain[at]),
             palette_of(frame),
+            detail_of(frame.tiny),
             min(at, _LAGS),
             whole[at],
             colour[at],

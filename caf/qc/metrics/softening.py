@@ -1,0 +1,86 @@
+"""Whether frames are no others than those beside them, only blurred: a fault of theirs, but none of the motion.
+
+What blur takes away is fine. Where two pictures still differ after both were blurred far more than that, they show
+different things.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from caf.qc.metrics.cells import cell_means
+
+__all__ = ["detail_of", "is_softened"]
+
+Floats = NDArray[np.float32]
+
+_CELLS: Final = 16
+_TOP_CELLS: Final = 4
+"""As in `outliers`."""
+_LOW_SIGMA_PX: Final = 2.0
+"""Of pictures of 80 pixels: 16 of a clip's 640, where a lens that hunts for focus blurs by up to 4."""
+_DULLER: Final = 0.97
+"""Detail over that of the duller side, up to which frames are blurred. Of 33 blurred runs of one to three frames that
+stuck out the sharpest has 0.96, nine in ten at most 0.90; faults of other kinds have 1 and more as a rule."""
+_LEFT: Final = 0.5
+"""Share of what sticks out that may be left when all are blurred: of those runs 0.02 to 0.33."""
+_COLOURED_LEVELS: Final = 8.0
+"""Levels by which the colours of the strongest cells may stick out: of 108 blurred runs up to 5, of frames with other
+colours 14 to 130."""
+
+
+def detail_of(picture: Floats) -> float:
+    """Mean absolute Laplacian of (H, W) float32 levels."""
+    return float(cv2.norm(cv2.Laplacian(picture, cv2.CV_32F, ksize=1), cv2.NORM_L1)) / picture.size
+
+
+def is_softened(
+    grey: tuple[Floats, Floats, Floats, Floats],
+    colour: tuple[Floats, Floats, Floats, Floats],
+    details: Sequence[float],
+) -> bool:
+    """Whether a run of frames only lacks detail that both sides have.
+
+    Of the frame before it, its first, its last and the one after: `grey` (H, W), in the same light, and `colour`
+    (2, 16, 16), mean Cr and Cb; `details` of all frames from the first of these to the last.
+    """
+    if max(details[1:-1]) > _DULLER * min(details[0], details[-1]):
+        return False
+    steps = _steps(grey)
+    coloured = _steps(tuple(_near(one) for one in colour))
+    if _sticking_out([np.abs(step).sum(axis=0) for step in coloured]) > _COLOURED_LEVELS:
+        return False
+    low = _sticking_out([_cells(_low(step)) for step in steps])
+    return low < _LEFT * _sticking_out([_cells(step) for step in steps])
+
+
+def _steps(run: Sequence[Floats]) -> tuple[Floats, Floats, Floats]:
+    """Into the run, out of it, and from its one side to the other."""
+    before, first, last, after = run
+    return first - before, after - last, after - before
+
+
+def _low(picture: Floats) -> Floats:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), _LOW_SIGMA_PX), dtype=np.float32)
+
+
+def _near(cells: Floats) -> Floats:
+    """Means with the cells around: of few pixels a cell one by one depends on how sharp these are."""
+    return np.stack([cv2.blur(one, (3, 3)) for one in cells])
+
+
+def _cells(step: Floats) -> Floats:
+    return cell_means(np.abs(step), _CELLS)
+
+
+def _sticking_out(steps: Sequence[Floats]) -> float:
+    """Levels (16, 16) by which the strongest cells differ from both sides beyond what these differ, their mean.
+
+    Of the cells that do not touch the picture's edge: blur brings in what lies beyond that.
+    """
+    entry, leave, across = steps
+    inner = (np.minimum(entry, leave) - across)[1:-1, 1:-1]
+    return float(np.sort(inner, axis=None)[-_TOP_CELLS:].mean())
