@@ -87,3 +87,41 @@ def test_without_colours_or_with_few_samples_nothing_is_said_about_hues() -> Non
     grey = np.repeat(cv2.cvtColor(room(), cv2.COLOR_BGR2GRAY)[..., None], 3, axis=2)
     assert hue_turn(samples([np.asarray(grey, np.uint8)] * FRAMES)) is None
     assert hue_turn(samples(dancing(60), every=18)) is None
+
+
+def towards(name: str, reach_px: float) -> list[Image]:
+    """A camera that goes towards a picture with many colours, and swings by so much of 800 pixels on its way."""
+    whole, frames = cv2.resize(picture(name), (800, 800)), []
+    for part in np.linspace(0, 1, FRAMES):
+        side = int(300 + 150 * part)
+        middle = (800 - side) / 2
+        x = int(middle + reach_px * np.sin(8.2 * part + 1.5))
+        y = int(middle + reach_px * np.cos(5.7 * part + 1.5))
+        frames.append(cv2.resize(whole[y : y + side, x : x + side], SIZE, interpolation=cv2.INTER_AREA))
+    return [np.asarray(frame, dtype=np.uint8) for frame in frames]
+
+
+@pytest.mark.parametrize("reach_px", [60, 120])
+def test_hues_that_happen_to_become_a_little_more_alike_when_turned_back_are_no_drift(
+    reach_px: float,
+) -> None:
+    found = hue_turn(samples(towards("astronaut", reach_px)))
+    assert found is not None
+    assert found.share < 0.003
+
+
+@pytest.mark.parametrize("degrees", [70, 90])
+def test_a_large_figure_whose_hues_turn_so_far_that_the_picture_is_otherwise_coloured_drifts(
+    degrees: int,
+) -> None:
+    figure = cv2.resize(picture("chelsea"), (160, 160)).astype(np.float32) / 255
+    lab, frames = cv2.cvtColor(figure, cv2.COLOR_BGR2LAB), []
+    for at, angle in enumerate(np.deg2rad(np.linspace(0, degrees, FRAMES))):
+        turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+        colours = cv2.cvtColor((lab @ turn.T).astype(np.float32), cv2.COLOR_LAB2BGR)
+        frame, left = room().copy(), round(100 + 20 * np.sin(at / 4))
+        frame[40:200, left : left + 160] = np.clip(colours * 255, 0, 255)
+        frames.append(frame)
+    found = hue_turn(samples(frames))
+    assert found is not None
+    assert found.share > 0.02

@@ -64,7 +64,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "identity_drift",
             "frame",
-            7,
+            8,
             _SCORE,
             "the subject looks the same from the first second to the last",
         ),
