@@ -117,6 +117,26 @@ def test_clipped_sound_fails(wave: NDArray[np.float32]) -> None:
     assert score(audio_video(sound(np.clip(wave * 12, -1, 1)), sound(wave))) < 0.95
 
 
+@pytest.mark.parametrize("level", [0.02, 0.3, 0.8])
+def test_sound_whose_peaks_were_cut_off_fails_however_loud_it_is_now(
+    wave: NDArray[np.float32], level: float
+) -> None:
+    cut = np.clip(wave, -0.1, 0.1) * (level / 0.1)
+    found = audio_video(sound(late(cut, 0.01)), sound(wave))
+    assert score(found) < 0.95
+    assert found.reason == "The sound is clipped."
+
+
+def test_sound_that_is_softer_dulled_or_evenly_loud_is_not_clipped(wave: NDArray[np.float32]) -> None:
+    swell = 0.6 + 0.4 * np.sin(np.arange(len(wave)) / 1700)
+    dulled = np.convolve(wave, [0.25, 0.5, 0.25], "same").astype(np.float32)
+    noisy = wave + np.random.default_rng(9).normal(0, 0.02, len(wave)).astype(np.float32)
+    for changed in (wave / 20, dulled, wave / swell, noisy):
+        found = audio_video(sound(changed), sound(wave))
+        assert found.raw["flattened"] < 0.1
+        assert "clipped" not in found.reason
+
+
 def test_a_track_that_starts_late_is_placed_on_the_pictures_time_line(tmp_path: Path) -> None:
     frames = pan(picture("chelsea"), 24)
     path = write_clip(tmp_path / "late.mp4", frames, fps=FPS, sound=noise(0.7), sound_start_s=0.3)

@@ -18,7 +18,7 @@ from caf.media.opening import opened, video_stream
 from caf.media.sound import laid_out
 from caf.media.timing import seconds
 from caf.ports import Measurement
-from caf.qc.metrics.scoring import calibrate, measured, unmeasured
+from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
 __all__ = ["Sound", "audio_video", "load_sound"]
 
@@ -36,6 +36,16 @@ _UNLIKE = ((0.1, 1.0), (0.25, 0.94), (0.5, 0.6), (0.8, 0.1), (1.0, 0.0))
 _UNKNOWN = 0.2
 """Correlation below which the best offset is chance's."""
 _CLIPPED_SHARE = ((0.001, 1.0), (0.005, 0.94), (0.03, 0.5), (0.15, 0.1))
+# How much less of the peaks is left than of what lies below them, against the source. Of 14 real sound tracks, coded
+# again (AAC, Opus, MP3, AC-3; down to 32 kbit/s), softer, louder or levelled 0 to 0.02, dulled 0.01 to 0.14;
+# cut off at half of their peaks 0.01 to 0.3, at a quarter 0.3 to 0.55, at a tenth 0.6.
+_FLATTENED: Calibration = ((0.05, 1.0), (0.15, 0.95), (0.3, 0.6), (0.6, 0.1))
+_BLOCK = RATE_HZ // 40
+"""Samples over which a level does not change much, so that one that follows the loudness is no clipping: 25 ms."""
+_LOW, _HIGH, _LOUD = 0.5, 0.75, 0.1
+"""Shares of a block's peak below and above which samples are compared, and of the loudest peak, of blocks that are."""
+_SAME_SOUND = 0.5
+"""Correlation from which wave is held against wave: sound cut off at a tenth has 0.77."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ def audio_video(sound: Sound | None, source: Sound | None, *, alone: bool = Fals
 
     raw: `offset_ms` (positive: late) by cross-correlation with the source's sound, of the halves `drift_ms`,
     `correlation` (peak, 0..1), `short_s` and `over_s` against the picture, `missing_share` of the source's
-    audible time, `clipped_share` beyond the source's, `start_s`.
+    audible time, `clipped_share` beyond the source's, `flattened` (0..1, what the source's peaks lost), `start_s`.
     """
     name = "audio_video"
     if source is None or source.silent:
@@ -161,6 +171,7 @@ def _compared(name: str, sound: Sound, source: Sound) -> Measurement:
         "over_s": max(0.0, sound.end_s - sound.picture_s - max(0.0, source.end_s - source.picture_s)),
         "missing_share": _missing_share(sound.samples, source.samples, wanted_s),
         "clipped_share": max(0.0, _clipped(sound.samples) - _clipped(source.samples)),
+        "flattened": _flattened(sound.samples, source.samples, offset) if correlation >= _SAME_SOUND else 0.0,
         "start_s": sound.start_s,
     }
     other = "is not the source's sound"
@@ -174,7 +185,9 @@ def _compared(name: str, sound: Sound, source: Sound) -> Measurement:
         f"is missing for {raw['missing_share']:.0%} of the time": calibrate(
             raw["missing_share"], _MISSING_SHARE
         ),
-        "is clipped": calibrate(raw["clipped_share"], _CLIPPED_SHARE),
+        "is clipped": min(
+            calibrate(raw["clipped_share"], _CLIPPED_SHARE), calibrate(raw["flattened"], _FLATTENED)
+        ),
     }
     fault = min(parts, key=lambda words: parts[words])
     score = parts[fault]
@@ -233,3 +246,25 @@ def _levels(samples: NDArray[np.float32], count: int, step: int) -> NDArray[np.f
 
 def _clipped(samples: NDArray[np.float32]) -> float:
     return float(np.mean(np.abs(samples) >= 0.985))
+
+
+def _flattened(sound: NDArray[np.float32], source: NDArray[np.float32], offset_ms: float) -> float:
+    """How much less of the source's peaks than of what lies below them is left, at whatever level they were cut off.
+
+    Of each block the slope of the clip's samples over the source's, among the high ones and among the low ones; the
+    mean of what is lost, weighted by the blocks' energy.
+    """
+    lag = round(offset_ms * RATE_HZ / 1000)
+    here, there = sound[max(0, lag) :], source[max(0, -lag) :]
+    count = min(len(here), len(there)) // _BLOCK
+    a, b = (one[: count * _BLOCK].reshape(count, _BLOCK).astype(np.float64) for one in (here, there))
+    peak = np.abs(b).max(axis=1, initial=0.0)
+    low, high = (
+        np.sum(a * b, axis=1, where=which) / np.maximum(np.sum(b * b, axis=1, where=which), _SILENT_RMS**2)
+        for which in (np.abs(b) < _LOW * peak[:, None], np.abs(b) > _HIGH * peak[:, None])
+    )
+    told = (peak > _LOUD * peak.max(initial=0.0)) & (low > 0)
+    if not told.any():
+        return 0.0
+    lost = np.clip(1 - high[told] / low[told], -1.0, 1.0)
+    return max(0.0, float(np.average(lost, weights=np.sum(b[told] ** 2, axis=1))))
