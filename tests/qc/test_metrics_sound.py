@@ -66,6 +66,17 @@ def test_sound_that_drifts_away_fails(wave: NDArray[np.float32]) -> None:
     assert score(audio_video(sound(stretched.astype(np.float32)), sound(wave))) < 0.95
 
 
+@pytest.mark.parametrize(("tempo", "told"), [(1.05, "5.0% faster"), (0.98, "2.0% slower")])
+def test_sound_that_runs_at_another_tempo_is_told_as_that_and_not_as_early_or_other(
+    wave: NDArray[np.float32], tempo: float, told: str
+) -> None:
+    words = wave * np.repeat(np.random.default_rng(3).uniform(0.05, 1, len(wave) // 800), 800)
+    played = np.interp(np.arange(len(wave)) * tempo, np.arange(len(wave)), words, right=0)
+    found = audio_video(sound(played), sound(words))
+    assert score(found) < 0.5
+    assert found.reason == f"The sound runs {told} than the source's."
+
+
 def test_missing_and_muted_sound_score_nothing(wave: NDArray[np.float32]) -> None:
     assert score(audio_video(None, sound(wave))) == 0
     assert score(audio_video(sound(wave * 0), sound(wave))) == 0

@@ -19,6 +19,7 @@ from caf.media.sound import laid_out
 from caf.media.timing import seconds
 from caf.ports import Measurement
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
+from caf.qc.metrics.tempo import faster_share
 
 __all__ = ["Sound", "audio_video", "load_sound"]
 
@@ -133,7 +134,8 @@ def audio_video(sound: Sound | None, source: Sound | None, *, alone: bool = Fals
 
     raw: `offset_ms` (positive: late) by cross-correlation with the source's sound, of the halves `drift_ms`,
     `correlation` (peak, 0..1), `short_s` and `over_s` against the picture, `missing_share` of the source's
-    audible time, `clipped_share` beyond the source's, `flattened` (0..1, what the source's peaks lost), `start_s`.
+    audible time, `clipped_share` beyond the source's, `flattened` (0..1, what the source's peaks lost), `start_s`, and
+    of sound that is unlike the source's `faster_share`.
     """
     name = "audio_video"
     if source is None or source.silent:
@@ -192,8 +194,13 @@ def _compared(name: str, sound: Sound, source: Sound) -> Measurement:
     fault = min(parts, key=lambda words: parts[words])
     score = parts[fault]
     # A drift is only told of halves that are alike each: then it is the source's sound after all.
-    if fault == late and correlation < _UNKNOWN and not drift:
-        fault = other
+    if fault in (late, other) and correlation < _SAME_SOUND and not drift:
+        faster = faster_share(sound.samples, source.samples, RATE_HZ)
+        raw["faster_share"] = faster
+        if faster:
+            fault = f"runs {abs(faster):.1%} {'faster' if faster > 0 else 'slower'} than the source's"
+        elif correlation < _UNKNOWN:
+            fault = other
     reason = (
         "The sound is there, in time and as long as the picture." if score >= 0.95 else f"The sound {fault}."
     )
