@@ -5,7 +5,7 @@ background; and the background reaches the frame's rim. Where neither tells, the
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from caf.engines.features import CELLS, GRID
 from caf.engines.similarity import agreed_similarity, agreement, refit, strays
 from caf.engines.smooth import high_pass_rms, shots, smooth
 
-__all__ = ["Motion", "camera_motion", "cell_tremor", "corners_dissent", "rival_motions"]
+__all__ = ["SURE", "Motion", "camera_motion", "cell_tremor", "corners_dissent", "rival_motions"]
 
+SURE: Final = 0.6
+"""A step of less confidence may be a subject's."""
 _QUIET_SHARE = 0.2  # the tremor that the quietest fifth of the cells stays below is the camera's own
 _MIN_CELLS = 6  # below, it may be a watermark, which never trembles
 _CLEARLY = 0.9
@@ -76,7 +78,8 @@ def _thought_over(steps: Sequence[Step], best: "_Choice", cuts: Sequence[int]) -
         # Where a subject happens to move like the camera the two blend; where it mostly is, is left out.
         usable = partly[index][step.cells]
         points = step.points[usable].astype(np.float64)
-        motion[index], agrees = _fitted(motion[index], points)
+        worth = None if step.worth is None else step.worth[usable]
+        motion[index], agrees = _fitted(motion[index], points, worth)
         if agrees.any() and agrees.mean() >= _FEW_AGREE:
             # By what the fitted motion holds for: the candidate it began with may have been the subject's.
             both = shared(step.cells[usable], step.cells[usable][agrees])
@@ -112,17 +115,17 @@ def _together(apart: NDArray[np.complex128]) -> bool:
 
 
 def _fitted(
-    motion: NDArray[np.float64], points: NDArray[np.float64]
+    motion: NDArray[np.float64], points: NDArray[np.float64], worth: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The motion fitted to what is usually background, (n, 4), and which of its points agree; too few: none do."""
     if len(points) < _MIN_POINTS:
         return motion, np.zeros(len(points), np.bool_)
     old, new = np.ascontiguousarray(points[:, :2]), np.ascontiguousarray(points[:, 2:])
-    fitted = refit(motion, old, new, _REFIT_PX)
+    fitted = refit(motion, old, new, _REFIT_PX, worth)
     agrees = agreement(fitted, old, new, _REFIT_PX)
     if agrees.mean() >= _MOST_AGREE:
         return fitted, agrees
-    again, held = agreed_similarity(old, new, 1.0)
+    again, held = agreed_similarity(old, new, 1.0, worth)
     return (again, held) if held.mean() > agrees.mean() else (fitted, agrees)
 
 

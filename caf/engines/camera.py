@@ -73,6 +73,10 @@ class Step(NamedTuple):
     """(n, 4) as `points`, from the key frame to now."""
     key_cells: NDArray[np.uint8] = _NO_CELLS
     """(n,) the cell each of them was in, in the key frame."""
+    worth: NDArray[np.float32] | None = None
+    """(n,) how much each of `points` counts, as in `Seen`; None: all alike."""
+    key_worth: NDArray[np.float32] | None = None
+    """(n,) how much each of `key_points` does."""
     lasted: int = 1
     """How many frames the step took: more where those before this one showed nothing."""
 
@@ -108,7 +112,7 @@ class Camera:
             self._key.forget()
         if before is None:
             return _nothing(cut=False)
-        old, new, share = _followed(before, now.picture)
+        old, new, worth, share = _followed(before, now.picture)
         if blank > _LONGEST_FLASH or (is_cut(before.small, now.small) and not self._goes_on(old, share)):
             self._key.forget()
             return _nothing(cut=True)
@@ -116,16 +120,16 @@ class Camera:
             box = subject * self._scale
             beside = np.asarray(((old < box[:2]) | (old > box[2:])).any(axis=1))
             if beside.sum() >= _MIN_POINTS:
-                old, new = old[beside], new[beside]
+                old, new, worth = old[beside], new[beside], worth[beside]
         if len(old) < _MIN_POINTS:
             self._key.forget()
             return _nothing(cut=False)
-        since = NOTHING_SINCE if blank else self._key.follow(before.picture, now.picture, old, new)
+        since = NOTHING_SINCE if blank else self._key.follow(before.picture, now.picture, old, new, worth)
         cells, points = self._placed(old, new)
         key_cells, key_points = self._placed(since.start, since.now)
         moves = (new - old) / self._scale
         return Step(
-            candidates=self._candidates(points[:, :2], points[:, 2:], cells),
+            candidates=self._candidates(points[:, :2], points[:, 2:], cells, worth),
             points=points.astype(np.float32),
             cells=cells.astype(np.uint8),
             cut=False,
@@ -133,6 +137,8 @@ class Camera:
             key_frames=since.frames,
             key_points=key_points.astype(np.float32),
             key_cells=key_cells.astype(np.uint8),
+            worth=worth,
+            key_worth=since.worth,
             lasted=blank + 1,
         )
 
@@ -146,7 +152,9 @@ class Camera:
         centre = (np.array(self._size) - 1) / 2
         return cells_of(old - centre, self._size), np.hstack((old - centre, new - centre))
 
-    def _candidates(self, old: Points, new: Points, cells: NDArray[np.intp]) -> tuple[Candidate, ...]:
+    def _candidates(
+        self, old: Points, new: Points, cells: NDArray[np.intp], worth: NDArray[np.float32]
+    ) -> tuple[Candidate, ...]:
         old, new = np.ascontiguousarray(old), np.ascontiguousarray(new)
         found: list[Candidate] = []
         left: NDArray[np.bool_] = np.ones(len(old), bool)
@@ -154,7 +162,7 @@ class Camera:
             index = np.flatnonzero(left)
             if len(index) < _MIN_POINTS:
                 break
-            motion, held = agreed_similarity(old[index], new[index], _INLIER_PX / self._scale)
+            motion, held = agreed_similarity(old[index], new[index], _INLIER_PX / self._scale, worth[index])
             if held.sum() < _MIN_POINTS:
                 break
             holding = shared(cells, cells[index[held]])
@@ -171,7 +179,7 @@ def camera_between(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[
     """
     size = (start.shape[1], start.shape[0])
     scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
-    old, new, _ = _followed(seen_in(start, scale), Picture(normalised(end, scale)))
+    old, new, _, _ = _followed(seen_in(start, scale), Picture(normalised(end, scale)))
     old, new = old / scale, new / scale
     if len(old) < _MIN_POINTS:
         return None
@@ -199,37 +207,53 @@ def _nothing(*, cut: bool) -> Step:
 
 
 def shared(all_cells: NDArray[np.integer], held_cells: NDArray[np.integer]) -> NDArray[np.intp]:
-    """The cells in which at least half of the features, and two, are among those held."""
+    """The cells in which at least half of the features, and two, are among those held.
+
+    One is enough where most cells show no more, lights in the dark, and nearly all are held: few can err together.
+    """
     total = np.bincount(all_cells, minlength=CELLS)
     held = np.bincount(held_cells, minlength=CELLS)
-    return np.flatnonzero((held >= 2) & (held * 2 >= total))
+    lonely = 2 * np.count_nonzero(total == 1) > np.count_nonzero(total)
+    least = 1 if lonely and len(held_cells) >= _NO_DOUBT * len(all_cells) else 2
+    return np.flatnonzero((held >= least) & (held * 2 >= total))
 
 
-def _followed(before: Seen, after: Picture) -> tuple[Points, Points, float]:
-    """Features of `before` and their places in `after`, (n, 2) px each; only those that find their way back.
+class _Followed(NamedTuple):
+    """Features (n, 2) px and their places in the next picture; only those that find their way back."""
 
-    Last which share of the features these are, 0 where there are none.
-    """
+    old: Points
+    new: Points
+    worth: NDArray[np.float32]
+    share: float
+    """Of the features, 0 where there are none."""
+
+
+def _followed(before: Seen, after: Picture) -> _Followed:
+    """The features of `before` in `after`: the best of every cell, and more where these do not agree."""
     features, rank = before.features, before.rank
     if not len(features):
-        return np.empty((0, 2)), np.empty((0, 2)), 0.0
+        return _Followed(np.empty((0, 2)), np.empty((0, 2)), before.worth, 0.0)
     few, many = rank < _PER_CELL, rank < _PER_CELL_IN_DOUBT
-    old, new = _led(before.picture, after, features[few])
+    old, new, good = _led(before.picture, after, features[few])
+    worth = before.worth[few][good]
     if len(old) >= _MIN_POINTS and agreed_similarity(old, new, _NO_DOUBT_PX)[1].mean() >= _NO_DOUBT:
-        return old, new, len(old) / int(few.sum())
-    more = _led(before.picture, after, features[many & ~few])
-    old, new = np.concatenate((old, more[0])), np.concatenate((new, more[1]))
-    return old, new, len(old) / int(many.sum())
+        return _Followed(old, new, worth, len(old) / int(few.sum()))
+    more_old, more_new, good = _led(before.picture, after, features[many & ~few])
+    old, new = np.concatenate((old, more_old)), np.concatenate((new, more_new))
+    worth = np.concatenate((worth, before.worth[many & ~few][good]))
+    return _Followed(old, new, worth, len(old) / int(many.sum()))
 
 
-def _led(before: Picture, after: Picture, start: NDArray[np.float32]) -> tuple[Points, Points]:
-    """As `_followed`, of these features."""
+def _led(
+    before: Picture, after: Picture, start: NDArray[np.float32]
+) -> tuple[Points, Points, NDArray[np.bool_]]:
+    """These features and their places, as `_followed`, and which of them these are."""
     there, seen = led(before, after, start, start, _THERE)
     # Back from there, beginning where it came from: what is right stays, and that takes few steps.
     back, seen_back = led(after, before, there, start, _BACK)
     good = seen & seen_back
     good &= np.linalg.norm(back - start, axis=1) < _BACK_PX
-    return start[good].astype(np.float64), there[good].astype(np.float64)
+    return start[good].astype(np.float64), there[good].astype(np.float64), good
 
 
 def _cell_medians(moves: Points, cells: NDArray[np.intp]) -> NDArray[np.float64]:

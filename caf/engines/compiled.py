@@ -5,7 +5,7 @@ from typing import Any, Final
 
 __all__ = ["COMPILED", "NATIVE"]
 
-_FACE: Final = 2
+_FACE: Final = 3
 
 
 def _load() -> Any:

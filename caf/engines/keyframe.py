@@ -24,9 +24,11 @@ class Since(NamedTuple):
     """How long ago the key frame was."""
     start: Points
     now: Points
+    worth: NDArray[np.float32]
+    """(n,) as in `Seen`."""
 
 
-NOTHING_SINCE: Final = Since(0, np.empty((0, 2)), np.empty((0, 2)))
+NOTHING_SINCE: Final = Since(0, np.empty((0, 2)), np.empty((0, 2)), np.empty(0, np.float32))
 
 
 class Keyframe:
@@ -37,26 +39,29 @@ class Keyframe:
         self._age = 0
         self._first = 0
         self._start = self._now = np.empty((0, 2), np.float32)
+        self._worth = np.empty(0, np.float32)
 
     def forget(self) -> None:
         """Begin with a new one: a cut, or nothing to follow."""
         self._picture = None
 
-    def follow(self, before: Picture, after: Picture, old: Points, new: Points) -> Since:
+    def follow(
+        self, before: Picture, after: Picture, old: Points, new: Points, worth: NDArray[np.float32]
+    ) -> Since:
         """Where its features are in `after`; `old` and `new` are what was followed from `before` to `after`.
 
         Every feature is looked for where its nearest neighbours went, and in the key frame's own looks.
         """
         if self._picture is None or self._age >= _LONGEST or len(self._start) < _FEWEST * self._first:
             self._picture, self._age, self._first = before, 1, len(old)
-            self._start, self._now = old.astype(np.float32), new.astype(np.float32)
-            return Since(1, old, new)
+            self._start, self._now, self._worth = old.astype(np.float32), new.astype(np.float32), worth
+            return Since(1, old, new, worth)
         self._age += 1
         guess = self._now + _neighbours_way(self._now, old, new)
         there, seen = led(self._picture, after, self._start, guess, _LOOK)
         good = seen & (np.linalg.norm(there - guess, axis=1) < _STRAY_PX)
-        self._start, self._now = self._start[good], there[good]
-        return Since(self._age, self._start.astype(np.float64), self._now.astype(np.float64))
+        self._start, self._now, self._worth = self._start[good], there[good], self._worth[good]
+        return Since(self._age, self._start.astype(np.float64), self._now.astype(np.float64), self._worth)
 
 
 def _neighbours_way(places: NDArray[np.float32], old: Points, new: Points) -> NDArray[np.float32]:

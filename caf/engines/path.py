@@ -68,11 +68,12 @@ def _looks_back(
     out = np.full((len(steps), 4), np.nan)
     for index, step in enumerate(steps[1:], 1):
         points = step.key_points.astype(np.float64)
-        points = points[seen[0][step.key_cells] & seen[index + 1][cells_of(points[:, 2:], size)]]
+        usual = seen[0][step.key_cells] & seen[index + 1][cells_of(points[:, 2:], size)]
+        points, worth = points[usual], None if step.key_worth is None else step.key_worth[usual]
         if len(points) < _POINTS:
             continue
         old, new = np.ascontiguousarray(points[:, :2]), np.ascontiguousarray(points[:, 2:])
-        motion, held = agreed_similarity(old, new, _NEAR_PX)
+        motion, held = agreed_similarity(old, new, _NEAR_PX, worth)
         if held.mean() >= _AGREE:
             out[index] = after(key, motion)
     return out

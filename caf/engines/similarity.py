@@ -28,9 +28,12 @@ _SETTLED_PX, _REACH_PX = 1e-3, 500.0
 
 
 def agreed_similarity(
-    old: Points, new: Points, within_px: float
+    old: Points, new: Points, within_px: float, worth: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The similarity most points agree on, refined by Tukey-weighted least squares; and who agrees."""
+    """The similarity most points agree on, refined by Tukey-weighted least squares; and who agrees.
+
+    `worth` (n,) is how much each counts among those which agree; all alike without it.
+    """
     matrix, mask = cv2.estimateAffinePartial2D(
         old,
         new,
@@ -44,7 +47,7 @@ def agreed_similarity(
         return np.zeros(4), np.zeros(len(old), bool)
     start = _Turn(complex(matrix[0, 0], matrix[1, 0]), complex(matrix[0, 2], matrix[1, 2]))
     here, there = _plane(old), _plane(new)
-    found = _refined(start, here, there, mask.ravel().astype(bool))
+    found = _refined(start, here, there, mask.ravel().astype(bool), worth)
     return _as_motion(found), _error(found, here, there) < within_px
 
 
@@ -58,11 +61,19 @@ def strays(motion: NDArray[np.float64], old: Points, new: Points) -> NDArray[np.
     return _strays(_as_turn(motion), _plane(old), _plane(new))
 
 
-def refit(motion: NDArray[np.float64], old: Points, new: Points, within_px: float) -> NDArray[np.float64]:
+def refit(
+    motion: NDArray[np.float64],
+    old: Points,
+    new: Points,
+    within_px: float,
+    worth: NDArray[np.float32] | None = None,
+) -> NDArray[np.float64]:
     """The motion fitted again to these points, starting from `motion`; unchanged where too few are near it."""
     start, here, there = _as_turn(motion), _plane(old), _plane(new)
     near = _error(start, here, there) < within_px
-    return motion if np.count_nonzero(near) < _MIN_POINTS else _as_motion(_refined(start, here, there, near))
+    if np.count_nonzero(near) < _MIN_POINTS:
+        return motion
+    return _as_motion(_refined(start, here, there, near, worth))
 
 
 class _Turn(NamedTuple):
@@ -77,22 +88,31 @@ def _plane(points: Points) -> _Places:
     return np.ascontiguousarray(points, np.float64).view(np.complex128).ravel()
 
 
-def _refined(turn: _Turn, old: _Places, new: _Places, held: NDArray[np.bool_]) -> _Turn:
+def _refined(
+    turn: _Turn,
+    old: _Places,
+    new: _Places,
+    held: NDArray[np.bool_],
+    worth: NDArray[np.float32] | None = None,
+) -> _Turn:
+    by = np.ones(len(old)) if worth is None else worth.astype(np.float64)
     if NATIVE is None:
-        return _plainly_refined(turn, old, new, held)
+        return _plainly_refined(turn, old, new, held, by)
     start = (turn.factor.real, turn.factor.imag, turn.shift.real, turn.shift.imag)
-    end = NATIVE.refined(start, old, new, held.copy(), _ROUNDS, _FLOOR_PX, _TUKEY, _SETTLED_PX, _REACH_PX)
+    end = NATIVE.refined(start, old, new, held.copy(), by, _ROUNDS, _FLOOR_PX, _TUKEY, _SETTLED_PX, _REACH_PX)
     return _Turn(complex(end[0], end[1]), complex(end[2], end[3]))
 
 
-def _plainly_refined(turn: _Turn, old: _Places, new: _Places, held: NDArray[np.bool_]) -> _Turn:
+def _plainly_refined(
+    turn: _Turn, old: _Places, new: _Places, held: NDArray[np.bool_], worth: NDArray[np.float64]
+) -> _Turn:
     """`_refined` without compiled code."""
     for _ in range(_ROUNDS):
         error = _error(turn, old, new)
         # The floor is what sub-pixel tracking can resolve.
         scale = max(_FLOOR_PX, _TUKEY * median(error[held]))
-        weight = np.maximum(0.0, 1.0 - (error / scale) ** 2) ** 2
-        held = weight > 0
+        near = np.maximum(0.0, 1.0 - (error / scale) ** 2) ** 2
+        held, weight = near > 0, near * worth
         if np.count_nonzero(held) < 3:
             break
         turn, before = _least_squares(old, new, weight), turn

@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from caf.engines.background import Motion, camera_motion, cell_tremor, corners_dissent
+from caf.engines.background import SURE, Motion, camera_motion, cell_tremor, corners_dissent
 from caf.engines.camera import Step
 from caf.engines.course import Path, as_matrices, course_within, zoom_needed
 from caf.engines.features import GRID
+from caf.engines.lag import weighed
 from caf.engines.path import NOTHING, background_path
 from caf.engines.rim import Rim
 from caf.engines.smooth import smooth
@@ -26,7 +27,6 @@ SIGMA_UNSURE_S = 0.05
 SIGMA_LOCKED_S = 60.0
 TREMOR_S = 0.3
 """Motion per frame that changes faster than this is counted as tremor."""
-_SURE = 0.6
 _HANDS_ZOOM = 1.2  # a swing wider than a hand makes: a subject that fills the frame, or a whip pan
 _LOOP_STEPS = 3.0
 _LOOP_PX = 2.0
@@ -74,11 +74,11 @@ def plan(
     the end.
     """
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
-    camera = camera_motion(steps, TREMOR_S * fps)
+    steps, closing, camera = weighed(steps, closing, TREMOR_S * fps)
     inner = np.array([i for i, step in enumerate(steps) if i > 0 and not step.cut], dtype=np.intp)
     flow = np.array([step.flow for step in steps])
     untouched = _untouched(len(steps), shake_px(flow, None, size, fps, cuts, camera.background), cuts)
-    untouched = replace(untouched, unsure_frames=int((camera.confidence[inner] < _SURE).sum()))
+    untouched = replace(untouched, unsure_frames=int((camera.confidence[inner] < SURE).sum()))
     gain = 0.0 if intensity == "high" else 1.0 - (1.0 - weight) ** 2
     if gain <= 0.0:
         return untouched
@@ -86,7 +86,7 @@ def plan(
         return replace(untouched, reason="too few frames")
     typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
     steady, together = untouched.shake_before_px < _STEADY_PX, keeps_together(steps, camera)
-    in_doubt = typical < _SURE or not together
+    in_doubt = typical < SURE or not together
     if steady:
         # Still words are followed where they are calmer than all else, and most of the picture is not.
         in_doubt = shake_px(flow, None, size, fps, cuts) >= _RIM_PX
@@ -96,7 +96,7 @@ def plan(
     if found is None and steady:
         return replace(untouched, reason="already steady")
     if found is None:
-        told = typical >= _SURE and not corners_dissent(steps, camera)
+        told = typical >= SURE and not corners_dissent(steps, camera)
         told = told and (together or not rivals_part(steps, camera, TREMOR_S * fps, size))
         found = _by_the_steps(steps, camera, closing, size, fps, cuts, sure=told)
     else:
@@ -240,7 +240,7 @@ def _turn(steps: Sequence[Step], closing: Step | None, path: Path, sigma: float)
         return None
     around = camera_motion([*steps, closing], sigma)
     sizes = np.linalg.norm(around.steps[1:, :2], axis=1)
-    if around.confidence[-1] < _SURE or not _is_small(float(sizes[-1]), sizes[:-1]):
+    if around.confidence[-1] < SURE or not _is_small(float(sizes[-1]), sizes[:-1]):
         return None
     return np.asarray(path[-1] + around.steps[-1], dtype=np.float64)
 

@@ -35,8 +35,9 @@ def test_compiled_it_is_what_it_is_in_python(seed: int, count: int, strays: floa
     held[0] = True
     still = similarity._Turn(1 + 0j, 0j)
     before = held.copy()
-    mine = similarity._refined(still, old, new, held)
-    plain = similarity._plainly_refined(still, old, new, held)
+    worth = np.random.default_rng(seed).uniform(0.1, 1.0, count).astype(np.float32)
+    mine = similarity._refined(still, old, new, held, worth)
+    plain = similarity._plainly_refined(still, old, new, held, worth.astype(np.float64))
     assert np.array_equal(held, before)
     assert abs(mine.factor - plain.factor) * 500 + abs(mine.shift - plain.shift) < 1e-6
 
@@ -56,6 +57,24 @@ def test_points_that_go_elsewhere_do_not_count() -> None:
 def test_as_many_places_must_be_given_before_as_after() -> None:
     old = np.zeros(5, np.complex128)
     held, still = np.ones(5, np.bool_), (1.0, 0.0, 0.0, 0.0)
-    for words in ((old, old[1:], held), (old[1:], old, held), (old, old, held[1:])):
+    worth = np.ones(5)
+    for words in (
+        (old, old[1:], held, worth),
+        (old[1:], old, held, worth),
+        (old, old, held[1:], worth),
+        (old, old, held, worth[1:]),
+    ):
         with pytest.raises(ValueError, match="as many places"):
             NATIVE.refined(still, *words, 5, 0.05, 4.5, 1e-3, 500.0)
+
+
+def test_points_of_more_worth_count_more_where_all_are_near() -> None:
+    rng = np.random.default_rng(4)
+    old = rng.uniform(-200, 200, (200, 2))
+    new = old + np.array([1.0, 0.0])
+    new += rng.normal(0, 0.15, new.shape)
+    new[:140, 0] -= 0.3
+    worth = np.where(np.arange(200) < 140, 0.05, 1.0).astype(np.float32)
+    alike, _ = agreed_similarity(old, new, 1.0)
+    told, _ = agreed_similarity(old, new, 1.0, worth)
+    assert abs(told[0] - 1.0) < 0.05 < abs(alike[0] - 1.0)

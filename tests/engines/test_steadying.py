@@ -79,6 +79,17 @@ def test_a_subject_that_sways_over_the_scene_does_not_pull_the_camera_along() ->
     assert residual_px(path, result.matrices, result.zoom) < residual_px(path, still(FRAMES), 1.0) / 10
 
 
+def test_a_few_lights_in_the_dark_tell_the_camera() -> None:
+    rng = np.random.default_rng(12)
+    night = np.full((300, 360, 3), 30, np.uint8)
+    for x, y in rng.uniform((10, 10), (350, 290), (60, 2)):
+        cv2.circle(night, (round(x), round(y)), 2, (200, 210, 220), -1, cv2.LINE_AA)
+    path = shake_path(FRAMES, amplitude_px=3.0)
+    result = planned(camera_frames(night, path, SIZE))
+    assert result.active
+    assert residual_px(path, result.matrices, result.zoom) < residual_px(path, still(FRAMES), 1.0) / 20
+
+
 def test_a_pan_is_kept_while_its_shake_is_removed() -> None:
     shake = shake_path(FRAMES, amplitude_px=2.0)
     pan = np.column_stack((np.linspace(-60, 60, FRAMES), np.zeros(FRAMES), np.zeros(FRAMES)))

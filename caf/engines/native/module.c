@@ -1,7 +1,7 @@
 /* The extension `caf.engines._native`: what costs most in the engine. */
 #include "native.h"
 
-#define FACE 2 /* raised with every change of what Python sees of this */
+#define FACE 3 /* raised with every change of what Python sees of this */
 
 static PyMethodDef METHODS[] = {
     {"moved", moved, METH_VARARGS, "Fill a picture with what another shows, moved."},

@@ -17,6 +17,7 @@ typedef struct {
 
 typedef struct {
     const Place *old, *new;
+    const double *worth; /* how much each counts */
     Py_ssize_t count;
     double floor, tukey, settled, reach;
     int rounds;
@@ -107,7 +108,7 @@ static Turn refine(const Fit *fit, Turn turn, uint8_t *held, double *work)
         for (Py_ssize_t each = 0; each < fit->count; each++) {
             double share = error[each] / scale, left = 1 - share * share;
             held[each] = left > 0;
-            weight[each] = left > 0 ? left * left : 0;
+            weight[each] = left > 0 ? left * left * fit->worth[each] : 0;
             members += held[each];
         }
         if (members < FEWEST)
@@ -122,17 +123,18 @@ static Turn refine(const Fit *fit, Turn turn, uint8_t *held, double *work)
 
 PyObject *refined(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    Py_buffer old, new, held;
+    Py_buffer old, new, held, worth;
     double factor[2], shift[2];
     Fit fit;
-    if (!PyArg_ParseTuple(args, "(dddd)y*y*w*idddd", factor, factor + 1, shift, shift + 1, &old, &new, &held,
-                          &fit.rounds, &fit.floor, &fit.tukey, &fit.settled, &fit.reach))
+    if (!PyArg_ParseTuple(args, "(dddd)y*y*w*y*idddd", factor, factor + 1, shift, shift + 1, &old, &new, &held,
+                          &worth, &fit.rounds, &fit.floor, &fit.tukey, &fit.settled, &fit.reach))
         return NULL;
     Turn turn = {CMPLX(factor[0], factor[1]), CMPLX(shift[0], shift[1])};
     double *work = NULL;
-    fit.old = old.buf, fit.new = new.buf, fit.count = held.len;
-    if (old.len != fit.count * (Py_ssize_t)sizeof(Place) || new.len != old.len)
-        PyErr_SetString(PyExc_ValueError, "as many places before as after, and as many flags");
+    fit.old = old.buf, fit.new = new.buf, fit.worth = worth.buf, fit.count = held.len;
+    if (old.len != fit.count * (Py_ssize_t)sizeof(Place) || new.len != old.len ||
+        worth.len != fit.count * (Py_ssize_t)sizeof(double))
+        PyErr_SetString(PyExc_ValueError, "as many places before as after, and as many flags and weights");
     else if ((work = malloc((2 * (size_t)fit.count + 1) * sizeof(double))) == NULL)
         PyErr_NoMemory();
     else
@@ -141,6 +143,7 @@ PyObject *refined(PyObject *Py_UNUSED(module), PyObject *args)
     PyBuffer_Release(&old);
     PyBuffer_Release(&new);
     PyBuffer_Release(&held);
+    PyBuffer_Release(&worth);
     if (PyErr_Occurred())
         return NULL;
     return Py_BuildValue("(dddd)", creal(turn.factor), cimag(turn.factor), creal(turn.shift), cimag(turn.shift));
