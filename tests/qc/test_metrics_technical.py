@@ -279,6 +279,27 @@ def test_a_part_that_is_gone_for_two_frames_is_blamed_in_both(clean: list[Image]
     assert found.blamed == (50, 51)
 
 
+@pytest.mark.parametrize("gone", [(48, 49, 50, 51), (48, 49, 50, 51, 52)])
+def test_a_large_part_that_is_gone_for_four_or_five_frames_is_blamed_in_all(
+    clean: list[Image], gone: tuple[int, ...]
+) -> None:
+    frames = list(clean)
+    for at in gone:
+        frames[at] = frames[at].copy()
+        frames[at][80:170, 120:200] = (40, 90, 60)
+    found = glitch(course_of(frames))
+    assert score(found) < 0.7
+    assert found.blamed == gone
+
+
+def test_something_small_for_as_long_as_a_blink_is_no_glitch(clean: list[Image]) -> None:
+    frames = list(clean)
+    for at in range(48, 53):
+        frames[at] = frames[at].copy()
+        frames[at][100:112, 150:180] = (frames[at][100:112, 150:180] * 0.6).astype(np.uint8)
+    assert score(glitch(course_of(frames))) > 0.7
+
+
 def waving(frames: list[Image], without: tuple[int, ...] = ()) -> list[Image]:
     """With an arm that swings in front; it is not there in the frames `without`."""
     result = []

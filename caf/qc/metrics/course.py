@@ -23,6 +23,11 @@ _SPOILED = 0.58
 _LONGER_COUNTS = 1.6
 """Excess from which frames are taken to be spoiled; that of two or three together counts more, as chance makes less of
 it. Untouched clips and scenes reach 0.46 and 0.22, faint false colours in a part of a frame give 0.6 and more."""
+_BRIEF, _LONG_COUNTS, _LONG_NOVELTY = 3, 0.3, 0.25
+"""Frames up to which a run is brief; what excess and novelty of a longer one are multiplied by beside, and the most
+that novelty makes of it: a blink lasts as long, and so does a ball that flies by. So of 82 real clips as many fail as
+without the longer runs (eight; 14 if they counted in full), and of 28 large limbs that came or went for five frames
+19."""
 _USUAL_TINT, _TINT_COUNTS = 0.15, 4.0
 """What is taken off a tint, and how often the rest counts. Untouched clips reach 0.24, and with figures that throw
 themselves about 0.8; faint false colours in a sixteenth of a frame give 0.31 and more."""
@@ -91,11 +96,11 @@ class Course:
     fading: Flags
     """The light goes one way here, and fast."""
     spoiled: Flags
-    """One to three frames that show something else, another picture up to half a second."""
+    """One to five frames that show something else, another picture up to half a second."""
     softened: Flags
-    """One to three frames that only lack detail: no fault of the motion, but nothing is told by their steps."""
+    """One to five frames that only lack detail: no fault of the motion, but nothing is told by their steps."""
     popped: Flags
-    """One to three frames in which a small part shows something else, beside a source up to twelve."""
+    """One to five frames in which a small part shows something else, beside a source up to twelve."""
     hurry: Floats
     """(T,) how much further the picture goes than around; 1 where the motion is even or nothing moves."""
     excess: Floats
@@ -295,8 +300,12 @@ def _spoiled(
 ) -> tuple[Flags, Flags, Floats, Floats]:
     """(spoiled frames, frames in which a part popped, excess, excess with novelty)."""
     every, part = outliers.excess.copy(), outliers.part.copy()
+    novelty = outliers.novelty.copy()
     every[1:] *= np.where(doubled, 1.0, _LONGER_COUNTS)
     part[1:] *= _LONGER_COUNTS
+    every[_BRIEF:] *= _LONG_COUNTS
+    part[_BRIEF:] *= _LONG_COUNTS
+    novelty[_BRIEF:] = np.minimum(novelty[_BRIEF:] * _LONG_COUNTS, _LONG_NOVELTY)
     every /= np.where(doubled, _DOUBLED_FACTOR, 1.0)
     unrest = 1.0 + _UNREST * _usual(every.max(axis=0, initial=0.0))
     every /= unrest
@@ -306,7 +315,7 @@ def _spoiled(
     tint = np.where(doubled, 0.0, tint / unrest)
     tinted = tint > limit
     large = ((over & (outliers.area >= _SPOILED_AREA)).any(axis=0) | tinted) & ~blank
-    novelty = outliers.novelty.max(axis=0, initial=0.0)
+    novelty = novelty.max(axis=0, initial=0.0)
     # What brings no colour that was not near by may have passed by, such as a hand, or be a still picture coded anew.
     known = novelty <= _SOME_NOVELTY
     usual = np.where(doubled | restless, _UNSURE_FACTOR, 1.0)

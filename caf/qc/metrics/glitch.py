@@ -33,7 +33,7 @@ _ADDED: Calibration = (
 )
 # Counted: a single spoiled frame is seen by most.
 GLITCHES: Calibration = ((0.0, 1.0), (1.0, 0.55), (3.0, 0.35), (8.0, 0.1))
-# Shares of frames in which a small part, such as a limb, is elsewhere for one to three frames. A body-swap clip with
+# Shares of frames in which a small part, such as a limb, is elsewhere for one to five frames. A body-swap clip with
 # a cat that visibly twitches, its worst four seconds: 0.042.
 POPS: Calibration = ((0.0, 1.0), (0.008, 0.9), (0.03, 0.77), (0.045, 0.72), (0.1, 0.4), (0.3, 0.1))
 

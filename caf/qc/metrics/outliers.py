@@ -1,4 +1,4 @@
-"""How much a frame, or two or three in a row, stick out of what comes before and after them.
+"""How much a frame, or two to five in a row, stick out of what comes before and after them.
 
 A frame is spoiled where it differs from both sides although these agree, and where that difference is not what
 moves there anyway. At the turning point of a clip that runs to and fro the two neighbours are the same picture, but so
@@ -21,7 +21,7 @@ from caf.qc.metrics.softening import detail_of, is_softened
 
 __all__ = ["LONGEST", "OutlierCollector", "Outliers"]
 
-LONGEST = 3
+LONGEST = 5
 """Frames in a row that may stick out together."""
 _GRID = 16
 _TOP_CELLS, _TOP_CELLS_OF_A_PART, _TOP_CELLS_OF_A_TINT = 4, 2, 6

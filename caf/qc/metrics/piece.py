@@ -11,10 +11,10 @@ __all__ = ["AFTER", "BEFORE", "GRID", "WHOLE", "Piece", "step_for"]
 
 GRID = 12
 """Pieces begin at multiples of it. What is followed over several frames is begun anew there, in a whole clip too."""
-BEFORE = 6
-"""Frames before a piece that a frame's place among its neighbours is judged by: three in a row, and three more."""
-AFTER = 5
-"""The same after it: the rest of three in a row, and three more."""
+BEFORE = 8
+"""Frames before a piece that a frame's place among its neighbours is judged by: five in a row, and three more."""
+AFTER = 7
+"""The same after it: the rest of five in a row, and three more."""
 
 
 class Piece(NamedTuple):
