@@ -48,7 +48,7 @@ from caf.qc.metrics.shake import jitter
 from caf.qc.metrics.sharing import collect
 from caf.qc.metrics.sharpness import Crispness, CrispnessCollector, blockiness, sharpness
 from caf.qc.metrics.subject import Subject, follow, subject_of_picture
-from caf.qc.metrics.swing import swing_of
+from caf.qc.metrics.swing import swing_and_background
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence, freeze
 
@@ -262,10 +262,12 @@ class _Measuring:
         if path is not None and "jitter" in self._wanted:
             found["jitter"] = jitter(path, apart)
         if path is not None and seen_by.still is not None:
-            background = seen_by.still.result(path)
             samples = seen_by.samples.result() if seen_by.samples is not None else []
             bend = bend_of(samples, moments) if moments else None
-            swing = swing_of(path, seen_by.still, background, pose) if bend is None else None
+            if bend is None:
+                swing, background = swing_and_background(path, seen_by.still, pose)
+            else:
+                swing, background = None, seen_by.still.result(path)
             stable = background_stability(path, background, swing, apart, bend)
             found["background_stability"] = Finding(stable, tuple(sorted(stable.worst_frames)))
         if steps is not None:

@@ -16,7 +16,7 @@ from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.steps import StepCollector
 from caf.qc.metrics.still import BackgroundMap, StillCollector
-from caf.qc.metrics.swing import Swing, swing_of
+from caf.qc.metrics.swing import Swing, swing_and_background
 from caf.qc.metrics.temporal import temporal_stability
 from caf.qc.metrics.timing import cadence
 from caf.qc.metrics.tracks import CameraPath, TrackCollector, smoothing_residual
@@ -50,8 +50,8 @@ def background(frames: list[Image], pose: PosePoints | None = None) -> Measureme
         tracks.add(frame)
         still.add(frame)
     path = tracks.result()
-    seen_still = still.result(path)
-    return background_stability(path, seen_still, swing_of(path, still, seen_still, pose))
+    swing, seen_still = swing_and_background(path, still, pose)
+    return background_stability(path, seen_still, swing)
 
 
 def seam(frames: list[Image]) -> Measurement:
@@ -328,6 +328,44 @@ def test_somebody_who_stands_and_nods_is_no_background_that_swings() -> None:
     nods = 2.0 * np.sin(2 * np.pi * np.arange(FRAMES) / 11)
     frames = beside(subject, np.stack([0.3 * nods, nods], axis=1))
     assert score(background(frames)) >= 0.8
+
+
+def breathing(frames: list[Image], px: float) -> list[Image]:
+    """`frames` in waves of so many pixels that run through all of the picture."""
+    rows, columns = np.indices((SIZE[1], SIZE[0]), np.float32)
+    out = []
+    for index, frame in enumerate(frames):
+        turn = np.float32(2 * np.pi * index / 12)
+        right = columns + np.float32(px) * np.sin(rows / 9 + turn)
+        down = rows + np.float32(px) * np.cos(columns / 9 + turn)
+        moved = cv2.remap(frame, right, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        out.append(np.asarray(moved, dtype=np.uint8))
+    return out
+
+
+def test_a_background_that_breathes_more_scores_no_better() -> None:
+    table = pan(picture("coffee"), frames=48)
+    little, much = (background(breathing(table, px)) for px in (1.0, 3.0))
+    assert score(much) < score(little) < 0.8
+    assert much.raw["swing_permille"] > little.raw["swing_permille"]
+
+
+@pytest.mark.parametrize(("wall_px", "breathes"), [(0.0, False), (1.2, True)])
+def test_five_marks_beside_somebody_who_nods_tell_whether_the_wall_breathes(
+    wall_px: float, breathes: bool
+) -> None:
+    person = np.asarray(cv2.resize(picture("astronaut")[0:300, 100:400], (200, 200)), dtype=np.uint8)
+    stripes = 150 + 14 * np.sin(np.arange(SIZE[1]) / 4)
+    wall_paper = np.broadcast_to(stripes[:, None, None], (SIZE[1], SIZE[0], 3)).astype(np.uint8)
+    frames = []
+    for index in range(48):
+        frame, swing = wall_paper.copy(), wall_px * np.sin(2 * np.pi * index / 12)
+        for x, y, way in ((20, 20, 1), (25, 70, -1), (335, 25, 1), (330, 80, -1), (25, 130, 1)):
+            cv2.circle(frame, (round((x + way * swing) * 16), y * 16), 80, (60, 60, 60), -1, cv2.LINE_AA, 4)
+        nod = np.array([[1, 0, 0], [0, 1, 2.0 * np.sin(2 * np.pi * index / 11)]])
+        frame[40:, 80:280] = cv2.warpAffine(person, nod, (200, 200), borderMode=cv2.BORDER_REFLECT_101)
+        frames.append(frame)
+    assert (background(frames).raw["swing_permille"] > 1.2) == breathes
 
 
 def test_of_a_portrait_that_leaves_no_background_in_view_nothing_is_said_of_it() -> None:

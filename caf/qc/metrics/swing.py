@@ -16,7 +16,7 @@ from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
-__all__ = ["Swing", "swing_of", "without_camera"]
+__all__ = ["Swing", "swing_and_background", "without_camera"]
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +36,8 @@ _NOISE_PX = 0.1
 _USUAL_SHARE = 0.9
 _SUSPICIOUS_PERMILLE = 1.0
 """From here on figures are looked for: somebody who stands and nods swings as a wall does that breathes."""
+_ASTRAY_PX = 1
+"""As far as breathing by 4 px at 640 px takes a place; pixels of the tiny frame. Two changed no verdict."""
 
 
 class Swing(NamedTuple):
@@ -45,7 +47,25 @@ class Swing(NamedTuple):
     """RMS of the cells, per mille of the diagonal: the 90th percentile of the cells. None: only figures swing."""
 
 
-def swing_of(
+def swing_and_background(
+    path: CameraPath, still: StillCollector, pose: PosePoints | None = None
+) -> tuple[Swing | None, BackgroundMap]:
+    """Swing of the background, and what that is.
+
+    What swings far looks like no background, so that a wall that breathes more would leave less to be told. Where too
+    little stays in its place the background is therefore what is found close by. Only there: a hand or a cup that
+    hardly moves is found close by as well.
+    """
+    background = still.result(path)
+    swing = _swing_of(path, still, background, pose)
+    if swing is None:
+        wider = still.result(path, _ASTRAY_PX)
+        swing = _swing_of(path, still, wider, pose)
+        background = background if swing is None else wider
+    return swing, background
+
+
+def _swing_of(
     path: CameraPath, still: StillCollector, background: BackgroundMap, pose: PosePoints | None = None
 ) -> Swing | None:
     """Swing of the background's cells.
@@ -72,7 +92,8 @@ def swing_of(
         return None
     place = corners[seen, 0].astype(np.float64)
     moved, slow = moved[:, seen], _slow(path, indices)
-    swing = _worst(place, moved, slow)
+    swings = _about_rest(without_camera(place, moved), slow)
+    swing = _worst(place, swings)
     if swing is None:
         return None
     diagonal = float(np.hypot(width, height))
@@ -81,13 +102,16 @@ def swing_of(
     apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
     if apart.all():
         return Swing(swing * 1000 / diagonal)
-    alone = _worst(place[apart], moved[:, apart], slow) if int(apart.sum()) >= _LEAST_POINTS else None
+    if int(apart.sum()) >= _LEAST_POINTS:
+        alone = _worst(place[apart], _about_rest(without_camera(place[apart], moved[:, apart]), slow))
+    else:
+        # Too few for a camera of their own, which they do not need: all the corners together tell where it is.
+        alone = _worst(place[apart], swings[apart])
     return Swing(None if alone is None else min(swing, alone) * 1000 / diagonal)
 
 
-def _worst(place: Floats, moved: Floats, slow: Floats) -> float | None:
+def _worst(place: Floats, swings: Floats) -> float | None:
     """The 90th percentile of the cells' swings, px; None where too few cells hold a corner."""
-    swings = _about_rest(without_camera(place, moved), slow)
     cells: dict[tuple[int, int], list[float]] = {}
     for (x, y), swing in zip(place, swings, strict=True):
         cells.setdefault((int(y) // _CELL_PX, int(x) // _CELL_PX), []).append(float(swing))
