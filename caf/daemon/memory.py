@@ -1,4 +1,7 @@
-"""Keeps the memory of a process that lives for months as small as what it uses, and the same from its first hour on."""
+"""Keeps the memory of a process that lives for months as small as what it uses, and the same from its first hour on.
+
+And spares its event loop the long search for garbage among what stays.
+"""
 
 import ctypes
 import gc

@@ -93,7 +93,7 @@ def _refined(
     old: _Places,
     new: _Places,
     held: NDArray[np.bool_],
-    worth: NDArray[np.float32] | None = None,
+    worth: NDArray[np.float32] | None,
 ) -> _Turn:
     by = np.ones(len(old)) if worth is None else worth.astype(np.float64)
     if NATIVE is None:

@@ -18,6 +18,7 @@ from caf.contracts.read import write_document
 from caf.policies import DEFAULT_POLICY
 from tests.clips import make_clip
 from tests.support.jobs import gate, policy_of
+from tests.support.pause import glance_aside
 
 T = TypeVar("T")
 
@@ -100,11 +101,10 @@ def caf(workspace: Path, *arguments: str, **environment: str) -> Ran:
 
 def eventually(look: Callable[[], T], what: str) -> T:
     """What `look` gives, once that is something."""
-    pause = threading.Event()
     for _ in range(PATIENCE_S * 100):
         if found := look():
             return found
-        pause.wait(0.01)
+        glance_aside(0.01)
     raise AssertionError(f"it never came to this: {what}")
 
 

@@ -6,9 +6,8 @@ from typing import Final
 __all__ = ["glance_aside"]
 
 _NEVER: Final = threading.Event()
-_BETWEEN_LOOKS_S: Final = 0.002
 
 
-def glance_aside() -> None:
-    """Give way between two looks, for less than anything takes that is looked for."""
-    _NEVER.wait(_BETWEEN_LOOKS_S)
+def glance_aside(pause_s: float = 0.002) -> None:
+    """Give way between two looks; by itself for less than anything takes that is looked for."""
+    _NEVER.wait(pause_s)

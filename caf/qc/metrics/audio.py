@@ -19,7 +19,7 @@ from caf.media.sound import laid_out
 from caf.media.timing import seconds
 from caf.ports import Measurement
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
-from caf.qc.metrics.tempo import faster_share
+from caf.qc.metrics.tempo import faster_share, levels
 
 __all__ = ["Sound", "audio_video", "load_sound"]
 
@@ -239,16 +239,9 @@ def _missing_share(sound: NDArray[np.float32], source: NDArray[np.float32], want
     """Share of 50 ms steps in which the source is audible and the clip is at least 26 dB below it."""
     step = RATE_HZ // 20
     count = int(wanted_s * RATE_HZ) // step
-    here, there = _levels(sound, count, step), _levels(source, count, step)
+    here, there = levels(sound, count, step), levels(source, count, step)
     audible = there > max(_SILENT_RMS, 0.02 * float(np.max(there, initial=0.0)))
     return float(np.mean(here[audible] < 0.05 * there[audible])) if np.any(audible) else 0.0
-
-
-def _levels(samples: NDArray[np.float32], count: int, step: int) -> NDArray[np.float64]:
-    padded = np.zeros(count * step)
-    kept = samples[: count * step]
-    padded[: len(kept)] = kept
-    return np.asarray(np.sqrt(np.mean(padded.reshape(count, step) ** 2, axis=1)), dtype=np.float64)
 
 
 def _clipped(samples: NDArray[np.float32]) -> float:

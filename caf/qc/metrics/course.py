@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from caf.qc.metrics.added import Added
 from caf.qc.metrics.beat import Beat, beat_of, strides
 from caf.qc.metrics.cells import middle
-from caf.qc.metrics.findings import Flags, Floats, around_of, at_rate, places, runs
+from caf.qc.metrics.findings import Flags, Floats, around_of, at_rate, behind, places, runs
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.hurry import hurry_of, jumps_of
 from caf.qc.metrics.outliers import Outliers
@@ -126,8 +126,8 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
     cut = _cuts(steps)
     softened = (outliers.softened.max(axis=0, initial=0.0) > _SPOILED) & ~blank
     # Steps into a softened frame and out of it are larger than the motion, and those between such frames less.
-    unsure = softened | np.concatenate([[False], softened[:-1]])
-    repeated = _apart(_repeated(steps, cut | unsure), unsure) & ~blank
+    unsure = softened | behind(softened)
+    repeated = _certain(_repeated(steps, cut | unsure), unsure) & ~blank
     again = None if added is None else added.doubled & ~blank & ~cut
     if again is not None:
         repeated |= again
@@ -144,13 +144,13 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
         spoiled |= apart & (added.area >= _SPOILED_AREA)
         popped = (apart | (popped & ((surprise > CLEAR) | ~apart.any()))) & ~spoiled
     touched = blank | spoiled | softened
-    touched |= np.concatenate([[False], touched[:-1]])
+    touched |= behind(touched)
     fading = _fading(steps, blank | spoiled)
     usable = ~(touched | repeated | cut | fading)
     usable[:1] = False
     pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
     hurry = hurry_of(steps, pace, usable)
-    after = np.concatenate([[False], repeated[:-1]])
+    after = behind(repeated)
     jump = jumps_of(hurry, pace) & usable & ~after
     evenly = repeated.mean() <= _FEW_REPEATS and jump.mean() >= _OFTEN
     beat = beat_of(strides(steps.step, pace)) if evenly else None
@@ -215,12 +215,12 @@ def _fading(steps: Steps, apart: Flags) -> Flags:
     return np.asarray((lightened > _FADING) & steady, dtype=bool)
 
 
-def _apart(repeated: Flags, unsure: Flags) -> Flags:
+def _certain(repeated: Flags, unsure: Flags) -> Flags:
     """Those of the repeats that neither begin nor end where it is unsure how things move."""
-    apart = repeated.copy()
+    certain = repeated.copy()
     for start, stop in runs(repeated):
-        apart[start:stop] = not unsure[max(0, start - 1) : stop + 1].any()
-    return apart
+        certain[start:stop] = not unsure[max(0, start - 1) : stop + 1].any()
+    return certain
 
 
 def _repeated(steps: Steps, cut: Flags) -> Flags:

@@ -15,6 +15,7 @@ __all__ = [
     "Floats",
     "around_of",
     "at_rate",
+    "behind",
     "places",
     "runs",
     "spans",
@@ -71,6 +72,11 @@ def around_of(step: Floats, usable: Flags, reach: int) -> Floats:
     enough = np.isfinite(others).sum(axis=1) >= 3
     result[enough] = np.nanmedian(others[enough], axis=1)
     return result
+
+
+def behind(flags: Flags) -> Flags:
+    """(T,) the frames that come right after those."""
+    return np.concatenate([[False], flags[:-1]])
 
 
 def runs(flags: Flags) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from caf.qc.metrics.findings import (
     Flags,
     Floats,
     at_rate,
+    behind,
     runs,
     uneven_times,
     worst_of,
@@ -145,7 +146,7 @@ def _followed(path: CameraPath, apart: Flags | None) -> Flags:
     """(T,) where the step from the frame before is known; a frame apart spoils its own and the next one."""
     if apart is None or len(apart) != len(path.known):
         return path.known
-    return np.asarray(path.known & ~apart & ~np.concatenate([[False], apart[:-1]]), dtype=bool)
+    return np.asarray(path.known & ~apart & ~behind(apart), dtype=bool)
 
 
 def _stretches(known: Flags) -> list[tuple[int, int]]:

@@ -77,11 +77,8 @@ class CrispnessCollector:
 
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
-        self._fine: list[NDArray[np.float32]] = []
-        self._coarse: list[NDArray[np.float32]] = []
-        self._middle: list[NDArray[np.float32]] = []
-        self._low: list[NDArray[np.float32]] = []
-        self._base: list[NDArray[np.float32]] = []
+        self._detail: list[list[NDArray[np.float32]]] = []
+        """Of each frame the five of `Crispness`, fine to base."""
         self._time_s: list[float] = []
         self._blur: list[float] = []
         self._grid: list[float] = []
@@ -92,12 +89,9 @@ class CrispnessCollector:
         if not self._piece.holds(frame.index):
             return
         band = _bands(frame.luma, _EACH_PX)
-        self._fine.append(_cells(band, frame.contrast))
-        self._coarse.append(_cells(_half(_half(band)), frame.contrast))
+        own = [_cells(one, frame.contrast) for one in (band, _half(_half(band)))]
         low = _half(frame.small)
-        self._middle.append(_cells(frame.small, 1.0))
-        self._low.append(_cells(low, 1.0))
-        self._base.append(_cells(_half(low), 1.0))
+        self._detail.append([*own, *(_cells(one, 1.0) for one in (frame.small, low, _half(low)))])
         self._columns.append(_grid_of(band[::2], 1))  # every other row says as much
         self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
@@ -108,23 +102,21 @@ class CrispnessCollector:
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
-        self._fine += later._fine
-        self._coarse += later._coarse
-        self._middle += later._middle
-        self._low += later._low
-        self._base += later._base
+        self._detail += later._detail
         self._time_s += later._time_s
         self._blur += later._blur
         self._grid += later._grid
         self._columns += later._columns
 
     def result(self) -> Crispness:
+        detail = np.array(self._detail, dtype=np.float64).reshape(-1, 5, _CELLS**2)
+        fine, coarse, middle, low, base = np.ascontiguousarray(detail.transpose(1, 0, 2))
         return Crispness(
-            np.array(self._fine, dtype=np.float64).reshape(-1, _CELLS**2),
-            np.array(self._coarse, dtype=np.float64).reshape(-1, _CELLS**2),
-            np.array(self._middle, dtype=np.float64).reshape(-1, _CELLS**2),
-            np.array(self._low, dtype=np.float64).reshape(-1, _CELLS**2),
-            np.array(self._base, dtype=np.float64).reshape(-1, _CELLS**2),
+            fine,
+            coarse,
+            middle,
+            low,
+            base,
             np.array(self._blur),
             np.array(self._grid),
             np.array(self._columns),
@@ -244,8 +236,9 @@ def sharpness(crisp: Crispness) -> Finding:
     else:
         reason = f"The whole clip is soft: blur {blur:.2f} of 1."
     raw = {"blur": blur, "detail_dip_factor": dip, "soft_frames": len(soft)}
-    found = measured("sharpness", score, reason, raw, worst_of(soft, np.maximum(dips, losses)))
-    return Finding(found, soft, {"detail_dip_factor": np.exp(np.maximum(dips, losses))})
+    lost = np.maximum(dips, losses)
+    found = measured("sharpness", score, reason, raw, worst_of(soft, lost))
+    return Finding(found, soft, {"detail_dip_factor": np.exp(lost)})
 
 
 def _dips(crisp: Crispness) -> tuple[Floats, Floats]:

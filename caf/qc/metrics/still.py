@@ -1,5 +1,6 @@
 """Which parts of the picture are background: those that look the same whenever the camera is taken away."""
 
+from itertools import product
 from typing import Self
 
 import cv2
@@ -154,13 +155,14 @@ class StillCollector:
                 for index, tiny in self._held
             ]
         )
-        mean = middles(_in_cells(aligned, rows, columns))
+        cells = _in_cells(aligned, rows, columns)
+        mean = middles(cells)
+        alike = _alike(cells, mean)
         around = np.pad(aligned, ((0, 0), (astray_px, astray_px), (astray_px, astray_px)), mode="edge")
-        places = range(2 * astray_px + 1)
-        alike = _alike(_in_cells(around, rows, columns), mean)
-        for down, right in ((down, right) for down in places for right in places if down or right):
-            there = _in_cells(around[:, down:, right:], rows, columns)
-            alike = np.maximum(alike, _alike(there, mean))
+        for down, right in product(range(2 * astray_px + 1), repeat=2):
+            if (down, right) != (astray_px, astray_px):  # its own place
+                there = _in_cells(around[:, down:, right:], rows, columns)
+                alike = np.maximum(alike, _alike(there, mean))
         mask = (np.median(alike, axis=0) >= _ALIKE) & (np.percentile(alike, 20, axis=0) >= _ALWAYS_ALIKE)
         # A cell beside the subject holds corners of both.
         clear = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["faster_share"]
+__all__ = ["faster_share", "levels"]
 
 _STEP_S: Final = 0.01
 """Of the loudness."""
@@ -37,11 +37,17 @@ def faster_share(sound: NDArray[np.float32], source: NDArray[np.float32], rate_h
     return float(_TEMPOS[best]) if told else 0.0
 
 
+def levels(samples: NDArray[np.float32], count: int, step: int) -> Floats:
+    """(count,) RMS of each step of so many samples; silence follows them."""
+    padded = np.zeros(count * step)
+    kept = samples[: count * step]
+    padded[: len(kept)] = kept
+    return np.asarray(np.sqrt(np.mean(padded.reshape(count, step) ** 2, axis=1)), dtype=np.float64)
+
+
 def _loudness(samples: NDArray[np.float32], step: int) -> Floats:
     """Logarithm of the RMS of each step."""
-    count = len(samples) // step
-    power = np.mean(samples[: count * step].reshape(count, step).astype(np.float64) ** 2, axis=1)
-    level = np.sqrt(power)
+    level = levels(samples, len(samples) // step, step)
     return np.asarray(
         np.log(level + _QUIET * level.max(initial=0.0) + np.finfo(np.float32).tiny), dtype=np.float64
     )
