@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caf.qc.metrics.novelty import Palette, novelty
+from caf.qc.metrics.novelty import Palette, Step, novelty
 
 SIZE = (54, 96)
 GREY, NEW = (90, 120, 130), (200, 120, 130)
@@ -22,7 +22,11 @@ def palette(spot: tuple[int, int] | None = None) -> Palette:
 def flashed(spot: tuple[int, int], usual: NDArray[np.float32]) -> float:
     """The novelty of one frame with a spot between two without."""
     plain, shown = palette(), palette(spot)
-    return novelty(plain, shown, shown, plain, usual, lightened=0.0)
+    return novelty_of(plain, shown, usual)
+
+
+def novelty_of(plain: Palette, shown: Palette, usual: NDArray[np.float32]) -> float:
+    return novelty(plain, Step(plain, shown), Step(shown, plain), plain, usual, lightened=0.0)
 
 
 def calm_at(places: int, spot: tuple[int, int]) -> NDArray[np.float32]:
@@ -49,4 +53,4 @@ def test_what_comes_in_at_the_edge_of_the_picture_is_nothing_new(top: int, new: 
 def test_a_picture_of_a_few_pixels_shows_nothing_new() -> None:
     plain, shown = (Palette(np.full((5, 5, 3), level, dtype=np.uint8)) for level in (90, 200))
     usual = np.zeros((5, 5), dtype=np.float32)
-    assert novelty(plain, shown, shown, plain, usual, lightened=0.0) == 0.0
+    assert novelty_of(plain, shown, usual) == 0.0

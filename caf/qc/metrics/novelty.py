@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.frames import Image, SeenFrame
 
-__all__ = ["Palette", "novelty", "palette_of", "unfound"]
+__all__ = ["Palette", "Step", "novelty", "palette_of"]
 
 _AREA_PX = 96 * 54
 _NEAR, _WIDE = np.ones((3, 3), np.uint8), np.ones((7, 7), np.uint8)
@@ -60,25 +60,56 @@ def palette_of(frame: SeenFrame) -> Palette:
     return Palette(frame.tones(_AREA_PX))
 
 
-def unfound(one: Palette, other: Palette) -> _Map:
-    """Levels by which places around here of the one are beyond what is near by in the other, either way."""
-    there, here = _beyond(one.picture, other.near), _beyond(other.picture, one.near)
-    return np.asarray(cv2.dilate(cv2.max(_pooled(there), _pooled(here)), _AROUND), dtype=np.float32)
+class Step:
+    """What one frame shows that the next has not near by, and the reverse; made when it is asked for first."""
+
+    def __init__(self, one: Palette, next_: Palette) -> None:
+        self._one, self._next = one, next_
+
+    @cached_property
+    def gone(self) -> Image:
+        """Levels by which places of the one are beyond what is near by in the next, channel by channel."""
+        return _beyond(self._one.picture, self._next.near)
+
+    @cached_property
+    def come(self) -> Image:
+        """The same of the next in the one."""
+        return _beyond(self._next.picture, self._one.near)
+
+    @cached_property
+    def gone_around(self) -> _Map:
+        return _pooled(self.gone)
+
+    @cached_property
+    def come_around(self) -> _Map:
+        return _pooled(self.come)
+
+    @cached_property
+    def unfound(self) -> _Map:
+        """Levels by which places around here are beyond what is near by in the other, either way."""
+        return np.asarray(cv2.dilate(cv2.max(self.come_around, self.gone_around), _AROUND), dtype=np.float32)
 
 
 def novelty(
-    before: Palette, first: Palette, last: Palette, after: Palette, usual: _Map, lightened: float
+    before: Palette, entry: Step, leave: Step, after: Palette, usual: _Map, lightened: float
 ) -> float:
-    """Of a run of frames, `first` to `last`, in multiples of what is not found again there anyway; 0 for nothing new.
+    """Of a run of frames between `before` and `after`, in multiples of what is not found again there anyway; 0 for
+    nothing new.
 
-    That of the fourth strongest place. `usual` is what the frames around it do not find again from one to the next, as
-    `unfound` has it; `lightened` by how much the logarithm of brightness changes into the run or out of it.
+    That of the fourth strongest place. `entry` and `leave` are the steps into the run and out of it, `usual` what the
+    frames around it do not find again from one to the next, as `Step.unfound` has it; `lightened` by how much the
+    logarithm of brightness changes into the run or out of it.
     """
-    added = cv2.min(_beyond(first.picture, before.near), _beyond(last.picture, after.near))
-    gone = cv2.min(_beyond(before.picture, first.near), _beyond(after.picture, last.near))
     lit = np.float32(_BRIGHTEST * max(0.0, lightened - _STEADY_LIGHT))
+    # A mean of what is less is no more than the lesser mean.
+    most = cv2.max(
+        cv2.min(entry.come_around, leave.gone_around), cv2.min(entry.gone_around, leave.come_around)
+    )
+    if _is_nowhere_new(most - lit, usual):
+        return 0.0
+    added, gone = cv2.min(entry.come, leave.gone), cv2.min(entry.gone, leave.come)
     new = cv2.max(_pooled(added), _pooled(gone)) - lit
-    if float(np.max(_inside(new - usual), initial=0.0)) <= 0.0:
+    if _is_nowhere_new(new, usual):
         return 0.0
     across = cv2.max(_beyond(before.picture, after.wide), _beyond(after.picture, before.wide))
     anyway = cv2.max(usual, cv2.dilate(_pooled(across), _AROUND))
@@ -86,6 +117,10 @@ def novelty(
     if excess.size < _PLACES:
         return 0.0
     return max(0.0, float(np.partition(excess, -_PLACES, axis=None)[-_PLACES]))
+
+
+def _is_nowhere_new(new: _Map, usual: _Map) -> bool:
+    return float(np.max(_inside(new - usual), initial=0.0)) <= 0.0
 
 
 def _inside(levels: _Map) -> _Map:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.cells import cell_means
 from caf.qc.metrics.frames import SeenFrame
-from caf.qc.metrics.novelty import Palette, novelty, palette_of, unfound
+from caf.qc.metrics.novelty import Palette, Step, novelty, palette_of
 from caf.qc.metrics.piece import WHOLE, Piece
 from caf.qc.metrics.softening import detail_of, is_softened
 
@@ -103,8 +103,8 @@ class OutlierCollector:
         self._recent: list[_Kept] = []
         self._wide: dict[tuple[int, int], _Map] = {}
         """Differences of a frame to one further back, where they were asked for."""
-        self._unfound: dict[int, _Map] = {}
-        """What the step to a frame does not explain, where that was asked for."""
+        self._steps: dict[int, Step] = {}
+        """How the colours came from the frame before, where that was asked for."""
         self._runs: list[list[_Run]] = []
         """Of each frame its strongest run of each length."""
         self._frames = 0
@@ -125,12 +125,12 @@ class OutlierCollector:
         self._recent = self._recent[-_KEPT:]
         oldest = self._frames - len(self._recent)
         self._wide = {at: known for at, known in self._wide.items() if at[0] - at[1] >= oldest}
-        self._unfound = {at: known for at, known in self._unfound.items() if at > oldest}
+        self._steps = {at: known for at, known in self._steps.items() if at > oldest}
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._runs += later._runs
-        self._recent, self._wide, self._unfound = later._recent, later._wide, later._unfound
+        self._recent, self._wide, self._steps = later._recent, later._wide, later._steps
         self._frames = later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
 
@@ -219,18 +219,23 @@ class OutlierCollector:
         inside = [at for at in (start - 2, start - 1, stop + 2, stop + 3) if first < at < self._frames]
         if len(inside) < 2 or stop + 2 >= self._frames:
             return 0.0
-        lost = np.max(np.stack([self._lost(at) for at in inside]), axis=0)
-        run = [self._recent[at - first] for at in (start - 1, start, stop, stop + 1)]
-        lightened = max(abs(run[1].gain), abs(run[3].gain))
-        before, start_at, stop_at, after = (one.palette for one in run)
-        return novelty(before, start_at, stop_at, after, usual=lost, lightened=lightened)
+        lost = np.max(np.stack([self._step(at).unfound for at in inside]), axis=0)
+        run = [self._recent[at - first] for at in (start - 1, start, stop + 1)]
+        return novelty(
+            run[0].palette,
+            self._step(start),
+            self._step(stop + 1),
+            run[2].palette,
+            usual=lost,
+            lightened=max(abs(run[1].gain), abs(run[2].gain)),
+        )
 
-    def _lost(self, index: int) -> _Map:
-        """What the step to frame `index` does not explain."""
-        found = self._unfound.get(index)
+    def _step(self, index: int) -> Step:
+        """From the frame before to frame `index`."""
+        found = self._steps.get(index)
         if found is None:
             at = index - self._frames + len(self._recent)
-            found = self._unfound[index] = unfound(self._recent[at].palette, self._recent[at - 1].palette)
+            found = self._steps[index] = Step(self._recent[at - 1].palette, self._recent[at].palette)
         return found
 
     def _is_turning(self, start: int, stop: int) -> bool:
