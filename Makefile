@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 # What is compiled where a C compiler is at hand.
-NATIVE := hatch_build.py $(wildcard eventstore/native/* caf/engines/native/*)
+NATIVE := hatch_build.py $(wildcard eventstore/native/* caf/media/native/*)
 # Tests wait for processes and disks a quarter of their time, so that half as many again as processors fill these.
 TESTS_AT_ONCE ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2 )))
 # The newest Python of those that caf runs on, 3.12 last, as it never forgets a file name; the first that really starts.

@@ -1,8 +1,8 @@
-"""Compiles `eventstore/native/` into `eventstore._native`, and `caf/engines/native/` into `caf.engines._native`, when
+"""Compiles `eventstore/native/` into `eventstore._native`, and `caf/media/native/` into `caf.media._native`, when
 the package is built or installed, if that can be done.
 
 Without a C compiler or Python's headers the event log runs in Python (the same bytes, more slowly), and pictures are
-followed and moved by OpenCV (nearly the same pixels, more slowly). Run by itself (`python hatch_build.py`) it compiles
+followed, moved and measured by OpenCV (nearly the same, more slowly). Run by itself (`python hatch_build.py`) it compiles
 for the Python that runs it.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parent
 PACKAGES = {
     "eventstore": "The event log will run in Python",
-    "caf/engines": "Pictures will be followed and moved by OpenCV",
+    "caf/media": "Pictures will be followed, moved and measured by OpenCV",
 }
 """Whose folder `native` is compiled, and what is said where it cannot be."""
 SUPPORTED = ((3, 11), (3, 13))

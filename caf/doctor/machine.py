@@ -11,7 +11,7 @@ from typing import Final
 
 from caf.config import Config
 from caf.doctor.finding import Finding, bad, good, warning
-from caf.engines.compiled import COMPILED
+from caf.media.compiled import COMPILED
 from caf.pose.workers import workers_for
 from caf.system import APT_LINE, missing_system_libraries
 from eventstore import PARTS, sqlite_note
@@ -48,14 +48,14 @@ def sqlite() -> Finding:
 
 
 def compiled() -> Finding:
-    """Whether what costs most of the log and of steadying pictures is compiled."""
+    """Whether what costs most of the log, of steadying and of measuring is compiled."""
     if PARTS == "compiled" and COMPILED:
-        return good("compiled", "the inner loops of the event log and of steadying pictures are compiled")
+        return good("compiled", "the inner loops of the event log, of steadying and of measuring are compiled")
     remedy = "Install gcc and Python's headers (python3-dev), then install caf again; it works without, too."
     what = (
         f"the inner loops of the event log run {PARTS}"
         if PARTS != "compiled"
-        else "pictures are followed and moved by OpenCV"
+        else "pictures are followed, moved and measured by OpenCV"
     )
     return warning("compiled", f"{what}: it takes longer", remedy)
 

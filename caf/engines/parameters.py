@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 from msgspec import Struct
 
-from caf.engines.compiled import COMPILED
 from caf.errors import InputError
+from caf.media.compiled import COMPILED
 from caf.ports import Parameter
 
 __all__ = ["ENGINE_ID", "ENGINE_VERSION", "PARAMETERS", "ParameterSpec", "Settings", "settings_for"]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.compiled import NATIVE
 from caf.engines.ranks import median
+from caf.media.compiled import NATIVE
 
 __all__ = ["Points", "agreed_similarity", "agreement", "refit", "strays"]
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.engines.compiled import NATIVE
+from caf.media.compiled import NATIVE
 
 __all__ = ["opencv_warped", "warped"]
 

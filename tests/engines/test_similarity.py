@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from caf.engines import similarity
-from caf.engines.compiled import COMPILED, NATIVE
 from caf.engines.similarity import agreed_similarity
+from caf.media.compiled import COMPILED, NATIVE
 
 compiled = pytest.mark.skipif(not COMPILED, reason="there was no compiler when caf was installed")
 

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from caf.engines import warp
-from caf.engines.compiled import COMPILED, NATIVE
 from caf.engines.warp import opencv_warped, warped
+from caf.media.compiled import COMPILED, NATIVE
 from tests.clips import Image, texture
 
 Way = Callable[[Image, NDArray[np.float64]], Image]

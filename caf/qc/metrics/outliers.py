@@ -7,6 +7,7 @@ are the frames beside them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple, Self
 
 import cv2
@@ -219,7 +220,7 @@ class OutlierCollector:
         inside = [at for at in (start - 2, start - 1, stop + 2, stop + 3) if first < at < self._frames]
         if len(inside) < 2 or stop + 2 >= self._frames:
             return 0.0
-        lost = np.max(np.stack([self._step(at).unfound for at in inside]), axis=0)
+        lost = reduce(cv2.max, (self._step(at).unfound for at in inside))
         run = [self._recent[at - first] for at in (start - 1, start, stop + 1)]
         return novelty(
             run[0].palette,

@@ -1,7 +1,6 @@
 """sharpness and blockiness: how crisp the picture is, and whether the coder's blocks show."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Self
 
@@ -9,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.qc.metrics.cells import middles
+from caf.qc.metrics.detail import laplacian_means
 from caf.qc.metrics.findings import Finding, at_rate, places, runs, worst_of
 from caf.qc.metrics.frames import Gray, SeenFrame
 from caf.qc.metrics.piece import WHOLE, Piece, step_for
@@ -77,8 +78,8 @@ class CrispnessCollector:
 
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
-        self._detail: list[list[NDArray[np.float32]]] = []
-        """Of each frame the five of `Crispness`, fine to base."""
+        self._detail: list[NDArray[np.float32]] = []
+        """Of each frame (5, 36), the five of `Crispness`, fine to base."""
         self._time_s: list[float] = []
         self._blur: list[float] = []
         self._grid: list[float] = []
@@ -88,10 +89,11 @@ class CrispnessCollector:
     def add(self, frame: SeenFrame) -> None:
         if not self._piece.holds(frame.index):
             return
-        band = _bands(frame.luma, _EACH_PX)
-        own = [_cells(one, frame.contrast) for one in (band, _half(_half(band)))]
-        low = _half(frame.small)
-        self._detail.append([*own, *(_cells(one, 1.0) for one in (frame.small, low, _half(low)))])
+        band, low = _bands(frame.luma, _EACH_PX), _half(frame.small)
+        pictures = (band, _half(_half(band)), frame.small, low, _half(low))
+        means = np.array([laplacian_means(one, _CELLS).ravel() for one in pictures], dtype=np.float32)
+        means[:2] *= np.float32(frame.contrast)
+        self._detail.append(np.log(means + np.float32(0.5)))
         self._columns.append(_grid_of(band[::2], 1))  # every other row says as much
         self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
@@ -122,29 +124,6 @@ class CrispnessCollector:
             np.array(self._columns),
             np.array(self._time_s),
         )
-
-
-def _cells(gray: Gray, contrast: float) -> NDArray[np.float32]:
-    """(36,) logarithm of the mean absolute Laplacian per cell, of a picture that is made richer in contrast."""
-    laplacian = cv2.convertScaleAbs(cv2.Laplacian(gray, cv2.CV_16S, ksize=1))
-    height, width = laplacian.shape
-    if min(height, width) < _CELLS:
-        cells = cv2.resize(laplacian.astype(np.float32), (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-    else:
-        rows, columns, areas = _borders(height, width)
-        sums = np.empty((_CELLS, width), dtype=np.int32)
-        for row, (top, bottom) in enumerate(pairwise(rows)):
-            cv2.reduce(laplacian[top:bottom], 0, cv2.REDUCE_SUM, sums[row : row + 1], cv2.CV_32S)
-        cells = np.add.reduceat(sums, columns, axis=1) / areas
-    logs = np.log(np.asarray(cells, dtype=np.float32) * np.float32(contrast) + np.float32(0.5))
-    return np.asarray(logs, dtype=np.float32).ravel()
-
-
-@lru_cache(maxsize=8)
-def _borders(height: int, width: int) -> tuple[list[int], NDArray[np.int64], Floats]:
-    """Where the cells' rows begin and end, where their columns begin, and (6, 6) how large each is."""
-    rows, columns = (np.linspace(0, side, _CELLS + 1).astype(np.int64) for side in (height, width))
-    return rows.tolist(), columns[:-1], np.outer(np.diff(rows), np.diff(columns)).astype(np.float64)
 
 
 def _bands(gray: Gray, area_px: int) -> Gray:
@@ -208,7 +187,7 @@ def _grid_of(gray: Gray, axis: int) -> float:
     beside = (np.convolve(profile, np.ones(9), mode="same") - profile) / 8
     ratio = ((profile + _UNSEEN_LEVELS) / (beside + _UNSEEN_LEVELS))[:usable].reshape(-1, 8)
     drawn = beside[:usable].reshape(-1, 8).max(axis=1) > _FLAT_LEVELS
-    return float(np.median(ratio[drawn], axis=0).max()) if drawn.sum() >= 4 else float("nan")
+    return float(middles(ratio[drawn]).max()) if drawn.sum() >= 4 else float("nan")
 
 
 def sharpness(crisp: Crispness) -> Finding:

@@ -1,7 +1,7 @@
-/* The extension `caf.engines._native`: what costs most in the engine. */
+/* The extension `caf.media._native`: what costs most in moving pictures and in measuring them. */
 #include "native.h"
 
-#define FACE 3 /* raised with every change of what Python sees of this */
+#define FACE 4 /* raised with every change of what Python sees of this */
 
 static PyMethodDef METHODS[] = {
     {"moved", moved, METH_VARARGS, "Fill a picture with what another shows, moved."},
@@ -9,13 +9,14 @@ static PyMethodDef METHODS[] = {
     {"followed", followed, METH_VARARGS, "Find where features went from one level of a picture to another's."},
     {"followed_anyhow", followed_anyhow, METH_VARARGS, "The same in the instructions that any processor has."},
     {"refined", refined, METH_VARARGS, "Fit a similarity to what most places agree on."},
+    {"laplacian_sums", laplacian_sums, METH_VARARGS, "Sum up a picture's second differences, cell by cell."},
     {NULL},
 };
 
 static struct PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "caf.engines._native",
-    .m_doc = "What costs most in the engine, compiled.",
+    .m_name = "caf.media._native",
+    .m_doc = "What costs most in moving pictures and in measuring them, compiled.",
     .m_size = -1,
     .m_methods = METHODS,
 };

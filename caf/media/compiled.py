@@ -1,16 +1,16 @@
-"""The part of the engine that is compiled where a C compiler was at hand when caf was installed."""
+"""What is compiled of moving and measuring pictures, where a C compiler was at hand when caf was installed."""
 
 from importlib import import_module
 from typing import Any, Final
 
 __all__ = ["COMPILED", "NATIVE"]
 
-_FACE: Final = 3
+_FACE: Final = 4
 
 
 def _load() -> Any:
     try:
-        found: Any = import_module("caf.engines._native")
+        found: Any = import_module("caf.media._native")
     except ImportError:
         return None
     # Else it was compiled from other sources than these.
@@ -20,4 +20,4 @@ def _load() -> Any:
 NATIVE: Final[Any] = _load()
 """The compiled module, or None."""
 COMPILED: Final[bool] = NATIVE is not None
-"""Whether pictures are followed and moved by compiled code."""
+"""Whether pictures are followed, moved and measured by compiled code."""

@@ -1,6 +1,6 @@
 /* What the extension's parts show each other. */
-#ifndef CAF_ENGINES_NATIVE_H
-#define CAF_ENGINES_NATIVE_H
+#ifndef CAF_MEDIA_NATIVE_H
+#define CAF_MEDIA_NATIVE_H
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -11,5 +11,6 @@ PyObject *moved_anyhow(PyObject *module, PyObject *args);
 PyObject *followed(PyObject *module, PyObject *args);
 PyObject *followed_anyhow(PyObject *module, PyObject *args);
 PyObject *refined(PyObject *module, PyObject *args);
+PyObject *laplacian_sums(PyObject *module, PyObject *args);
 
 #endif
