@@ -2,8 +2,8 @@
 the package is built or installed, if that can be done.
 
 Without a C compiler or Python's headers the event log runs in Python (the same bytes, more slowly), and pictures are
-followed, moved and measured by OpenCV (nearly the same, more slowly). Run by itself (`python hatch_build.py`) it compiles
-for the Python that runs it.
+followed, moved and measured by OpenCV (nearly the same, more slowly). Run by itself (`python hatch_build.py`) it
+compiles for the Python that runs it.
 """
 
 import shlex
