@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caf.qc.metrics.beat import beat_of, strides
+from caf.qc.metrics.beat import beat_of, doubling_of, strides
 
 UNEVEN = 0.04
 
@@ -53,3 +53,40 @@ def test_frames_lost_anywhere_keep_no_beat() -> None:
 def test_a_clip_of_a_second_is_too_short_for_a_beat() -> None:
     assert beat_of(stride_of(travelled(frames=24))) is None
     assert beat_of(stride_of(travelled(frames=4))) is None
+
+
+def shown_again(places: list[int], frames: int = 96) -> NDArray[np.bool_]:
+    return np.isin(np.arange(frames), places)
+
+
+def steps_of(repeated: NDArray[np.bool_], *, replaced: bool = False) -> NDArray[np.float64]:
+    """An even motion of four levels a step; where frames are replaced the one after goes twice as far."""
+    uneven = 1 + np.random.default_rng(4).normal(0, UNEVEN, len(repeated))
+    after = np.concatenate([[False], repeated[:-1]])
+    return np.where(repeated, 0.1, np.where(after & replaced, 8.0, 4.0)) * uneven
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 6, 48 / 7])
+def test_frames_that_a_conversion_shows_again_keep_a_beat(period: float) -> None:
+    repeated = shown_again([round(3 + at * period) for at in range(int(90 / period))])
+    found = doubling_of(repeated, steps_of(repeated))
+    assert found is not None
+    assert (found.on == repeated).all()
+
+
+def test_a_frame_that_is_doubled_later_stands_beside_the_beat_and_shifts_it() -> None:
+    repeated = shown_again([*range(4, 40, 6), 44, *range(47, 96, 6)])
+    found = doubling_of(repeated, steps_of(repeated))
+    assert found is not None
+    assert np.flatnonzero(repeated & ~found.on).tolist() == [44]
+
+
+def test_frames_that_stand_in_the_place_of_others_keep_no_beat() -> None:
+    repeated = shown_again(list(range(5, 96, 6)))
+    assert doubling_of(repeated, steps_of(repeated, replaced=True)) is None
+
+
+def test_frames_that_are_doubled_here_and_there_keep_no_beat() -> None:
+    for places in ([], [11], [20, 44, 70], [8, 19, 41, 58, 62, 90]):
+        repeated = shown_again(places)
+        assert doubling_of(repeated, steps_of(repeated)) is None

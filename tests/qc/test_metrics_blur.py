@@ -78,6 +78,13 @@ def test_a_blurred_frame_where_the_picture_rests_interrupts_no_freeze() -> None:
     assert score(found) > 0.9
 
 
+def test_a_burst_of_blur_where_little_moves_is_no_picture_that_stands_still() -> None:
+    slow = pan(picture("chelsea"), scale=0.3)
+    found = freeze(course_of(blurred(slow, list(range(30, 40)), 4.0)))
+    assert found.blamed == ()
+    assert freeze(course_of([*slow[:30], *[slow[29]] * 10, *slow[40:]])).blamed == tuple(range(30, 40))
+
+
 def test_only_what_lacks_detail_is_softened() -> None:
     rng = np.random.default_rng(3)
     one = cv2.GaussianBlur(rng.normal(120, 60, (48, 80)).astype(np.float32), (0, 0), 0.8)

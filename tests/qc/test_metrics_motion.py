@@ -144,6 +144,12 @@ def test_every_sixth_frame_doubled_is_judder(clean: list[Image]) -> None:
     assert score(steadiness(frames)) < 0.5
 
 
+def test_every_sixth_frame_doubled_and_none_missing_is_a_conversion_from_a_slower_rate() -> None:
+    frames = pan(picture("chelsea"), 120, scale=2.0)
+    even = [frames[index - index // 6] for index in range(108)]
+    assert score(steadiness(even)) > 0.8
+
+
 def test_missing_frames_make_motion_jump() -> None:
     frames = pan(picture("chelsea"), 120)
     kept = [frame for index, frame in enumerate(frames) if index % 8 not in (3, 4)]

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.qc.metrics.added import Added
-from caf.qc.metrics.beat import Beat, beat_of, strides
+from caf.qc.metrics.beat import Beat, Doubling, beat_of, doubling_of, strides
 from caf.qc.metrics.cells import middle
 from caf.qc.metrics.findings import Flags, Floats, around_of, at_rate, behind, places, runs
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.hurry import hurry_of, jumps_of
 from caf.qc.metrics.outliers import Outliers
 from caf.qc.metrics.shake import shake_permille
+from caf.qc.metrics.softening import dulled
 from caf.qc.metrics.steps import CUT_LEVELS, Steps
 from caf.qc.metrics.tracks import CameraPath
 
@@ -66,6 +67,9 @@ _FADING = 0.02
 _FLASHES, _SAME_SHOT = 15, 0.3
 """Frames, up to 30 a second, that another picture shows between two cuts at most, if these are to the same shot: the
 second side differs from the first by so much less than the cuts. No shot is that short, and none goes on unchanged."""
+_BLURRED = 12
+"""Frames, up to 30 a second, that may be blurred together: as many as `sharpness` takes for a sudden loss."""
+_MOSTLY_DULL = 0.5
 _QUIET_LEVELS = 0.25
 _SAME_LEVELS = 3.0
 """Peak of a step to the same picture, coded again: up to 1.7. In clips that move fast a slow step is no repeat."""
@@ -92,6 +96,8 @@ class Course:
     jump: Flags
     beat: Beat | None
     """Of the jumps, where they keep one."""
+    doubling: Doubling | None
+    """Of the repeated frames, where they keep a beat."""
     cut: Flags
     fading: Flags
     """The light goes one way here, and fast."""
@@ -127,7 +133,9 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
     softened = (outliers.softened.max(axis=0, initial=0.0) > _SPOILED) & ~blank
     # Steps into a softened frame and out of it are larger than the motion, and those between such frames less.
     unsure = softened | behind(softened)
-    repeated = _certain(_repeated(steps, cut | unsure), unsure) & ~blank
+    dull = dulled(outliers.detail, at_rate(_BLURRED, steps.interval_s)) & ~blank
+    repeated = _certain(_repeated(steps, cut | unsure), unsure, dull) & ~blank
+    unsure |= dull | behind(dull)
     again = None if added is None else added.doubled & ~blank & ~cut
     if again is not None:
         repeated |= again
@@ -146,14 +154,14 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
     touched = blank | spoiled | softened
     touched |= behind(touched)
     fading = _fading(steps, blank | spoiled)
-    usable = ~(touched | repeated | cut | fading)
+    usable = ~(touched | unsure | repeated | cut | fading)
     usable[:1] = False
     pace = path.pace if len(path.pace) == steps.frames else np.full(steps.frames, np.nan)
     hurry = hurry_of(steps, pace, usable)
     after = behind(repeated)
     jump = jumps_of(hurry, pace) & usable & ~after
     evenly = repeated.mean() <= _FEW_REPEATS and jump.mean() >= _OFTEN
-    beat = beat_of(strides(steps.step, pace)) if evenly else None
+    beat = beat_of(np.where(unsure, 0.0, strides(steps.step, pace))) if evenly else None
     hung_s = np.where(blank, 0.0, _hung_s(steps, cut))
     return Course(
         steps,
@@ -163,6 +171,7 @@ def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | No
         hung_s,
         jump,
         beat,
+        doubling_of(repeated, steps.step),
         cut,
         fading,
         spoiled,
@@ -215,11 +224,15 @@ def _fading(steps: Steps, apart: Flags) -> Flags:
     return np.asarray((lightened > _FADING) & steady, dtype=bool)
 
 
-def _certain(repeated: Flags, unsure: Flags) -> Flags:
-    """Those of the repeats that neither begin nor end where it is unsure how things move."""
+def _certain(repeated: Flags, unsure: Flags, dull: Flags) -> Flags:
+    """Those of the repeats that neither begin nor end where it is unsure how things move, and are as sharp as others.
+
+    Of a stretch that is blurred steps are less throughout.
+    """
     certain = repeated.copy()
     for start, stop in runs(repeated):
-        certain[start:stop] = not unsure[max(0, start - 1) : stop + 1].any()
+        blurred = dull[start:stop].mean() >= _MOSTLY_DULL
+        certain[start:stop] = not (blurred or unsure[max(0, start - 1) : stop + 1].any())
     return certain
 
 

@@ -61,6 +61,8 @@ class Outliers:
     """(LONGEST, T) as `excess`, of the six strongest cells and their colours alone; 0 but for single frames."""
     softened: Floats
     """(LONGEST, T) excess, or that of a part, of runs that only lack detail: nothing of the above counts of these."""
+    detail: Floats
+    """(T,) mean absolute Laplacian of the frames, their long side at most 160 pixels."""
 
 
 class _Run(NamedTuple):
@@ -108,6 +110,7 @@ class OutlierCollector:
         """How the colours came from the frame before, where that was asked for."""
         self._runs: list[list[_Run]] = []
         """Of each frame its strongest run of each length."""
+        self._detail: list[float] = []
         self._frames = 0
         """One more than the newest frame's index."""
 
@@ -116,10 +119,12 @@ class OutlierCollector:
 
     def add_all(self, frames: Sequence[SeenFrame]) -> None:
         """Some that follow each other: a dozen at once cost each of them less."""
-        self._recent += _kept(frames, self._recent[-_LAGS:])
-        for frame in frames:
+        fresh = _kept(frames, self._recent[-_LAGS:])
+        self._recent += fresh
+        for frame, kept in zip(frames, fresh, strict=True):
             if self._piece.holds(frame.index):
                 self._runs.append([_Run()] * LONGEST)
+                self._detail.append(kept.detail)
         self._frames = frames[-1].index + 1
         # Three steps after a run are known then: the one that leaves it, and two more.
         self._judge(np.arange(frames[0].index, self._frames) - 2)
@@ -131,6 +136,7 @@ class OutlierCollector:
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._runs += later._runs
+        self._detail += later._detail
         self._recent, self._wide, self._steps = later._recent, later._wide, later._steps
         self._frames = later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
@@ -141,7 +147,8 @@ class OutlierCollector:
         self._judge(np.arange(self._frames - 2, self._frames))
         series = np.array(self._runs, dtype=np.float64).reshape(-1, LONGEST, len(_Run._fields)).T
         self._runs = kept
-        return Outliers(*series)
+        excess, area, novelty, part, tint, softened = series
+        return Outliers(excess, area, novelty, part, tint, softened, np.array(self._detail))
 
     def _lag(self, index: int, back: int) -> _Map | None:
         """Difference of frame `index` to the one `back` before it; None outside of the clip or of memory."""

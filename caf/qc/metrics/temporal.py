@@ -13,7 +13,7 @@ from caf.qc.metrics.glitch import GLITCHES, POPS
 from caf.qc.metrics.light import BLANKS, FLICKER
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 from caf.qc.metrics.shake import SHAKE, shake_permille
-from caf.qc.metrics.timing import REPEATS, jumps_score
+from caf.qc.metrics.timing import jumps_score, repeats_score
 
 __all__ = ["temporal_stability"]
 
@@ -80,11 +80,12 @@ def _parts(seen: Course) -> dict[str, _Part]:
 
 def _repeated(seen: Course) -> _Part:
     """A picture that hangs counts as the frames that are missing for as long."""
-    steps, still = seen.steps, seen.repeated | (seen.hung_s > 0)
+    steps = seen.steps
     missing = float(seen.hung_s.sum()) / steps.interval_s if steps.interval_s > 0 else 0.0
+    score, odd = repeats_score(seen.repeated, seen.doubling, missing)
     share = (int(seen.repeated.sum()) + missing) / (steps.frames + missing)
-    words = "the picture hangs" if missing else f"frames are repeated ({int(seen.repeated.sum())})"
-    return _Part(share, REPEATS, words, places(still))
+    words = "the picture hangs" if missing else f"frames are repeated ({int(odd.sum())})"
+    return _Part(share, ((share, score),), words, places(odd | (seen.hung_s > 0)))
 
 
 def _flagged(flags: Flags, unit: float, table: Calibration, words: str) -> _Part:

@@ -6,17 +6,19 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.qc.metrics.beat import Beat
+from caf.qc.metrics.beat import Beat, Doubling
 from caf.qc.metrics.course import Course
 from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, Floats, places, runs, worst_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
-__all__ = ["REPEATS", "cadence", "freeze", "jumps_score"]
+__all__ = ["cadence", "freeze", "jumps_score", "repeats_score"]
 
 # Seconds that the longest freeze stands still beyond one frame's time: a tenth is a hitch that most see.
 _FREEZE: Calibration = ((0.0, 1.0), (0.03, 0.8), (0.1, 0.62), (0.33, 0.45), (1.0, 0.15), (2.0, 0.0))
-# Shares of all frames. One repeated frame in a hundred goes unnoticed; one in five is pulldown judder.
-REPEATS: Calibration = ((0.0, 1.0), (0.012, 0.9), (0.02, 0.8), (0.05, 0.55), (0.2, 0.3), (0.6, 0.0))
+# Shares of all frames. One repeated frame in a hundred is seen by who looks for it; one in five is judder.
+_REPEATS: Calibration = ((0.0, 1.0), (0.01, 0.86), (0.02, 0.79), (0.05, 0.55), (0.2, 0.3), (0.6, 0.0))
+# Those that keep the beat of a conversion (25 to 30: every sixth; drawn on twos: every other), so that none is missing.
+_EVEN_REPEATS: Calibration = ((0.0, 1.0), (0.1, 0.93), (0.2, 0.88), (0.5, 0.8), (0.67, 0.5))
 _JUMPS: Calibration = ((0.0, 1.0), (0.012, 0.92), (0.03, 0.75), (0.075, 0.55), (0.15, 0.35), (0.4, 0.1))
 # The even judder of a frame-rate conversion (30 to 25: a jump in every fifth frame) is watchable.
 _EVEN_JUMPS: Calibration = ((0.0, 1.0), (0.05, 0.9), (0.15, 0.76), (0.2, 0.71), (0.3, 0.45), (0.5, 0.2))
@@ -37,6 +39,7 @@ _BOTH = 0.25
 """How much the lesser of the two faults takes from the score of the other."""
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 3, 8
 _CHANCE = 0.01
+_POOR, _SURER = 0.7, 0.1
 _SHORT_RUN = 2
 """A repeat of at most so many frames is the cadence's, a longer one a freeze."""
 
@@ -76,44 +79,81 @@ def freeze(seen: Course) -> Finding:
 def cadence(seen: Course) -> Finding:
     """The lower of two calibrations: the shares of doubled frames and of steps in which frames are missing.
 
-    raw: `doubled_share`, `jump_share`, `odd_jump_share`, `largest_hurry` (how much further than its neighbours the
-    hastiest step went), beside a source that shows the same at the same rate `again_share`: of frames that are shown
-    again though it goes on, and `lost_share`: of the steps in which it goes on by more than a frame. Where there are
-    any of these, they alone are blamed, and judged more strictly. Jumps as even as a conversion of the frame rate
-    leaves them are judged less strictly, and their frames are not blamed.
+    raw: `doubled_share`, `odd_doubled_share` (those that keep no beat), `jump_share`, `odd_jump_share`,
+    `largest_hurry` (how much further than its neighbours the hastiest step went), beside a source that shows the same
+    at the same rate `again_share`: of frames that are shown again though it goes on, and `lost_share`: of the steps in
+    which it goes on by more than a frame. Where there are any of these, they alone are blamed, and judged more
+    strictly. Jumps and doubled frames as even as a conversion of the frame rate leaves them are judged less strictly,
+    and not blamed.
     """
     name, steps = "cadence", seen.steps
     if steps.frames < LEAST_FRAMES:
         return _too_short(name, steps.frames)
     doubled = seen.repeated & ~_in_runs(seen.repeated, _SHORT_RUN + 1)
-    repeats, jumps = float(doubled.mean()), float(seen.jump.mean())
+    of_repeats, strange = repeats_score(doubled, seen.doubling)
     of_jumps, odd = jumps_score(seen.jump, seen.hurry, seen.beat, seen.lost)
     raw = {
-        "doubled_share": repeats,
-        "jump_share": jumps,
+        "doubled_share": float(doubled.mean()),
+        "odd_doubled_share": float(strange.mean()),
+        "jump_share": float(seen.jump.mean()),
         "odd_jump_share": float(odd.mean()),
         "largest_hurry": float(seen.hurry.max()),
     }
-    score = min(calibrate(repeats, REPEATS), of_jumps)
-    beside = ""
+    score = min(of_repeats, of_jumps)
+    beside, all_doubled, doubled = "", doubled, strange
     if seen.again is not None and seen.lost is not None:
-        again, lost = seen.again & doubled, seen.lost
+        again, lost = seen.again & all_doubled, seen.lost
         raw |= {"again_share": float(again.mean()), "lost_share": float(lost.mean())}
         if again.any() or lost.any():
             doubled, odd, beside = again, lost, ", held against the source"
             score = min(score, calibrate(float((again | lost).mean()), _BESIDE_THE_SOURCE))
+    if not beside:
+        doubled, odd = _told(doubled, of_repeats, odd, of_jumps)
     blamed = places(doubled | odd)
-    if not blamed and not seen.jump.any():
+    if not blamed and all_doubled.any():
+        reason = (
+            f"{int(all_doubled.sum())} frames are shown twice evenly, as after a change of the frame rate."
+        )
+    elif not blamed and not seen.jump.any():
         reason = "Every frame is a new one and none is missing."
     elif not blamed:
         reason = f"Motion jumps evenly in {int(seen.jump.sum())} places, as after a change of the frame rate."
-    elif odd.sum() > doubled.sum() if beside else of_jumps <= calibrate(repeats, REPEATS):
+    elif odd.sum() > doubled.sum() if beside else of_jumps <= of_repeats:
         reason = f"Motion jumps in {int(odd.sum())} places, as if frames were missing there{beside}."
     else:
         reason = f"{int(doubled.sum())} frames are shown twice{beside}."
     badness = seen.hurry + 10.0 * doubled
     found = measured(name, score, reason, raw, worst_of(blamed, badness))
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
+
+
+def _told(doubled: Flags, of_repeats: float, odd: Flags, of_jumps: float) -> tuple[Flags, Flags]:
+    """Those to blame: beside the worse fault a few signs of the other one are as many as clean clips have.
+
+    A doubled frame is surer than a jump.
+    """
+    if doubled.any() and odd.any():
+        nothing = np.zeros_like(odd)
+        if of_repeats < of_jumps + _SURER and of_jumps >= _POOR:
+            return doubled, nothing
+        if of_repeats >= max(_POOR, of_jumps + _SURER):
+            return nothing, odd
+    return doubled, odd
+
+
+def repeats_score(repeated: Flags, doubling: Doubling | None, missing: float = 0.0) -> tuple[float, Flags]:
+    """The score of the repeated frames, and those of them that no conversion of the frame rate explains.
+
+    `missing`: frames that a picture stands for as well, which hangs by its timestamps.
+    """
+    even = np.zeros_like(repeated) if doubling is None else doubling.on & repeated
+    odd = repeated & ~even
+    shown = len(repeated) + missing
+    scores = (
+        calibrate((float(odd.sum()) + missing) / shown, _REPEATS),
+        calibrate(float(even.sum()) / shown, _EVEN_REPEATS),
+    )
+    return min(scores), odd
 
 
 def jumps_score(
