@@ -50,7 +50,9 @@ def sqlite() -> Finding:
 def compiled() -> Finding:
     """Whether what costs most of the log, of steadying and of measuring is compiled."""
     if PARTS == "compiled" and COMPILED:
-        return good("compiled", "the inner loops of the event log, of steadying and of measuring are compiled")
+        return good(
+            "compiled", "the inner loops of the event log, of steadying and of measuring are compiled"
+        )
     remedy = "Install gcc and Python's headers (python3-dev), then install caf again; it works without, too."
     what = (
         f"the inner loops of the event log run {PARTS}"

@@ -17,8 +17,17 @@ __all__ = ["cadence", "freeze", "jumps_score", "repeats_score"]
 _FREEZE: Calibration = ((0.0, 1.0), (0.03, 0.8), (0.1, 0.62), (0.33, 0.45), (1.0, 0.15), (2.0, 0.0))
 # Shares of all frames. One repeated frame in a hundred is seen by who looks for it; one in five is judder.
 _REPEATS: Calibration = ((0.0, 1.0), (0.01, 0.86), (0.02, 0.79), (0.05, 0.55), (0.2, 0.3), (0.6, 0.0))
-# Those that keep the beat of a conversion (25 to 30: every sixth; drawn on twos: every other), so that none is missing.
-_EVEN_REPEATS: Calibration = ((0.0, 1.0), (0.1, 0.93), (0.2, 0.88), (0.5, 0.8), (0.67, 0.5))
+# Those that keep the beat of a conversion, so that none is missing. Every sixth or fifth (25 and 24 to 30) is
+# watchable, as what is left out evenly is; every other (drawn on twos) is not.
+_EVEN_REPEATS: Calibration = (
+    (0.0, 1.0),
+    (0.1, 0.82),
+    (0.2, 0.73),
+    (0.25, 0.7),
+    (0.34, 0.5),
+    (0.5, 0.3),
+    (0.67, 0.0),
+)
 _JUMPS: Calibration = ((0.0, 1.0), (0.012, 0.92), (0.03, 0.75), (0.075, 0.55), (0.15, 0.35), (0.4, 0.1))
 # The even judder of a frame-rate conversion (30 to 25: a jump in every fifth frame) is watchable.
 _EVEN_JUMPS: Calibration = ((0.0, 1.0), (0.05, 0.9), (0.15, 0.76), (0.2, 0.71), (0.3, 0.45), (0.5, 0.2))
@@ -142,18 +151,17 @@ def _told(doubled: Flags, of_repeats: float, odd: Flags, of_jumps: float) -> tup
 
 
 def repeats_score(repeated: Flags, doubling: Doubling | None, missing: float = 0.0) -> tuple[float, Flags]:
-    """The score of the repeated frames, and those of them that no conversion of the frame rate explains.
+    """The score of the repeated frames, and those to blame: what no conversion of the frame rate explains, or all where
+    even what it explains is poor.
 
     `missing`: frames that a picture stands for as well, which hangs by its timestamps.
     """
     even = np.zeros_like(repeated) if doubling is None else doubling.on & repeated
     odd = repeated & ~even
     shown = len(repeated) + missing
-    scores = (
-        calibrate((float(odd.sum()) + missing) / shown, _REPEATS),
-        calibrate(float(even.sum()) / shown, _EVEN_REPEATS),
-    )
-    return min(scores), odd
+    of_odd = calibrate((float(odd.sum()) + missing) / shown, _REPEATS)
+    of_even = calibrate(float(even.sum()) / shown, _EVEN_REPEATS)
+    return min(of_odd, of_even), repeated if of_even < _POOR else odd
 
 
 def jumps_score(
