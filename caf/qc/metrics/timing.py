@@ -127,13 +127,19 @@ def cadence(seen: Course) -> Finding:
         reason = "Every frame is a new one and none is missing."
     elif not blamed:
         reason = f"Motion jumps evenly in {int(seen.jump.sum())} places, as after a change of the frame rate."
-    elif odd.sum() > doubled.sum() if beside else of_jumps <= of_repeats:
-        reason = f"Motion jumps in {int(odd.sum())} places, as if frames were missing there{beside}."
+    elif odd.sum() > doubled.sum() if beside else of_jumps <= of_repeats or not doubled.any():
+        reason = f"Motion jumps in {_counted(odd, 'place')}, as if frames were missing there{beside}."
     else:
-        reason = f"{int(doubled.sum())} frames are shown twice{beside}."
+        are = "is" if doubled.sum() == 1 else "are"
+        reason = f"{_counted(doubled, 'frame')} {are} shown twice{beside}."
     badness = seen.hurry + 10.0 * doubled
     found = measured(name, score, reason, raw, worst_of(blamed, badness))
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
+
+
+def _counted(flags: Flags, word: str) -> str:
+    count = int(flags.sum())
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _told(doubled: Flags, of_repeats: float, odd: Flags, of_jumps: float) -> tuple[Flags, Flags]:
