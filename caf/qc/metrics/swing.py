@@ -2,7 +2,8 @@
 
 Every kept frame, seen from the first frame's camera, is compared with the median of them all: corners of the
 background are found in the median picture and looked for in each. What a shift, turn and zoom of the whole explains is
-the camera's; what goes along with the camera's path or bends slowly over the clip is parallax.
+the camera's; what goes along with the camera's path or bends slowly over the clip is parallax. A wall that breathes
+takes neighbours along with it: what corners do each on its own, as coding and a passing sleeve make them, is no swing.
 """
 
 from typing import NamedTuple
@@ -34,8 +35,14 @@ _FADED = 1.25
 """A picture that differs in light from most by more than this factor is in a fade; nothing is to be found there."""
 _NOISE_PX = 0.1
 _USUAL_SHARE = 0.9
-_SUSPICIOUS_PERMILLE = 1.0
-"""From here on figures are looked for: somebody who stands and nods swings as a wall does that breathes."""
+_SUSPICIOUS_PERMILLE, _SUSPICIOUS_TOGETHER = 1.0, 0.4
+"""From here on figures are looked for: somebody who stands and nods swings as a wall does that breathes. By corners
+alone, and where neighbours are compared."""
+_BESIDE_PX, _AROUND_PX = 6.0, 28.0
+"""Neighbours: the nearest corners whose windows have little in common, as far as what bends as one; tiny frame."""
+_NEIGHBOURS, _LEAST_NEIGHBOURS, _LEAST_MOMENTS, _LEAST_TOGETHER = 3, 2, 10, 16
+_FAR = 90
+"""The percentile of the corners that counts: one place that breathes is a tenth of what can be told."""
 _ASTRAY_PX = 1
 """As far as breathing by 4 px at 640 px takes a place; pixels of the tiny frame. Two changed no verdict."""
 
@@ -44,7 +51,10 @@ class Swing(NamedTuple):
     """How far the background swings."""
 
     permille: float | None
-    """RMS of the cells, per mille of the diagonal: the 90th percentile of the cells. None: only figures swing."""
+    """Per mille of the diagonal: RMS of the cells, their 90th percentile; where corners have neighbours, the geometric
+    mean of that and of what these have in common. None: only figures swing."""
+    together: bool = False
+    """Whether neighbours were compared."""
 
 
 def swing_and_background(
@@ -92,22 +102,67 @@ def _swing_of(
         return None
     place = corners[seen, 0].astype(np.float64)
     moved, slow = moved[:, seen], _slow(path, indices)
-    swings = _about_rest(without_camera(place, moved), slow)
-    swing = _worst(place, swings)
-    if swing is None:
-        return None
+    own = _off_course(without_camera(place, moved), slow)
     diagonal = float(np.hypot(width, height))
-    if swing * 1000 / diagonal < _SUSPICIOUS_PERMILLE:
-        return Swing(swing * 1000 / diagonal)
+    agreed, single = _together(place, own), _worst(place, _about_rest(own))
+    if single is None:
+        return None
+    swing = _permille(agreed, single, diagonal)
+    if swing.permille is not None and swing.permille < (
+        _SUSPICIOUS_TOGETHER if swing.together else _SUSPICIOUS_PERMILLE
+    ):
+        return swing
     apart = ~still.figures(path, pose)[place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)]
     if apart.all():
-        return Swing(swing * 1000 / diagonal)
+        return swing
     if int(apart.sum()) >= _LEAST_POINTS:
-        alone = _worst(place[apart], _about_rest(without_camera(place[apart], moved[:, apart]), slow))
+        alone = _off_course(without_camera(place[apart], moved[:, apart]), slow)
     else:
         # Too few for a camera of their own, which they do not need: all the corners together tell where it is.
-        alone = _worst(place[apart], swings[apart])
-    return Swing(None if alone is None else min(swing, alone) * 1000 / diagonal)
+        alone = own[:, apart]
+    return _permille(
+        _lesser(_together(place[apart], alone), agreed),
+        _lesser(_worst(place[apart], _about_rest(alone)), single),
+        diagonal,
+    )
+
+
+def _permille(together: float | None, single: float | None, diagonal: float) -> Swing:
+    """px to per mille. Neighbours may have a sleeve in common, and cells coding noise; what breathes has both."""
+    if single is None:
+        return Swing(None)
+    if together is None:
+        return Swing(single * 1000 / diagonal)
+    return Swing(float(np.sqrt(together * single)) * 1000 / diagonal, together=True)
+
+
+def _lesser(apart: float | None, every: float | None) -> float | None:
+    """Of what swings without the figures and with them; None where nothing is told without them."""
+    return apart if apart is None or every is None else min(apart, every)
+
+
+def _together(place: Floats, own: Floats) -> float | None:
+    """px RMS of what corners have in common with their neighbours, `_FAR` of the corners, each without the largest
+    tenth of its moments. None where fewer than 16 have two neighbours in ten moments."""
+    apart = np.hypot(*(place[:, None] - place[None]).transpose(2, 0, 1))
+    apart[(apart <= _BESIDE_PX) | (apart >= _AROUND_PX)] = np.inf
+    nearest = np.argsort(apart, axis=1, kind="stable")[:, :_NEIGHBOURS]
+    near = np.zeros_like(apart)
+    np.put_along_axis(near, nearest, np.isfinite(np.take_along_axis(apart, nearest, axis=1)), axis=1)
+    known = np.isfinite(own[..., 0])
+    steps = np.where(known[..., None], own, 0.0)
+    count = known @ near.T
+    around = np.einsum("ij,tjc->tic", near, steps) / np.maximum(count, 1)[..., None]
+    # What each does alone is as often against its neighbours as with them, and sums to nothing.
+    common, told = np.sum(steps * around, axis=2), known & (count >= _LEAST_NEIGHBOURS)
+    power = [
+        float(np.mean(np.sort(common[seen, point])[: int(_USUAL_SHARE * int(seen.sum()))]))
+        for point, seen in enumerate(told.T)
+        if int(seen.sum()) >= _LEAST_MOMENTS
+    ]
+    if len(power) < _LEAST_TOGETHER:
+        return None
+    return float(np.sqrt(max(0.0, float(np.percentile(power, _FAR)))))
 
 
 def _worst(place: Floats, swings: Floats) -> float | None:
@@ -192,14 +247,20 @@ def _slow(path: CameraPath, indices: NDArray[np.int64]) -> Floats:
     return np.column_stack([courses, camera - camera.mean(axis=0)]) if moves else courses
 
 
-def _about_rest(own: Floats, slow: Floats) -> Floats:
-    """(N,) RMS over time of what the slow courses do not explain, the largest tenth left out."""
+def _off_course(own: Floats, slow: Floats) -> Floats:
+    """(K, N, 2) what the slow courses do not explain, NaN where a corner is covered."""
+    result = np.full_like(own, np.nan)
+    for point in range(own.shape[1]):
+        good = np.isfinite(own[:, point, 0])
+        series = own[good, point]
+        result[good, point] = series - slow[good] @ np.linalg.lstsq(slow[good], series, rcond=None)[0]
+    return result
+
+
+def _about_rest(own: Floats) -> Floats:
+    """(N,) RMS over time of (K, N, 2), of each axis the largest tenth left out."""
     result = np.zeros(own.shape[1])
     for point in range(own.shape[1]):
-        for axis in (0, 1):
-            series = own[:, point, axis]
-            good = np.isfinite(series)
-            solved = np.linalg.lstsq(slow[good], series[good], rcond=None)[0]
-            power = np.sort((series[good] - slow[good] @ solved) ** 2)
-            result[point] += float(np.mean(power[: max(1, int(_USUAL_SHARE * len(power)))]))
+        power = np.sort(own[np.isfinite(own[:, point, 0]), point] ** 2, axis=0)
+        result[point] = float(np.mean(power[: max(1, int(_USUAL_SHARE * len(power)))], axis=0).sum())
     return np.asarray(np.sqrt(result), dtype=np.float64)
