@@ -68,7 +68,7 @@ METRICS: dict[str, MetricInfo] = {
             _SCORE,
             "the subject looks the same from the first second to the last",
         ),
-        ("mask_edge_bleed", "frame", 6, _SCORE, "no halo and no bleeding colour along the subject's outline"),
+        ("mask_edge_bleed", "frame", 7, _SCORE, "no halo and no bleeding colour along the subject's outline"),
         ("costume_fidelity", "frame", 5, _SCORE, "the subject wears the costume of the reference picture"),
         ("feline_presence", "frame", 4, _SHARE, "a cat's face is seen"),
         ("human_presence", "frame", 4, _SHARE, "a person's face is seen"),

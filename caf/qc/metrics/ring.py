@@ -15,12 +15,12 @@ from caf.qc.metrics.samples import Sample, spread
 from caf.qc.metrics.scoring import Calibration, calibrate
 from caf.qc.metrics.strokes import Strokes, strokes_of
 
-__all__ = ["drawn_rings"]
+__all__ = ["drawn_rings", "lasting_lab"]
 
-_MOMENTS = 4
+_MOMENTS, _LEAST_MOMENTS = 4, 2
 _SHORTEST = 0.2
 """Of the picture's short side, as all lengths here."""
-_LENGTH: Calibration = ((0.2, 0.0), (0.9, 1.0))
+_LENGTH: Calibration = ((0.2, 0.0), (1.5, 1.0))
 _LONGER_SIDE: Calibration = ((0.15, 0.0), (0.35, 1.0))
 _SHORTER_SIDE: Calibration = ((0.0, 0.0), (0.1, 1.0))
 # Share of the points that lie at the outside of the stroke, seen from its middle: 1 of a ring, a third of a tangle.
@@ -34,8 +34,8 @@ _APART_SHARE: Calibration = ((0.2, 0.0), (0.6, 1.0))
 # Share of the points on the four straight lines that hold the most of them.
 _STRAIGHT: Calibration = ((0.8, 1.0), (0.97, 0.0))
 _LINES, _TURNS, _BAND_PX = 4, 48, 1.5
-# Share of darkness in the colour: shadows lie along outlines by nature.
-_DARK: Calibration = ((0.5, 1.0), (0.8, 0.1))
+# Share of darkness in the colour: shadows lie along outlines by nature, and the lines of drawn figures are dark.
+_DARK: Calibration = ((0.5, 1.0), (0.85, 0.05))
 _COLOURED = 0.5
 """So much more a stroke of pure colour counts than a white one: light falls on outlines by nature."""
 _STILL = 0.8
@@ -47,7 +47,7 @@ _PIECED = 0.5
 """So much a ring counts that is put together from pieces: folds and stripes lie near each other too."""
 _STRONGEST_LAB = 30.0
 _WEAKEST = 5
-_NOTHING_LAB = 0.3
+_NOTHING_LAB = 0.03
 
 Floats = NDArray[np.float32]
 Points = NDArray[np.int64]
@@ -63,6 +63,14 @@ def drawn_rings(samples: Sequence[Sample], workers: int = 1) -> list[tuple[float
     return sorted(
         (_ring_lab(strokes, every), sample.index) for strokes, sample in zip(every, moments, strict=True)
     )
+
+
+def lasting_lab(labs: Sequence[float]) -> float:
+    """Half the mean and half the median over the moments; 0 for fewer than two of them.
+
+    A faint ring is not found in every moment, and what only looks like one is found in few.
+    """
+    return float(np.mean(labs) + np.median(labs)) / 2 if len(labs) >= _LEAST_MOMENTS else 0.0
 
 
 def _ring_lab(strokes: Strokes, every: Sequence[Strokes]) -> float:
