@@ -42,8 +42,8 @@ _RIM_LAB = ((4.0, 1.0), (6.0, 0.85), (7.0, 0.6), (15.0, 0.4), (40.0, 0.1))
 _GUESSED = 0.5
 """What is cut out of the middle of the picture may be a frame on a wall or a part of the room: it counts half."""
 # The same distance of what looks like a drawn ring, over some moments: 284 segments of 99 real clips 0 to 1.2, nine in
-# ten below 0.2. Rings on 50 other clips, 2 to 3 px wide at 640 px and 35 to 50 % opaque: a third above 1.3, 0 to 13;
-# 3.5 to 5 px and 55 to 75 %: two thirds, 0 to 37.
+# ten below 0.2. Rings on 50 clips, many of them the same, 2 to 3 px wide at 640 px and 35 to 50 % opaque: a third
+# above 1.3, 0 to 13; 3.5 to 5 px and 55 to 75 %: two thirds, 0 to 37.
 _DRAWN_LAB = ((0.005, 1.0), (0.1, 0.95), (0.6, 0.85), (1.3, 0.6), (5.0, 0.4), (20.0, 0.2), (40.0, 0.0))
 # The same distance of lines that the source has not. Coded again, sharpened, blurred, brighter, captioned or one frame
 # late: 0. A ring 2 px wide at 640 px and 35 % opaque: 4 to 15; 4 px and 60 %: 20 to 50.
