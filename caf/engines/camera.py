@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.engines.features import ANALYSIS_SIDE_PX, CELLS, GRID, Seen, normalised, seen_in
+from caf.engines.follow import Look, Picture, led
 from caf.engines.keyframe import NOTHING_SINCE, Keyframe
 from caf.engines.scene import FLAT_STD, is_cut
 from caf.engines.similarity import Points, agreed_similarity
-from caf.media.follow import Look, Picture, followed
 
 __all__ = [
     "Camera",
@@ -248,9 +248,9 @@ def _led(
     before: Picture, after: Picture, start: NDArray[np.float32]
 ) -> tuple[Points, Points, NDArray[np.bool_]]:
     """These features and their places, as `_followed`, and which of them these are."""
-    there, seen, _ = followed(before, after, start, start, _THERE)
+    there, seen = led(before, after, start, start, _THERE)
     # Back from there, beginning where it came from: what is right stays, and that takes few steps.
-    back, seen_back, _ = followed(after, before, there, start, _BACK)
+    back, seen_back = led(after, before, there, start, _BACK)
     good = seen & seen_back
     good &= np.linalg.norm(back - start, axis=1) < _BACK_PX
     return start[good].astype(np.float64), there[good].astype(np.float64), good

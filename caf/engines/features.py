@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.follow import Picture
 from caf.engines.scene import FLAT_STD
-from caf.media.follow import Picture
 
 __all__ = ["ANALYSIS_SIDE_PX", "CELLS", "GRID", "Seen", "normalised", "seen_in"]
 

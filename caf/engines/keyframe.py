@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.engines.follow import Look, Picture, led
 from caf.engines.similarity import Points
-from caf.media.follow import Look, Picture, followed
 
 __all__ = ["NOTHING_SINCE", "Keyframe", "Since"]
 
@@ -58,7 +58,7 @@ class Keyframe:
             return Since(1, old, new, worth)
         self._age += 1
         guess = self._now + _neighbours_way(self._now, old, new)
-        there, seen, _ = followed(self._picture, after, self._start, guess, _LOOK)
+        there, seen = led(self._picture, after, self._start, guess, _LOOK)
         good = seen & (np.linalg.norm(there - guess, axis=1) < _STRAY_PX)
         self._start, self._now, self._worth = self._start[good], there[good], self._worth[good]
         return Since(self._age, self._start.astype(np.float64), self._now.astype(np.float64), self._worth)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.media.follow import Look, Picture, followed
+from caf.engines.follow import Look, Picture, led
 
 __all__ = ["LONGEST", "STRIDE", "Places", "RimFollower", "Tracks"]
 
@@ -83,10 +83,10 @@ class _Generation:
 
     def follow(self, before: Picture, after: Picture) -> None:
         """Into the next picture, from where each feature went since the one before."""
-        guess, ok, _ = followed(before, after, self.now, self.now, _ROUGHLY)
+        guess, ok = led(before, after, self.now, self.now, _ROUGHLY)
         found = np.full(len(self._first), complex(np.nan, np.nan), np.complex64)
         self.places.append(found)
-        exact, ok_exact, _ = followed(self._picture, after, self._first[self._alive], guess, _EXACTLY)
+        exact, ok_exact = led(self._picture, after, self._first[self._alive], guess, _EXACTLY)
         limit = np.array(after.gray.shape[::-1], np.float32) - 3
         good = ok & ok_exact & ((exact > 2) & (exact < limit)).all(axis=1)
         good &= np.linalg.norm(exact - guess, axis=1) < _STRAY_PX

@@ -1,4 +1,4 @@
-/* Features followed from one picture into another, see caf/media/follow.py: Lucas and Kanade's least squares (J.-Y.
+/* Features followed from one picture into another, see caf/engines/follow.py: Lucas and Kanade's least squares (J.-Y.
  * Bouguet, 2001), a level at a time, with OpenCV's window, gradients and ends.
  *
  * Eight numbers at a time in a fixed order, without multiplying and adding in one: what AVX2 gives is what any
@@ -18,7 +18,6 @@
 
 #pragma GCC diagnostic ignored "-Wpsabi" /* all that passes these is inlined */
 typedef float lanes __attribute__((vector_size(4 * LANES)));
-typedef int32_t signs __attribute__((vector_size(4 * LANES)));
 
 typedef struct {
     const float *before, *after; /* the first pixel of the picture within its padding */
@@ -141,31 +140,8 @@ INLINE Place apart(const Level *level, Corner corner, const Looks *looks)
     return (Place){sum_of(by_right), sum_of(by_down)};
 }
 
-/* Mean difference between the window at `corner` of the picture after and what it was before. */
-INLINE float difference(const Level *level, Corner corner, const Looks *looks)
-{
-    float inside[WIDEST];
-    for (int column = 0; column < WIDEST; column++)
-        inside[column] = column < level->window ? 1 : 0;
-    lanes sum = {0}, above[2];
-    const float *from = level->after + corner.row * level->stride + corner.column;
-    for (int part = 0; part < 2; part++)
-        above[part] = across(from + part * LANES, corner.right);
-    for (int row = 0; row < level->window; row++) {
-        from += level->stride;
-        for (int part = 0; part < 2; part++) {
-            lanes below = across(from + part * LANES, corner.right);
-            lanes gone = above[part] + corner.down * (below - above[part]) - load(looks->shown[row] + part * LANES);
-            sum += load(inside + part * LANES) * (lanes)((signs)gone & 0x7fffffff);
-            above[part] = below;
-        }
-    }
-    return sum_of(sum) / (float)(level->window * level->window);
-}
-
-/* Moves `there` to where what is at `start` went; whether it could be seen. `unlike`, where it is asked for, is how
- * much it looks otherwise there. */
-INLINE int follow_one(const Level *level, Place start, Place *there, float *unlike)
+/* Moves `there` to where what is at `start` went; whether it could be seen. */
+INLINE int follow_one(const Level *level, Place start, Place *there)
 {
     Looks looks;
     Corner corner = corner_of(level, start);
@@ -202,42 +178,27 @@ INLINE int follow_one(const Level *level, Place start, Place *there, float *unli
         }
         before = step;
     }
-    corner = corner_of(level, *there);
-    if (is_outside(level, corner))
-        return 0;
-    if (unlike != NULL)
-        *unlike = difference(level, corner, &looks);
-    return 1;
+    return !is_outside(level, corner_of(level, *there));
 }
 
-/* What is followed: `count` places, and what is told of each. */
-typedef struct {
-    Py_ssize_t count;
-    const Place *start;
-    Place *there;
-    uint8_t *seen;
-    float *unlike; /* NULL: not asked for */
-} Features;
+typedef void (*Follower)(const Level *, Py_ssize_t, const Place *, Place *, uint8_t *);
 
-typedef void (*Follower)(const Level *, const Features *);
-
-INLINE void follow_each(const Level *level, const Features *all)
+INLINE void follow_each(const Level *level, Py_ssize_t count, const Place *start, Place *there, uint8_t *seen)
 {
-    for (Py_ssize_t each = 0; each < all->count; each++) {
-        float *unlike = all->unlike == NULL ? NULL : all->unlike + each;
-        all->seen[each] = (uint8_t)follow_one(level, all->start[each], all->there + each, unlike);
-    }
+    for (Py_ssize_t each = 0; each < count; each++)
+        seen[each] = (uint8_t)follow_one(level, start[each], there + each);
 }
 
-static void follow_anyhow(const Level *level, const Features *all)
+static void follow_anyhow(const Level *level, Py_ssize_t count, const Place *start, Place *there, uint8_t *seen)
 {
-    follow_each(level, all);
+    follow_each(level, count, start, there, seen);
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void follow_by_avx2(const Level *level, const Features *all)
+__attribute__((target("avx2"))) static void follow_by_avx2(const Level *level, Py_ssize_t count, const Place *start,
+                                                           Place *there, uint8_t *seen)
 {
-    follow_each(level, all);
+    follow_each(level, count, start, there, seen);
 }
 #endif
 
@@ -252,27 +213,25 @@ static Follower fastest(void)
 
 static PyObject *followed_by(PyObject *args, Follower follower)
 {
-    Py_buffer before, after, start, there, seen, unlike;
+    Py_buffer before, after, start, there, seen;
     Py_ssize_t width, height;
     Level level;
-    if (!PyArg_ParseTuple(args, "y*y*nny*w*w*w*iif", &before, &after, &width, &height, &start, &there, &seen,
-                          &unlike, &level.window, &level.rounds, &level.close))
+    if (!PyArg_ParseTuple(args, "y*y*nny*w*w*iif", &before, &after, &width, &height, &start, &there, &seen,
+                          &level.window, &level.rounds, &level.close))
         return NULL;
     Py_ssize_t count = seen.len, bytes = (Py_ssize_t)sizeof(Place);
     const Py_ssize_t most = 1 << 16;
     if (width < 1 || height < 1 || width > most || height > most || level.window < 1 || level.window > WIDEST ||
         before.len != (width + 2 * PADDING) * (height + 2 * PADDING) * (Py_ssize_t)sizeof(float) ||
-        after.len != before.len || start.len != count * bytes || there.len != count * bytes ||
-        (unlike.len && unlike.len != count * (Py_ssize_t)sizeof(float))) {
+        after.len != before.len || start.len != count * bytes || there.len != count * bytes) {
         PyErr_SetString(PyExc_ValueError, "two levels of that size with their padding, and as many places as flags");
     } else {
         level.width = width, level.height = height, level.stride = width + 2 * PADDING;
         level.close *= level.close;
         Py_ssize_t first = PADDING * level.stride + PADDING;
         level.before = (const float *)before.buf + first, level.after = (const float *)after.buf + first;
-        const Features all = {count, start.buf, there.buf, seen.buf, unlike.len ? unlike.buf : NULL};
         Py_BEGIN_ALLOW_THREADS
-        follower(&level, &all);
+        follower(&level, count, start.buf, there.buf, seen.buf);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&before);
@@ -280,7 +239,6 @@ static PyObject *followed_by(PyObject *args, Follower follower)
     PyBuffer_Release(&start);
     PyBuffer_Release(&there);
     PyBuffer_Release(&seen);
-    PyBuffer_Release(&unlike);
     if (PyErr_Occurred())
         return NULL;
     Py_RETURN_NONE;

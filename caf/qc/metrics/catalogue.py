@@ -100,7 +100,7 @@ METRICS: dict[str, MetricInfo] = {
         ("cadence", "motion", 12, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 4, "every frame has a picture", "it flashes black, white or grey"),
         ("flicker", "motion", 8, "the light is steady", "brightness pulses"),
-        ("jitter", "motion", 10, "the camera stands or moves steadily", "the picture trembles"),
+        ("jitter", "motion", 9, "the camera stands or moves steadily", "the picture trembles"),
         (
             "glitch",
             "motion",

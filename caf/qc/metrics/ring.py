@@ -89,7 +89,10 @@ def _candidates(strokes: Strokes) -> list[tuple[Points, float]]:
     side = min(strokes.shape)
     order = np.argsort(strokes.stroke, kind="stable")
     starts = np.flatnonzero(np.diff(strokes.stroke[order], prepend=-1))
-    pieces = [piece for piece in np.split(order, starts[1:]) if len(piece) >= max(1, _SHORTEST_PIECE * side)]
+    least, ends = max(1, _SHORTEST_PIECE * side), (*starts[1:].tolist(), len(order))
+    pieces = [
+        order[start:end] for start, end in zip(starts.tolist(), ends, strict=False) if end - start >= least
+    ]
     if not pieces:
         return []
     starts = np.cumsum([0, *(len(piece) for piece in pieces[:-1])])

@@ -1,6 +1,7 @@
 """sharpness and blockiness: how crisp the picture is, and whether the coder's blocks show."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Self
 
@@ -132,8 +133,14 @@ def _bands(gray: Gray, area_px: int) -> Gray:
     if height * width <= area_px:
         return gray
     rows = max(12, area_px // width // 6 // 4 * 4)
-    starts = np.linspace(0, height - rows, 6).astype(int)
-    return np.concatenate([gray[start : start + rows] for start in starts])
+    return np.concatenate([gray[start : start + rows] for start in _evenly(height - rows)])
+
+
+@lru_cache(maxsize=8)
+def _evenly(last: int) -> list[int]:
+    """Six rows from the first to the last."""
+    found: list[int] = np.linspace(0, last, 6).astype(int).tolist()
+    return found
 
 
 def _half(gray: Gray) -> Gray:

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.media.follow import Look, Picture, followed
 from caf.qc.metrics.cells import middle
 from caf.qc.metrics.frames import Gray, SeenFrame
 from caf.qc.metrics.pace import pace_of
@@ -24,7 +23,7 @@ __all__ = ["BLOCK", "BlockSway", "CameraPath", "TrackCollector", "smoothing_resi
 BLOCK = GRID
 """Frames over which one set of points is followed."""
 _MIN_POINTS = 12
-_LOOK = Look(window_px=11, levels=2, rounds=12, close_px=0.02)
+_WINDOW_PX, _LEVELS = (11, 11), 2
 _LOST_LEVELS = 22.0
 """Median grey difference between a point's neighbourhoods above which the frames show different things."""
 _AGREED_PX = 1.0
@@ -91,7 +90,7 @@ class TrackCollector:
 
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
-        self._last: Picture | None = None
+        self._last: Gray | None = None
         self._block: _Block | None = None
         self._moves: list[Floats | None] = []
         """Of each block (F - 1, 4) where the camera is from where it stood at the block's start; None: a step that
@@ -106,7 +105,7 @@ class TrackCollector:
         """Of the frames around the piece only the first one after it is looked at: the last step leads there."""
         if not self._piece.start <= frame.index <= self._piece.stop:
             return
-        small, seen = frame.small, Picture(frame.small)
+        small = frame.small
         if self._piece.holds(frame.index):
             self._time_s.append(frame.time_s)
         if self._last is None:
@@ -114,14 +113,14 @@ class TrackCollector:
             self._size = (width, height)
             self._diagonal = float(np.hypot(width, height))
             self._start_block(small, frame.index)
-        elif not self._follow(self._last, seen):
+        elif not self._follow(self._last, small):
             self._finish_block()
             self._lose()
             self._start_block(small, frame.index)
         elif frame.index % BLOCK == 0:
             self._finish_block()
             self._start_block(small, frame.index)
-        self._last = seen
+        self._last = small
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
@@ -166,19 +165,21 @@ class TrackCollector:
             points = np.asarray(corners, dtype=np.float32)[:, 0]
             self._block = _Block(index, np.ones(len(points), dtype=bool), [points])
 
-    def _follow(self, last: Picture, small: Picture) -> bool:
+    def _follow(self, last: Gray, small: Gray) -> bool:
         """False when nothing can be followed: no texture, a cut, or a spoiled frame."""
         block = self._block
         if block is None:
             return False
-        here = block.at[-1]
-        there, seen, unlike = followed(last, small, here, here, _LOOK, compare=True)
-        alive = block.alive & seen
+        here = block.at[-1].reshape(-1, 1, 2)
+        there, found, fault = cv2.calcOpticalFlowPyrLK(
+            last, small, here, None, winSize=_WINDOW_PX, maxLevel=_LEVELS, criteria=(3, 12, 0.02)
+        )
+        alive = block.alive & (found[:, 0] == 1)
         # A cut leaves the points somewhere, but nothing there looks like what they came from.
-        if alive.sum() < _MIN_POINTS or middle(unlike[alive]) > _LOST_LEVELS:
+        if alive.sum() < _MIN_POINTS or middle(fault[alive, 0]) > _LOST_LEVELS:
             return False
         block.alive = alive
-        block.at.append(there)
+        block.at.append(there[:, 0])
         return True
 
     def _add_moves(self, moves: list[Floats], agreed: NDArray[np.bool_]) -> None:
@@ -204,7 +205,7 @@ class TrackCollector:
         positions = np.ascontiguousarray(np.stack(block.at)[:, block.alive], dtype=np.float64)
         motion, residual, carrying = _camera(positions, self._size)
         if carrying is not None:
-            height, width = self._last.gray.shape
+            height, width = self._last.shape
             moves = [_at_corners(matrix, width, height, self._diagonal) for matrix in motion[1:]]
             self._add_moves(moves, _is_agreed(residual[:, carrying]))
             self._pace += pace_of(positions)

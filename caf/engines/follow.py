@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caf.media.compiled import NATIVE
 
-__all__ = ["Followed", "Look", "Picture", "followed", "opencv_followed"]
+__all__ = ["Look", "Picture", "led", "opencv_led"]
 
 _PADDING = 32
 """As in native/follow.c."""
@@ -56,24 +56,14 @@ class Picture:
         return self._padded[number]
 
 
-class Followed(NamedTuple):
-    """Of n features in one picture, what became of them in another."""
-
-    there: Places
-    """(n, 2) px."""
-    seen: NDArray[np.bool_]
-    """(n,) whether they were seen there."""
-    unlike: NDArray[np.float32]
-    """(n,) mean difference in levels between what is in the window here and there, of those that were seen; empty where
-    nobody asked."""
-
-
-def followed(
-    before: Picture, after: Picture, start: Places, guess: Places, look: Look, *, compare: bool = False
-) -> Followed:
-    """Where the features at `start` (n, 2) px are in the picture after, looked for from `guess`."""
+def led(
+    before: Picture, after: Picture, start: Places, guess: Places, look: Look
+) -> tuple[Places, NDArray[np.bool_]]:
+    """Where the features at `start` (n, 2) px are in the picture after, looked for from `guess`; and (n,) whether
+    they were seen there.
+    """
     if NATIVE is None or not len(start):
-        return opencv_followed(before, after, start, guess, look, compare=compare)
+        return opencv_led(before, after, start, guess, look)
     height, width = before.gray.shape
     sizes = [(width, height)]
     while (
@@ -84,7 +74,6 @@ def followed(
     deepest = len(sizes) - 1
     there = np.array(guess, np.float32) * np.float32(0.5**deepest)
     seen = np.empty(len(start), np.uint8)
-    unlike = np.zeros(len(start) if compare else 0, np.float32)
     for number in range(deepest, -1, -1):
         place = np.ascontiguousarray(start, np.float32) * np.float32(0.5**number)
         NATIVE.followed(
@@ -94,23 +83,22 @@ def followed(
             place,
             there,
             seen,
-            unlike[: 0 if number else None],
             look.window_px,
             look.rounds,
             look.close_px,
         )
         if number:
             there *= 2
-    return Followed(there, seen > 0, unlike)
+    return there, seen > 0
 
 
-def opencv_followed(
-    before: Picture, after: Picture, start: Places, guess: Places, look: Look, *, compare: bool = False
-) -> Followed:
-    """`followed` without compiled code."""
+def opencv_led(
+    before: Picture, after: Picture, start: Places, guess: Places, look: Look
+) -> tuple[Places, NDArray[np.bool_]]:
+    """`led` without compiled code."""
     if not len(start):
-        return Followed(np.empty((0, 2), np.float32), np.zeros(0, np.bool_), np.empty(0, np.float32))
-    there, ok, unlike = cv2.calcOpticalFlowPyrLK(
+        return np.empty((0, 2), np.float32), np.zeros(0, np.bool_)
+    there, ok, _ = cv2.calcOpticalFlowPyrLK(
         before.gray,
         after.gray,
         start,
@@ -120,5 +108,4 @@ def opencv_followed(
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, look.rounds, look.close_px),
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
-    compared = np.asarray(unlike.ravel(), np.float32) if compare else np.empty(0, np.float32)
-    return Followed(np.asarray(there, np.float32), np.asarray(ok.ravel() > 0), compared)
+    return np.asarray(there, np.float32), np.asarray(ok.ravel() > 0)
