@@ -85,9 +85,14 @@ class Step:
         return _pooled(self.come)
 
     @cached_property
+    def around(self) -> _Map:
+        """Of what went and what came the more, as pooled here."""
+        return np.asarray(cv2.max(self.come_around, self.gone_around), dtype=np.float32)
+
+    @cached_property
     def unfound(self) -> _Map:
         """Levels by which places around here are beyond what is near by in the other, either way."""
-        return np.asarray(cv2.dilate(cv2.max(self.come_around, self.gone_around), _AROUND), dtype=np.float32)
+        return np.asarray(cv2.dilate(self.around, _AROUND), dtype=np.float32)
 
 
 def novelty(
@@ -101,7 +106,9 @@ def novelty(
     logarithm of brightness changes into the run or out of it.
     """
     lit = np.float32(_BRIGHTEST * max(0.0, lightened - _STEADY_LIGHT))
-    # A mean of what is less is no more than the lesser mean.
+    # A mean of what is less is no more than the lesser mean: mostly that tells.
+    if _is_nowhere_new(cv2.min(entry.around, leave.around), usual):
+        return 0.0
     most = cv2.max(
         cv2.min(entry.come_around, leave.gone_around), cv2.min(entry.gone_around, leave.come_around)
     )
@@ -120,7 +127,8 @@ def novelty(
 
 
 def _is_nowhere_new(new: _Map, usual: _Map) -> bool:
-    return float(np.max(_inside(new - usual), initial=0.0)) <= 0.0
+    over = _inside(cv2.subtract(new, usual))
+    return not over.size or float(over.max()) <= 0.0
 
 
 def _inside(levels: _Map) -> _Map:

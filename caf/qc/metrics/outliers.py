@@ -7,7 +7,6 @@ are the frames beside them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import NamedTuple, Self
 
 import cv2
@@ -108,6 +107,8 @@ class OutlierCollector:
         """Differences of a frame to one further back, where they were asked for."""
         self._steps: dict[int, Step] = {}
         """How the colours came from the frame before, where that was asked for."""
+        self._pairs: dict[int, _Map] = {}
+        """What two steps on end do not explain, by the first of them."""
         self._runs: list[list[_Run]] = []
         """Of each frame its strongest run of each length."""
         self._detail: list[float] = []
@@ -132,12 +133,14 @@ class OutlierCollector:
         oldest = self._frames - len(self._recent)
         self._wide = {at: known for at, known in self._wide.items() if at[0] - at[1] >= oldest}
         self._steps = {at: known for at, known in self._steps.items() if at > oldest}
+        self._pairs = {at: known for at, known in self._pairs.items() if at > oldest}
 
     def extend(self, later: Self) -> None:
         """Joins what was gathered of the piece after this one."""
         self._runs += later._runs
         self._detail += later._detail
-        self._recent, self._wide, self._steps = later._recent, later._wide, later._steps
+        self._recent, self._wide = later._recent, later._wide
+        self._steps, self._pairs = later._steps, later._pairs
         self._frames = later._frames
         self._piece = self._piece._replace(stop=later._piece.stop)
 
@@ -223,11 +226,10 @@ class OutlierCollector:
     def _new(self, start: int, stop: int) -> float:
         """The novelty of the run; 0 where fewer than two steps around it are known."""
         first = self._frames - len(self._recent)
-        # Of the oldest frame in memory it is not known what it came from.
-        inside = [at for at in (start - 2, start - 1, stop + 2, stop + 3) if first < at < self._frames]
-        if len(inside) < 2 or stop + 2 >= self._frames:
+        (some, lost), (more, later) = self._lost(start - 2), self._lost(stop + 2)
+        if some + more < 2 or later is None:
             return 0.0
-        lost = reduce(cv2.max, (self._step(at).unfound for at in inside))
+        lost = later if lost is None else np.asarray(cv2.max(lost, later), dtype=np.float32)
         run = [self._recent[at - first] for at in (start - 1, start, stop + 1)]
         return novelty(
             run[0].palette,
@@ -237,6 +239,19 @@ class OutlierCollector:
             usual=lost,
             lightened=max(abs(run[1].gain), abs(run[2].gain)),
         )
+
+    def _lost(self, index: int) -> tuple[int, _Map | None]:
+        """How many of the steps to frame `index` and to the next are known, and what these do not explain."""
+        # Of the oldest frame in memory it is not known what it came from.
+        first = self._frames - len(self._recent)
+        inside = [at for at in (index, index + 1) if first < at < self._frames]
+        if len(inside) < 2:
+            return len(inside), self._step(inside[0]).unfound if inside else None
+        found = self._pairs.get(index)
+        if found is None:
+            both = cv2.max(self._step(index).unfound, self._step(index + 1).unfound)
+            found = self._pairs[index] = np.asarray(both, dtype=np.float32)
+        return 2, found
 
     def _step(self, index: int) -> Step:
         """From the frame before to frame `index`."""
