@@ -1,9 +1,10 @@
 """`caf` with a witness on its event loop: `python -m tests.daemon.watched serve ...`.
 
 Every callback of the loop is timed: its wall time, less the time for which its thread, or another thread of this
-process that may have held the interpreter's lock, stood ready and got no processor. What remains was spent
-computing, waiting for a lock, or in a system call that blocks; on a busy machine as on an idle one. What took too
-long is written to the file that `WATCHED` names when the process ends.
+process that may have held the interpreter's lock, stood ready and got no processor, and less what the machine's
+host took of its processors. What remains was spent computing, waiting for a lock, or in a system call that blocks;
+on a busy machine as on an idle one. What took too long is written to the file that `WATCHED` names when the process
+ends.
 """
 
 import asyncio
@@ -22,8 +23,13 @@ from caf.cli.__main__ import main
 WORTH_TELLING_S: Final = 0.020
 """What a callback took that is reported."""
 _LOOK_S: Final = 0.01
+_STOLEN: Final = 8
+"""Field of /proc/stat's first line. Source: proc_stat(5), in ticks."""
 _REFRESH: Final = 200
 """Callbacks after which it is looked again which threads there are."""
+
+
+_HOST: Final = -1
 
 
 class Delays:
@@ -34,15 +40,17 @@ class Delays:
         self.passed_over: set[int] = set()
         """Threads that do nothing that anybody waits for."""
         self._files: dict[int, int] = {}
+        self._stat = os.open("/proc/stat", os.O_RDONLY)
+        self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         self._age = _REFRESH
 
     def now_ns(self) -> dict[int, int]:
-        """By thread."""
+        """By thread, and under `_HOST` what the host took."""
         self._age += 1
         if self._age > _REFRESH:
             self._age = 0
             self._look()
-        found = {}
+        found = {_HOST: int(os.pread(self._stat, 200, 0).split()[_STOLEN]) * self._tick_ns}
         for thread, file in list(self._files.items()):
             try:
                 found[thread] = int(os.pread(file, 100, 0).split()[1])
@@ -54,7 +62,7 @@ class Delays:
         """Of the main thread since then, and of the other one that waited the longest."""
         now = self.now_ns()
         waited = {thread: now[thread] - value for thread, value in before.items() if thread in now}
-        own = waited.pop(self._main, 0)
+        own = waited.pop(self._main, 0) + waited.pop(_HOST, 0)
         return own + max(waited.values(), default=0)
 
     def _look(self) -> None:
