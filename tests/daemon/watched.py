@@ -23,13 +23,12 @@ from caf.cli.__main__ import main
 WORTH_TELLING_S: Final = 0.020
 """What a callback took that is reported."""
 _LOOK_S: Final = 0.01
+_HOST: Final = -1
+"""In the place of a thread's number, which is above 0."""
 _STOLEN: Final = 8
 """Field of /proc/stat's first line. Source: proc_stat(5), in ticks."""
 _REFRESH: Final = 200
 """Callbacks after which it is looked again which threads there are."""
-
-
-_HOST: Final = -1
 
 
 class Delays:

@@ -21,7 +21,7 @@ __all__ = ["temporal_stability"]
 @dataclass(frozen=True, slots=True)
 class _Part:
     quantity: float
-    table: Calibration
+    score: float
     words: str
     frames: tuple[int, ...]
 
@@ -40,7 +40,7 @@ def temporal_stability(seen: Course) -> Finding:
             unmeasured(name, f"Too few frames to judge how smoothly the clip runs: {steps.frames}.")
         )
     parts = _parts(seen)
-    scores = {key: calibrate(part.quantity, part.table) for key, part in parts.items()}
+    scores = {key: part.score for key, part in parts.items()}
     weakest = min(scores, key=lambda key: scores[key])
     score, frames = scores[weakest], parts[weakest].frames
     raw = {key: part.quantity for key, part in parts.items()}
@@ -64,17 +64,17 @@ def _parts(seen: Course) -> dict[str, _Part]:
     share = float(seen.jump.mean())
     parts = {
         "repeated_share": _repeated(seen),
-        "jump_share": _Part(share, ((share, of_jumps),), "motion jumps: frames are missing", places(odd)),
+        "jump_share": _Part(share, of_jumps, "motion jumps: frames are missing", places(odd)),
         "glitch_frames": _flagged(seen.spoiled, 1.0, GLITCHES, "single frames are spoiled"),
         "pop_share": _flagged(seen.popped, unit, POPS, "parts of the picture pop for single frames"),
         "blank_frames": _flagged(seen.blank, 1.0, BLANKS, "frames are blank"),
     }
     if flicker is not None:
         words = f"brightness flickers by {flicker:.1f} %"
-        parts["flicker_percent"] = _Part(flicker, FLICKER, words, flicker_frames)
+        parts["flicker_percent"] = _Part(flicker, calibrate(flicker, FLICKER), words, flicker_frames)
     if shake is not None:
         words = f"the picture shakes by {shake:.1f} per mille of its diagonal"
-        parts["shake_permille"] = _Part(shake, SHAKE, words, shake_frames)
+        parts["shake_permille"] = _Part(shake, calibrate(shake, SHAKE), words, shake_frames)
     return parts
 
 
@@ -85,9 +85,10 @@ def _repeated(seen: Course) -> _Part:
     score, odd = repeats_score(seen.repeated, seen.doubling, missing)
     share = (int(seen.repeated.sum()) + missing) / (steps.frames + missing)
     words = "the picture hangs" if missing else f"frames are repeated ({int(odd.sum())})"
-    return _Part(share, ((share, score),), words, places(odd | (seen.hung_s > 0)))
+    return _Part(share, score, words, places(odd | (seen.hung_s > 0)))
 
 
 def _flagged(flags: Flags, unit: float, table: Calibration, words: str) -> _Part:
     frames = places(flags)
-    return _Part(len(frames) * unit, table, f"{words} ({len(frames)})", frames)
+    quantity = len(frames) * unit
+    return _Part(quantity, calibrate(quantity, table), f"{words} ({len(frames)})", frames)

@@ -98,18 +98,18 @@ def cadence(seen: Course) -> Finding:
     name, steps = "cadence", seen.steps
     if steps.frames < LEAST_FRAMES:
         return _too_short(name, steps.frames)
-    doubled = seen.repeated & ~_in_runs(seen.repeated, _SHORT_RUN + 1)
-    of_repeats, strange = repeats_score(doubled, seen.doubling)
+    all_doubled = seen.repeated & ~_in_runs(seen.repeated, _SHORT_RUN + 1)
+    of_repeats, doubled = repeats_score(all_doubled, seen.doubling)
     of_jumps, odd = jumps_score(seen.jump, seen.hurry, seen.beat, seen.lost)
     raw = {
-        "doubled_share": float(doubled.mean()),
-        "odd_doubled_share": float(strange.mean()),
+        "doubled_share": float(all_doubled.mean()),
+        "odd_doubled_share": float(doubled.mean()),
         "jump_share": float(seen.jump.mean()),
         "odd_jump_share": float(odd.mean()),
         "largest_hurry": float(seen.hurry.max()),
     }
     score = min(of_repeats, of_jumps)
-    beside, all_doubled, doubled = "", doubled, strange
+    beside = ""
     if seen.again is not None and seen.lost is not None:
         again, lost = seen.again & all_doubled, seen.lost
         raw |= {"again_share": float(again.mean()), "lost_share": float(lost.mean())}
