@@ -13,6 +13,8 @@ TESTS_AT_ONCE ?= $(shell echo $$(( ($$(nproc 2>/dev/null || echo 2) * 3 + 1) / 2
 PYTHON ?= $(shell for p in python3.13 python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null)
+# The tests start thousands of processes: where nothing may be kept, each compiles all of caf anew, half a second long.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test sim lint types check format schemas lock crash soak bench-log bench-log-huge bench-steady bench-light bench-pose bench-repairs bench-transcode bench-lanes bench-long-log bench-qc bench-qc-speed clean system
