@@ -35,6 +35,13 @@ MOTION: dict[str, Callable[[Course], Finding]] = {
 
 def course_of(frames: list[Image], shown_s: list[float] | None = None) -> Course:
     """How the frames run, each shown so many seconds; a 24th if nothing else is said."""
+    return course_with(frames, shown_s, lambda found: None)
+
+
+def course_with(
+    frames: list[Image], shown_s: list[float] | None, change: Callable[[Outliers], None]
+) -> Course:
+    """The same where what sticks out of its neighbours is changed so."""
     steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
     given = seen(frames)
     if shown_s is not None:
@@ -43,7 +50,9 @@ def course_of(frames: list[Image], shown_s: list[float] | None = None) -> Course
     for frame in given:
         for collector in (steps, tracks, outliers):
             collector.add(frame)
-    return course(steps.result(), tracks.result(), outliers.result())
+    found = outliers.result()
+    change(found)
+    return course(steps.result(), tracks.result(), found)
 
 
 def crispness_of(frames: list[Image]) -> Crispness:
@@ -322,6 +331,33 @@ def test_a_limb_that_swings_is_no_glitch(clean: list[Image]) -> None:
     assert found.blamed == ()
 
 
+@pytest.mark.parametrize(("fps", "blamed"), [(24, (40,)), (8, ())])
+def test_what_shows_for_an_eighth_of_a_second_beside_quick_hands_is_a_gesture(
+    clean: list[Image], fps: int, blamed: tuple[int, ...]
+) -> None:
+    def change(found: Outliers) -> None:
+        found.part[0, 40], found.novelty[0, 40] = 1.5, 0.5
+
+    assert blamed_with(waving(clean), change, [1 / fps] * FRAMES) == blamed
+
+
+def test_an_arm_that_is_there_for_two_frames_only_popped_at_eight_frames_a_second_too(
+    clean: list[Image],
+) -> None:
+    found = glitch(course_of([*clean[:40], *waving(clean)[40:42], *clean[42:]], [1 / 8] * FRAMES))
+    assert score(found) < 0.76
+    assert found.blamed == (40, 41)
+
+
+def test_in_a_clip_of_eight_frames_a_second_a_torn_frame_is_found_as_in_any_other(clean: list[Image]) -> None:
+    frames = waving(clean)
+    frames[40] = frames[40].copy()
+    frames[40][120:] = np.roll(frames[40][120:], 30, axis=1)
+    found = glitch(course_of(frames, [1 / 8] * FRAMES))
+    assert score(found) < 0.6
+    assert found.blamed == (40,)
+
+
 def test_faint_false_colours_are_a_glitch_although_a_limb_swings_over_them(clean: list[Image]) -> None:
     frames = waving(clean)
     height, width = frames[0].shape[:2]
@@ -400,15 +436,11 @@ def popped(frames: list[Image], part: float, novelty: float) -> tuple[int, ...]:
     return blamed_with(frames, change)
 
 
-def blamed_with(frames: list[Image], change: Callable[[Outliers], None]) -> tuple[int, ...]:
+def blamed_with(
+    frames: list[Image], change: Callable[[Outliers], None], shown_s: list[float] | None = None
+) -> tuple[int, ...]:
     """What is blamed if what sticks out of its neighbours is changed so."""
-    steps, tracks, outliers = StepCollector(), TrackCollector(), OutlierCollector()
-    for frame in seen(frames):
-        for collector in (steps, tracks, outliers):
-            collector.add(frame)
-    found = outliers.result()
-    change(found)
-    return glitch(course(steps.result(), tracks.result(), found)).blamed
+    return glitch(course_with(frames, shown_s, change)).blamed
 
 
 def sticks_out(found: Outliers, at: int, excess: float, *, frames: int = 1) -> None:

@@ -75,7 +75,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            17,
+            18,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
@@ -104,7 +104,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "glitch",
             "motion",
-            14,
+            15,
             "no frame shows what its neighbours do not",
             "blocks, tears or colours flash up",
         ),

@@ -74,7 +74,8 @@ def glitch(seen: Course) -> Finding:
     if spoiled:
         reason = f"Frames are spoiled{beside}: {len(spoiled)}."
     elif popped:
-        reason = f"Parts of the picture show something else in {len(popped)} frames{beside}."
+        frames = "1 frame" if len(popped) == 1 else f"{len(popped)} frames"
+        reason = f"Parts of the picture show something else in {frames}{beside}."
     else:
         reason = "No frame sticks out of its neighbours."
     clear, badness = seen.surprise > CLEAR, seen.surprise
