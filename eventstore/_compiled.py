@@ -6,12 +6,13 @@ leave the compiled part out.
 
 import os
 import sqlite3
+from hashlib import sha256
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
-__all__ = ["PARTS", "SQLITE", "native"]
+__all__ = ["CRYPTO", "PARTS", "SQLITE", "native", "new_sha256"]
 
-_FACE: Final = 5
+_FACE: Final = 6
 _KINDS: Final[dict[int, type[Exception]]] = {
     **dict.fromkeys((1, 3, 4, 5, 6, 8, 9, 10, 13, 14, 15, 16, 17), sqlite3.OperationalError),
     sqlite3.SQLITE_INTERNAL: sqlite3.InternalError,
@@ -34,18 +35,27 @@ def _fault(code: int, message: str) -> NoReturn:
     raise error
 
 
-def _load() -> tuple[Any, bool]:
+def _load() -> tuple[Any, bool, bool]:
     if os.environ.get("EVENTSTORE_PURE"):
-        return None, False
+        return None, False, False
     try:
         found: Any = import_module("eventstore._native")
     except ImportError:
-        return None, False
+        return None, False, False
     if found.FACE != _FACE:
         # It was compiled from other sources than these.
-        return None, False
+        return None, False, False
     library = getattr(import_module("_sqlite3"), "__file__", None)
-    return found, found.use_sqlite(library, sqlite3.Connection, _fault)
+    return found, found.use_sqlite(library, sqlite3.Connection, _fault), _has_crypto(found)
+
+
+def _has_crypto(found: Any) -> bool:
+    try:
+        library = import_module("_hashlib")
+    except ImportError:
+        # A Python without OpenSSL.
+        return False
+    return bool(found.use_crypto(getattr(library, "__file__", None)))
 
 
 _LOADED: Final = _load()
@@ -53,5 +63,9 @@ native: Final[Any] = _LOADED[0]
 """The compiled module, or None."""
 SQLITE: Final[bool] = _LOADED[1]
 """Whether it can speak to the SQLite that Python uses."""
+CRYPTO: Final[bool] = _LOADED[2]
+"""Whether it can hash with the libcrypto that Python uses."""
+new_sha256: Final[Any] = native.Sha256 if CRYPTO else sha256
+"""A running SHA-256 that begins with some bytes."""
 PARTS: Final = "compiled" if SQLITE else "in Python" if native is None else "compiled, SQLite through Python"
 """What is in use."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from eventstore._ahead import ROWS, Part, Parts
 from eventstore._derived import check_derived
 from eventstore._frames import Columns
-from eventstore._rows import CHECKED, CHUNK_BITS, COLUMNS, MARK, Firsts, Known, Names, to_event
+from eventstore._rows import CHECKED, CHUNK_BITS, COLUMNS, DATA, Known, Names, to_event
 from eventstore._scan import SLICE_BYTES, Scan, new_scan
 from eventstore._schema import connect_reader, explain, wal_path
 from eventstore.checks import MAX_INTEGER
@@ -28,8 +29,8 @@ WINDOW: Final = 50_000
 _CORRELATION_WINDOW: Final = 1_000_000
 """The same where the streams to look at are known."""
 _E_COLUMNS: Final = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
-_ONWARD: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
-_VERIFIED: Final = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT 1024"  # noqa: S608
+_VERIFIED: Final = 1024
+"""Rows that are verified at a time: few enough to be in the processor's cache still when they are hashed."""
 _FIRST: Final = "SELECT min(position) FROM events"
 _ALONE: Final = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
 _SCANS: Final = 32
@@ -46,7 +47,8 @@ _DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_N
 def is_damage(error: Exception) -> bool:
     """True if what is in the file is to blame, and not what is around it."""
     if isinstance(error, sqlite3.OperationalError):
-        return error.sqlite_errorcode & 0xFF in _DAMAGE
+        # Python itself finds that a text is none, and gives no code.
+        return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _DAMAGE
     return isinstance(error, StoreCorrupt | sqlite3.DatabaseError)
 
 
@@ -173,7 +175,7 @@ class Reader:
     def _onward(self, after: int, count: int) -> Slice:
         """All events after a position: what a follower asks for at every ring."""
         try:
-            events = self._fetch(_ONWARD, [after], count)
+            events = self._fetch(ROWS, [after], count)
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
             if not is_damage(error):
                 raise
@@ -228,19 +230,20 @@ class Reader:
 
     def verify(self, witness: Witness | None) -> VerifyReport:
         """Walk the whole log, slice by slice; what cannot be read is a fault, not an error."""
-        verifier, firsts = Verifier(witness), Firsts(self.names, strict=True)
+        verifier = Verifier(witness)
+        parts = Parts(verifier, self.names)
         self.look_before(verifier)
         while verifier.fault is None:
             columns: Columns = ([],)
-            scan = self.scan(_VERIFIED)
+            scan = self.scan(ROWS)
             try:
-                columns, _ = scan.fetch((verifier.good,), SLICE_BYTES, CHECKED)
-                if columns[0]:
-                    verifier.feed(columns, firsts.frames(columns, scan), columns[MARK])
+                part = parts.read(scan, verifier.good, _VERIFIED)
+                columns = part.columns
+                parts.check(part, scan, self.names, _VERIFIED)
             except (StoreCorrupt, sqlite3.DatabaseError) as error:
                 if not is_damage(error):
                     raise
-                self._verify_next(verifier, firsts, error)
+                self._verify_next(verifier, parts, error)
             if not columns[0]:
                 break
         return verifier.report()
@@ -256,7 +259,7 @@ class Reader:
         if first is not None and first < 1:
             verifier.misplaced(first)
 
-    def _verify_next(self, verifier: Verifier, firsts: Firsts, damage: Exception) -> None:
+    def _verify_next(self, verifier: Verifier, parts: Parts, damage: Exception) -> None:
         """Check the next rows one by one, up to the one that something is wrong with."""
         scan = self.scan(_ALONE)
         while verifier.fault is None:
@@ -264,7 +267,7 @@ class Reader:
                 columns, _ = scan.fetch((verifier.good + 1,), SLICE_BYTES, CHECKED)
                 if not columns[0]:
                     raise damage
-                verifier.feed(columns, firsts.frames(columns, scan), columns[MARK])
+                parts.check(Part(columns, scan.lacks(DATA), False), scan, self.names, 0)
             except (StoreCorrupt, sqlite3.DatabaseError) as error:
                 if not is_damage(error):
                     raise

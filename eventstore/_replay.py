@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from eventstore._frames import Columns
+from eventstore._ahead import ROWS, Parts
 from eventstore._reader import WINDOW, Reader, is_damage
-from eventstore._rows import CHECKED, COLUMNS, MARK, Firsts, Names
-from eventstore._scan import SLICE_BYTES, Scan
+from eventstore._rows import CHECKED, COLUMNS, Names
+from eventstore._scan import SLICE_BYTES
 from eventstore.errors import StoreCorrupt
 from eventstore.ids import id_text
 from eventstore.model import RecordedEvent, category_of
@@ -89,7 +89,7 @@ class Replay:
         self._columns = columns
         self._category = category
         self._verifier = verifier
-        self._firsts: Firsts | None = None
+        self._parts: Parts | None = None
         self._describe = describe
         self._read = _ROW
         """The columns of the table that are read, in this order."""
@@ -97,7 +97,7 @@ class Replay:
             self._read = ["type_key", "data", "position"]
             self._read += [_SOURCES[name] for name in columns if name != "position"]
         asked = {self._read.index(_SOURCES[name]) for name in columns}
-        self._wanted = tuple(sorted({*CHECKED, *asked})) if verifier is not None else None
+        self._wanted = tuple(sorted({*CHECKED, *asked}))
         self._select = f"SELECT {', '.join(self._read)} FROM events WHERE position"  # noqa: S608
 
     def next(self, reader: Reader, count: int) -> Batch | None:
@@ -105,9 +105,8 @@ class Replay:
 
         Raises `StoreCorrupt` where the chain is broken: at the first bad position, once all before it were given.
         """
-        fault = self._verifier.fault if self._verifier is not None else None
-        if fault is not None:
-            raise broken(fault)
+        if self._verifier is not None:
+            return self._next_verified(self._verifier, reader, count)
         sql = f"{self._select} > ?"
         values: list[int | str] = [self.position]
         high = head = None
@@ -119,25 +118,14 @@ class Replay:
             values += [high, self._category]
         try:
             scan = reader.scan(f"{sql} ORDER BY position LIMIT ?")
-            found, cut = scan.fetch((*values, count), SLICE_BYTES, self._wanted)
+            found, cut = scan.fetch((*values, count), SLICE_BYTES)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error) or self._verifier is not None:
+            if not is_damage(error):
                 raise
             return self._one_by_one(reader, count)
         more = cut or len(found[0]) == count
         if not more:
             self.done = high == head
-        if self._verifier is not None:
-            if not self._verifier.good:
-                reader.look_before(self._verifier)
-            try:
-                found = self._verified(found, scan, reader.names)
-            except (StoreCorrupt, sqlite3.DatabaseError) as error:
-                if not is_damage(error):
-                    raise
-                return self._fewer(reader, count, error)
-            # The next call is the one that says it.
-            self.done = self.done and self._verifier.fault is None
         if not found[0]:
             self.position = high or self.position
             return None
@@ -146,13 +134,35 @@ class Replay:
         self.position = positions[-1] if more or high is None else high
         return self._batch(columns, positions, reader, scan.lacks(self._read.index("data")))
 
-    def _fewer(self, reader: Reader, count: int, damage: Exception) -> Batch | None:
+    def _next_verified(self, verifier: Verifier, reader: Reader, count: int) -> Batch | None:
+        if verifier.fault is not None:
+            raise broken(verifier.fault)
+        if self._parts is None:
+            self._parts = Parts(verifier, reader.names, self._wanted)
+        scan = reader.scan(ROWS)
+        part = self._parts.read(scan, self.position, count)
+        if not verifier.good:
+            reader.look_before(verifier)
+        try:
+            found = self._parts.check(part, scan, reader.names, 0 if reader.frozen else count)
+        except (StoreCorrupt, sqlite3.DatabaseError) as error:
+            if not is_damage(error):
+                raise
+            return self._fewer(verifier, reader, count, error)
+        # If there is a fault, the next call is the one that says it.
+        self.done = not part.more and verifier.fault is None
+        if not found[0]:
+            return None
+        columns = dict(zip(self._read, found, strict=True))
+        self.position = found[0][-1]
+        return self._batch(columns, found[0], reader, part.archived)
+
+    def _fewer(self, verifier: Verifier, reader: Reader, count: int, damage: Exception) -> Batch | None:
         """The same with fewer events, since one of them brings a name that is damaged; that one alone is the fault."""
-        assert self._verifier is not None
         self.done = False
         if count > 1:
             return self.next(reader, count // 2)
-        self._verifier.unreadable(str(damage).rstrip("."))
+        verifier.unreadable(str(damage).rstrip("."))
         return None
 
     def _one_by_one(self, reader: Reader, count: int) -> Batch | None:
@@ -210,16 +220,3 @@ class Replay:
             found = columns[_SOURCES[name]]
             asked.append(_named(name, names, found) if name in _NAMED else found)
         return Batch(keys, datas, positions, asked, self._decoders, self._describe)
-
-    def _verified(self, columns: Columns, scan: Scan, names: Names) -> Columns:
-        """Those of the rows before the first fault."""
-        verifier = self._verifier
-        assert verifier is not None
-        if self._firsts is None:
-            self._firsts = Firsts(names, strict=True)
-        self._firsts.names = names
-        before = verifier.good
-        if not columns[0] or verifier.feed(columns, self._firsts.frames(columns, scan), columns[MARK]):
-            return columns
-        count = verifier.good - before
-        return tuple(column[:count] if column else column for column in columns)

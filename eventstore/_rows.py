@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from eventstore._archives import Archives
 from eventstore._frames import Columns, Frames, highest
 from eventstore._keys import First
-from eventstore._scan import Scan
+from eventstore._scan import Ahead, Scan
 from eventstore.chain import CAUSE_WINDOW, ITEMS, checksum_of
 from eventstore.errors import StoreCorrupt
 from eventstore.ids import id_text
@@ -49,6 +50,14 @@ _BEGINNINGS: Final = tuple(
         ("correlations", "correlation_key", ""),
     )
 )
+_NAMED: Final = tuple(
+    f"SELECT {key}, {name} FROM {table} WHERE {key} > ? AND {key} <= ?"  # noqa: S608
+    for table, key, name in (
+        ("streams", "stream_key", "name"),
+        ("types", "type_key", "type, type_version"),
+        ("correlations", "correlation_key", "correlation_id"),
+    )
+)
 _CACHED: Final = 2048
 """Names of a kind that are remembered: a process that lives for months meets them all."""
 
@@ -79,6 +88,20 @@ class Names:
     def close(self) -> None:
         """Close the archives that were opened for it."""
         self.archives.close()
+
+    def meet(self, after: tuple[int, ...], last: tuple[int, ...], most: int) -> None:
+        """Remember the names of the keys beyond some, up to the last, if they are no more than `most` of a kind.
+
+        What cannot be read now is told when it is asked for.
+        """
+        kinds: tuple[dict[int, Any], ...] = (self.streams, self.types, self.correlations)
+        for known, sql, low, high in zip(kinds, _NAMED, after, last, strict=True):
+            if 1 < high - low <= most:
+                if len(known) + high - low > _CACHED and known is not self.types:
+                    known.clear()
+                with suppress(sqlite3.DatabaseError):
+                    for key, *name in self._db.execute(sql, (low, high)):
+                        known[key] = tuple(name) if known is self.types else name[0]
 
     def stream(self, key: int) -> str:
         name = self.streams.get(key)
@@ -199,19 +222,31 @@ class Firsts:
 
         Raises `StoreCorrupt` if a name is missing; then nothing is known to have been met.
         """
-        names, known = self.names, (self._streams, self._types, self._correlations)
-        new: dict[int, list[Any]] = {}
-        last = (
-            _note(new, 0, columns[1], known[0], names.stream),
-            _note(new, 1, columns[3], known[1], names.type),
-            _note(new, 2, columns[6], known[2], names.correlation),
-        )
-        if self._strict and new:
-            self._check(new, columns[0], (columns[1], columns[3], columns[6]), known, last)
-        firsts: dict[int, First] = {index: tuple(kinds) for index, kinds in new.items()}
+        firsts, last = self._met(columns)
         data = self._archived(columns) if scan.lacks(DATA) else None
         self._streams, self._types, self._correlations = last
         return scan.frames(ITEMS, firsts, data)
+
+    def ahead(self, columns: Columns, scan: Scan, running: Any, left: int) -> Ahead:
+        """The same, made by `Scan.ahead`, of rows with none in an archive."""
+        firsts, last = self._met(columns)
+        made = scan.ahead(ITEMS, firsts, running, left)
+        self._streams, self._types, self._correlations = last
+        return made
+
+    def _met(self, columns: Columns) -> tuple[dict[int, First], tuple[int, ...]]:
+        """The names that come with the first events of their kind, and the last keys that are known then."""
+        names, known = self.names, (self._streams, self._types, self._correlations)
+        keys = (columns[1], columns[3], columns[6])
+        last = tuple(max(old, highest(column)) for old, column in zip(known, keys, strict=True))
+        names.meet(known, last, len(columns[0]))
+        new: dict[int, list[Any]] = {}
+        _note(new, 0, keys[0], known[0], last[0], names.stream)
+        _note(new, 1, keys[1], known[1], last[1], names.type)
+        _note(new, 2, keys[2], known[2], last[2], names.correlation)
+        if self._strict and new:
+            self._check(new, columns[0], keys, known, last)
+        return {index: tuple(kinds) for index, kinds in new.items()}, last
 
     def _check(
         self,
@@ -242,12 +277,9 @@ class Firsts:
 
 
 def _note(
-    new: dict[int, list[Any]], place: int, keys: list[Any], known: int, name: Callable[[int], Any]
-) -> int:
-    """Add the names of keys beyond `known`, where they come first; the last key that is known then."""
-    last = highest(keys)
-    if last <= known:
-        return known
+    new: dict[int, list[Any]], place: int, keys: list[Any], known: int, last: int, name: Callable[[int], Any]
+) -> None:
+    """Add the names of keys beyond `known` up to the last, where they come first."""
     start = 0
     for key in range(known + 1, last + 1) if last - known <= len(keys) else sorted({*keys} - {None}):
         if key > known:
@@ -259,4 +291,3 @@ def _note(
                     continue
                 start = keys.index(key)
             new.setdefault(start, [None, None, None])[place] = name(key)
-    return last

@@ -2,17 +2,24 @@
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from eventstore._compiled import SQLITE, native
 from eventstore._frames import Columns, Frames, new_frames
 from eventstore._keys import First
 
-__all__ = ["SLICE_BYTES", "Scan", "new_scan"]
+__all__ = ["SLICE_BYTES", "Ahead", "Scan", "new_scan"]
 
 SLICE_BYTES: Final = 4 * 1024 * 1024
 """What is fetched at a time, where events are large."""
 _STEP: Final = 64
+
+
+class Ahead(Protocol):
+    """Frames that a thread builds and hashes, with no need of the interpreter."""
+
+    def take(self) -> tuple[Frames, list[bytes], Any]:
+        """Wait for it: the frames, the digests of the segments that end in them, the running hash behind them."""
 
 
 class Scan:
@@ -61,6 +68,13 @@ class Scan:
         """
         columns = self._columns[:items]
         return new_frames(columns if last is None else (*columns[:-1], last), firsts)
+
+    def ahead(self, items: int, firsts: dict[int, First], running: Any, left: int) -> Ahead:
+        """Have these frames built and hashed meanwhile, from a running hash on that lacks `left` of its segment.
+
+        The rows are given away. Only compiled, and where `CRYPTO` is at hand.
+        """
+        raise NotImplementedError
 
     def lacks(self, column: int) -> bool:
         """True if a row that was fetched last has no value in that column."""

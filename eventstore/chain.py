@@ -20,12 +20,12 @@ Stored shape: neither the frame nor the segments ever change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Final, TypeAlias
 from zlib import adler32
 
 from msgspec.msgpack import Encoder
 
+from eventstore._compiled import new_sha256
 from eventstore.ids import id_bytes
 from eventstore.model import NewEvent, RecordedEvent
 
@@ -166,7 +166,7 @@ class Chain:
         assert position % SEGMENT == 0
         self.position = position
         self._whole = digest
-        self._hash = sha256(digest)
+        self._hash = new_sha256(digest)
         self._held = bytearray()
         """Frames that belong to the digest and are not hashed yet: a call for each small one costs more than itself."""
 
@@ -191,8 +191,23 @@ class Chain:
             start = stop
             if not self.position % SEGMENT:
                 self._whole = self._hash.digest()
-                self._hash = sha256(self._whole)
+                self._hash = new_sha256(self._whole)
                 ends.append((start - 1, self._whole))
+        return ends
+
+    def running(self) -> tuple[Any, int]:
+        """The hash of the segment so far, and how many frames it lacks: for whoever hashes these elsewhere."""
+        self._flush()
+        return self._hash, SEGMENT - self.position % SEGMENT
+
+    def adopt(self, count: int, digests: Sequence[bytes], running: Any) -> list[tuple[int, bytes]]:
+        """`follow` so many frames, which were hashed elsewhere from here on."""
+        first = SEGMENT - 1 - self.position % SEGMENT
+        ends = [(first + SEGMENT * index, digest) for index, digest in enumerate(digests)]
+        if digests:
+            self._whole = digests[-1]
+        self._hash = running
+        self.position += count
         return ends
 
     def copy(self) -> "Chain":

@@ -29,10 +29,20 @@ class Verifier:
         """The position up to which all is well."""
         return self._good
 
-    def feed(self, columns: Columns, frames: Frames, marks: list[Mark]) -> bool:
+    def running(self) -> tuple[Any, int]:
+        """`Chain.running` behind what was fed."""
+        return self._chain.running()
+
+    def feed(
+        self,
+        columns: Columns,
+        frames: Frames,
+        marks: list[Mark],
+        hashed: tuple[list[bytes], Any] | None = None,
+    ) -> bool:
         """Check the next events, of which the first columns say the places, against what is stored with each.
 
-        False once a fault is found.
+        `hashed` is what else `Ahead` gave, if it made the frames. False once a fault is found.
         """
         if self._fault is None and marks:
             count = in_place(columns[0], columns[1], columns[2], self._versions, self._good)
@@ -43,7 +53,7 @@ class Verifier:
             # The witnessed digest is only known at the end of what the chain was led on by.
             for first, last in ((0, cut), (cut, count)) if 0 < cut < count else ((0, count),):
                 if self._fault is None:
-                    self._check(frames, marks, first, last)
+                    self._check(frames, marks, first, last, hashed if last - first == len(frames) else None)
             if self._fault is None:
                 self._fault = wrong
         return self._fault is None
@@ -67,12 +77,21 @@ class Verifier:
             self._fault = Fault(position=due, what=what)
         return VerifyReport(events=self._good, head_digest=self._chain.digest, fault=self._fault)
 
-    def _check(self, frames: Frames, marks: list[Mark], start: int, stop: int) -> None:
+    def _check(
+        self,
+        frames: Frames,
+        marks: list[Mark],
+        start: int,
+        stop: int,
+        hashed: tuple[list[bytes], Any] | None,
+    ) -> None:
         def joined(first: int, last: int) -> bytes:
             return frames.joined(start + first, start + last)
 
         before = self._chain.copy()
-        ends = [(start + index, digest) for index, digest in self._chain.follow(stop - start, joined)]
+        count = stop - start
+        followed = self._chain.adopt(count, *hashed) if hashed else self._chain.follow(count, joined)
+        ends = [(start + index, digest) for index, digest in followed]
         first = frames.unlike(marks, start, stop, ends)
         count = first - start
         if first < stop:

@@ -1,6 +1,8 @@
 /* Frames of the hash chain: MessagePack with every item in its shortest form, and their Adler-32 checksums. */
 #include "native.h"
 
+#define MARGIN 64 /* more than any item asks for beyond its own bytes */
+
 void frames_init(Frames *frames)
 {
     memset(frames, 0, sizeof *frames);
@@ -35,12 +37,8 @@ static int reserve(Frames *frames, size_t more)
     return 0;
 }
 
-/* Make room for one frame more. */
-int frames_begin(Frames *frames)
+static int more_slots(Frames *frames, Py_ssize_t slots)
 {
-    if (frames->count < frames->slots)
-        return 0;
-    Py_ssize_t slots = frames->slots ? 2 * frames->slots : 8;
     size_t *ends = PyMem_RawRealloc(frames->ends, (size_t)slots * sizeof *ends);
     if (ends == NULL)
         return no_memory();
@@ -50,6 +48,25 @@ int frames_begin(Frames *frames)
         return no_memory();
     frames->sums = sums;
     frames->slots = slots;
+    return 0;
+}
+
+/* Make room for one frame more. */
+int frames_begin(Frames *frames)
+{
+    return frames->count < frames->slots ? 0 : more_slots(frames, frames->slots ? 2 * frames->slots : 8);
+}
+
+/* Make room for so many frames of so many bytes more, with which none of them asks for any. */
+int frames_room(Frames *frames, Py_ssize_t count, size_t bytes)
+{
+    if (more_slots(frames, frames->count + count + 1) < 0)
+        return -1;
+    frames->room = frames->used + bytes + MARGIN;
+    uint8_t *larger = PyMem_RawRealloc(frames->bytes, frames->room);
+    if (larger == NULL)
+        return no_memory();
+    frames->bytes = larger;
     return 0;
 }
 

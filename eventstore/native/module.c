@@ -14,6 +14,7 @@ static PyMethodDef METHODS[] = {
     {"pack_ids", pack_ids, METH_VARARGS, "The run of some ids, recorded from a position on."},
     {"sound_ids", (PyCFunction)(void (*)(void))sound_ids, METH_FASTCALL,
      "The ids of an append that surely may be recorded, None for any other."},
+    {"use_crypto", use_crypto, METH_VARARGS, "Find libcrypto in a library that is loaded; False if it is not there."},
     {"use_sqlite", use_sqlite, METH_VARARGS, "Find SQLite in a library that is loaded; False if it is not there."},
     {NULL},
 };
@@ -31,8 +32,8 @@ PyMODINIT_FUNC PyInit__native(void)
     struct {
         const char *name;
         PyTypeObject *type;
-    } types[] = {{"Bulk", &BulkType}, {"Frames", &FramesType}, {"Inserter", &InserterType}, {"Rows", &RowsType},
-                 {"Scan", &ScanType}};
+    } types[] = {{"Ahead", &AheadType}, {"Bulk", &BulkType}, {"Frames", &FramesType}, {"Inserter", &InserterType},
+                 {"Rows", &RowsType}, {"Scan", &ScanType}, {"Sha256", &ShaType}};
     PyObject *module = PyModule_Create(&MODULE);
     if (module == NULL || ids_init() != 0 || names_init() < 0)
         return NULL;

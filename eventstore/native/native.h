@@ -10,7 +10,7 @@
 #error "written for CPython 3.11 to 3.13"
 #endif
 
-#define FACE 5 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
+#define FACE 6 /* raised with every change of what Python sees of this, see eventstore/_compiled.py */
 
 /* Encoded frames, one behind the other, and the checksum of each. */
 typedef struct {
@@ -43,7 +43,7 @@ typedef struct {
     Py_ssize_t slots;
 } RowsObject;
 
-extern PyTypeObject BulkType, FramesType, InserterType, RowsType, ScanType;
+extern PyTypeObject AheadType, BulkType, FramesType, InserterType, RowsType, ScanType, ShaType;
 
 extern PyObject *CAUSATION_ID, *CHUNK, *CORRELATIONS, *CORRELATION_ID, *DATA, *EVENT_ID, *KEY, *METADATA, *TYPE,
     *TYPE_VERSION, *VERSION;
@@ -51,6 +51,7 @@ extern PyObject *CAUSATION_ID, *CHUNK, *CORRELATIONS, *CORRELATION_ID, *DATA, *E
 void frames_init(Frames *frames);
 void frames_free(Frames *frames);
 int frames_begin(Frames *frames);
+int frames_room(Frames *frames, Py_ssize_t count, size_t bytes);
 int frames_end(Frames *frames);
 void frames_drop(Frames *frames);
 int frames_head(Frames *frames, size_t items);
@@ -83,6 +84,7 @@ PyObject *may_hold(PyObject *module, PyObject *args);
 PyObject *merge_runs(PyObject *module, PyObject *runs);
 PyObject *pack_ids(PyObject *module, PyObject *args);
 PyObject *sound_ids(PyObject *module, PyObject *const *args, Py_ssize_t given);
+PyObject *use_crypto(PyObject *module, PyObject *args);
 PyObject *use_sqlite(PyObject *module, PyObject *args);
 
 #endif

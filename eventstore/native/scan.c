@@ -1,19 +1,20 @@
 /* Reads rows into columns: the steps without the interpreter's lock, then all values at once. */
-#include "sqlite.h"
-
-#define KEPT_BYTES (1 << 20) /* what a scan keeps between two slices */
+#include "ahead.h"
 
 typedef struct {
     PyObject_HEAD
     PyObject *connection;
     sqlite3 *database;
     sqlite3_stmt *statement;
-    int width;
-    Cell *cells; /* of the rows that were fetched last, and behind them the bytes of their texts and blobs */
-    size_t cell_room;
-    uint8_t *bytes;
-    size_t room, rows;
+    Fetched rows; /* what was fetched last */
 } ScanObject;
+
+void fetched_free(Fetched *rows)
+{
+    PyMem_RawFree(rows->cells);
+    PyMem_RawFree(rows->bytes);
+    *rows = (Fetched){.width = rows->width};
+}
 
 static void clear(ScanObject *self)
 {
@@ -26,8 +27,7 @@ static void clear(ScanObject *self)
 static void dealloc(ScanObject *self)
 {
     clear(self);
-    PyMem_RawFree(self->cells);
-    PyMem_RawFree(self->bytes);
+    fetched_free(&self->rows);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -48,19 +48,20 @@ static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(nam
         Py_DECREF(self);
         return NULL;
     }
-    self->width = SQLITE.column_count(self->statement);
+    self->rows.width = SQLITE.column_count(self->statement);
     return (PyObject *)self;
 }
 
 /* Copy the row that the statement stands at. */
-static int take_row(ScanObject *self, size_t rows, size_t *used)
+static int take_row(Fetched *rows, sqlite3_stmt *statement)
 {
-    if (grow((void **)&self->cells, &self->cell_room, (rows + 1) * (size_t)self->width * sizeof(Cell)) < 0)
+    size_t first = rows->rows * (size_t)rows->width;
+    if (grow((void **)&rows->cells, &rows->cell_room, (first + (size_t)rows->width) * sizeof(Cell)) < 0)
         return -1;
-    Cell *cell = self->cells + rows * (size_t)self->width;
-    for (int column = 0; column < self->width; column++, cell++) {
+    Cell *cell = rows->cells + first;
+    for (int column = 0; column < rows->width; column++, cell++) {
         /* The database's mutex is held, so that a value may be looked at: once for a column is enough then. */
-        sqlite3_value *value = SQLITE.column_value(self->statement, column);
+        sqlite3_value *value = SQLITE.column_value(statement, column);
         cell->type = SQLITE.value_type(value);
         if (cell->type == SQLITE_INTEGER) {
             cell->whole = SQLITE.value_int64(value);
@@ -69,33 +70,32 @@ static int take_row(ScanObject *self, size_t rows, size_t *used)
         } else if (cell->type != SQLITE_NULL) {
             const void *from = cell->type == SQLITE_TEXT ? SQLITE.value_text(value) : SQLITE.value_blob(value);
             cell->size = (size_t)SQLITE.value_bytes(value);
-            if (grow((void **)&self->bytes, &self->room, *used + cell->size) < 0)
+            if (grow((void **)&rows->bytes, &rows->room, rows->used + cell->size) < 0)
                 return -1;
             if (cell->size) {
                 if (from == NULL)
                     return -1;
-                memcpy(self->bytes + *used, from, cell->size);
+                memcpy(rows->bytes + rows->used, from, cell->size);
             }
-            *used += cell->size;
+            rows->used += cell->size;
         }
     }
+    rows->rows++;
     return 0;
 }
 
 /* Up to the end, or until as many bytes are there. */
 static int take_rows(ScanObject *self, size_t limit)
 {
-    size_t used = 0;
     int code;
     sqlite3_mutex *mutex = SQLITE.db_mutex(self->database);
     SQLITE.mutex_enter(mutex);
     while ((code = SQLITE.step(self->statement)) == SQLITE_ROW) {
-        if (take_row(self, self->rows, &used) < 0) {
+        if (take_row(&self->rows, self->statement) < 0) {
             code = SQLITE_NOMEM;
             break;
         }
-        self->rows++;
-        if (used >= limit)
+        if (self->rows.used >= limit)
             break;
     }
     SQLITE.mutex_leave(mutex);
@@ -124,12 +124,12 @@ static PyObject *value_of(const Cell *cell, const uint8_t **bytes)
 /* An empty list for each column that is wanted, None for the others. */
 static PyObject *new_columns(ScanObject *self, PyObject *wanted)
 {
-    PyObject *columns = PyTuple_New(self->width);
-    for (int column = 0; columns != NULL && column < self->width; column++) {
+    PyObject *columns = PyTuple_New(self->rows.width);
+    for (int column = 0; columns != NULL && column < self->rows.width; column++) {
         int asked = wanted == Py_None;
         for (Py_ssize_t index = 0; !asked && index < PyTuple_GET_SIZE(wanted); index++)
             asked = PyLong_AsLong(PyTuple_GET_ITEM(wanted, index)) == column;
-        PyObject *list = asked ? PyList_New((Py_ssize_t)self->rows) : Py_NewRef(Py_None);
+        PyObject *list = asked ? PyList_New((Py_ssize_t)self->rows.rows) : Py_NewRef(Py_None);
         if (list == NULL)
             Py_CLEAR(columns);
         else
@@ -141,10 +141,10 @@ static PyObject *new_columns(ScanObject *self, PyObject *wanted)
 /* Fill in the values of the columns. 0 if all went well, else 1 + the row whose text is none, or -1. */
 static Py_ssize_t fill(ScanObject *self, PyObject *columns)
 {
-    const Cell *cell = self->cells;
-    const uint8_t *bytes = self->bytes;
-    for (size_t row = 0; row < self->rows; row++)
-        for (int column = 0; column < self->width; column++, cell++) {
+    const Cell *cell = self->rows.cells;
+    const uint8_t *bytes = self->rows.bytes;
+    for (size_t row = 0; row < self->rows.rows; row++)
+        for (int column = 0; column < self->rows.width; column++, cell++) {
             PyObject *list = PyTuple_GET_ITEM(columns, column);
             if (list == Py_None) {
                 if (cell->type == SQLITE_TEXT || cell->type == SQLITE_BLOB)
@@ -176,14 +176,14 @@ static PyObject *columns_of(ScanObject *self, PyObject *wanted, int *cut)
     }
     if (bad) {
         *cut = 1;
-        for (int column = 0; column < self->width; column++) {
+        for (int column = 0; column < self->rows.width; column++) {
             PyObject *list = PyTuple_GET_ITEM(columns, column);
-            if (list != Py_None && PyList_SetSlice(list, bad - 1, (Py_ssize_t)self->rows, NULL) < 0) {
+            if (list != Py_None && PyList_SetSlice(list, bad - 1, (Py_ssize_t)self->rows.rows, NULL) < 0) {
                 Py_DECREF(columns);
                 return NULL;
             }
         }
-        self->rows = (size_t)bad - 1;
+        self->rows.rows = (size_t)bad - 1;
     }
     return columns;
 }
@@ -228,12 +228,9 @@ static PyObject *fetch(ScanObject *self, PyObject *args)
         return raise_fault(SQLITE_MISUSE, "Cannot operate on a closed scan.");
     if (bind_values(self, values) < 0)
         return NULL;
-    if (self->room > KEPT_BYTES) {
-        PyMem_RawFree(self->bytes);
-        self->bytes = NULL;
-        self->room = 0;
-    }
-    self->rows = 0;
+    if (self->rows.room > KEPT_BYTES)
+        fetched_free(&self->rows);
+    self->rows.rows = self->rows.used = 0;
     Py_BEGIN_ALLOW_THREADS
     code = take_rows(self, (size_t)limit);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
@@ -246,14 +243,14 @@ static PyObject *fetch(ScanObject *self, PyObject *args)
     cut = code != SQLITE_DONE;
     if (fault == SQLITE_NOMEM)
         PyErr_NoMemory();
-    else if (fault && !self->rows)
+    else if (fault && !self->rows.rows)
         raise_fault(fault, message);
     else
         columns = columns_of(self, wanted, &cut);
     return columns ? Py_BuildValue("NO", columns, cut ? Py_True : Py_False) : NULL;
 }
 
-static int frame_cell(Frames *frames, const Cell *cell, const uint8_t **bytes)
+int frame_cell(Frames *frames, const Cell *cell, const uint8_t **bytes)
 {
     const char *from = (const char *)*bytes;
     switch (cell->type) {
@@ -280,19 +277,19 @@ static PyObject *frames(ScanObject *self, PyObject *args)
     PyObject *firsts, *last = Py_None;
     if (!PyArg_ParseTuple(args, "iO!|O", &items, &PyDict_Type, &firsts, &last))
         return NULL;
-    if (items < 0 || items > self->width || items > 12 ||
-        (last != Py_None && (!PyList_Check(last) || PyList_GET_SIZE(last) < (Py_ssize_t)self->rows))) {
+    if (items < 0 || items > self->rows.width || items > 12 ||
+        (last != Py_None && (!PyList_Check(last) || PyList_GET_SIZE(last) < (Py_ssize_t)self->rows.rows))) {
         PyErr_SetString(PyExc_ValueError, "there are not so many columns");
         return NULL;
     }
     FramesObject *made = (FramesObject *)FramesType.tp_alloc(&FramesType, 0);
-    const Cell *cell = self->cells;
-    const uint8_t *bytes = self->bytes;
-    for (size_t row = 0; made != NULL && row < self->rows; row++) {
+    const Cell *cell = self->rows.cells;
+    const uint8_t *bytes = self->rows.bytes;
+    for (size_t row = 0; made != NULL && row < self->rows.rows; row++) {
         PyObject *extras = PyDict_GET_SIZE(firsts) ? frames_names(firsts, (int64_t)row) : NULL; /* borrowed */
         int failed = PyErr_Occurred() || frames_begin(&made->frames) < 0 ||
                      frames_head(&made->frames, (size_t)items + (extras ? 3 : 0)) < 0;
-        for (int column = 0; column < self->width; column++, cell++) {
+        for (int column = 0; column < self->rows.width; column++, cell++) {
             if (column == items - 1 && last != Py_None)
                 failed = failed || frames_item(&made->frames, PyList_GET_ITEM(last, (Py_ssize_t)row)) < 0;
             if (column < items - (last != Py_None))
@@ -308,17 +305,33 @@ static PyObject *frames(ScanObject *self, PyObject *args)
     return (PyObject *)made;
 }
 
+/* (items, firsts, sha, left): have the frames of what was fetched last built and hashed meanwhile. The rows are given
+ * away; `left` frames are needed to the end of the segment. */
+static PyObject *ahead(ScanObject *self, PyObject *args)
+{
+    int items;
+    PyObject *firsts, *sha;
+    Py_ssize_t left;
+    if (!PyArg_ParseTuple(args, "iO!On", &items, &PyDict_Type, &firsts, &sha, &left))
+        return NULL;
+    if (items < 0 || items > self->rows.width || items > 12 || left < 1 || left > 256) {
+        PyErr_SetString(PyExc_ValueError, "there are not so many columns, or frames of a segment");
+        return NULL;
+    }
+    return ahead_of(&self->rows, items, firsts, sha, left);
+}
+
 /* True if a row that was fetched last has no value in that column. */
 static PyObject *lacks(ScanObject *self, PyObject *place)
 {
     Py_ssize_t column = PyLong_AsSsize_t(place);
-    if (column < 0 || column >= self->width) {
+    if (column < 0 || column >= self->rows.width) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_IndexError, "there is no such column");
         return NULL;
     }
-    for (size_t row = 0; row < self->rows; row++)
-        if (self->cells[row * (size_t)self->width + (size_t)column].type == SQLITE_NULL)
+    for (size_t row = 0; row < self->rows.rows; row++)
+        if (self->rows.cells[row * (size_t)self->rows.width + (size_t)column].type == SQLITE_NULL)
             Py_RETURN_TRUE;
     Py_RETURN_FALSE;
 }
@@ -333,6 +346,7 @@ static PyMethodDef METHODS[] = {
     {"fetch", (PyCFunction)fetch, METH_VARARGS,
      "The columns of what is found for these values, up to about so many bytes, and whether something was left."},
     {"frames", (PyCFunction)frames, METH_VARARGS, "The frames of what was fetched last, of so many of its columns."},
+    {"ahead", (PyCFunction)ahead, METH_VARARGS, "Have these frames built and hashed meanwhile, from a running hash on."},
     {"lacks", (PyCFunction)lacks, METH_O, "True if a row that was fetched last has no value in that column."},
     {"close", (PyCFunction)close_it, METH_NOARGS, "Let go of the connection."},
     {NULL},
