@@ -14,15 +14,17 @@ _PROCESSORS: Final = Path("/sys/devices/system/cpu/possible")
 """Without it MediaPipe's memory allocator ends the process (tcmalloc, NumCPUs). Found by trial in a mount namespace."""
 
 _PLOTTING: Final = ("matplotlib", "matplotlib.pyplot")
+_RECORDING: Final = "sounddevice"
 
 
 def load_mediapipe() -> Any:
     """The module `mediapipe`. It loads matplotlib for plots that nobody here makes, and without that it is
-    there after 0.25 instead of 0.62 s of a processor: each helper of a pose task would pay them.
+    there after 0.25 instead of 0.62 s of a processor: each helper of a pose task would pay them. Nor is
+    sounddevice loaded, which asks three compilers and linkers where PortAudio is.
 
-    Where matplotlib is loaded already nothing is different; otherwise it can be loaded afterwards, but not
-    by MediaPipe's own plots. Raises UnavailableError with the kind `system_files_missing` on a Linux without
-    /sys, where loading it would end the process.
+    Where matplotlib is loaded already nothing is different; otherwise both can be loaded afterwards, but not
+    by MediaPipe's own plots and recordings. Raises UnavailableError with the kind `system_files_missing` on a
+    Linux without /sys, where loading it would end the process.
     """
     if sys.platform == "linux" and not _PROCESSORS.exists():
         raise UnavailableError(
@@ -35,8 +37,10 @@ def load_mediapipe() -> Any:
     plots, pyplot = (types.ModuleType(name) for name in _PLOTTING)
     plots.pyplot = pyplot  # type: ignore[attr-defined]
     sys.modules.update(zip(_PLOTTING, (plots, pyplot), strict=True))
+    recording = sys.modules.get(_RECORDING)
+    sys.modules[_RECORDING] = recording  # type: ignore[assignment]  # None: it cannot be imported
     try:
         return importlib.import_module("mediapipe")
     finally:
-        for name in _PLOTTING:
+        for name in (*_PLOTTING, *([] if recording else [_RECORDING])):
             del sys.modules[name]

@@ -51,10 +51,11 @@ def serve(tasks: dict[str, Task]) -> None:
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(asks, waiting), daemon=True).start()
     decode = msgspec.json.Decoder(Ask).decode
+    loaded = 0
     while True:
         ask = decode(waiting.get())
         _answer(ask, tasks, answers, stderr)
-        give_back_memory()
+        loaded = give_back_memory(loaded)
 
 
 def _private_pipes() -> tuple[BinaryIO, int]:
