@@ -1,11 +1,14 @@
 """What all tests stand on: asyncio as anyio's backend, a clean environment, properties without a stopwatch."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support import forked
 
 KEPT = ("CAF_CACHE_DIR", "CAF_MODEL_")
 """Where the pose model is: a property of the machine, and no test's subject."""
@@ -26,6 +29,12 @@ def anyio_backend() -> str:
 def _nothing_from_the_users_settings() -> None:
     for name in [name for name in os.environ if name.startswith("CAF_") and not name.startswith(KEPT)]:
         del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    yield
+    forked.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.clips import camera_frames, make_clip, sine, texture, write_clip
+from tests.support import forked
 from tests.support.pause import glance_aside
 
 TIMEOUT_S = 240
@@ -53,15 +54,9 @@ def other_disk(tmp_path: Path) -> Iterator[Path]:
 
 def call_caf(workspace: Path, *arguments: str | Path, **environment: str) -> Ran:
     """One call of `caf` in a workspace, with more environment by name."""
-    done = subprocess.run(
-        [sys.executable, "-m", "caf.cli", *map(str, arguments)],
-        env={**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    given = {**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment}
+    done = forked.call(arguments, given, timeout_s=TIMEOUT_S)
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture
@@ -80,7 +75,7 @@ def log_of_five(small_workspace: Path, workspace: Path) -> Path:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second of a steady scene with sound."""
     return make_clip(
-        tmp_path_factory.mktemp("clip") / "steady.mp4", frames=24, fps=24, subject=True, audio=True
+        tmp_path_factory.mktemp("clip") / "steady.mp4", frames=12, fps=12, subject=True, audio=True
     )
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +17,10 @@ import pytest
 from tests.clips import make_clip
 from tests.comfy.given import until
 from tests.comfy.server import FakeComfy
+from tests.support import forked
 
 FRAMES = 12
+TIMEOUT_S = 240
 POLICY = {
     "version": "qc_policy.v1",
     "policy_id": "no_gates",
@@ -96,7 +99,8 @@ class Jobs:
         return {**os.environ, "CAF_WORKSPACE": str(self.root), "NO_COLOR": "1"}
 
     async def caf(self, *arguments: str | Path) -> Ran:
-        done = await anyio.run_process(self.command(*arguments), check=False, env=self.environment)
+        asked = partial(forked.call, arguments, self.environment, timeout_s=TIMEOUT_S)
+        done = await anyio.to_thread.run_sync(asked)
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     async def run(self, *more: str | Path) -> Ran:

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tests.support import forked
+
 __all__ = ["Answer", "Daemon", "caf", "head", "until"]
 
 TIMEOUT_S: Final = 240.0
@@ -54,8 +56,8 @@ def head(workspace: Path) -> int:
 
 def caf(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """A verb of the command line on the workspace."""
-    command = [sys.executable, "-m", "caf.cli", *arguments, "--workspace", str(workspace)]
-    return subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False, cwd=ROOT)
+    words = [*arguments, "--workspace", str(workspace)]
+    return forked.call(words, os.environ, timeout_s=TIMEOUT_S, cwd=ROOT)
 
 
 class Daemon:

@@ -1,5 +1,6 @@
 """`caf run` is really killed at several moments; `caf resume` goes on, doubles nothing, loses nothing."""
 
+import os
 import random
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from tests.clips import make_clip
+from tests.support import forked
 from tests.support.pause import glance_aside
 
 JOB = "killed-job"
@@ -27,7 +29,7 @@ def start(workspace: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def ask(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(caf(workspace, *arguments), capture_output=True, timeout=TIMEOUT_S, check=False)
+    return forked.call([*arguments, "--workspace", workspace], os.environ, timeout_s=TIMEOUT_S)
 
 
 def events(workspace: Path) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from caf.contracts.read import write_document
 from caf.policies import DEFAULT_POLICY
 from tests.clips import make_clip
+from tests.support import forked
 from tests.support.jobs import gate, policy_of
 from tests.support.pause import glance_aside
 
@@ -94,9 +95,9 @@ def calling(workspace: Path, *arguments: str, **environment: str) -> subprocess.
 
 def caf(workspace: Path, *arguments: str, **environment: str) -> Ran:
     """Another process on the same workspace, to its end."""
-    with calling(workspace, *arguments, **environment) as process:
-        out, err = process.communicate(timeout=PATIENCE_S)
-    return Ran(process.returncode, out, err)
+    given = {**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment}
+    done = forked.call(arguments, given, timeout_s=PATIENCE_S)
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def eventually(look: Callable[[], T], what: str) -> T:
