@@ -23,7 +23,7 @@ LARGE: Final = [{"number": number, "words": "x" * 130} for number in range(6_000
 """As large as a document may be, in about as many parts as it may have; they are what takes long to read."""
 MANY: Final = [{"number": number, "words": "x" * 20} for number in range(20_000)]
 """Too many."""
-ROUNDS: Final = 12
+ROUNDS: Final = 6
 LIMIT_S: Final = 0.050
 """What one callback may take."""
 
