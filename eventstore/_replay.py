@@ -100,6 +100,22 @@ class Replay:
         self._wanted = tuple(sorted({*CHECKED, *asked}))
         self._select = f"SELECT {', '.join(self._read)} FROM events WHERE position"  # noqa: S608
 
+    def step(self, count: int) -> Callable[[Reader], Batch | None]:
+        """`next` for `Readers.run`, which does it again where a writer came meanwhile: then from the same place on."""
+        place = self.position, self.done
+        found: list[Batch | None] = []
+
+        def read(reader: Reader) -> Batch | None:
+            if self._verifier is None:
+                self.position, self.done = place
+            elif found:
+                # What was verified is what was recorded, whoever writes now.
+                return found[0]
+            found.append(self.next(reader, count))
+            return found[-1]
+
+        return read
+
     def next(self, reader: Reader, count: int) -> Batch | None:
         """The next events, up to so many; None if there are none among those that were looked at.
 

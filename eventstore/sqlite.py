@@ -272,10 +272,10 @@ class SqliteStore:
             start = time.monotonic()
             if soon and not self._closed:
                 # A few hundred rows that the system has at hand cost less than a thread that fetches them.
-                batch = self._readers.run(lambda reader: work.next(reader, _REPLAYED))
+                batch = self._readers.run(work.step(_REPLAYED))
                 await asyncio.sleep(0)
             else:
-                batch = await self._read(lambda reader: work.next(reader, _REPLAYED))
+                batch = await self._read(work.step(_REPLAYED))
             soon = time.monotonic() - start < _SOON_S
             if batch is not None:
                 yield batch

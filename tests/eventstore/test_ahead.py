@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from eventstore import _ahead as ahead_module
 from eventstore._ahead import Parts
 from eventstore._compiled import CRYPTO, SQLITE, native, new_sha256
 from eventstore._frames import Frames
+from eventstore._reader import Reader
 from eventstore._scan import new_scan
 from eventstore.chain import SEGMENT, Chain, adler32
 from tests.eventstore.support import events, new, raw, refused
@@ -358,3 +360,17 @@ def test_the_thread_is_given_only_what_it_can_take() -> None:
         native.Ahead()
     scan.close()
     connection.close()
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.anyio
+async def test_what_is_read_again_since_somebody_writes_now_comes_once(
+    log: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verify: bool
+) -> None:
+    path = tmp_path / "log.db"
+    path.write_bytes(log)
+    answers = itertools.cycle([False, True])
+    monkeypatch.setattr(Reader, "still_good", lambda reader: next(answers))
+    async with SqliteStore.open(path) as store:
+        found = [position async for batch in store.replay(as_it_is, verify=verify) for _, position in batch]
+    assert found == list(range(1, COUNT + 1))
