@@ -36,11 +36,12 @@ def load_mediapipe() -> Any:
         return importlib.import_module("mediapipe")
     plots, pyplot = (types.ModuleType(name) for name in _PLOTTING)
     plots.pyplot = pyplot  # type: ignore[attr-defined]
-    sys.modules.update(zip(_PLOTTING, (plots, pyplot), strict=True))
-    recording = sys.modules.get(_RECORDING)
-    sys.modules[_RECORDING] = recording  # type: ignore[assignment]  # None: it cannot be imported
+    hidden: dict[str, Any] = dict(zip(_PLOTTING, (plots, pyplot), strict=True))
+    if _RECORDING not in sys.modules:
+        hidden[_RECORDING] = None  # it cannot be imported
+    sys.modules.update(hidden)
     try:
         return importlib.import_module("mediapipe")
     finally:
-        for name in (*_PLOTTING, *([] if recording else [_RECORDING])):
+        for name in hidden:
             del sys.modules[name]

@@ -32,20 +32,15 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def give_back_memory(loaded: int | None = None) -> int:
+def give_back_memory() -> None:
     """Returns what is free to the system, so that one task's frames do not count as the next one's.
 
-    glibc keeps freed frames in its arenas: without this a warm child grew by about 100 MB a task. Where
-    `loaded` is given, how many modules the last call said there were, what came with more stays to the end and is not
-    looked through again, which took 45 ms after each of a job's tasks.
+    glibc keeps freed frames in its arenas: without this a warm child grew by about 100 MB a task.
     """
     gc.collect()
-    if loaded is not None and len(sys.modules) > loaded:
-        gc.freeze()
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another libc has no such call, and no such habit
             ctypes.CDLL(None).malloc_trim(0)
-    return len(sys.modules)
 
 
 def oom_kills() -> int:

@@ -86,17 +86,20 @@ def calling(workspace: Path, *arguments: str, **environment: str) -> subprocess.
     """Another process on the same workspace, under way."""
     return subprocess.Popen(
         [sys.executable, "-m", "caf.cli", *arguments],
-        env={**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment},
+        env=_surroundings(workspace, environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
+def _surroundings(workspace: Path, environment: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment}
+
+
 def caf(workspace: Path, *arguments: str, **environment: str) -> Ran:
     """Another process on the same workspace, to its end."""
-    given = {**os.environ, "CAF_WORKSPACE": str(workspace), "NO_COLOR": "1", **environment}
-    done = forked.call(arguments, given, timeout_s=PATIENCE_S)
+    done = forked.call(arguments, _surroundings(workspace, environment), timeout_s=PATIENCE_S)
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

@@ -363,7 +363,6 @@ def test_the_thread_is_given_only_what_it_can_take() -> None:
 
 
 @pytest.mark.parametrize("verify", [False, True])
-@pytest.mark.anyio
 async def test_what_is_read_again_since_somebody_writes_now_comes_once(
     log: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verify: bool
 ) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "around_of",
     "at_rate",
     "behind",
+    "counted",
     "places",
     "runs",
     "spans",
@@ -48,6 +49,12 @@ class Finding:
 def at_rate(frames: int, interval_s: float) -> int:
     """As many frames as last as long as so many at 30 a second; of slower clips just so many."""
     return round(frames * max(1.0, 1 / (_USUAL_HZ * interval_s))) if interval_s > 0 else frames
+
+
+def counted(flags: Flags, word: str) -> str:
+    """How many of (T,) there are, in words: `1 frame`, `2 frames`."""
+    count = int(flags.sum())
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def uneven_times(time_s: Floats) -> Floats | None:

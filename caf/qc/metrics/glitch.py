@@ -1,7 +1,7 @@
 """glitch: does a frame, or a part of one, show something that neither its neighbours nor the motion explain?"""
 
 from caf.qc.metrics.course import ADDED, CLEAR, Course
-from caf.qc.metrics.findings import LEAST_FRAMES, Finding, places, worst_of
+from caf.qc.metrics.findings import LEAST_FRAMES, Finding, counted, places, worst_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
 __all__ = ["GLITCHES", "POPS", "glitch"]
@@ -74,8 +74,7 @@ def glitch(seen: Course) -> Finding:
     if spoiled:
         reason = f"Frames are spoiled{beside}: {len(spoiled)}."
     elif popped:
-        frames = "1 frame" if len(popped) == 1 else f"{len(popped)} frames"
-        reason = f"Parts of the picture show something else in {frames}{beside}."
+        reason = f"Parts of the picture show something else in {counted(seen.popped, 'frame')}{beside}."
     else:
         reason = "No frame sticks out of its neighbours."
     clear, badness = seen.surprise > CLEAR, seen.surprise

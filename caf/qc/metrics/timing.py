@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.beat import Beat, Doubling
 from caf.qc.metrics.course import Course
-from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, Floats, places, runs, worst_of
+from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, Floats, counted, places, runs, worst_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
 __all__ = ["cadence", "freeze", "jumps_score", "repeats_score"]
@@ -128,18 +128,13 @@ def cadence(seen: Course) -> Finding:
     elif not blamed:
         reason = f"Motion jumps evenly in {int(seen.jump.sum())} places, as after a change of the frame rate."
     elif odd.sum() > doubled.sum() if beside else of_jumps <= of_repeats or not doubled.any():
-        reason = f"Motion jumps in {_counted(odd, 'place')}, as if frames were missing there{beside}."
+        reason = f"Motion jumps in {counted(odd, 'place')}, as if frames were missing there{beside}."
     else:
         are = "is" if doubled.sum() == 1 else "are"
-        reason = f"{_counted(doubled, 'frame')} {are} shown twice{beside}."
+        reason = f"{counted(doubled, 'frame')} {are} shown twice{beside}."
     badness = seen.hurry + 10.0 * doubled
     found = measured(name, score, reason, raw, worst_of(blamed, badness))
     return Finding(found, blamed, {"hurry": seen.hurry, "peak_step_levels": steps.peak})
-
-
-def _counted(flags: Flags, word: str) -> str:
-    count = int(flags.sum())
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _told(doubled: Flags, of_repeats: float, odd: Flags, of_jumps: float) -> tuple[Flags, Flags]:
