@@ -1,22 +1,24 @@
 """How well each metric tells clean segments from spoiled ones: ROC AUC per defect and severity.
 
     python -m bench.qc_auc FOLDER --tuned-on NAME ... [--segments 4] [--scenes 4] [--only DEFECT ...]
-        [--keep FOLDER] [--json OUT] [--reference IMG] [--alone]
+        [--keep FOLDER] [--rows FILE] [--reference IMG] [--alone]
 
 FOLDER holds clean clips; segments of 96 frames are cut from them, and as many scenes are made by code. Clips named
 `--tuned-on` and the first half of the scenes are the set that thresholds were chosen on; the others are held back.
 For each set: the false alarms on clean segments, the AUC over the segments, how many spoiled ones fall below the
 threshold, how well the blamed frames overlap the spoiled ones (intersection over union, median), and how often the
-stage that is blamed is the right one. `--keep` keeps the spoiled clips for the next run. `--alone`: only what cannot do
-without (likeness, sound, resolution, format) is shown the clean segment as the source; all else sees the clip alone.
+stage that is blamed is the right one. `--keep` keeps the spoiled clips for the next run, `--rows` what was measured,
+segment by segment, so that a run that was interrupted goes on. `--alone`: only what cannot do without (likeness, sound,
+resolution, format) is shown the clean segment as the source; all else sees the clip alone.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -223,14 +225,25 @@ class _Segment:
             )
 
 
-def _measured(jobs: list[Job], processes: int) -> list[Row]:
+def _measured(jobs: list[Job], processes: int, file: Path | None) -> list[Row]:
+    """The rows of all segments; those of segments that the file has, one a line, are not measured again."""
+    known: dict[str, list[Row]] = {}
+    if file is not None and file.exists():
+        for line in file.read_text().splitlines():
+            name, rows = json.loads(line)
+            known[name] = [Row(*row) for row in rows]
+    left = [job for job in jobs if str(job) not in known]
     # A forked child would inherit the decoder's threads half way.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        return [row for found in pool.map(segment, jobs) for row in found]
-
-
-def _read(path: Path) -> list[Row]:
-    return [Row(*row) for row in json.loads(path.read_text())]
+        running = {pool.submit(segment, job): job for job in left}
+        for done, future in enumerate(as_completed(running), 1):
+            name = str(running[future])
+            known[name] = future.result()
+            print(f"{done} of {len(left)} segments", end="\r", file=sys.stderr, flush=True)
+            if file is not None:
+                with file.open("a") as out:
+                    out.write(json.dumps([name, known[name]]) + "\n")
+    return [row for job in jobs for row in known[str(job)]]
 
 
 def main() -> None:
@@ -246,9 +259,10 @@ def main() -> None:
     parser.add_argument("--reference")
     parser.add_argument("--alone", action="store_true", help="without the source, where that can be")
     parser.add_argument("--only", nargs="*", default=list(EYES))
-    parser.add_argument("--json", type=Path, help="also write every row")
+    parser.add_argument(
+        "--rows", type=Path, help="JSON lines of what was measured; what is there is not measured again"
+    )
     parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md")
-    parser.add_argument("--again", type=Path, help="rows that --json wrote: only make the tables")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     told = parser.parse_args()
@@ -265,9 +279,7 @@ def main() -> None:
     for group, first in (("tuned", 1), ("held back", 101)):
         jobs += [Job(None, first + one, group, *common, odd=one == 0) for one in range(told.scenes)]
     jobs = [job for job in jobs if told.set in ("both", job.group)]
-    rows = _measured(jobs, told.jobs) if told.again is None else _read(told.again)
-    if told.json:
-        told.json.write_text(json.dumps(rows))
+    rows = _measured(jobs, told.jobs, told.rows)
     tables = [
         report(group, [row for row in rows if row.group == group], list(defects), EYES, THRESHOLDS)
         for group in dict.fromkeys(job.group for job in jobs)
