@@ -19,6 +19,8 @@ _SMALL = (160, 90)
 _FEWEST, _MOST = 4, 60
 _NOTICEABLE = 1.25
 _LEVELS = 0.5
+_HELD = 0.05
+_BESIDE, _FEWEST_BESIDE = 5, 3
 _MEMORY_BYTES = 256_000_000
 
 
@@ -43,9 +45,13 @@ class SeamMeter:
 
     @property
     def typical(self) -> float:
-        """The clip's median step; steps of repeated frames do not count."""
-        moving = [s for s in self.steps if s > 0.05]
-        return float(np.median(moving)) if moving else 0.0
+        """The clip's median step, or the large ones beside the seam if they are smaller; without repeated frames."""
+        moving = [s for s in self.steps if s > _HELD]
+        if not moving:
+            return 0.0
+        beside = [s for s in (*self.steps[-_BESIDE:], *self.steps[:_BESIDE]) if s > _HELD]
+        usual = float(np.median(moving))
+        return min(usual, float(np.percentile(beside, 90))) if len(beside) >= _FEWEST_BESIDE else usual
 
     @property
     def seam(self) -> float:
@@ -77,7 +83,7 @@ def plan_seam(meter: SeamMeter, wanted: int) -> SeamPlan:
     for frames in range(min(_FEWEST, most), most + 1):
         tail = list(meter.tail)[-frames:]
         apart = float(np.mean([_distance(a, b) for a, b in zip(tail, meter.head, strict=False)]))
-        if apart / frames <= 0.5 * meter.typical:
+        if apart / frames <= max(0.5 * meter.typical, _HELD):
             return SeamPlan(frames, "blended")
     return SeamPlan(most, "blended")
 

@@ -40,6 +40,27 @@ def test_a_seam_becomes_like_any_other_step(tmp_path: Path) -> None:
     assert fact(result, "seam_step_after_levels") < 0.4 * fact(result, "seam_step_before_levels")
 
 
+def seam_and_beside(found: list[Image]) -> tuple[float, float]:
+    return step(found[-1], found[0]), max(step(found[-2], found[-1]), step(found[0], found[1]))
+
+
+def test_a_seam_that_shows_only_because_the_clip_is_calm_there_is_closed(tmp_path: Path) -> None:
+    calm = np.full(10, 0.1)
+    steps = np.concatenate((calm, np.full(14, 4.0), np.full(13, -4.0), calm))
+    x = np.concatenate(([0.0], np.cumsum(steps))) - 28.0
+    path = np.column_stack((x, np.zeros(48), np.zeros(48)))
+    source = write_clip(tmp_path / "c.mp4", camera_frames(texture(320, 240), path, (160, 120)))
+    result, out = run(
+        "motion", tmp_path / "out", {"source": source, "frames": source}, temporal_smoothing=0.85
+    )
+    seam, beside = seam_and_beside(images(source))
+    assert seam < 1.5 * typical_and_seam(images(source))[0]
+    assert seam > 5 * beside
+    assert fact(result, "length_change_frames") < 0
+    seam, beside = seam_and_beside(images(out))
+    assert seam < 1.3 * beside
+
+
 def test_the_change_of_length_is_reported_and_true(tmp_path: Path) -> None:
     source = panning_clip(tmp_path / "c.mp4")
     result, out = run(

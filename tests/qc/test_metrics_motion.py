@@ -282,6 +282,26 @@ def test_a_closed_path_loops_and_half_of_it_does_not(clean: list[Image]) -> None
     assert found.worst_frames == (0, FRAMES // 2 - 1)
 
 
+def test_a_hitch_where_a_clip_is_calm_is_seen_however_fast_it_is_elsewhere() -> None:
+    around = pan(picture("chelsea"), 240, scale=3.0)
+    quick = [*range(16), *range(16, 224, 8), *range(224, 240)]
+    assert score(seam([around[at] for at in quick])) > 0.9
+    assert score(seam([around[at] for at in quick[:-6]])) < 0.6
+
+
+def test_what_is_gone_at_the_seam_is_seen_though_the_camera_changes_as_much() -> None:
+    around = pan(picture("chelsea"), scale=4.0)
+    assert score(seam(around)) > 0.9
+    ball = [cv2.circle(frame.copy(), (160, 90), 48, (40, 40, 220), -1) for frame in around[FRAMES // 2 :]]
+    found = seam([*around[: FRAMES // 2], *ball])
+    assert found.raw["seam_step_levels"] < 1.6 * found.raw["typical_step_levels"]
+    assert score(found) < 0.7
+
+
+def test_pictures_that_are_held_are_no_hitch(clean: list[Image]) -> None:
+    assert score(seam([frame for frame in clean[::9] for _ in range(9)])) > 0.9
+
+
 def test_a_brightness_step_at_the_seam_is_seen(clean: list[Image]) -> None:
     found = seam(lit(clean, np.linspace(0.85, 1.1, FRAMES)))
     assert score(found) < 0.5

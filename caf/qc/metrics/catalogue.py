@@ -83,7 +83,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "loop_seam",
             "motion",
-            3,
+            4,
             _SCORE,
             "the step from the last frame to the first is like any other step",
         ),

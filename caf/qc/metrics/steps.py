@@ -1,5 +1,6 @@
 """How much each frame differs from the one before: the series behind stutter, freeze, flicker and seam."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -12,12 +13,15 @@ from caf.qc.metrics.cells import cell_means, middle
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.piece import WHOLE, Piece
 
-__all__ = ["CUT_LEVELS", "StepCollector", "Steps"]
+__all__ = ["CUT_LEVELS", "ENDS", "StepCollector", "Steps"]
 
 CUT_LEVELS = 10.0
 """A step below is no cut."""
+ENDS = 5
+"""Steps before the clip's end and after its beginning whose pictures are kept."""
 Series = NDArray[np.float64]
-Sides = tuple[NDArray[np.float32], NDArray[np.float32]]
+Picture = NDArray[np.float32]
+Sides = tuple[Picture, Picture]
 _CELLS = 8
 _TOP_CELLS = 4
 
@@ -44,6 +48,10 @@ class Steps:
     """Logarithm of the first frame's brightness over the last's, as the median cell sees it."""
     sides: Mapping[int, Sides] = field(default_factory=dict)
     """Where a step is as large as that of a cut: (8, 8) logarithms of the cells' brightness before it and after."""
+    beginning: tuple[Picture, ...] = ()
+    """The first frames, float32 with the long side at most 160: the pictures of `ENDS` steps."""
+    end: tuple[Picture, ...] = ()
+    """The last ones."""
 
     @property
     def frames(self) -> int:
@@ -61,7 +69,7 @@ def _log_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class StepCollector:
-    """Holds the first and the last frame and a few numbers per frame, whatever the clip's length."""
+    """Holds the first and the last frames and a few numbers per frame, whatever the clip's length."""
 
     def __init__(self, piece: Piece = WHOLE) -> None:
         self._piece = piece
@@ -72,9 +80,10 @@ class StepCollector:
         self._gain_step: list[float] = []
         self._time_s: list[float] = []
         self._sides: dict[int, Sides] = {}
-        self._first: NDArray[np.float32] | None = None
-        self._last: NDArray[np.float32] | None = None
-        self._last_log: NDArray[np.float32] | None = None
+        self._beginning: list[Picture] = []
+        self._end: deque[Picture] = deque(maxlen=ENDS + 1)
+        self._last: Picture | None = None
+        self._last_log: Picture | None = None
 
     def add(self, frame: SeenFrame) -> None:
         if frame.index >= self._piece.stop:
@@ -84,14 +93,16 @@ class StepCollector:
             self._note(frame, logs)
         self._last, self._last_log = frame.tiny, logs
 
-    def _note(self, frame: SeenFrame, logs: NDArray[np.float32]) -> None:
+    def _note(self, frame: SeenFrame, logs: Picture) -> None:
         tiny = frame.tiny
         self._time_s.append(frame.time_s)
+        if len(self._beginning) <= ENDS:
+            self._beginning.append(tiny)
+        self._end.append(tiny)
         mean, deviation = cv2.meanStdDev(tiny)
         self._luma.append(float(mean[0, 0]))
         self._contrast.append(float(deviation[0, 0]))
         if self._last is None or self._last_log is None:
-            self._first = tiny
             self._step.append(0.0)
             self._gain_step.append(0.0)
             self._peak.append(0.0)
@@ -113,13 +124,15 @@ class StepCollector:
         self._gain_step += later._gain_step
         self._time_s += later._time_s
         self._sides |= later._sides
+        self._beginning += later._beginning[: ENDS + 1 - len(self._beginning)]
+        self._end.extend(later._end)
         self._last, self._last_log = later._last, later._last_log
 
     def result(self) -> Steps:
         seam, seam_gain = 0.0, 0.0
-        if self._first is not None and self._last is not None and self._last_log is not None:
-            seam = float(cv2.mean(cv2.absdiff(self._first, self._last))[0])
-            seam_gain = middle(_log_cells(self._first) - self._last_log)
+        if self._beginning and self._last is not None and self._last_log is not None:
+            seam = float(cv2.mean(cv2.absdiff(self._beginning[0], self._last))[0])
+            seam_gain = middle(_log_cells(self._beginning[0]) - self._last_log)
         return Steps(
             step=np.array(self._step),
             peak=np.array(self._peak),
@@ -130,4 +143,6 @@ class StepCollector:
             seam=seam,
             seam_gain=seam_gain,
             sides=dict(self._sides),
+            beginning=tuple(self._beginning),
+            end=tuple(self._end),
         )
