@@ -75,7 +75,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "temporal_stability",
             "motion",
-            18,
+            19,
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
@@ -97,7 +97,7 @@ METRICS: dict[str, MetricInfo] = {
             "the picture never stands still while the clip moves",
             "it hangs, then goes on",
         ),
-        ("cadence", "motion", 12, "no frame is shown twice and none is missing", "motion stutters"),
+        ("cadence", "motion", 13, "no frame is shown twice and none is missing", "motion stutters"),
         ("blank", "motion", 4, "every frame has a picture", "it flashes black, white or grey"),
         ("flicker", "motion", 8, "the light is steady", "brightness pulses"),
         ("jitter", "motion", 9, "the camera stands or moves steadily", "the picture trembles"),
