@@ -282,6 +282,16 @@ def test_a_closed_path_loops_and_half_of_it_does_not(clean: list[Image]) -> None
     assert found.worst_frames == (0, FRAMES // 2 - 1)
 
 
+def test_the_reason_is_about_the_frames_that_are_blamed(clean: list[Image]) -> None:
+    seen_course = course_of(clean)
+    at = np.arange(FRAMES)
+    found = cadence(
+        replace(seen_course, repeated=at == 30, jump=np.isin(at, (10, 50)), doubling=None, beat=None)
+    )
+    assert found.blamed == (30,)
+    assert found.measurement.reason == "1 frame is shown twice."
+
+
 def test_a_hitch_where_a_clip_is_calm_is_seen_however_fast_it_is_elsewhere() -> None:
     around = pan(picture("chelsea"), 240, scale=3.0)
     quick = [*range(16), *range(16, 224, 8), *range(224, 240)]

@@ -127,7 +127,7 @@ def cadence(seen: Course) -> Finding:
         reason = "Every frame is a new one and none is missing."
     elif not blamed:
         reason = f"Motion jumps evenly in {int(seen.jump.sum())} places, as after a change of the frame rate."
-    elif odd.sum() > doubled.sum() if beside else of_jumps <= of_repeats or not doubled.any():
+    elif odd.any() and (odd.sum() > doubled.sum() if beside else of_jumps <= of_repeats or not doubled.any()):
         reason = f"Motion jumps in {counted(odd, 'place')}, as if frames were missing there{beside}."
     else:
         are = "is" if doubled.sum() == 1 else "are"
