@@ -1,12 +1,15 @@
 """What Prometheus is told, read by its own parser."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import anyio
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.web.serving import Api
+from tests.crash.disk import filled, memory_disk
+from tests.web.serving import Api, served
 
 NAMES = {
     "caf_append_seconds",
@@ -88,6 +91,26 @@ async def test_the_queue_is_told_with_its_depth(api: Api, clip: str) -> None:
     assert of(samples, "caf_queue_depth") == 3
     assert of(samples, "caf_queue_paused") == 1
     assert of(samples, "caf_log_position") == head
+
+
+async def test_rows_in_a_damaged_file_keep_no_metrics_back(api: Api) -> None:
+    path = api.service.app.models.path
+    assert path is not None
+    path.write_bytes(b"no database" * 1000)
+    _, samples = await scraped(api)
+    assert of(samples, "caf_projection_lag_events") == await api.service.app.store.head()
+    assert of(samples, "caf_jobs", status="completed") == 2
+    _, samples = await scraped(api)
+    assert of(samples, "caf_projection_lag_events") == 0
+
+
+async def test_a_full_disk_keeps_no_metrics_back(workspace: Path, tmp_path: Path) -> None:
+    with memory_disk(tmp_path / "small", 64) as disk:
+        root = shutil.copytree(workspace, disk / "workspace")
+        async with served(root) as api:
+            with filled(disk):
+                _, samples = await scraped(api)
+        assert of(samples, "caf_jobs", status="completed") == 2
 
 
 async def test_stages_failures_decisions_and_questions_are_counted(api: Api) -> None:
