@@ -130,10 +130,10 @@ def _as_line(recorded: RecordedEvent, *, wide: bool) -> str:
 
 
 def as_json_line(recorded: RecordedEvent) -> str:
-    """A recorded event with its payload as one line of JSON."""
+    """A recorded event with its payload as one line of JSON; null for one that is no JSON, or that nests too deep."""
     try:
         data: Any = msgspec.json.decode(recorded.data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         data = None
     return json_text(
         {

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from eventstore import NewEvent, SqliteStore, new_id
 from tests.cli.conftest import Caf
 from tests.docs.small_log import BROKEN, COSTUME, SILENT, STEADY
 
@@ -44,6 +45,21 @@ def valid(document: object, schema: str) -> None:
 def test_every_verb_answers_in_json(caf: Caf, log_of_five: Path, call: list[str]) -> None:
     ran = caf(*call, "--json")
     assert "error" not in (ran.json() or {}), ran
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"a": "\xff"}', b"[" * 3000 + b"]" * 3000, b"no JSON"], ids=["bytes", "deep", "text"]
+)
+async def test_a_payload_that_cannot_be_read_is_null_and_ends_no_list(
+    caf: Caf, log_of_five: Path, payload: bytes
+) -> None:
+    async with SqliteStore.open(log_of_five / ".caf" / "log.db") as store:
+        strange = NewEvent(event_id=new_id(), type="Strange", type_version=1, data=payload)
+        await store.append("job-of-another-program", [strange], expected_version=0)
+    ran = caf("events", "--json")
+    assert ran.code == 0, ran
+    last = json.loads(ran.out.splitlines()[-1])
+    assert (last["type"], last["data"]) == ("Strange", None)
 
 
 @pytest.mark.parametrize(
