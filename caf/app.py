@@ -131,7 +131,12 @@ class App:
             if new_id is None and (await fold(self.store, name)).submitted is not None:
                 number += 1
                 continue
-            await self.record(event)
+            try:
+                await self.record(event)
+            except RefusedError as fault:
+                if new_id is None and fault.kind == "job_exists":
+                    continue  # somebody else took the job up again just then, and that name with it
+                raise
             return name
 
     async def daemon_command(

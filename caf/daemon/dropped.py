@@ -86,8 +86,15 @@ class Dropped:
         told = await anyio.to_thread.run_sync(self._sha256_of_job, path)
         known = await self._submitted(job_id)
         if known is None:
-            await self._submit(path, self.shown(path))
-        elif known.document_sha256 != told:
+            try:
+                await self._submit(path, self.shown(path))
+                return
+            except RefusedError as fault:
+                # Submitted by hand while it was looked at, most likely: then its content decides, as at any other time.
+                known = await self._submitted(job_id) if fault.kind == "job_exists" else None
+                if known is None:
+                    raise
+        if known.document_sha256 != told:
             raise RefusedError(
                 f"Job {job_id} was submitted with other content; a job does not change afterwards.",
                 remedy="Put the old content back, or give the new job a name of its own.",

@@ -102,6 +102,7 @@ class Intake:
         sandbox = self.app.workspace.sandbox
         folders = [sandbox / name for name in ("jobs", "inbox", "dist_artifacts")]
         stop = anyio.Event()
+        told = ""
         async with anyio.create_task_group() as group:
             group.start_soon(_set_when_cancelled, stop)
             while True:
@@ -109,10 +110,13 @@ class Intake:
                     async for _ in watchfiles.awatch(
                         *folders, debounce=50, step=20, stop_event=stop, ignore_permission_denied=True
                     ):
+                        told = ""
                         self._wake()
                 except Exception as fault:  # noqa: BLE001 - of watchfiles' own task group, too
                     # A folder that is gone, no more watches, a name that is no Unicode: looking goes on without.
-                    self._failed("the watch on the folders", fault)
+                    if str(fault) != told:  # it may stay so for months
+                        told = str(fault)
+                        self._failed("the watch on the folders", fault)
                     self._wake()
                     await anyio.sleep(LOOK_EVERY_S)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.docs.small_log import BROKEN, COSTUME, REPAIRED, SILENT, STEADY
@@ -144,6 +145,19 @@ async def test_a_retry_is_a_new_job_that_names_the_old_one(api: Api) -> None:
     done = await api.post(f"{JOBS}/{STEADY}/retry", json={"from_stage": "motion", "by": "ada"})
     assert (done.status, done.json()["job_id"]) == (201, f"{STEADY}-2")
     assert (await api.get(done.headers["Location"])).json()["job"]["retry_of"] == STEADY
+
+
+async def test_retries_of_one_job_at_the_same_time_get_names_of_their_own(api: Api) -> None:
+    names = []
+
+    async def again() -> None:
+        done = await api.post(f"{JOBS}/{STEADY}/retry", json={"from_stage": "motion"})
+        names.append(done.json()["job_id"])
+
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(again)
+    assert sorted(names) == [f"{STEADY}-{number}" for number in range(2, 8)]
 
 
 async def test_a_retry_under_a_given_id_is_made_once(api: Api) -> None:
