@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any, Final
 
@@ -49,12 +49,24 @@ def ask(connection: sqlite3.Connection, sql: str, stop: threading.Event) -> list
         connection.set_authorizer(_no_other_files)
         connection.set_progress_handler(stop.is_set, _STEPS)
         with closing(connection.execute(sql)) as cursor:
-            names = [column[0] for column in cursor.description or ()]
+            names = _apart(column[0] for column in cursor.description or ())
             return [dict(zip(names, row, strict=True)) for row in cursor]
     finally:
         connection.set_progress_handler(None, 0)
         connection.set_authorizer(None)
         connection.execute("PRAGMA query_only = OFF")
+
+
+def _apart(names: Iterable[str]) -> list[str]:
+    """Names of columns, each once: two of one name are told apart as SQLite itself does, `status` and `status:1`."""
+    found: dict[str, None] = {}
+    for name in names:
+        once, number = name, 0
+        while once in found:
+            number += 1
+            once = f"{name}:{number}"
+        found[once] = None
+    return list(found)
 
 
 def _no_other_files(action: int, *what: str | None) -> int:

@@ -471,6 +471,14 @@ async def test_a_question_may_read_and_never_write(storm: Simulation, tmp_path: 
     assert await models.dump() == before
 
 
+async def test_columns_of_one_name_are_all_told(tmp_path: Path) -> None:
+    models = ReadModels(tmp_path / "rows.db")
+    async with MemoryStore(MemoryLog(clock_ms=lambda: 0)) as store:
+        await models.catch_up(store)
+    [row] = await models.select("SELECT 1 AS a, 2 AS a, 3 AS 'a:1', 4 AS a")
+    assert row == {"a": 1, "a:1": 2, "a:1:1": 3, "a:2": 4}
+
+
 LONG = (
     "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 100000000) SELECT count(*) FROM n"
 )
