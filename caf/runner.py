@@ -22,7 +22,7 @@ from caf.comfy.model import Limits as PromptLimits
 from caf.decide import known
 from caf.engines.comfyui import ComfyEngine
 from caf.engines.embedded import EmbeddedEngine
-from caf.errors import CafError
+from caf.errors import CafError, InputError
 from caf.events import Artifact, JobCompleted, JobId
 from caf.events.codec import digest
 from caf.job import Job, is_over
@@ -76,6 +76,7 @@ class Runner:
         self.taking_in = taking_in
         self.lanes = lanes
         self.ticker = ticker
+        self.warn = warn
         self.previews = Previews()
         self._fetched: tuple[str, str] | None = None
         self._fetching = anyio.Lock()
@@ -208,22 +209,31 @@ class Runner:
             job = await work()
             if is_over(job):
                 await anyio.to_thread.run_sync(self.app.workspace.forget_kept, job_id)
-            await self._put_back(job)
+            await self._put_back(job, by_itself=by_itself)
         except CafError as fault:
             fault.remedy = _and_then(fault.remedy, f"caf resume {job_id}", by_itself=by_itself)
             raise
         return job
 
-    async def _put_back(self, job: Job) -> None:
-        """Publish a completed job's output again where somebody took it away: the artifacts have it still."""
+    async def _put_back(self, job: Job, *, by_itself: bool) -> None:
+        """Publish a completed job's output again where somebody took it away and the artifacts have it still.
+
+        Where they have not, a person who asks for it is told by an error, and one who does not by a word.
+        """
         if job.status != "completed":
             return
         async for entry in read_job(self.app.store, job.spec.job_id):
             if not isinstance(entry.event, JobCompleted):
                 continue
             for effect in render.react(entry.job, entry.event, cause_of(entry)):
-                if isinstance(effect, PublishOutput) and not self._is_there(effect):
+                if not isinstance(effect, PublishOutput) or self._is_there(effect):
+                    continue
+                try:
                     await self.edge.perform(effect, entry)
+                except InputError as fault:
+                    if not by_itself or fault.kind != "artifact_corrupted":
+                        raise
+                    self.warn(job.spec.job_id, f"{effect.path} was removed and cannot be put back. {fault}")
 
     def _is_there(self, output: PublishOutput) -> bool:
         paths = (output.path, *(document.path for document in output.documents))
