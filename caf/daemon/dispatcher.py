@@ -37,16 +37,19 @@ from eventstore import (
     RecordedEvent,
     StoreBusy,
     StoreFull,
+    StoreReadOnly,
     VersionConflict,
 )
 
-__all__ = ["CONSUMER", "Dispatcher", "Due", "Held"]
+__all__ = ["CONSUMER", "Dispatcher", "Due", "Held", "Stall"]
 
 CONSUMER: Final = "dispatcher"
 """Its checkpoint: everything up to there was answered by every actor, whatever became of the process since."""
 FIRST_HOLD_MS: Final = 1_000
 LONGEST_HOLD_MS: Final = 60_000
 QUIET_S: Final = 0.02
+OF_ALL: Final = (StoreBusy, StoreFull, StoreReadOnly)
+KINDS_OF_ALL: Final = frozenset({"disk_full", "workspace_read_only"})
 ENDS: Final = frozenset(kind.__name__ for kind in (JobAborted, JobCancelled, JobCompleted))
 """Types of the events after which only documents are left to be written."""
 
@@ -57,6 +60,15 @@ class Held(Struct, frozen=True, kw_only=True):
     due: Due
     fault: Exception
     until_ms: int
+
+
+class Stall(Struct, frozen=True, kw_only=True):
+    """What kept a job back would keep back any other: none is begun for a while."""
+
+    fault: Exception
+    until_ms: int
+    times: int
+    """How often it came to that in a row."""
 
 
 class RunJob(Protocol):
@@ -90,6 +102,8 @@ class Dispatcher:
         self.due = Backlog()
         self.active: dict[str, tuple[Due, JobFeed]] = {}
         self.held: dict[str, Held] = {}
+        self.stall: Stall | None = None
+        """The last one, over or not; None once a job has come through."""
         self.daemon = Daemon()
         self.draining = False
         self.position = 0
@@ -244,7 +258,7 @@ class Dispatcher:
                 await changed.wait()
 
     def _first(self) -> Due | None:
-        if self.draining or len(self.active) >= self.jobs_at_once:
+        if self.draining or len(self.active) >= self.jobs_at_once or self._stalls():
             return None
         return self.due.take(stands=self.daemon.paused is not None)
 
@@ -261,6 +275,7 @@ class Dispatcher:
             self._hold(due, fault)
             self._wake()
             return
+        self.stall = None
         self._open.settle(job_id)
         if job is not None and feed.version > job.version:
             position = feed.entries[-1].recorded.position
@@ -270,7 +285,12 @@ class Dispatcher:
     def _hold(self, due: Due, fault: Exception) -> None:
         wait_ms = min(FIRST_HOLD_MS * 2**due.tries, LONGEST_HOLD_MS)
         due.tries += 1
-        until_ms = self._clock.monotonic_ms() + wait_ms
+        now_ms = self._clock.monotonic_ms()
+        until_ms = now_ms + wait_ms
+        if _is_of_all(fault) and not self._stalls():
+            times = self.stall.times + 1 if self.stall else 1
+            stall_ms = min(FIRST_HOLD_MS * 2 ** (times - 1), LONGEST_HOLD_MS)
+            self.stall = Stall(fault=fault, until_ms=now_ms + stall_ms, times=times)
         self.held[due.job_id] = Held(due=due, fault=fault, until_ms=until_ms)
         heapq.heappush(self._held_until, (until_ms, due.job_id))
         self._failed(due.job_id, fault)
@@ -282,9 +302,13 @@ class Dispatcher:
             self._add(self.held.pop(job_id).due)
 
     def _next_hold_s(self) -> float | None:
-        if not self._held_until:
-            return None
-        return max(0.001, (self._held_until[0][0] - self._clock.monotonic_ms()) / 1000)
+        ends = [until_ms for until_ms, _ in self._held_until[:1]]
+        if self.stall is not None and self._stalls():
+            ends.append(self.stall.until_ms)
+        return max(0.001, (min(ends) - self._clock.monotonic_ms()) / 1000) if ends else None
+
+    def _stalls(self) -> bool:
+        return self.stall is not None and self._clock.monotonic_ms() < self.stall.until_ms
 
     async def _note_settled(self) -> None:
         """Remember up to where everything was answered, so that the next start need not look before."""
@@ -314,6 +338,11 @@ class Dispatcher:
 
     def _wake(self) -> None:
         self._changed.set()
+
+
+def _is_of_all(fault: Exception) -> bool:
+    """The disk and the log are everybody's: with thousands of jobs, to try each on them takes a processor all day."""
+    return isinstance(fault, OF_ALL) or (isinstance(fault, CafError) and fault.kind in KINDS_OF_ALL)
 
 
 def _decoded(recorded: RecordedEvent) -> Event | DaemonEvent | None:

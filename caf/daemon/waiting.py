@@ -52,6 +52,10 @@ def standing(job_id: str, row: Mapping[str, Any], dispatcher: Dispatcher, clock:
     paused = _paused(dispatcher)
     if paused is not None:
         return Standing(kind="paused", why=paused, for_ms=for_ms, before=before)
+    stall = dispatcher.stall
+    if stall is not None and stall.until_ms > now_ms:
+        why = f"none is begun for now: {_again(stall.fault, stall.until_ms, now_ms)}"
+        return Standing(kind="held", why=why, for_ms=for_ms, before=before)
     ahead = f"{_jobs(len(before))} before it" if before else "it is the next one"
     why = f"waits to be begun: {len(dispatcher.active)} of {dispatcher.jobs_at_once} are under way, {ahead}"
     return Standing(kind="turn", why=why, for_ms=for_ms, before=before)
@@ -123,14 +127,17 @@ def _is_elsewhere(held: Held) -> bool:
 
 
 def _held(held: Held, now_ms: int) -> Standing:
-    told = held.fault.message if isinstance(held.fault, CafError) else str(held.fault)
-    wait_s = max(0, held.until_ms - now_ms) / 1000
     times = "once" if held.due.tries == 1 else f"{held.due.tries} times"
     return Standing(
         kind="held",
-        why=f"could not be worked on ({times}): {told} It is tried again in {wait_s:.0f} s",
+        why=f"could not be worked on ({times}): {_again(held.fault, held.until_ms, now_ms)}",
         for_ms=now_ms - held.due.since_ms,
     )
+
+
+def _again(fault: Exception, until_ms: int, now_ms: int) -> str:
+    told = fault.message if isinstance(fault, CafError) else str(fault)
+    return f"{told} It is tried again in {max(0, until_ms - now_ms) / 1000:.0f} s"
 
 
 def _paused(dispatcher: Dispatcher) -> str | None:
