@@ -1,7 +1,7 @@
 """`caf rebuild`, `caf verify`: the read models made again, everything proved against everything."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -10,6 +10,9 @@ from caf.errors import InputError
 from eventstore.model import Archived
 
 __all__ = ["archive", "rebuild", "verify"]
+
+MOST_DAYS: Final = 36_500
+"""A hundred years: a time that many days ago can still be told."""
 
 
 @click.command(short_help="Make the read models again from the log.")
@@ -38,7 +41,7 @@ def rebuild(workspace: Path, as_json: bool) -> None:
 
 @click.command(short_help="Move the events of jobs that are over to a second log.")
 @click.argument("name")
-@click.option("--over-for", "days", type=Number(min=0), default=30, show_default=True, metavar="DAYS")
+@click.option("--over-for", "days", type=Number(0, MOST_DAYS), default=30, show_default=True, metavar="DAYS")
 @WORKSPACE
 @JSON
 def archive(name: str, days: float, workspace: Path, as_json: bool) -> None:

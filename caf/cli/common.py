@@ -140,6 +140,6 @@ def parse_parameters(given: Sequence[str]) -> Parameters:
 def _value(text: str) -> float | int | str | bool:
     try:
         value = msgspec.json.decode(text.encode())
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
     return value if isinstance(value, float | int | str | bool) else text
