@@ -1,7 +1,7 @@
 """attempts and stages: what ran, how long, with what, and what came out."""
 
 from caf.events import AttemptStarted, StageCompleted, StageFailed, StageStarted
-from caf.projections.model import JobRows, Projection, Row, Seen, as_json
+from caf.projections.model import JobRows, Projection, Row, Seen, as_json, whole
 
 __all__ = ["ATTEMPTS"]
 
@@ -69,7 +69,7 @@ def _stage_completed(event: StageCompleted, seen: Seen, rows: JobRows) -> None:
         "engine_version": event.engine_version,
         "key": event.key,
         "reused": int(event.reused),
-        "duration_ms": event.duration_ms,
+        "duration_ms": whole(event.duration_ms),
         "memory_peak_mb": event.memory_peak_mb,
         "artifacts": as_json(event.artifacts),
         "facts": as_json(event.facts),
@@ -80,7 +80,7 @@ def _stage_completed(event: StageCompleted, seen: Seen, rows: JobRows) -> None:
 def _stage_failed(event: StageFailed, seen: Seen, rows: JobRows) -> None:
     row: Row = {
         "status": "failed",
-        "duration_ms": event.duration_ms,
+        "duration_ms": whole(event.duration_ms),
         "failure_kind": event.failure.kind,
         "failure": event.failure.message,
     }

@@ -17,7 +17,7 @@ from caf.events import (
     StageFailed,
     StageStarted,
 )
-from caf.projections.model import Handler, JobRows, Projection, Row, Seen
+from caf.projections.model import Handler, JobRows, Projection, Row, Seen, whole
 
 __all__ = ["JOBS"]
 
@@ -57,7 +57,7 @@ def _submitted(event: JobSubmitted, seen: Seen, rows: JobRows) -> None:
         "source": event.source,
         "lane": lane if isinstance(lane, str) else None,
         "niche": niche if isinstance(niche, str) else None,
-        "priority": event.priority,
+        "priority": whole(event.priority),
         "submitted_by": event.submitted_by,
         "retry_of": event.retry_of.job_id if event.retry_of else None,
         "submitted_at": seen.recorded_at,
@@ -73,7 +73,7 @@ def _submitted(event: JobSubmitted, seen: Seen, rows: JobRows) -> None:
 def _started(event: AttemptStarted) -> Row:
     return {
         "status": "running",
-        "attempts": int(event.attempt_id.rpartition("-")[2]),
+        "attempts": whole(int(event.attempt_id.rpartition("-")[2])),
         "stage": event.from_stage,
         "workflow_id": event.workflow_id,
     }

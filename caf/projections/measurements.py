@@ -1,7 +1,7 @@
 """measurements: every score of every gate, with its verdict and raw quantities."""
 
 from caf.events import PoseCoverageMeasured, QCFailed, QCPassed
-from caf.projections.model import JobRows, Projection, Row, Seen, as_json
+from caf.projections.model import JobRows, Projection, Row, Seen, as_json, whole
 
 __all__ = ["MEASUREMENTS"]
 
@@ -36,7 +36,7 @@ def _judged(event: QCPassed | QCFailed, seen: Seen, rows: JobRows) -> None:
             "attempt_id": event.attempt_id,
             "stage": event.stage,
             "metric": metric,
-            "version": item.version if item else None,
+            "version": whole(item.version) if item else None,
             "score": gate.score if gate else item.score if item else None,
             "threshold": gate.threshold if gate else None,
             "status": gate.status if gate else None,

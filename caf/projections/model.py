@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from caf.events import Event
 
-__all__ = ["Ending", "Handler", "JobRows", "Key", "Projection", "Row", "Seen", "SqlValue", "as_json"]
+__all__ = ["Ending", "Handler", "JobRows", "Key", "Projection", "Row", "Seen", "SqlValue", "as_json", "whole"]
 
 SqlValue = str | int | float | None
 Row = dict[str, SqlValue]
@@ -76,6 +76,16 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 def as_json(value: object) -> str:
     """A value that has no column of its own: the same value is always the same text."""
     return _encode(value).decode()
+
+
+_MOST: Final = 2**63
+
+
+def whole(number: int) -> int:
+    """A whole number that a column can hold. Raises `OverflowError` for one that is larger."""
+    if -_MOST <= number < _MOST:
+        return number
+    raise OverflowError(f"{str(number)[:40]} is beyond 64 bits")
 
 
 Handler = Callable[[Any, Seen, JobRows], None]

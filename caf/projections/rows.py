@@ -23,6 +23,8 @@ _HANDLERS: Final[dict[type, tuple[Handler, ...]]] = {
     kind: tuple(item.handlers[kind] for item in ALL if kind in item.handlers) for kind in get_args(Event)
 }
 """All projections' handlers by the type of event, so that one pass serves them all."""
+UNFIT: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What a handler raises on an event that can be read and was not written by caf: nobody can take it out of the log."""
 _ENDINGS: Final[tuple[Ending, ...]] = tuple(item.ending for item in ALL if item.ending)
 
 
@@ -84,7 +86,10 @@ class RowCache:
                 self._changed.append(rows)
             rows.last = place
             for handler in handlers:
-                handler(event, place, rows)
+                try:
+                    handler(event, place, rows)
+                except UNFIT as fault:
+                    self._note_unfit(event, place, stream, fault)
         if item is not None:
             changes.take(self._changes(), item)
 
@@ -119,6 +124,11 @@ class RowCache:
         found = self._db.execute(f'SELECT * FROM "{table}" WHERE job_id = ?', (job_id,))  # noqa: S608
         rows: list[Row] = [dict(zip(layout.columns, values, strict=True)) for values in found]
         return {tuple(row[name] for name in layout.key[1:]): row for row in rows}
+
+    def _note_unfit(self, event: object, place: Seen, stream: str, fault: Exception) -> None:
+        kind = event.__class__.__name__
+        row: Row = {"position": place.position, "stream": stream, "version": place.version, "type": kind}
+        self._unreadable.append({**row, "why": f"event of type {kind!r} says what no row can hold: {fault}"})
 
     def _note(self, event: object) -> None:
         if isinstance(event, Unreadable):

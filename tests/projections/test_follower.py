@@ -12,19 +12,21 @@ import anyio
 import anyio.to_process
 import anyio.to_thread
 import pytest
+from msgspec.structs import replace
 
 from caf import projections
 from caf.contracts.times import timestamp
+from caf.events import AttemptId, Event, HandoffPrepared
 from caf.log import new_events, stream_of
 from caf.projections import follower, rebuild, tables
 from caf.projections.asking import ask
 from caf.projections.follower import ReadModels
 from caf.projections.model import JobRows, Projection, Seen
-from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore
+from eventstore import MemoryLog, MemoryStore, NewEvent, SqliteStore, new_id
 from eventstore.chain import new_of
 from tests.eventstore.support import lose_page
 from tests.simulation.simulator import Simulation
-from tests.support.jobs import JOB_ID, job_completed, posted, submitted, up_to
+from tests.support.jobs import JOB_ID, attempt, completed, failed, job_completed, posted, submitted, up_to
 
 Dump = dict[str, list[tuple[Any, ...]]]
 
@@ -469,6 +471,38 @@ async def test_a_question_may_read_and_never_write(storm: Simulation, tmp_path: 
             await models.select(sql)
     assert {name for name in os.listdir(tmp_path) if name.endswith(".db")} == {"rows.db"}  # noqa: PTH208
     assert await models.dump() == before
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        replace(attempt(), attempt_id=AttemptId("again")),
+        replace(attempt(), attempt_id=AttemptId(f"run-{2**70}")),
+        replace(completed("pose"), duration_ms=2**70),
+        replace(failed("pose"), duration_ms=-(2**70)),
+        submitted(priority=2**64),
+        HandoffPrepared(platforms=("x", "youtube"), documents=("x.json",)),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+async def test_an_event_of_another_program_that_fits_no_row_is_noted_and_stops_nothing(
+    strange: Event,
+) -> None:
+    log = MemoryLog(clock_ms=lambda: 0)
+    for told in ([submitted(), attempt()], [strange], [job_completed()]):
+        ids = [new_id() for _ in told]
+        log.append(stream_of(JOB_ID), new_events(told, ids, job_id=JOB_ID, causation_id=None))
+    folded_at_once = await folded(log)
+    [(position, stream, version, kind, why)] = folded_at_once["unreadable"]
+    assert (position, stream, version, kind) == (3, stream_of(JOB_ID), 3, type(strange).__name__)
+    assert "no row can hold" in why
+    [job] = folded_at_once["jobs"]
+    assert "completed" in job
+    models = ReadModels(None)
+    async with MemoryStore(log) as store:
+        await models.rebuild(store)
+    assert await models.dump() == folded_at_once
+    models.close()
 
 
 async def test_columns_of_one_name_are_all_told(tmp_path: Path) -> None:
