@@ -92,5 +92,5 @@ def hold(folder: Path) -> Iterator[None]:
 def _read(path: Path) -> Marker | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Marker)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None

@@ -42,7 +42,7 @@ def kept(folder: Path, known: Mapping[str, str]) -> dict[str, Done]:
     """By key, the prompts whose outputs lie in the folder whole. `known`: key to the id that the log has."""
     found = {}
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        with suppress(OSError, msgspec.DecodeError):
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
             read = msgspec.json.decode(path.read_bytes(), type=_Note)
             done = read.done
             files = [folder / Path(name).name for name in done.files]

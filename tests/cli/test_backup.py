@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from caf.backup import marker_of
 from tests.cli.conftest import TIMEOUT_S, Caf, Ran
 from tests.cli.daemon import serving, until
 from tests.cli.test_run import lenient
@@ -31,6 +32,15 @@ def files(root: Path) -> dict[str, bytes]:
 def begin(workspace: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "caf.cli", *arguments, "--workspace", str(workspace)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_a_mark_with_damaged_text_is_none(log_of_five: Path, folder: Path, caf: Caf) -> None:
+    assert caf("backup", folder).code == 0
+    mark = folder / "backup.json"
+    written = mark.read_bytes()
+    mark.write_bytes(written.replace(b'Z"', b'\xff"'))
+    assert mark.read_bytes() != written
+    assert marker_of(folder) is None
 
 
 def test_a_backup_is_marked_verifies_and_holds_every_event_artifact_and_document(

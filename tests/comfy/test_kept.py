@@ -57,8 +57,9 @@ def test_a_note_that_cannot_be_read_and_a_file_that_is_gone_are_passed_over(
     note(brought, tmp_path)
     [path] = tmp_path.glob("*.json")
     written = path.read_bytes()
-    path.write_bytes(written[: len(written) // 2])
-    assert kept(tmp_path, {brought.key: ID}) == {}
+    for damaged in (written[: len(written) // 2], written.replace(b"frame", b"\xff\xfeame")):
+        path.write_bytes(damaged)
+        assert kept(tmp_path, {brought.key: ID}) == {}
     path.write_bytes(written)
     assert kept(tmp_path, {brought.key: ID})
     Path(brought.files[0]).unlink()
