@@ -35,7 +35,7 @@ def refill(
 ) -> Generator[tuple[list[_T], Sequence[Answer], Ledger], None, None]:
     """Record every item in the new log at `path`, some at a time; what was recorded last, and how that went.
 
-    Close it: it has the log open.
+    Close it: it has the log open. Once it has ended the file holds all of it. Raises `sqlite3.Error`.
     """
     now_ms = 0
     with closing(Ledger(connect_writer(path, "OFF", 0.0), 0.0, lambda: now_ms)) as ledger:
@@ -49,6 +49,8 @@ def refill(
                 while step := ledger.ids.due(ledger.head):
                     ledger.ids.merged(ledger.ids.merge(step))
                 yield [item for _, item in batch], answers, ledger
+        # Closing does so too, but says nothing where there is no room: a part would be left in the WAL.
+        ledger.checkpoint_wal()
 
 
 def _request(one: Place) -> Request:

@@ -7,6 +7,7 @@ metadata that is not text in `metadatabase64`.
 """
 
 import base64
+import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from eventstore._backup import new_log, new_path, verified
 from eventstore._ledger import Ledger
 from eventstore._plan import Answer
 from eventstore._refill import Place, refill
+from eventstore._schema import explain
 from eventstore.chain import checksum_of
 from eventstore.checks import MAX_INTEGER, check_append
 from eventstore.errors import EventStoreError, InvalidArgument, StoreCorrupt
@@ -70,7 +72,7 @@ async def import_log(lines: Iterable[bytes], path: str | Path) -> VerifyReport:
     """Make a new log at `path` of all the lines of an export; what it returns was read back and verified.
 
     The log appears there whole or not at all. Raises `InvalidArgument` with the number of the first line that
-    is not right, or if there is a file at `path` already.
+    is not right, or if there is a file at `path` already, `StoreFull`, `StoreReadOnly`.
     """
     given: Any = lines
     if not isinstance(given, Iterable):
@@ -182,9 +184,12 @@ def _check_place(line: _Line, event: NewEvent) -> None:
 
 def _import(lines: Iterable[bytes], path: Path) -> VerifyReport:
     with new_log(path) as work:
-        with closing(refill(work, _parsed(lines), _placed)) as batches:
-            for batch, answers, ledger in batches:
-                _check(batch, answers, ledger)
+        try:
+            with closing(refill(work, _parsed(lines), _placed)) as batches:
+                for batch, answers, ledger in batches:
+                    _check(batch, answers, ledger)
+        except sqlite3.Error as error:
+            raise explain(error, path) from error
         return verified(work)
 
 

@@ -1,5 +1,6 @@
 """What the store's tests share."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,12 +9,18 @@ from eventstore import RecordedEvent, SqliteStore
 from eventstore._schema import PAGE_BYTES
 from eventstore.contract import collect, events, mark, new, refused
 
-__all__ = ["collect", "events", "lose_page", "mark", "new", "raw", "refused", "survived"]
+__all__ = ["collect", "events", "leave_room", "lose_page", "mark", "new", "raw", "refused", "survived"]
 
 
 def raw(path: Path) -> sqlite3.Connection:
     """The log as any program with SQLite sees it."""
     return sqlite3.connect(path, isolation_level=None)
+
+
+def leave_room(disk: Path, size: int) -> None:
+    """Fill a disk up to so many bytes."""
+    found = os.statvfs(disk)
+    (disk / "filler").write_bytes(bytes(found.f_bavail * found.f_frsize - size))
 
 
 def lose_page(path: Path, data: bytes) -> bytes:

@@ -12,12 +12,14 @@ from eventstore import (
     SqliteStore,
     StoreBusy,
     StoreCorrupt,
+    StoreFull,
     StoreReadOnly,
     Unreadable,
     export_lines,
     import_log,
 )
-from tests.eventstore.support import collect, events, lose_page, new, raw, refused
+from tests.crash.disk import memory_disk
+from tests.eventstore.support import collect, events, leave_room, lose_page, new, raw, refused
 
 FINISHED = [f"job-{n}" for n in range(8)]
 
@@ -204,6 +206,22 @@ async def test_an_archive_that_cannot_be_noted_leaves_no_file(tmp_path: Path) ->
         blocker.close()
         assert not (tmp_path / "old.db").exists()
         await store.archive(["job-2"], "old.db")
+
+
+async def test_a_disk_with_no_room_for_a_whole_archive_keeps_the_log_as_it_is(tmp_path: Path) -> None:
+    """There is room for what SQLite writes first, beside the archive, and not for the archive itself as well."""
+    with memory_disk(tmp_path / "disk", 8) as disk:
+        async with SqliteStore.open(disk / "log.db") as store:
+            for _ in range(10):
+                await store.append("job-1", [new(bytes(100_000))])
+        leave_room(disk, 1_500_000)
+        async with SqliteStore.open(disk / "log.db") as store:
+            await refused(StoreFull, store.archive(["job-1"], "old.db"))
+            assert {file.name for file in disk.glob("*old*")} == set()
+            assert (await store.verify()).events == 10
+            (disk / "filler").unlink()
+            await store.archive(["job-1"], "old.db")
+            assert (await store.verify()).events == 10
 
 
 async def test_a_log_that_cannot_be_made_smaller_keeps_its_archive(

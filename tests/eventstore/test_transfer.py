@@ -20,11 +20,13 @@ from eventstore import (
     MemoryStore,
     NewEvent,
     SqliteStore,
+    StoreFull,
     StoreReadOnly,
     export_lines,
     import_log,
 )
-from tests.eventstore.support import collect, events, mark, new, refused
+from tests.crash.disk import memory_disk
+from tests.eventstore.support import collect, events, leave_room, mark, new, refused
 
 
 def names(folder: Path) -> set[str]:
@@ -155,6 +157,18 @@ async def test_an_empty_export_becomes_an_empty_log(tmp_path: Path) -> None:
     assert (await import_log(io.BytesIO(b"\n\n"), tmp_path / "log.db")).events == 0
     async with SqliteStore.open(tmp_path / "log.db", read_only=True) as store:
         assert await store.head() == 0
+
+
+@pytest.mark.parametrize("room", [500_000, 1_500_000])
+async def test_a_disk_with_no_room_for_an_import_gets_none(tmp_path: Path, room: int) -> None:
+    """Neither where what SQLite writes first has no room, nor where only the rest has none."""
+    async with MemoryStore() as store:
+        await store.append("job-1", [new(bytes(100_000)) for _ in range(10)])
+        lines = await exported(store)
+    with memory_disk(tmp_path / "disk", 8) as disk:
+        leave_room(disk, room)
+        await refused(StoreFull, import_log(lines, disk / "copy.db"))
+        assert names(disk) == {"filler"}
 
 
 async def test_a_backup_made_while_others_write_is_a_prefix_of_the_log(tmp_path: Path) -> None:
