@@ -82,9 +82,13 @@ async def consume(
     """
     check_append(stream_of(consumer), (), 0, Checkpoint(consumer=consumer, position=0))
     work = _Consumer(store, consumer, handle, tries, _Pause(pause_s, longest_pause_s))
-    async with anyio.create_task_group() as group:
-        group.start_soon(work.save)
-        await work.follow(category)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(work.save)
+            await work.follow(category)
+    except BaseExceptionGroup as failed:
+        # Both may have met it; whoever waits for it by its name shall not need to know that there are two.
+        raise failed.exceptions[0] from None
 
 
 class _Pause:
@@ -106,6 +110,8 @@ class _Consumer:
         self._position = 0
         self._saved = 0
         self._moved = anyio.Event()
+        self._saving = anyio.Lock(fast_acquire=True)
+        """One checkpoint at a time, or an older one could be saved after that of an answer."""
 
     async def follow(self, category: str | None) -> None:
         self._position = self._saved = await self._store.checkpoint(self._name)
@@ -174,8 +180,9 @@ class _Consumer:
 
     async def _answer(self, event: RecordedEvent, answer: Answer) -> None:
         mark = Checkpoint(consumer=self._name, position=event.position)
-        await self._store.append(answer.stream, answer.events, checkpoint=mark)
-        self._saved = event.position
+        async with self._saving:
+            await self._store.append(answer.stream, answer.events, checkpoint=mark)
+            self._saved = event.position
 
     async def _bury(self, letter: DeadLetter, event: RecordedEvent | None = None) -> None:
         """Record the dead letter and the checkpoint together, however long that takes."""
@@ -191,15 +198,16 @@ class _Consumer:
         while True:
             try:
                 letters = await _open_letters(self._store, self._name)
-                if letter.position in letters:
-                    await self._store.save_checkpoint(mark)
-                else:
-                    await self._store.append(stream_of(self._name), [made], checkpoint=mark)
+                async with self._saving:
+                    if letter.position in letters:
+                        await self._store.save_checkpoint(mark)
+                    else:
+                        await self._store.append(stream_of(self._name), [made], checkpoint=mark)
+                    self._position = self._saved = letter.position
             except _PASSING:
                 failures += 1
                 await self._pause.after(failures)
             else:
-                self._position = self._saved = letter.position
                 return
 
     async def save(self) -> None:
@@ -208,18 +216,18 @@ class _Consumer:
         while True:
             await self._moved.wait()
             self._moved = anyio.Event()
-            position = self._position
-            if position <= self._saved:
-                continue
             try:
-                await self._store.save_checkpoint(Checkpoint(consumer=self._name, position=position))
+                async with self._saving:
+                    position = self._position
+                    if position > self._saved:
+                        await self._store.save_checkpoint(Checkpoint(consumer=self._name, position=position))
+                        self._saved = position
             except _PASSING:
                 failures += 1
                 await self._pause.after(failures)
                 self._moved.set()
             else:
                 failures = 0
-                self._saved = max(position, self._saved)
 
 
 def _is_cancelled() -> bool:
@@ -276,14 +284,17 @@ async def dead_letters(store: EventStore, consumer: str) -> list[DeadLetter]:
 async def redeliver(store: EventStore, consumer: str, handle: Handle) -> AsyncIterator[DeadLetter]:
     """Handle the dead letters again; yields those that are handled now, each recorded as resolved.
 
-    An event that fails again stays a dead letter, and the next one is handled.
+    An event that fails again, or whose answer is refused, stays a dead letter, and the next one is handled. Raises
+    `StoreClosed`, and what the machine is to blame for.
     """
     for letter in await dead_letters(store, consumer):
         try:
             event = await anext(aiter(store.read_all(after_position=letter.position - 1, limit=1)))
             answer = await handle(event)
-        except EventStoreError:
-            continue
+            if answer is not None:
+                await store.append(answer.stream, answer.events)
+        except (StoreClosed, *_PASSING):
+            raise
         except Exception:  # noqa: BLE001, S112 - it stays what it is, and is in the list still
             continue
         resolved = NewEvent(
@@ -293,7 +304,5 @@ async def redeliver(store: EventStore, consumer: str, handle: Handle) -> AsyncIt
             correlation_id=event.correlation_id,
             causation_id=event.event_id,
         )
-        if answer is not None:
-            await store.append(answer.stream, answer.events)
         await store.append(stream_of(consumer), [resolved])
         yield letter

@@ -25,12 +25,13 @@ from eventstore import (
     RecordedEvent,
     SqliteStore,
     StoreBusy,
+    StoreClosed,
     StoreCorrupt,
     StoreFull,
 )
 from eventstore.consumer import Answer, consume, dead_letters, redeliver, stream_of
 from eventstore.contract import collect
-from tests.eventstore.support import events, new, raw
+from tests.eventstore.support import events, new, raw, refused
 
 ROOT = Path(__file__).parents[2]
 
@@ -221,6 +222,57 @@ async def test_an_answer_is_there_once_however_often_the_event_comes(tmp_path: P
                     group.cancel_scope.cancel()
             await store.save_checkpoint(Checkpoint(consumer="ledger", position=4))
         assert await store.version("answers") == 10
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_an_answer_with_an_id_of_its_own_is_there_once_where_the_consumer_breaks_off(
+    kind: str, tmp_path: Path
+) -> None:
+    """The event before is handled just then, and its checkpoint is still to be saved."""
+    handled: list[int] = []
+
+    async def once(event: RecordedEvent) -> Answer | None:
+        if event.stream != "job-a":
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            scope.cancel()
+            return None
+        handled.append(event.position)
+        return Answer(stream="answers", events=[new()]) if event.position == 2 else None
+
+    async with opened(kind, tmp_path) as store:
+        await store.append("job-a", events(2))
+        for _ in range(2):
+            with anyio.fail_after(60), anyio.CancelScope() as scope:
+                await consume(store, "ledger", once)
+        assert handled == [1, 2]
+        assert await store.version("answers") == 1
+
+
+async def test_a_consumer_ends_with_the_very_error_of_its_store() -> None:
+    async with MemoryStore() as store:
+        await store.append("job-a", events(1))
+
+        async def close(event: RecordedEvent) -> Answer | None:
+            await store.aclose()
+            return None
+
+        with anyio.fail_after(60):
+            await refused(StoreClosed, consume(store, "ledger", close))
+
+
+async def test_an_answer_that_is_refused_holds_up_no_other_dead_letter(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        await store.append("job-a", events(4))
+        await Handler(4, dict.fromkeys((1, 2, 3), ValueError())).run(store, tries=1)
+
+        async def again(event: RecordedEvent) -> Answer | None:
+            return Answer(stream="" if event.position == 1 else "answers", events=[new()])
+
+        assert [letter.position async for letter in redeliver(store, "ledger", again)] == [2, 3]
+        assert [letter.position for letter in await dead_letters(store, "ledger")] == [1]
+        await store.aclose()
+        await refused(StoreClosed, anext(redeliver(store, "ledger", again)))
 
 
 async def test_an_event_that_cannot_be_read_becomes_a_dead_letter_too(tmp_path: Path) -> None:
