@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -71,8 +71,22 @@ def _unwritable(path: Path, error: OSError) -> EventStoreError:
     )
 
 
-def backup(reader: Reader, target: Path) -> VerifyReport:
-    """Copy what `reader` sees to `target`, and read it back."""
+def backup(target: Path) -> Callable[[Reader], VerifyReport]:
+    """What copies to `target` what a reader sees, and reads it back.
+
+    For `Readers.run`, which does it again where a writer came meanwhile: what was proved is a copy of one moment.
+    """
+    made: list[VerifyReport] = []
+
+    def copy(reader: Reader) -> VerifyReport:
+        if not made:
+            made.append(_copied(reader, target))
+        return made[0]
+
+    return copy
+
+
+def _copied(reader: Reader, target: Path) -> VerifyReport:
     for file in archive_files(reader.connection):
         if clash(target.name, file):
             raise InvalidArgument(

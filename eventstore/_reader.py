@@ -52,6 +52,15 @@ def is_damage(error: Exception) -> bool:
     return isinstance(error, StoreCorrupt | sqlite3.DatabaseError)
 
 
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What is another once somebody has written into the file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - as in connect_reader
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class Slice:
     """Some events, and where to go on: at `next_after` (forward) or before it (backward), unless `done`."""
 
@@ -67,8 +76,10 @@ class Reader:
     """One read-only connection; used by one thread at a time."""
 
     def __init__(self, path: Path, busy_s: float, known: Known | None = None) -> None:
+        before = _state(path)
         self.connection, self.frozen = connect_reader(path, busy_s)
         self.path = path
+        self._state = before
         self.names = Names(self.connection, known)
         self._scans: dict[str, Scan] = {}
 
@@ -79,8 +90,8 @@ class Reader:
         self.connection.close()
 
     def still_good(self) -> bool:
-        """False if this connection cannot see what a writer may have begun to write."""
-        return not self.frozen or not wal_path(self.path).exists()
+        """False if this connection cannot see what a writer may have begun to write, or has written and gone."""
+        return not self.frozen or (not wal_path(self.path).exists() and _state(self.path) == self._state)
 
     def data_version(self) -> int:
         """Changes when another connection has committed."""

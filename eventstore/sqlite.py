@@ -359,8 +359,7 @@ class SqliteStore:
         The copy appears there whole, verified and synced, or not at all. Raises `InvalidArgument` if there
         is a file already, `StoreReadOnly`, `StoreFull`, `StoreCorrupt`.
         """
-        place = new_path(target)
-        return await self._read(lambda reader: backup(reader, place))
+        return await self._read(backup(new_path(target)))
 
     async def archive(self, streams: Sequence[str], name: str) -> Archived:
         """Move the data of finished streams to a new log, the file `name` beside this one.

@@ -9,6 +9,8 @@ import resource
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +30,10 @@ from eventstore import (
     StoreNotFound,
     StoreReadOnly,
 )
+from eventstore._reader import Reader
 from tests.eventstore.support import collect, events, mark, new, raw, refused
+
+ROOT = Path(__file__).parents[2]
 
 
 def names(folder: Path) -> set[str]:
@@ -310,3 +315,44 @@ async def test_a_reader_of_a_closed_write_protected_log_notices_a_writer(open_fo
         async with reader, SqliteStore.open(path) as writer:
             await writer.append("job-a", events(1))
             assert (await anext(following)).position == 3
+
+
+WRITE = """
+import asyncio, sys, uuid
+from eventstore import NewEvent, SqliteStore
+
+async def main():
+    async with SqliteStore.open(sys.argv[1]) as store:
+        await store.append("job-a", [NewEvent(event_id=str(uuid.uuid4()), type="T", data=b"")])
+
+asyncio.run(main())
+"""
+
+
+async def test_a_reader_of_a_closed_write_protected_log_notices_a_writer_that_has_gone(
+    open_folder: Path,
+) -> None:
+    path = open_folder / "log.db"
+    async with SqliteStore.open(path) as writer:
+        await writer.append("job-a", events(2))
+    with anyio.fail_after(60):
+        with write_protected(open_folder):
+            reader = await SqliteStore.open(path, read_only=True)
+            following = reader.subscribe()
+            assert [(await anext(following)).position for _ in range(2)] == [1, 2]
+        path.chmod(0o644)
+        write = [sys.executable, "-c", WRITE, path]
+        # The reader looks before it, and once the writer has closed the log.
+        subprocess.run(write, check=True, cwd=ROOT)  # noqa: ASYNC221 - the loop shall stand still
+        async with reader:
+            assert (await anext(following)).position == 3
+
+
+async def test_a_backup_that_a_writer_came_into_is_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        await store.append("job-a", events(3))
+        answers = iter([False, True])
+        monkeypatch.setattr(Reader, "still_good", lambda reader: next(answers))
+        assert (await store.backup(tmp_path / "copy.db")).events == 3
