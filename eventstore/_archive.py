@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from eventstore._archives import archive_files
 from eventstore._backup import new_log, proved
 from eventstore._lock import FileLock
 from eventstore._place import clash
@@ -34,6 +35,8 @@ def archive(path: Path, streams: Sequence[str], name: str, busy_s: float) -> Arc
     target = path.with_name(name)
     reader = Reader(path, busy_s)
     try:
+        if name in archive_files(reader.connection):
+            raise InvalidArgument(f"The log has an archive {name} already.", remedy="Name another one.")
         keys = _keys(reader, streams)
         with new_log(target) as work:
             versions = _fill(_events(reader, keys), work)
@@ -135,9 +138,17 @@ def _take_out(archive: Path, path: Path, versions: dict[int, int], busy_s: float
 def _note(connection: sqlite3.Connection, name: str, versions: dict[int, int]) -> None:
     connection.create_function("eventstore_archives", 0, lambda: 1)
     connection.execute("PRAGMA trusted_schema = ON")
-    key = connection.execute("INSERT INTO archives (file) VALUES (?)", (name,)).lastrowid
+    try:
+        key = connection.execute("INSERT INTO archives (file) VALUES (?)", (name,)).lastrowid
+        rows = [(stream_key, key, last) for stream_key, last in versions.items()]
+        connection.executemany("INSERT INTO archived VALUES (?, ?, ?)", rows)
+    except sqlite3.IntegrityError as error:
+        # The triggers say so.
+        raise InvalidArgument(
+            "Somebody has just moved one of these streams to an archive, or named one so.",
+            remedy="Look at what is archived, and name what is not.",
+        ) from error
     for stream_key, last in versions.items():
-        connection.execute("INSERT INTO archived VALUES (?, ?, ?)", (stream_key, key, last))
         connection.execute(
             "UPDATE events SET data = NULL WHERE stream_key = ? AND version <= ?"
             " AND chunk IN (SELECT chunk FROM chunks WHERE stream_key = ?)",

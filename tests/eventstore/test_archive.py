@@ -1,6 +1,7 @@
 """Finished streams go to a second file: it replays by itself, and with it beside the log nothing has changed."""
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -18,6 +19,7 @@ from eventstore import (
     export_lines,
     import_log,
 )
+from eventstore._archive import archive
 from tests.crash.disk import memory_disk
 from tests.eventstore.support import collect, events, leave_room, lose_page, new, raw, refused
 
@@ -206,6 +208,31 @@ async def test_an_archive_that_cannot_be_noted_leaves_no_file(tmp_path: Path) ->
         blocker.close()
         assert not (tmp_path / "old.db").exists()
         await store.archive(["job-2"], "old.db")
+
+
+async def test_the_name_of_an_archive_that_was_moved_away_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    await archived(path)
+    (tmp_path / "old.db").rename(tmp_path / "cold.db")
+    async with SqliteStore.open(path) as store:
+        assert "already" in str(await refused(InvalidArgument, store.archive(["job-9"], "old.db")))
+
+
+async def test_streams_that_somebody_archives_meanwhile_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+
+    class Streams(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            yield from super().__iter__()
+            archive(path, ["job-1"], "first.db", 10.0)
+
+    async with SqliteStore.open(path) as store:
+        await fill(store)
+        before = await collect(store.read_all())
+        await refused(InvalidArgument, store.archive(Streams(["job-1", "job-2"]), "second.db"))
+        assert not (tmp_path / "second.db").exists()
+        assert await store.archived() == {"job-1"}
+        assert await collect(store.read_all()) == before
 
 
 async def test_a_disk_with_no_room_for_a_whole_archive_keeps_the_log_as_it_is(tmp_path: Path) -> None:
