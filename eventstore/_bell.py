@@ -44,6 +44,18 @@ def _address(folder: Path, descriptor: int, name: str) -> str:
     return str(folder / name)
 
 
+def _opened(folder: Path) -> tuple[int, socket.socket]:
+    """The folder, and a socket that never waits. Raises `OSError`, and then neither is open."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    except OSError:
+        os.close(descriptor)
+        raise
+    made.setblocking(False)
+    return descriptor, made
+
+
 class Bell:
     """A socket to wait for; raises `OSError` where none can be made, as in a folder that is write-protected."""
 
@@ -52,14 +64,12 @@ class Bell:
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         with contextlib.suppress(FileExistsError):
             self._folder.mkdir(mode=0o700)
-        self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._descriptor, self.socket = _opened(self._folder)
         self._room = memoryview(bytearray(_RING_BYTES))
         try:
             address = _address(self._folder, self._descriptor, self.name)
             if len(os.fsencode(address)) > _ADDRESS_BYTES:
                 raise OSError(f"{address} is too long for a socket")
-            self.socket.setblocking(False)
             self.socket.bind(address)
         except OSError:
             self.close()
@@ -133,9 +143,7 @@ class Ringer:
     def _look(self, found: os.stat_result) -> None:
         if self._socket is None or self._known is None or self._known[0] != found.st_ino:
             self.close()
-            self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.setblocking(False)
+            self._descriptor, self._socket = _opened(self._folder)
         self._names = os.listdir(self._folder)  # noqa: PTH208
         settled = time.time_ns() - found.st_mtime_ns > _SETTLED_NS
         self._known = (found.st_ino, found.st_mtime_ns if settled else -1)

@@ -1,6 +1,7 @@
 """Other processes' events arrive by a bell at once, and without one by looking."""
 
 import os
+import resource
 import select
 import socket
 import stat
@@ -118,6 +119,26 @@ async def test_a_bell_that_nobody_answers_fills_up_without_harm(tmp_path: Path) 
     assert 0 < rings < 600, "it filled up, and each answer takes one ring"
     bell.close()
     assert not (tmp_path / "log.db-bells").exists()
+
+
+def test_a_process_out_of_descriptors_loses_none_to_its_bells(tmp_path: Path) -> None:
+    def taken() -> int:
+        return len([*Path("/dev/fd").iterdir()])
+
+    bell, ringer = Bell(tmp_path / "log.db"), Ringer(tmp_path / "log.db")
+    before, limits = taken(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    one = os.open("/", os.O_RDONLY)
+    os.close(one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (one + 1, limits[1]))
+    try:
+        ringer.ring()
+        with pytest.raises(OSError, match="open files"):
+            Bell(tmp_path / "log.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert taken() == before
+    ringer.close()
+    bell.close()
 
 
 async def test_what_a_ring_brings_need_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
