@@ -295,7 +295,10 @@ async def _id_at(store: EventStore, position: int) -> str | None:
     try:
         found = [recorded async for recorded in store.read_all(after_position=position - 1, limit=1)]
     except StoreCorrupt:
-        return ""
+        # Where only its archive is missing the event has its id still, and rows were folded with that.
+        async with aclosing(_pieces(store, position - 1, 1, position)) as pieces:
+            items = await anext(pieces, None)
+        return (items and items[0][5]) or ""
     return found[0].event_id if found else None
 
 

@@ -393,6 +393,22 @@ async def test_events_that_lie_in_a_damaged_part_of_the_log_are_noted_and_stop_n
     assert lost == list(range(lost[0], lost[-1] + 1))
 
 
+async def test_rows_stay_as_they_are_where_the_archive_of_the_last_event_is_gone(tmp_path: Path) -> None:
+    models = ReadModels(tmp_path / "rows.db")
+    new = new_events(
+        [submitted()], ["00000000-0000-4000-8000-000000000001"], job_id=JOB_ID, causation_id=None
+    )
+    async with SqliteStore.open(tmp_path / "log.db") as store:
+        await store.append(stream_of(JOB_ID), new)
+        await models.catch_up(store)
+        before = await models.dump()
+        await store.archive([stream_of(JOB_ID)], "old.db")
+    (tmp_path / "old.db").rename(tmp_path / "elsewhere.db")
+    async with SqliteStore.open(tmp_path / "log.db", read_only=True) as store:
+        assert await models.catch_up(store) == 1
+    assert await models.dump() == before
+
+
 async def test_streams_that_are_no_jobs_are_none_of_the_rows_business() -> None:
     log = MemoryLog()
     log.append("diary-1", [NewEvent(event_id="00000000-0000-4000-8000-000000000001", type="X", data=b"")])
