@@ -174,9 +174,7 @@ class Reader:
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
             if not is_damage(error) or backward or correlation_id is not None or category is not None:
                 raise
-            # Python has taken the step to the next row before it hands out one: this one may be good.
-            events = self._at(after + 1)
-            self._cut = True
+            events = self._next(after, error)
         if len(events) == count or (events and self._cut):
             return Slice(events, events[-1].position, False)
         if backward:
@@ -190,11 +188,18 @@ class Reader:
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
             if not is_damage(error):
                 raise
-            # Python has taken the step to the next row before it hands out one: this one may be good.
-            events = self._at(after + 1)
-            self._cut = True
+            events = self._next(after, error)
         more = len(events) == count or (bool(events) and self._cut)
         return Slice(events, events[-1].position if events else after, not more)
+
+    def _next(self, after: int, damage: Exception) -> list[RecordedEvent]:
+        """The next event alone, where those from it on cannot be read. Raises `StoreCorrupt`, also if it is gone."""
+        # Python has taken the step to the next row before it hands out one: this one may be good.
+        events = self._at(after + 1)
+        if not events:
+            raise _unreadable(after + 1, damage) from damage
+        self._cut = True
+        return events
 
     def _at(self, position: int) -> list[RecordedEvent]:
         """The event there, if there is one. Raises `StoreCorrupt` with the position."""

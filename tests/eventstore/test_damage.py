@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from eventstore import SqliteStore, StoreCorrupt, Unreadable
@@ -89,3 +90,28 @@ async def test_a_row_that_no_store_wrote_is_told_with_its_position(tmp_path: Pat
         found = [event async for batch in store.replay(lambda kind, version: int) for event in batch.events()]
     assert [found[index] for index in (0, 1, 3, 4)] == [0, 1, 3, 4]
     assert isinstance(found[2], Unreadable) or "stream_key" in statement
+
+
+async def test_a_row_that_cannot_be_read_behind_one_that_is_gone_ends_no_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path) as store:
+        await store.append("job-a", events(6))
+    connection = raw(path)
+    for trigger in ("events_no_update", "events_no_delete"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    connection.execute("DELETE FROM events WHERE position = 3")
+    connection.execute("UPDATE events SET causation = CAST(x'ff' AS TEXT) WHERE position = 4")
+    connection.close()
+    seen: list[int] = []
+
+    async def follow() -> None:
+        async for event in store.subscribe():
+            seen.append(event.position)
+
+    async with SqliteStore.open(path, read_only=True) as store:
+        for work in (follow(), collect(store.read_all())):
+            with anyio.fail_after(60):
+                assert "Position 3" in str(await refused(StoreCorrupt, work))
+        assert seen == [1, 2]
+        assert "Position 4" in str(await refused(StoreCorrupt, collect(store.read_all(after_position=3))))
+        assert [event.position for event in await collect(store.read_all(after_position=4))] == [5, 6]
