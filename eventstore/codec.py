@@ -19,9 +19,6 @@ E = TypeVar("E")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 """From the fields of one version of a type to those of the next."""
 
-_FAULTS: Final = (msgspec.MsgspecError, KeyError, IndexError, TypeError, ValueError, AttributeError)
-"""What decoding raises, and what an upcaster does whose fields are not what it expects."""
-
 
 class UnreadableEvent(Exception):  # noqa: N818 - a fact about an event, told with its place
     """An event in the log that this program cannot read: an unknown type, a newer version, or damaged content."""
@@ -110,8 +107,9 @@ class Codec(Generic[E]):
         decode = self.decoder(type_name, version)
         try:
             return decode(data)
-        except (*_FAULTS, RecursionError) as fault:
-            raise UnreadableEvent(type_name, str(fault)) from fault
+        except Exception as fault:
+            # An upcaster whose fields are not what it expects may raise anything.
+            raise UnreadableEvent(type_name, str(fault) or type(fault).__name__) from fault
 
     def _check(self, type_name: str, version: int) -> None:
         newest = self._versions.get(type_name)

@@ -102,6 +102,13 @@ def test_what_cannot_be_read_is_told_with_its_type_and_never_with_another_error(
     assert caught.value.type_name == name
 
 
+@pytest.mark.parametrize("per", [b"0", b"1e-308"])
+def test_whatever_an_upcaster_fails_with_is_an_event_that_cannot_be_read(per: bytes) -> None:
+    codec = Codec({"Paid": Paid}, {("Paid", 1): lambda fields: {"cents": int(1e9 / fields["per"])}})
+    with pytest.raises(UnreadableEvent, match="cannot be read"):
+        codec.decode("Paid", 1, b'{"per":' + per + b"}")
+
+
 @pytest.mark.parametrize("event", [Odd(float("nan")), Odd(float("inf")), Paid("\ud800")])  # type: ignore[arg-type]
 def test_what_nobody_could_read_again_is_never_written(event: Any) -> None:
     with pytest.raises(UnwritableEvent, match="cannot be recorded"):
