@@ -3,11 +3,13 @@
 import contextlib
 import errno
 import filecmp
+import glob
 import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ from eventstore.model import VerifyReport
 
 __all__ = ["backup", "new_log", "new_path", "proved", "verified"]
 
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -44,8 +47,7 @@ def new_log(path: Path) -> Iterator[Path]:
         raise InvalidArgument(f"There is a file at {path} already.", remedy="Name a new file.")
     check_place(path)
     try:
-        # In a folder of its own: SQLite puts further files beside it. And one that nobody else has left or makes now.
-        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
+        work, descriptor = _work_folder(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
@@ -61,6 +63,28 @@ def new_log(path: Path) -> Iterator[Path]:
             raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _work_folder(path: Path) -> tuple[Path, int]:
+    """A folder of its own, since SQLite puts further files beside what it writes; locked while the descriptor is open.
+
+    What processes that were killed have left of the same is removed. Raises `OSError`.
+    """
+    prefix = f".{path.name}.new-"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
+        with contextlib.suppress(OSError), _opened(left, _FOLDER) as descriptor:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
+        # Somebody may have taken it for one that was left, and removed it just now.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(work, _FOLDER)
+            flock(descriptor, LOCK_EX)
+            if work.exists():
+                return work, descriptor
+            os.close(descriptor)
 
 
 def _unwritable(path: Path, error: OSError) -> EventStoreError:
@@ -136,9 +160,15 @@ def proved(path: Path, what: str) -> VerifyReport:
     return report
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    with _opened(path, os.O_RDONLY) as descriptor:
+        os.fsync(descriptor)

@@ -4,8 +4,11 @@ import io
 import json
 import os
 import re
+import signal
 import stat
+import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,8 @@ from eventstore import (
 )
 from tests.crash.disk import memory_disk
 from tests.eventstore.support import collect, events, leave_room, mark, new, refused
+
+ROOT = Path(__file__).parents[2]
 
 
 def names(folder: Path) -> set[str]:
@@ -243,6 +248,38 @@ async def test_data_that_is_nearly_json_survives_export_and_import(tmp_path: Pat
         await store.append("job-a", [new(data)])
         lines, digest = await exported(store), (await store.verify()).head_digest
     assert (await import_log(lines, tmp_path / "copy.db")).head_digest == digest
+
+
+IMPORT = """
+import asyncio, signal, os, sys
+from eventstore import import_log
+
+def lines():
+    yield from sys.stdin.buffer.readlines()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(import_log(lines(), sys.argv[1]))
+"""
+
+
+async def test_what_a_killed_import_has_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    async with MemoryStore() as store:
+        await fill(store)
+        lines = await exported(store)
+    command = [sys.executable, "-c", IMPORT, str(tmp_path / "copy.db")]
+    for _ in range(2):
+        done = await anyio.run_process(command, input=b"".join(lines), check=False, cwd=ROOT)
+        assert done.returncode == -signal.SIGKILL
+        assert len(names(tmp_path)) == 1, "only what the last one has left"
+
+    def others() -> Iterator[bytes]:
+        yield from lines
+        assert len(names(tmp_path)) == 1
+        with pytest.raises(InvalidArgument):
+            anyio.run(import_log, [b"no line"], tmp_path / "copy.db")
+
+    await import_log(others(), tmp_path / "copy.db")
+    assert names(tmp_path) == {"copy.db"}
 
 
 async def test_backups_made_at_once_to_one_place_leave_one_whole_copy(tmp_path: Path) -> None:
