@@ -7,6 +7,7 @@ the next one is handled; nothing is skipped without one.
 """
 
 import asyncio
+import contextlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
@@ -114,6 +115,9 @@ class _Consumer:
         """One checkpoint at a time, or an older one could be saved after that of an answer."""
 
     async def follow(self, category: str | None) -> None:
+        with contextlib.suppress(*_PASSING):
+            # An answer of one that was cancelled just now may be on its way still, with its checkpoint: wait behind it.
+            await self._store.append(stream_of(self._name), ())
         self._position = self._saved = await self._store.checkpoint(self._name)
         failures = damaged = 0
         while True:
@@ -180,9 +184,19 @@ class _Consumer:
 
     async def _answer(self, event: RecordedEvent, answer: Answer) -> None:
         mark = Checkpoint(consumer=self._name, position=event.position)
-        async with self._saving:
+        async with self._saved_with(event.position):
             await self._store.append(answer.stream, answer.events, checkpoint=mark)
-            self._saved = event.position
+
+    @contextlib.asynccontextmanager
+    async def _saved_with(self, position: int) -> AsyncIterator[None]:
+        """Save nothing else meanwhile, and nothing older if it is cancelled: it may be recorded all the same."""
+        async with self._saving:
+            before, self._saved = self._saved, position
+            try:
+                yield
+            except Exception:
+                self._saved = before
+                raise
 
     async def _bury(self, letter: DeadLetter, event: RecordedEvent | None = None) -> None:
         """Record the dead letter and the checkpoint together, however long that takes."""
@@ -198,16 +212,16 @@ class _Consumer:
         while True:
             try:
                 letters = await _open_letters(self._store, self._name)
-                async with self._saving:
+                async with self._saved_with(letter.position):
                     if letter.position in letters:
                         await self._store.save_checkpoint(mark)
                     else:
                         await self._store.append(stream_of(self._name), [made], checkpoint=mark)
-                    self._position = self._saved = letter.position
             except _PASSING:
                 failures += 1
                 await self._pause.after(failures)
             else:
+                self._position = letter.position
                 return
 
     async def save(self) -> None:

@@ -1,6 +1,7 @@
 """A consumer handles every event, never gets stuck on one, and tells which it could not handle."""
 
 import asyncio
+import fcntl
 import random
 import subprocess
 import sys
@@ -246,6 +247,41 @@ async def test_an_answer_with_an_id_of_its_own_is_there_once_where_the_consumer_
             with anyio.fail_after(60), anyio.CancelScope() as scope:
                 await consume(store, "ledger", once)
         assert handled == [1, 2]
+        assert await store.version("answers") == 1
+
+
+async def test_a_consumer_that_is_called_off_while_it_answers_and_begins_again_answers_once(
+    tmp_path: Path,
+) -> None:
+    """Its answer is on its way to a disk that somebody else has just then, and cannot be called back."""
+    answered, seen = anyio.Event(), anyio.Event()
+
+    async def once(event: RecordedEvent) -> Answer | None:
+        if event.data == b"2":
+            seen.set()
+        if event.stream != "job-a" or event.data != b"1":
+            return None
+        answered.set()
+        return Answer(stream="answers", events=[new()])
+
+    async with SqliteStore.open(tmp_path / "log.db", in_thread=True) as store:
+        await store.append("job-a", events(3))
+        with anyio.fail_after(60), (tmp_path / "log.db-lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            first = asyncio.create_task(consume(store, "ledger", once))
+            await answered.wait()
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            first.cancel()
+            await asyncio.wait([first])
+            again = asyncio.create_task(consume(store, "ledger", once))
+            # One that does not wait for what is on its way handles the event once more.
+            for _ in range(30):
+                await store.head()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            await seen.wait()
+            again.cancel()
+            await asyncio.wait([again])
         assert await store.version("answers") == 1
 
 
