@@ -87,9 +87,9 @@ THRESHOLDS = {
 } | {name: metric.threshold for name, metric in METRICS.items() if metric.threshold is not None}
 LENGTH = 96
 EXPLAINED = """AUC: the probability that a clean segment scores above a spoiled one, ties counting half. IoU: blamed
-and spoiled frames, intersection over union, median. Stage right: of the spoiled clips that fail anywhere, the share
-whose worst failure is of a metric of the defect's stage. Half of the segments are cut from one clip each, half are
-scenes made by code; what is odd but clean (a turning point, a cut, a fade, bars, captions, …) is made of one scene of
+and spoiled frames, intersection over union, median. Stage right: of the spoiled clips that fail where the clean one
+does not, the share whose worst such failure is of a metric of the defect's stage. Segments are cut from clips, scenes
+are made by code; what is odd but clean (a turning point, a cut, a fade, bars, captions, …) is made of one scene of
 each set, for the metrics about the subject also of a segment of each clip. Thresholds were chosen on the tuned set.
 A reference picture there is none."""
 GIVEN = "The source is the clean segment."

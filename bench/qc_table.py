@@ -110,15 +110,15 @@ def _where(rows: list[Row], defect: str, severity: int, metric: str) -> str:
 
 
 def _stage(rows: list[Row], defect: str, metric: str, thresholds: Mapping[str, float]) -> str:
-    """Share of the spoiled clips that fail somewhere whose worst failure is blamed on the defect's stage."""
+    """Share of the spoiled clips, of those that fail where the clean one does not, whose worst failure is of its stage."""
+    fails = [row for row in rows if row.score is not None and row.score < thresholds[row.metric]]
+    own = {(row.segment, row.metric) for row in fails if row.defect == "clean"}
     by_clip: dict[tuple[str, int], list[Row]] = {}
-    for row in rows:
-        if row.defect == defect and row.score is not None:
+    for row in fails:
+        if row.defect == defect and (row.segment, row.metric) not in own:
             by_clip.setdefault((row.segment, row.severity), []).append(row)
     right = []
-    for clip in by_clip.values():
-        failed = [row for row in clip if row.score is not None and row.score < thresholds[row.metric]]
-        if failed:
-            worst = min(failed, key=lambda row: (row.score or 0.0) / thresholds[row.metric])
-            right.append(METRICS[worst.metric].stage == METRICS[metric].stage)
+    for failed in by_clip.values():
+        worst = min(failed, key=lambda row: (row.score or 0.0) / thresholds[row.metric])
+        right.append(METRICS[worst.metric].stage == METRICS[metric].stage)
     return f"{np.mean(right):.2f} of {len(right)}" if right else ""
