@@ -110,7 +110,7 @@ def _where(rows: list[Row], defect: str, severity: int, metric: str) -> str:
 
 
 def _stage(rows: list[Row], defect: str, metric: str, thresholds: Mapping[str, float]) -> str:
-    """Share of the spoiled clips, of those that fail where the clean one does not, whose worst failure is of its stage."""
+    """Of the spoiled clips that fail where the clean one does not, how many do so worst in a metric of its stage."""
     fails = [row for row in rows if row.score is not None and row.score < thresholds[row.metric]]
     own = {(row.segment, row.metric) for row in fails if row.defect == "clean"}
     by_clip: dict[tuple[str, int], list[Row]] = {}
