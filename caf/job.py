@@ -1,5 +1,7 @@
 """A job as a fold of its events: `evolve(job, event)` from `INITIAL`; no clock, no I/O."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final, Literal, assert_never
 
 from msgspec import Struct
@@ -36,7 +38,7 @@ from caf.events import (
 )
 from caf.ports import Measurement, MediaInfo, VideoTarget
 
-__all__ = ["INITIAL", "Attempt", "DecisionTaken", "Gated", "Job", "Status", "evolve", "is_over"]
+__all__ = ["INITIAL", "Attempt", "DecisionTaken", "Gated", "Job", "Prompts", "Status", "evolve", "is_over"]
 
 Status = Literal["unknown", "submitted", "running", "waiting", "completed", "cancelled", "aborted"]
 
@@ -58,6 +60,27 @@ class DecisionTaken(Struct, frozen=True, kw_only=True):
     reasoned_by: str
 
 
+class Prompts(Struct, frozen=True):
+    """What was handed to engines outside, oldest first, in runs that get shorter: each is twice the next one or more.
+
+    The states of a job share them, since whoever follows it keeps the state after each event: thousands of tuples, each
+    longer than the one before, would take the square of the prompts.
+    """
+
+    runs: tuple[tuple[PromptSubmitted, ...], ...] = ()
+
+    def __iter__(self) -> Iterator[PromptSubmitted]:
+        return chain.from_iterable(self.runs)
+
+    def and_then(self, prompt: PromptSubmitted) -> "Prompts":
+        """These and one more."""
+        runs = self.runs
+        newest: tuple[PromptSubmitted, ...] = (prompt,)
+        while runs and len(runs[-1]) == len(newest):
+            runs, newest = runs[:-1], runs[-1] + newest
+        return Prompts((*runs, newest))
+
+
 class Attempt(Struct, frozen=True, kw_only=True):
     """One attempt: the stages it ran or took over, the gates it saw, the decisions made in it."""
 
@@ -73,7 +96,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     failed_stage: Stage | None = None
     interrupted: StageInterrupted | None = None
     """The stage or gate that was ended under way and has not come to an end since."""
-    prompts: tuple[PromptSubmitted, ...] = ()
+    prompts: Prompts = Prompts()
     pose: PoseCoverageMeasured | None = None
     gates: tuple[Gated, ...] = ()
     decisions: tuple[DecisionTaken, ...] = ()
@@ -176,7 +199,7 @@ def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event typ
             return _in_attempt(job, event.attempt_id, interrupted=event)
         case PromptSubmitted():
             if job.attempts and job.attempt.id == event.attempt_id:
-                return _in_attempt(job, event.attempt_id, prompts=(*job.attempt.prompts, event))
+                return _in_attempt(job, event.attempt_id, prompts=job.attempt.prompts.and_then(event))
             return job
         case PoseCoverageMeasured():
             return _in_attempt(job, event.attempt_id, pose=event)

@@ -1,8 +1,11 @@
 """The fold: what a job is after each of its events."""
 
+import tracemalloc
+from itertools import accumulate
+
 import pytest
 
-from caf.events import Event
+from caf.events import Event, PromptSubmitted
 from caf.job import INITIAL, evolve, is_over
 from tests.support.jobs import (
     RUN_1,
@@ -178,3 +181,38 @@ def test_the_current_attempt_is_the_newest() -> None:
         _ = fold(SPEC).attempt
     with pytest.raises(AssertionError, match="no JobSubmitted"):
         _ = INITIAL.spec
+
+
+def prompt(number: int) -> PromptSubmitted:
+    return PromptSubmitted(
+        stage="motion",
+        attempt_id=RUN_1,
+        engine="comfyui",
+        handle=f"http://a#{number}",
+        key=f"frame-{number:06}",
+    )
+
+
+def test_the_prompts_of_an_attempt_are_told_in_the_order_in_which_they_were_sent() -> None:
+    job = fold(*up_to("frame"), started("motion"))
+    told = []
+    for number in range(70):
+        job = evolve(job, prompt(number))
+        told.append([one.handle for one in job.attempt.prompts])
+    assert told == [[f"http://a#{number}" for number in range(sent + 1)] for sent in range(70)]
+
+
+def test_whoever_keeps_the_job_after_each_of_its_prompts_keeps_little_for_each_however_many_there_are() -> (
+    None
+):
+    job = fold(*up_to("frame"), started("motion"))
+
+    def kept_bytes(prompts: int) -> int:
+        events = [prompt(number) for number in range(prompts)]
+        tracemalloc.start()
+        states = list(accumulate(events, evolve, initial=job))
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return taken // len(states)
+
+    assert kept_bytes(2_000) < 2.5 * kept_bytes(250)
