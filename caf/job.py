@@ -1,8 +1,8 @@
 """A job as a fold of its events: `evolve(job, event)` from `INITIAL`; no clock, no I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Final, Literal, assert_never
+from typing import Final, Literal, assert_never, overload
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -38,7 +38,18 @@ from caf.events import (
 )
 from caf.ports import Measurement, MediaInfo, VideoTarget
 
-__all__ = ["INITIAL", "Attempt", "DecisionTaken", "Gated", "Job", "Prompts", "Status", "evolve", "is_over"]
+__all__ = [
+    "INITIAL",
+    "Attempt",
+    "DecisionTaken",
+    "Gated",
+    "Job",
+    "Prompts",
+    "Status",
+    "evolve",
+    "in_json",
+    "is_over",
+]
 
 Status = Literal["unknown", "submitted", "running", "waiting", "completed", "cancelled", "aborted"]
 
@@ -60,25 +71,51 @@ class DecisionTaken(Struct, frozen=True, kw_only=True):
     reasoned_by: str
 
 
-class Prompts(Struct, frozen=True):
+class Prompts(Sequence[PromptSubmitted]):
     """What was handed to engines outside, oldest first, in runs that get shorter: each is twice the next one or more.
 
     The states of a job share them, since whoever follows it keeps the state after each event: thousands of tuples, each
-    longer than the one before, would take the square of the prompts.
+    longer than the one before, would take the square of the prompts. Never changed once made.
     """
 
-    runs: tuple[tuple[PromptSubmitted, ...], ...] = ()
+    __slots__ = ("_runs",)
 
-    def __iter__(self) -> Iterator[PromptSubmitted]:
-        return chain.from_iterable(self.runs)
+    def __init__(self, *runs: tuple[PromptSubmitted, ...]) -> None:
+        self._runs = runs
 
     def and_then(self, prompt: PromptSubmitted) -> "Prompts":
         """These and one more."""
-        runs = self.runs
+        runs = self._runs
         newest: tuple[PromptSubmitted, ...] = (prompt,)
         while runs and len(runs[-1]) == len(newest):
             runs, newest = runs[:-1], runs[-1] + newest
-        return Prompts((*runs, newest))
+        return Prompts(*runs, newest)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._runs))
+
+    def __iter__(self) -> Iterator[PromptSubmitted]:
+        return chain.from_iterable(self._runs)
+
+    @overload
+    def __getitem__(self, place: int) -> PromptSubmitted: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[PromptSubmitted, ...]: ...
+    def __getitem__(self, place: int | slice) -> PromptSubmitted | tuple[PromptSubmitted, ...]:
+        return tuple(self)[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Prompts) and self._runs == other._runs
+
+    def __hash__(self) -> int:
+        return hash(self._runs)
+
+
+def in_json(value: object) -> object:
+    """For encoders: what of a job's state JSON has no form for. Raises `NotImplementedError` for anything else."""
+    if isinstance(value, Prompts):
+        return tuple(value)
+    raise NotImplementedError(f"{type(value).__name__} has no form in JSON")
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -96,7 +133,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     failed_stage: Stage | None = None
     interrupted: StageInterrupted | None = None
     """The stage or gate that was ended under way and has not come to an end since."""
-    prompts: Prompts = Prompts()
+    prompts: Sequence[PromptSubmitted] = ()
     pose: PoseCoverageMeasured | None = None
     gates: tuple[Gated, ...] = ()
     decisions: tuple[DecisionTaken, ...] = ()
@@ -199,7 +236,7 @@ def _apply(job: Job, event: Event) -> Job:  # noqa: C901 - one case an event typ
             return _in_attempt(job, event.attempt_id, interrupted=event)
         case PromptSubmitted():
             if job.attempts and job.attempt.id == event.attempt_id:
-                return _in_attempt(job, event.attempt_id, prompts=job.attempt.prompts.and_then(event))
+                return _in_attempt(job, event.attempt_id, prompts=_one_more(job.attempt.prompts, event))
             return job
         case PoseCoverageMeasured():
             return _in_attempt(job, event.attempt_id, pose=event)
@@ -280,6 +317,10 @@ def _completed(job: Job, event: StageCompleted) -> Job:
         interrupted=None,
     )
     return replace(job, media=event.media) if event.media is not None else job
+
+
+def _one_more(prompts: Sequence[PromptSubmitted], prompt: PromptSubmitted) -> Prompts:
+    return (prompts if isinstance(prompts, Prompts) else Prompts()).and_then(prompt)
 
 
 def _gated(job: Job, event: QCPassed | QCFailed) -> Job:

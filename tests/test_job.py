@@ -3,10 +3,11 @@
 import tracemalloc
 from itertools import accumulate
 
+import msgspec
 import pytest
 
 from caf.events import Event, PromptSubmitted
-from caf.job import INITIAL, evolve, is_over
+from caf.job import INITIAL, Job, evolve, in_json, is_over
 from tests.support.jobs import (
     RUN_1,
     answered,
@@ -216,3 +217,23 @@ def test_whoever_keeps_the_job_after_each_of_its_prompts_keeps_little_for_each_h
         return taken // len(states)
 
     assert kept_bytes(2_000) < 2.5 * kept_bytes(250)
+
+
+def test_the_prompts_of_a_job_s_state_are_told_as_a_list_in_json_however_many_there_are() -> None:
+    begun = fold(*up_to("frame"), started("motion"))
+    for count in (0, 1, 7):
+        events = [prompt(number) for number in range(count)]
+        state = fold_on(begun, events)
+        told = msgspec.json.decode(msgspec.json.encode(state, enc_hook=in_json))
+        assert told["attempts"][0]["prompts"] == msgspec.to_builtins(events)
+        assert state == fold_on(begun, events)
+        assert count == 0 or state != fold_on(begun, events[1:])
+        assert state.attempt.prompts[-1:] == tuple(events[-1:])
+    with pytest.raises(NotImplementedError):
+        in_json(object())
+
+
+def fold_on(job: Job, events: list[PromptSubmitted]) -> Job:
+    for event in events:
+        job = evolve(job, event)
+    return job

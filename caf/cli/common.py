@@ -18,7 +18,7 @@ from caf.cli.tables import local_time, print_table
 from caf.config import Config, load_config
 from caf.errors import InputError
 from caf.events import Parameters
-from caf.job import Job
+from caf.job import Job, in_json
 
 __all__ = [
     "COUNT",
@@ -113,7 +113,7 @@ def print_json(value: object) -> None:
 
 def json_text(value: object, *, indent: int = -1) -> str:
     """A value as JSON, in one line if `indent` is -1; escaped where stdout cannot say every letter."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=in_json), indent=indent).decode()
     if (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf"):
         return text
     import json

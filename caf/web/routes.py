@@ -12,6 +12,7 @@ from msgspec import Struct
 from caf.contracts.depth import MOST_DEPTH, MOST_VALUES, has_too_many, is_too_deep
 from caf.contracts.whole import with_whole_numbers
 from caf.errors import DocumentError
+from caf.job import in_json
 from caf.web.crowd import CROWD
 from caf.web.limits import LIMITS
 from caf.web.query import Query
@@ -61,7 +62,10 @@ def path_of(route: Route) -> str:
 def json_response(value: Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A struct as JSON."""
     return web.Response(
-        status=status, body=msgspec.json.encode(value), content_type="application/json", headers=headers
+        status=status,
+        body=msgspec.json.encode(value, enc_hook=in_json),
+        content_type="application/json",
+        headers=headers,
     )
 
 

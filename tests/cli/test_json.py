@@ -8,6 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from caf.events import PromptSubmitted, attempt_id
+from caf.log import new_event, stream_of
 from eventstore import NewEvent, SqliteStore, new_id
 from tests.cli.conftest import Caf
 from tests.docs.small_log import BROKEN, COSTUME, SILENT, STEADY
@@ -128,3 +130,17 @@ def test_documents_of_a_contract_are_of_it(caf: Caf, log_of_five: Path, tmp_path
         valid(caf("show", job, "--json").json()["user_action_required"], "user_action_required.v1")
     (tmp_path / "metrics.json").write_text('{"metrics": {"loop_seam": {"score": 0.2}}}')
     valid(caf("qc", "evaluate", "--metrics", tmp_path / "metrics.json").json(), "qc_report.v1")
+
+
+@pytest.mark.parametrize("verb", ["show", "replay"])
+async def test_a_job_s_prompts_are_a_list(caf: Caf, log_of_five: Path, verb: str) -> None:
+    stream, handles = stream_of(SILENT), ["http://a#1", "http://a#2", "http://a#3"]
+    async with SqliteStore.open(log_of_five / ".caf" / "log.db") as store:
+        sent = [
+            PromptSubmitted(stage="motion", attempt_id=attempt_id(1), engine="comfyui", handle=handle)
+            for handle in handles
+        ]
+        records = [new_event(one, event_id=new_id(), job_id=SILENT, causation_id=None) for one in sent]
+        await store.append(stream, records, expected_version=await store.version(stream))
+    prompts = caf(verb, SILENT, "--json").json()["job"]["attempts"][-1]["prompts"]
+    assert [prompt["handle"] for prompt in prompts] == handles

@@ -6,6 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
+from caf.events import PromptSubmitted, attempt_id
+from caf.log import new_event, stream_of
 from tests.docs.small_log import BROKEN, COSTUME, REPAIRED, SILENT, STEADY
 from tests.web.serving import Api
 
@@ -80,6 +82,18 @@ async def test_every_job_says_why_it_is_where_it_is(api: Api, clip: str) -> None
         "in-the-line": "paused",
     }
     assert all(standing["why"] for standing in told.values())
+
+
+async def test_what_was_sent_to_a_server_is_a_list_in_the_job_s_state(api: Api) -> None:
+    app, stream, handles = api.service.app, stream_of(SILENT), ["http://a#1", "http://a#2", "http://a#3"]
+    sent = [
+        PromptSubmitted(stage="motion", attempt_id=attempt_id(1), engine="comfyui", handle=handle)
+        for handle in handles
+    ]
+    records = [new_event(one, event_id=app.ids.new(), job_id=SILENT, causation_id=None) for one in sent]
+    await app.store.append(stream, records, expected_version=await app.store.version(stream))
+    prompts = (await api.get(f"{JOBS}/{SILENT}")).json()["state"]["attempts"][-1]["prompts"]
+    assert [prompt["handle"] for prompt in prompts] == handles
 
 
 @pytest.mark.parametrize("path", ["", "/events", "/artifacts", f"/artifacts/{'0' * 64}"])
