@@ -152,6 +152,10 @@ def _written(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except RecursionError as fault:
+        raise DocumentError(
+            f"{file} cannot be read: it is nested too deep.", remedy="Correct or remove it."
+        ) from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as fault:
         raise DocumentError(f"{file} cannot be read: {fault}.", remedy="Correct or remove it.") from fault
 
@@ -169,11 +173,12 @@ def _checked(fields: Mapping[str, Any], where: Callable[[str], str]) -> dict[str
             checked[name] = msgspec.convert(value, types[name], strict=False)
         except msgspec.ValidationError as fault:
             raise _not_allowed(name, value, where(name)) from fault
-        if name in RANGES and not RANGES[name][0](checked[name]):
+        # A NUL is in no path and no address, and the system's calls answer it with errors that are nobody's.
+        if (name in RANGES and not RANGES[name][0](checked[name])) or "\0" in str(checked[name]):
             raise _not_allowed(name, value, where(name))
     return checked
 
 
 def _not_allowed(name: str, value: object, where: str) -> DocumentError:
-    words = RANGES[name][1] if name in RANGES else "a text"
+    words = RANGES[name][1] if name in RANGES else "a text without NUL"
     return DocumentError(f"{where} is {value!r}; allowed is {words}.", remedy="Correct it, or leave it out.")

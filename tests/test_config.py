@@ -54,6 +54,9 @@ def test_a_value_that_cannot_be_is_told_with_its_place_and_what_may_be(
         (b"cache_dir = 3", "cache_dir is 3"),
         (b"[stall_s]\nx = 1", "stall_s is"),
         (b"[local]\nstall_s = 1", "local is no setting"),
+        (b"policy = " + b"[" * 5000 + b"]" * 5000, "caf.toml cannot be read: it is nested too deep"),
+        (b'policy = "a\\u0000b"', "policy is 'a\\x00b'"),
+        (b'token_file = "a\\u0000b"', "token_file is 'a\\x00b'"),
     ],
 )
 def test_a_broken_file_is_told_with_its_name(tmp_path: Path, content: bytes, words: str) -> None:

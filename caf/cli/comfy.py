@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["comfy"]
 
+NO_SERVER: Final = "No server is configured: set comfy_urls."
+
 SERVER: Final[Callable[[Any], Any]] = click.option(
     "--server",
     "given",
@@ -87,7 +89,7 @@ def status(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
                 ]
                 for one in seen
             ],
-            empty="No server is configured: set comfy_urls.",
+            empty=NO_SERVER,
         )
     return 0 if any(one.reachable for one in seen) else 69
 
@@ -133,6 +135,8 @@ def doctor(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
                 click.echo(f"{SIGNS[one.verdict]:8}{one.name}: {one.what}")
                 if one.remedy:
                     click.echo(f"{'':8}{one.remedy}")
+        if not found:
+            click.echo(NO_SERVER, err=True)
     usable = [all(one.verdict != "bad" for one in findings) for findings in found.values()]
     return 0 if any(usable) else 69
 
@@ -182,6 +186,7 @@ def queue(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
         return found
 
     items = run_async(look)
+    nothing = "Nothing runs or waits there." if silent < len(urls) else ""
     if as_json:
         print_json(items)
     else:
@@ -191,7 +196,7 @@ def queue(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
                 [one.url, one.place or "runs", one.job_id or "not caf's", one.key, one.prompt_id]
                 for one in items
             ],
-            empty="Nothing runs or waits there." if silent < len(urls) else "",
+            empty=nothing if urls else NO_SERVER,
         )
     return 69 if silent == len(urls) else 0
 

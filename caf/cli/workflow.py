@@ -55,10 +55,11 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
 
     Lists what parameters can set. Nothing is rendered. Exits with 65 when the workflow would not run.
     """
-    from caf.comfy.binding import check_node_parameters, graph_of, models_of
+    from caf.comfy.binding import OWN, check_node_parameters, graph_of, models_of, put_checkpoint
     from caf.comfy.graph import mode_of, outputs_of, placeholders, read_workflow, workflow_digest
     from caf.comfy.object_info import adjustable
     from caf.comfy.problems import problems
+    from caf.repairs import merge
     from caf.submission import document_bytes
     from caf.workflows import as_document
 
@@ -66,9 +67,11 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
     parameters = parse_parameters(given)
     check_node_parameters(found, parameters)
     graph = graph_of(found)
-    for node_id, inputs in [*_bound_by(job_file, found).items(), *parameters.items()]:
+    asked = merge(_bound_by(job_file, found), parameters)
+    for node_id, inputs in asked.items():
         if node_id in graph:
             graph[node_id]["inputs"] |= inputs
+    put_checkpoint(found, graph, asked.get(OWN, {}).get("checkpoint"))
     known = _nodes_of(server, graph) if server else None
     wrong = problems(graph, known, outputs=outputs_of(found)) if known is not None else []
     mode = mode_of(found)

@@ -22,6 +22,7 @@ __all__ = [
     "graph_of",
     "models_of",
     "prompt_of",
+    "put_checkpoint",
 ]
 
 OWN: Final = "caf"
@@ -121,17 +122,30 @@ def bound(workflow: ComfyUIWorkflow, parameters: Mapping[str, Parameter]) -> dic
         if node_id != OWN:
             graph[node_id]["inputs"] |= inputs
     checkpoint = nested.get(OWN, {}).get("checkpoint")
-    for node_id, name, value in placeholders(workflow):
-        if value == CHECKPOINT and graph[node_id]["inputs"][name] == CHECKPOINT:
-            if checkpoint is None:
-                raise InputError(
-                    f"Node {node_id} of {workflow.workflow_id} takes a checkpoint, and none is named.",
-                    remedy="Name it in the registry's default_parameters or the job's comfyui.bindings.parameters:"
-                    ' {"caf": {"checkpoint": "<file>"}}.',
-                    kind="no_checkpoint",
-                )
-            graph[node_id]["inputs"][name] = checkpoint
+    for node_id in put_checkpoint(workflow, graph, checkpoint):
+        raise InputError(
+            f"Node {node_id} of {workflow.workflow_id} takes a checkpoint, and none is named.",
+            remedy="Name it in the registry's default_parameters or the job's comfyui.bindings.parameters:"
+            ' {"caf": {"checkpoint": "<file>"}}.',
+            kind="no_checkpoint",
+        )
     return graph
+
+
+def put_checkpoint(
+    workflow: ComfyUIWorkflow, graph: dict[str, Any], checkpoint: Parameter | None
+) -> tuple[str, ...]:
+    """Put the checkpoint into the graph, wherever it is meant; where there is none, the nodes that take one."""
+    places = [
+        (node_id, name)
+        for node_id, name, value in placeholders(workflow)
+        if value == CHECKPOINT and graph[node_id]["inputs"][name] == CHECKPOINT
+    ]
+    if checkpoint is None:
+        return tuple(node_id for node_id, _ in places)
+    for node_id, name in places:
+        graph[node_id]["inputs"][name] = checkpoint
+    return ()
 
 
 def prompt_of(

@@ -117,6 +117,38 @@ async def test_a_workflow_is_linted_against_a_server(tmp_path: Path) -> None:
     assert not [call for call in calls if call.startswith("POST")]
 
 
+async def test_a_checkpoint_that_is_named_is_looked_for_at_the_server(tmp_path: Path) -> None:
+    graph = graph_for_the_played_server()
+    graph["4"] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "__CAF_CHECKPOINT__"}}
+    graph["2"]["inputs"]["model"] = ["4", 0]
+    file = tmp_path / "cats.json"
+    file.write_bytes(document(graph))
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(
+            tmp_path / "w", server.url, bindings={"parameters": {"caf": {"checkpoint": "dog.safetensors"}}}
+        )
+        call = ("workflow", "lint", file, "--server", server.url, "--json")
+        ran = [
+            await jobs.caf(*call, *more)
+            for more in ((), ("--set", "caf.checkpoint=lion.safetensors"), ("--job", jobs.job_file))
+        ]
+    told = [json.loads(one.out) for one in ran]
+    assert [one.code for one in ran] == [0, 65, 65]
+    assert [one["models"] for one in told] == [[], ["lion.safetensors"], ["dog.safetensors"]]
+    for one, name in zip(told[1:], ("lion", "dog"), strict=True):
+        [wrong] = [problem for problem in one["problems"] if problem["grave"]]
+        assert wrong["kind"] == "value_not_in_list"
+        assert f"'{name}.safetensors' is not among the server's" in wrong["message"]
+
+
+@pytest.mark.parametrize("verb", ["status", "doctor", "queue"])
+async def test_that_no_server_is_configured_is_said(tmp_path: Path, verb: str) -> None:
+    jobs = Jobs(tmp_path / "w", "http://127.0.0.1:1")
+    (jobs.root / "caf.toml").write_text('comfy_urls = ""\n', "utf-8")
+    ran = await jobs.caf("comfy", verb)
+    assert (ran.code, ran.err) == (69, "No server is configured: set comfy_urls.\n")
+
+
 async def test_a_workflow_is_linted_without_a_server_as_far_as_that_goes(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path / "w", "http://127.0.0.1:1")
     ran = await jobs.caf("workflow", "lint", EXAMPLES / "weight-free.json")
