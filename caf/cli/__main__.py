@@ -164,13 +164,15 @@ def _of_the_machine(fault: OSError) -> CafError:
 
 def _tell(fault: CafError, *, as_json: bool) -> None:
     """Say it, on each stream that takes it; the exit code tells where it cannot be heard."""
+    from caf.cli.tables import say
+
     if as_json:
         with contextlib.suppress(OSError):
             _say_in_json(fault.kind, fault.message, fault.remedy)
     with contextlib.suppress(OSError):
-        click.echo(f"caf: {fault.message}", err=True)
+        say(f"caf: {fault.message}", err=True)
         if fault.remedy:
-            click.echo(f"     {fault.remedy}", err=True)
+            say(f"     {fault.remedy}", err=True)
 
 
 def _say_in_json(kind: str, message: str, remedy: str) -> None:

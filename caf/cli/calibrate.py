@@ -8,6 +8,7 @@ import click
 from msgspec import Struct
 
 from caf.cli.common import FILE, JSON, WORKSPACE, Number, configured, print_json, print_table
+from caf.cli.tables import say
 
 if TYPE_CHECKING:
     from caf.cli.measuring import LeftOut, MeasuredClip
@@ -214,7 +215,7 @@ def _show(found: _Result) -> None:
     ]
     print_table(_COLUMNS, rows, empty="No metric was asked for.")
     for out in found.left_out:
-        click.echo(f"caf: {out.clip} was left out: {out.reason} {out.remedy}", err=True)
+        say(f"caf: {out.clip} was left out: {out.reason} {out.remedy}", err=True)
 
 
 def _outcome(told: "Outcome | None", *, with_limit: bool) -> str:

@@ -8,6 +8,7 @@ import click
 from msgspec import Struct
 
 from caf.cli.common import JSON, WORKSPACE, configured, print_json, print_table, run_async
+from caf.cli.tables import say
 
 if TYPE_CHECKING:
     from caf.comfy.servers import Examined
@@ -132,9 +133,9 @@ def doctor(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
     else:
         for findings in found.values():
             for one in findings:
-                click.echo(f"{SIGNS[one.verdict]:8}{one.name}: {one.what}")
+                say(f"{SIGNS[one.verdict]:8}{one.name}: {one.what}")
                 if one.remedy:
-                    click.echo(f"{'':8}{one.remedy}")
+                    say(f"{'':8}{one.remedy}")
         if not found:
             click.echo(NO_SERVER, err=True)
     usable = [all(one.verdict != "bad" for one in findings) for findings in found.values()]
@@ -154,7 +155,7 @@ def _workflows(workspace: Path) -> "dict[str, ComfyUIWorkflow]":
             try:
                 found[flow.workflow_id] = workflow_of(flow, workspace, file_bytes)
             except CafError as fault:
-                click.echo(f"{SIGNS['warning']:8}workflow: {fault}", err=True)
+                say(f"{SIGNS['warning']:8}workflow: {fault}", err=True)
     return found
 
 
@@ -179,7 +180,7 @@ def queue(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
                     there = await server.queue()
                 except ComfyError as fault:
                     silent += 1
-                    click.echo(f"caf: {fault.message}", err=True)
+                    say(f"caf: {fault.message}", err=True)
                     continue
             lines = [(0, item) for item in there.running] + list(enumerate(there.pending, 1))
             found += [_item(server.address, place, item.prompt_id, item.extra_data) for place, item in lines]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caf.cli.common import JSON, WORKSPACE, configured, print_json
+from caf.cli.tables import say
 from caf.config import Config
 from caf.errors import CafError
 
@@ -34,9 +35,9 @@ def doctor(workspace: Path, as_json: bool) -> int:
         print_json(found)
     else:
         for one in found:
-            click.echo(f"{_SIGNS[one.verdict]:8}{one.name}: {one.what}")
+            say(f"{_SIGNS[one.verdict]:8}{one.name}: {one.what}")
             if one.remedy:
-                click.echo(f"{'':8}{one.remedy}")
+                say(f"{'':8}{one.remedy}")
     return 69 if any(one.verdict == "bad" for one in found) else 0
 
 

@@ -26,7 +26,7 @@ from caf.cli.common import (
 )
 from caf.cli.read import described
 from caf.cli.run import summary
-from caf.cli.tables import one_line
+from caf.cli.tables import one_line, say
 from caf.cli.telling import tell
 from caf.contracts.times import timestamp
 from caf.errors import RefusedError
@@ -187,4 +187,4 @@ def replay(job_id: str, at_version: int | None, workspace: Path, as_json: bool) 
         return
     click.echo(f"as of version {job.version}:")
     for line in described(job):
-        click.echo(line)
+        say(line)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from caf.cli.tables import one_line
 from caf.cli.telling import tell
 from caf.events import JobSubmitted, PromptSubmitted, RepairDecided, StageStarted
 from caf.log import Entry
@@ -113,7 +114,7 @@ class View:
 
     def warn(self, job_id: str, told: str) -> None:
         """What people should know of a job that no event tells."""
-        self.say(f"caf: {job_id}: {told}")
+        self.say(one_line(f"caf: {job_id}: {told}"))
 
     def _echo(self, line: str) -> None:
         """Talk; work does not stop because nobody listens (`2>&1 | head`)."""

@@ -8,6 +8,7 @@ import click
 
 from caf.cli.common import JOB, JSON, WORKSPACE, configured, print_json, print_table, run_async
 from caf.cli.run import summary
+from caf.cli.tables import say
 from caf.cli.telling import seconds, spans_told
 from caf.errors import InputError
 from caf.job import Attempt, Gated, Job
@@ -37,9 +38,9 @@ def show(job_id: str, workspace: Path, as_json: bool) -> None:
         print_json({**summary(job), "standing": standing, "job": job})
         return
     for line in described(job):
-        click.echo(line)
+        say(line)
     for number, line in enumerate(told):
-        click.echo(f"  {'' if number else 'NOW':<9}  {line}")
+        say(f"  {'' if number else 'NOW':<9}  {line}")
     if job.status == "completed" and not (workspace / final_path(job_id)).exists():
         click.echo(f"             not there any more; put it back with: caf resume {job_id}")
 

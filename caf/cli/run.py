@@ -22,6 +22,7 @@ from caf.cli.common import (
 )
 from caf.cli.people import who
 from caf.cli.progress import View
+from caf.cli.tables import say
 from caf.config import Config
 from caf.job import Job
 from caf.places import final_path
@@ -161,7 +162,7 @@ def end_of(job: Job, as_json: bool, workspace: Path) -> int:
         print_json(summary(job))
     else:
         for line in _last_words(job, workspace):
-            click.echo(line, err=job.status != "completed")
+            say(line, err=job.status != "completed")
     return exit_code_of(job)
 
 

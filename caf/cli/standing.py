@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from caf.cli.common import print_json, run_async
+from caf.cli.tables import say
 from caf.config import Config
 from caf.daemon.lock import daemon_address
 from caf.errors import CafError, RefusedError, UnavailableError
@@ -67,7 +68,7 @@ def daemon_status(workspace: Path, config: Config, *, as_json: bool) -> int:
         print_json(found)
         return 0
     for line in _told(found):
-        click.echo(line)
+        say(line)
     return 0
 
 
@@ -92,9 +93,9 @@ def job_standing(job_id: str, workspace: Path, config: Config, *, as_json: bool)
     if as_json:
         print_json({"job_id": job_id, **standing})
         return 0
-    click.echo(f"{job_id}: {standing['why']}")
+    say(f"{job_id}: {standing['why']}")
     for line in _more(standing):
-        click.echo(f"  {line}")
+        say(f"  {line}")
     return 0
 
 

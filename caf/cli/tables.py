@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-__all__ = ["local_time", "one_line", "print_table"]
+__all__ = ["local_time", "one_line", "print_table", "say"]
 
 NARROW: Final = 60
 """Columns of a terminal below which a table is not readable."""
@@ -83,6 +83,11 @@ def _wide(text: str) -> int:
 def one_line(text: str) -> str:
     """Free text with a space for each letter that is none: it begins no line and moves no cursor."""
     return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text that may hold what others wrote: its lines stay, and no letter of it moves the cursor."""
+    click.echo("\n".join(map(one_line, text.split("\n"))), err=err)
 
 
 def local_time(utc: str) -> str:

@@ -8,6 +8,7 @@ import click
 from msgspec import Struct
 
 from caf.cli.common import FILE, JSON, parse_parameters, print_json, print_table, run_async
+from caf.cli.tables import one_line, say
 from caf.errors import InputError
 
 if TYPE_CHECKING:
@@ -134,14 +135,14 @@ def _nodes_of(server: str, graph: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _tell(linted: Linted) -> None:
-    click.echo(f"{linted.workflow_id}: {linted.mode}, works in the {linted.stage} stage")
-    click.echo(f"outputs: {', '.join(linted.outputs)}")
+    say(f"{one_line(linted.workflow_id)}: {linted.mode}, works in the {linted.stage} stage")
+    say(f"outputs: {', '.join(linted.outputs)}")
     for name, places in linted.placeholders.items():
-        click.echo(f"{name}: {', '.join(places)}")
+        say(f"{name}: {', '.join(places)}")
     if linted.models:
-        click.echo(f"models: {', '.join(linted.models)}")
+        say(f"models: {', '.join(linted.models)}")
     for problem in linted.problems:
-        click.echo(f"{'WRONG  ' if problem.grave else 'note   '} {problem.kind}: {problem.message}")
+        say(f"{'WRONG  ' if problem.grave else 'note   '} {problem.kind}: {problem.message}")
     if linted.adjustable:
         click.echo("")
         print_table(

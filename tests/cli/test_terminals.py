@@ -25,7 +25,7 @@ def on_a_terminal(workspace: Path, columns: int, *arguments: str, **environment:
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
     process = subprocess.Popen(
         [sys.executable, "-m", "caf.cli", *arguments, "--workspace", str(workspace)]
-        if arguments[0] != "parameters"
+        if arguments[0] not in ("parameters", "workflow")
         else [sys.executable, "-m", "caf.cli", *arguments],
         stdin=slave,
         stdout=slave,
@@ -74,6 +74,22 @@ def test_no_escape_sequence_is_printed_where_none_is_wanted(
 ) -> None:
     for verb in VERBS:
         assert "\x1b" not in on_a_terminal(log_of_five, 100, *verb, **environment).replace("\x1b[?25h", "")
+
+
+def test_what_others_wrote_moves_no_cursor(caf: Caf, log_of_five: Path) -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07\rgood"
+    caf("cancel", COSTUME, "--reason", hostile)
+    nodes = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "__CAF_FRAME_IMAGE__"}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "x": f"{hostile}.safetensors"}},
+    }
+    file = log_of_five / "wanted.json"
+    file.write_text(json.dumps({"workflow_id": f"a\n{hostile}", "nodes": nodes}))
+    plain = {"NO_COLOR": "1", "TERM": "dumb"}
+    for call in (["status", COSTUME], ["workflow", "lint", str(file)]):
+        said = on_a_terminal(log_of_five, 120, *call, **plain)
+        assert "owned" in said
+        assert not [letter for letter in said.replace("\r\n", "") if not letter.isprintable()], (call, said)
 
 
 @pytest.mark.parametrize(
