@@ -163,7 +163,7 @@ class Comfy:
 
     async def object_info(self, node_class: str | None = None) -> dict[str, Any]:
         """The node classes with their inputs; of one class only, {} if the server does not have it."""
-        path = f"/object_info/{node_class}" if node_class else "/object_info"
+        path = f"/object_info/{quote(node_class, safe='')}" if node_class else "/object_info"
         return read_json(await self.http.get(path), dict[str, Any], self._where(path))
 
     async def model_folders(self) -> tuple[str, ...]:

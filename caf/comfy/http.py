@@ -87,8 +87,9 @@ class Http:
         return self._session
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
+        """`path`: as it goes over the line, with names in it quoted."""
         # A path of its own keeps the base's: a server may stand behind a prefix.
-        whole = self.base.with_path(self.base.path.rstrip("/") + path)
+        whole = self.base.with_path(self.base.raw_path.rstrip("/") + path, encoded=True)
         return whole.with_query(query) if query else whole
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:

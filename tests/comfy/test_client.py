@@ -271,3 +271,29 @@ async def test_a_server_that_cannot_say_which_weights_it_has_has_said_nothing(tm
         await server.stop()
         assert await model_files(comfy, ["cat.safetensors"]) == {}
         await server.start()
+
+
+async def test_names_of_folders_and_classes_arrive_as_they_are() -> None:
+    asked: list[str] = []
+
+    async def listing(request: web.Request) -> web.Response:
+        asked.append(request.match_info["name"])
+        return web.json_response([] if request.path.startswith("/at/experiment") else {})
+
+    app = web.Application()
+    for route in ("/at/experiment/models/{name}", "/at/object_info/{name}", "/at/view_metadata/{name}"):
+        app.router.add_get(route, listing)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        names = ["my models", "été", "a/b", "100%41?#"]
+        async with Comfy(f"http://127.0.0.1:{runner.addresses[0][1]}/at/") as comfy:
+            for name in names:
+                await comfy.models_in(name)
+                await comfy.object_info(name)
+                await comfy.model_metadata(name, "cat.safetensors")
+        assert asked == [name for name in names for _ in range(3)]
+    finally:
+        await runner.cleanup()
