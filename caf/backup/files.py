@@ -6,12 +6,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from caf.artifacts import ArtifactStore, replacing, sync_folder
 from caf.events import Artifact
-from caf.sha256 import sha256_of
 
 __all__ = ["CannotKeep", "copy_artifact", "copy_document", "documents", "sweep"]
 
@@ -36,9 +36,9 @@ def copy_artifact(source: ArtifactStore, target: ArtifactStore, artifact: Artifa
             return 0
     place.parent.mkdir(parents=True, exist_ok=True)
     if link:
+        with _opened(origin) as content:
+            _prove(content, origin, artifact)
         try:
-            if sha256_of(origin) != artifact.sha256:
-                raise CannotKeep(f"{origin} has not the digest that the log says")
             place.unlink(missing_ok=True)
             os.link(origin, place)
         except FileNotFoundError as fault:
@@ -49,31 +49,45 @@ def copy_artifact(source: ArtifactStore, target: ArtifactStore, artifact: Artifa
         else:
             sync_folder(place.parent)
             return artifact.bytes
-    digest = hashlib.sha256()
-    try:
-        with origin.open("rb") as content, replacing(place, prefix=_ASIDE, mode=0o600) as out:
-            while piece := content.read(_CHUNK):
-                digest.update(piece)
-                out.write(piece)
-            if digest.hexdigest() != artifact.sha256:
-                raise CannotKeep(f"{origin} has not the digest that the log says")
-    except FileNotFoundError as fault:
-        raise CannotKeep(f"{origin} is missing") from fault
+    with _opened(origin) as content, replacing(place, prefix=_ASIDE, mode=0o600) as out:
+        _prove(content, origin, artifact, out)
     return artifact.bytes
 
 
-def documents(root: Path, settings: tuple[str | None, ...], *, secret: str | None) -> Iterator[Path]:
+def _prove(content: BinaryIO, origin: Path, artifact: Artifact, out: BinaryIO | None = None) -> None:
+    """Raises `CannotKeep` for a file that is not what the log says; `out` gets what it holds."""
+    digest = hashlib.sha256()
+    for piece in _pieces(content, origin):
+        digest.update(piece)
+        if out is not None:
+            out.write(piece)
+    if digest.hexdigest() != artifact.sha256:
+        raise CannotKeep(f"{origin} has not the digest that the log says")
+
+
+def documents(
+    root: Path, settings: tuple[str | None, ...], *, secret: str | None, aside: Path, problems: list[str]
+) -> Iterator[Path]:
     """What people and tools put into a workspace, relative to it: settings, jobs, clips, answers, outcomes.
 
     Not what is an artifact (`final.mp4` and what else lies in `sandbox/output`), and not the file with the token.
+    Folders that are links are gone into, but for those that lead to the workspace or to the backup `aside`;
+    `problems` is told of folders that cannot be read.
     """
+
+    def unreadable(fault: OSError) -> None:
+        if not isinstance(fault, FileNotFoundError | NotADirectoryError):  # gone meanwhile
+            problems.append(f"{fault.filename} cannot be read: {fault.strerror}")
+
     sandbox = root / "sandbox"
     secrets = {Path(secret).resolve(), (root / secret).resolve()} if secret else set()
     for name in ("caf.toml", *settings):
         if name and _is_file(root / name) and (root / name).resolve().is_relative_to(root.resolve()):
             yield (root / name).relative_to(root)
-    for folder, folders, names in os.walk(sandbox):
-        folders.sort()
+    whole = root.resolve()
+    away = (whole / ".caf", aside.resolve())
+    for folder, folders, names in os.walk(sandbox, onerror=unreadable, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _leads_on(Path(folder, name), whole, away)]
         results = Path(folder).is_relative_to(sandbox / "output")
         for name in sorted(names):
             path = Path(folder, name)
@@ -91,29 +105,71 @@ def copy_document(origin: Path, place: Path) -> bool:
     if not _is_file(origin):
         return False
     try:
-        content = origin.open("rb")
-    except FileNotFoundError:
-        return False
-    except OSError as fault:
-        raise CannotKeep(f"{origin} cannot be read: {fault.strerror}") from fault
+        content = _opened(origin)
+    except CannotKeep as fault:
+        if isinstance(fault.__cause__, FileNotFoundError):
+            return False
+        raise
     with content:
         seen = os.fstat(content.fileno())
         with suppress(OSError):
             known = place.stat()
             if (known.st_size, known.st_mtime_ns) == (seen.st_size, seen.st_mtime_ns):
                 return False
+        _make_way(place)
         place.parent.mkdir(parents=True, exist_ok=True)
         with replacing(place, prefix=_ASIDE, mode=0o600) as out:
-            while piece := content.read(_CHUNK):
+            for piece in _pieces(content, origin):
                 out.write(piece)
         os.utime(place, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     return True
+
+
+def _make_way(place: Path) -> None:
+    """Where a file was and a folder is now, or the other way round, the old one stays under a hidden name."""
+    for one in (place, *place.parents):
+        if one.is_dir() and one != place:
+            return
+        if one.is_dir() or (one != place and os.path.lexists(one)):
+            names = (one.with_name(f".{one.name}.{number}") for number in count(1))
+            one.rename(next(name for name in names if not os.path.lexists(name)))
+            return
 
 
 def sweep(folder: Path) -> None:
     """Remove what an interrupted backup left half done."""
     for left in folder.rglob(f"{_ASIDE}*"):
         left.unlink(missing_ok=True)
+
+
+def _leads_on(folder: Path, root: Path, away: tuple[Path, ...]) -> bool:
+    """Whether a folder is to be gone into: no link to what holds it or the workspace, and nothing of `away`."""
+    real = Path(os.path.realpath(folder))
+    if real in away or root.is_relative_to(real):
+        return False
+    return not os.path.islink(folder) or all(parent.resolve() != real for parent in folder.parents)  # noqa: PTH114
+
+
+def _opened(origin: Path) -> BinaryIO:
+    try:
+        return origin.open("rb")
+    except FileNotFoundError as fault:
+        raise CannotKeep(f"{origin} is missing") from fault
+    except OSError as fault:
+        raise _unreadable(origin, fault) from fault
+
+
+def _pieces(content: BinaryIO, origin: Path) -> Iterator[bytes]:
+    """What reading raises is the workspace's fault, what writing raises the backup's."""
+    try:
+        while piece := content.read(_CHUNK):
+            yield piece
+    except OSError as fault:
+        raise _unreadable(origin, fault) from fault
+
+
+def _unreadable(origin: Path, fault: OSError) -> CannotKeep:
+    return CannotKeep(f"{origin} cannot be read: {fault.strerror}")
 
 
 def _is_file(path: Path) -> bool:

@@ -102,9 +102,7 @@ class _Backup:
         named, last = await self._named(proved.events)
         with disk_errors(self.folder):
             copied, problems = await self._copy_artifacts(list(named.artifacts.values()))
-            clips = self._clips(named)
-            inside = [clip for clip in clips if clip.is_relative_to(self.root)]
-            documents = await self._copy_documents(inside, problems)
+            documents, outside = await self._copy_documents(self._clips(named), problems)
         marker = Marker(
             workspace=str(self.root),
             made_at=timestamp(self.app.clock.now_ms()),
@@ -122,7 +120,7 @@ class _Backup:
             copied_bytes=sum(copied),
             copied_documents=documents,
             problems=tuple(problems),
-            outside=tuple(str(clip) for clip in clips if not clip.is_relative_to(self.root)),
+            outside=outside,
         )
 
     def _clear(self) -> None:
@@ -188,10 +186,14 @@ class _Backup:
                 copied += [size] if size else []
         return copied, problems
 
-    async def _copy_documents(self, clips: list[Path], problems: list[str]) -> int:
+    async def _copy_documents(self, clips: list[Path], problems: list[str]) -> tuple[int, tuple[str, ...]]:
+        """How many were copied, and the clips that are in no folder of the workspace."""
         config = self.app.config
-        paths = [*documents(self.root, (config.policy, config.registry), secret=config.token_file)]
-        paths += [clip.relative_to(self.root) for clip in clips]
+        settings = (config.policy, config.registry)
+        paths = [
+            *documents(self.root, settings, secret=config.token_file, aside=self.folder, problems=problems)
+        ]
+        paths += [clip.relative_to(self.root) for clip in clips if clip.is_relative_to(self.root)]
         copied = 0
         for number, path in enumerate(dict.fromkeys(paths)):
             self.tick("documents", number, len(paths))
@@ -199,7 +201,8 @@ class _Backup:
                 copied += await anyio.to_thread.run_sync(copy_document, self.root / path, self.folder / path)
             except CannotKeep as fault:
                 problems.append(str(fault))
-        return copied
+        kept = {(self.root / path).resolve() for path in paths}
+        return copied, tuple(str(clip) for clip in clips if clip not in kept)
 
     def _finish(self, marker: Marker, copy: Path) -> None:
         """Put the log in place, then the marker: two renames, and whatever comes between them is told apart."""

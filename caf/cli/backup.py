@@ -21,7 +21,7 @@ def backup(folder: Path, link: bool, workspace: Path, as_json: bool) -> int:
 
     A second backup to the same DIR copies only what is new. Until it is finished, what was in DIR stands as it was;
     a finished one has backup.json, and verifies: caf verify --workspace DIR. Exits with 1 when the workspace itself
-    had lost an artifact; all else is in the backup then.
+    had lost an artifact or cannot read a file; all else is in the backup then.
     """
     from caf.app import open_for_reading
     from caf.backup import Report, back_up

@@ -1,5 +1,6 @@
 """`caf backup`: a copy that can take the workspace's place, made while it is at work, never half there."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -346,3 +347,69 @@ def test_two_backups_into_one_folder_do_not_meet(caf: Caf, log_of_five: Path, fo
     codes = sorted(one.wait(TIMEOUT_S) for one in both)
     assert codes in ([0, 0], [0, 75])
     assert caf("verify", "--workspace", folder).code == 0
+
+
+def test_what_was_a_file_and_is_a_folder_now_and_the_other_way_round_is_backed_up_as_it_is_now(
+    caf: Caf, log_of_five: Path, folder: Path
+) -> None:
+    sandbox = log_of_five / "sandbox"
+    (sandbox / "cat").write_bytes(b"one clip")
+    (sandbox / "dogs").mkdir()
+    (sandbox / "dogs" / "old.mp4").write_bytes(b"a dog")
+    assert caf("backup", folder).code == 0
+    (sandbox / "cat").unlink()
+    (sandbox / "cat").mkdir()
+    (sandbox / "cat" / "new.mp4").write_bytes(b"a clip of many")
+    shutil.rmtree(sandbox / "dogs")
+    (sandbox / "dogs").write_bytes(b"one dog")
+    again = caf("backup", folder, "--json")
+    assert again.code == 0, again
+    assert (folder / "sandbox" / "cat" / "new.mp4").read_bytes() == b"a clip of many"
+    assert (folder / "sandbox" / "dogs").read_bytes() == b"one dog"
+
+
+def test_a_clip_and_an_artifact_that_the_disk_does_not_give_are_told_and_all_else_is_kept(
+    caf: Caf, log_of_five: Path, folder: Path
+) -> None:
+    bad = Path("/proc/self/mem")  # a file whose first byte cannot be read: EIO, as of a broken disk
+    (log_of_five / "sandbox" / "cat.mp4").symlink_to(bad)
+    [lost, *_] = [path for path in (log_of_five / ".caf" / "artifacts").rglob("*") if path.is_file()]
+    lost.unlink()
+    lost.symlink_to(bad)
+    made = caf("backup", folder, "--json")
+    assert made.code == 1, made
+    assert [lost.name in told or "cat.mp4" in told for told in made.json()["problems"]] == [True, True]
+    linked = caf("backup", folder.with_name("linked"), "--link", "--json")
+    assert (linked.code, len(linked.json()["problems"])) == (1, 2), linked
+
+
+def test_what_lies_behind_a_linked_folder_is_in_the_backup(
+    caf: Caf, log_of_five: Path, folder: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "disk" / "clips"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "cat.mp4").write_bytes(b"a clip")
+    (elsewhere / "round").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to(log_of_five)
+    (log_of_five / "sandbox" / "clips").symlink_to(elsewhere)
+    made = caf("backup", folder)
+    assert made.code == 0, made
+    assert (folder / "sandbox" / "clips" / "cat.mp4").read_bytes() == b"a clip"
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_all_else_is_kept(
+    caf: Caf, log_of_five: Path, folder: Path
+) -> None:
+    (log_of_five / "sandbox" / "cat.mp4").write_bytes(b"a clip")
+    deep = os.open(log_of_five / "sandbox", os.O_RDONLY)
+    for _ in range(20):  # longer than a path may be
+        os.mkdir("d" * 240, dir_fd=deep)
+        inner = os.open("d" * 240, os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = inner
+    os.close(deep)
+    made = caf("backup", folder, "--json")
+    assert made.code == 1, made
+    [told] = made.json()["problems"]
+    assert "cannot be read: File name too long" in told
+    assert (folder / "sandbox" / "cat.mp4").read_bytes() == b"a clip"
