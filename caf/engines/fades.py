@@ -49,7 +49,8 @@ def fade_course(light: Series, fps: float) -> Series:
     if len(light) < 2 * _LEAST:
         return course
     shape = np.exp(light - light.max())
-    pieces = _pieces(shape, min(len(light), round(_LONGEST_S * fps)))
+    # Of any number of frames there are pieces that are not shorter than the least, however slow the clip is.
+    pieces = _pieces(shape, min(len(light), max(2 * _LEAST, round(_LONGEST_S * fps))))
     ways = [piece.way(fps) for piece in pieces]
     at = 0
     while at < len(pieces):

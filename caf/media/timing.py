@@ -25,7 +25,12 @@ def is_variable(times_s: Sequence[float], tick_s: float) -> bool:
 
 
 def snapped_rate(fps: float) -> Fraction:
-    """The exact rate a measured one stands for: whole, n/1.001, or the nearest with a small denominator."""
+    """The exact rate a measured one stands for: whole, n/1.001, or the nearest with a small denominator.
+
+    Of less than a frame a second, what lies between two frames has it: no rate is taken for zero.
+    """
+    if 0 < fps < 1:
+        return 1 / Fraction(1 / fps).limit_denominator(1001)
     whole = round(fps)
     for candidate in (Fraction(whole), Fraction(whole * 1000, 1001)):
         if whole > 0 and abs(float(candidate) - fps) < 2e-4 * fps:

@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from caf.errors import NO_ROOM, CafError, TryAgainError
+from caf.errors import NO_ROOM, CafError, MediaError, TryAgainError
 from caf.media.audio import SoundTrack, open_sound
 from caf.media.beside import Behind
 from caf.media.conversion import converted
@@ -35,6 +35,8 @@ _THREADS = 4
 _SAME_EVERYWHERE = "cpu-independent=1"
 """x264's AVX-512 code weighs macroblocks differently from run to run; without it the same frames give the
 same bytes, on any processor."""
+_LONGEST_TICKS = 2**31 - 1
+"""For which a frame can be shown in an MP4."""
 _BT709 = 1
 _PIXELS = {SOFTWARE: "yuv420p"}
 
@@ -61,7 +63,7 @@ class ClipWriter:
 
     Raises:
         TryAgainError: `disk_full`.
-        MediaError: the sound of `sound_from` does not decode.
+        MediaError: the sound of `sound_from` does not decode, or `frame_too_long`.
     """
 
     def __init__(
@@ -162,6 +164,13 @@ class ClipWriter:
         size = (image.width, image.height) if isinstance(image, VideoFrame) else image.shape[1::-1]
         if size != self._size:
             raise ValueError(f"frame is {size[0]}x{size[1]}, the clip is {self._size[0]}x{self._size[1]}")
+        if length > _LONGEST_TICKS:
+            raise MediaError(
+                f"The frame at {float(ticks * self._base):.2f} s is shown for {float(length * self._base):.0f} s;"
+                f" {float(_LONGEST_TICKS * self._base):.0f} s can be written.",
+                remedy="Cut the clip there, or export it again at a constant rate.",
+                kind="frame_too_long",
+            )
         self._behind.add(lambda: self._put(image, ticks, length))
 
     def _put(self, image: Picture, ticks: int, length: int) -> None:

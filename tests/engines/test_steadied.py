@@ -67,3 +67,13 @@ def test_what_is_steady_is_not_written_again_unless_it_is_no_mp4(tmp_path: Path)
     other = make_clip(tmp_path / "still.mkv", frames=12)
     (written,) = in_one_go(other, tmp_path / "b").outputs
     assert look(Path(written.path)).frames == 12
+
+
+@pytest.mark.parametrize("step_s", [10.0, 3600.0])
+def test_slides_that_stand_for_long_are_a_clip_as_any_other(tmp_path: Path, step_s: float) -> None:
+    slides = [np.clip(texture(96, 64) * gain, 0, 255).astype(np.uint8) for gain in (0.8, 1.0, 0.9) * 3]
+    times = [index * step_s for index in range(len(slides))]
+    clip = write_clip(tmp_path / "slides.mkv", slides, fps=1 / step_s, times_s=times)
+    made = in_one_go(clip, tmp_path / "steady")
+    assert [frame.time_s for frame in read_frames(made.outputs[0].path)] == pytest.approx(times)
+    assert look(Path(made.outputs[0].path)).duration_s == pytest.approx(len(slides) * step_s)

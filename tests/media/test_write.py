@@ -297,6 +297,17 @@ def test_a_block_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_frame_that_is_shown_for_longer_than_can_be_written_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(MediaError, match=r"at 0.00 s is shown for 3000 s") as refused,
+        ClipWriter(tmp_path / "never.mp4", width=32, height=32, fps=1.0, variable_fps=True) as writer,
+    ):
+        for time_s in (0.0, 3000.0, 3001.0):
+            writer.write(texture(32, 32), time_s)
+    assert refused.value.kind == "frame_too_long"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_block_that_fails_leaves_the_older_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "kept.mp4"
     path.write_bytes(b"older")
