@@ -28,6 +28,7 @@ __all__ = [
     "sine",
     "subject_sway",
     "texture",
+    "tuned_in",
     "write_clip",
 ]
 
@@ -222,6 +223,27 @@ def subject_sway(scene: Image, size: tuple[int, int]) -> Callable[[int], Image]:
     return lambda index: add_subject(
         scene, (middle[0] + size[0] * 0.12 * np.sin(index / 6), middle[1]), min(size) * 0.2
     )
+
+
+def tuned_in(path: Path, *, share: float = 0.2, at_s: float = 1.0) -> Path:
+    """An MPEG-TS recording that begins inside a group of ten pictures, after `share` of two seconds; a picture is white
+    and a click is heard at `at_s`.
+    """
+    fps = 30.0
+    images = [texture(96, 64, seed=index) for index in range(60)]
+    images[round(at_s * fps)][:] = 255
+    whole = write_clip(
+        path.with_name(f"whole-{path.name}"),
+        images,
+        fps=fps,
+        sound=clicks(2.0, [at_s], rate_hz=48_000),
+        rate_hz=48_000,
+        options={"g": "10", "bf": "2", "crf": "12", "preset": "veryfast"},
+    )
+    data = whole.read_bytes()
+    whole.unlink()
+    path.write_bytes(data[round(len(data) // 188 * share) * 188 :])
+    return path
 
 
 def make_picture(

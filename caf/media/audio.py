@@ -12,9 +12,9 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.video.stream import VideoStream
 
-from caf.media.opening import damaged, opened, video_stream
+from caf.media.opening import damaged, opened
+from caf.media.read import first_shown_s
 from caf.media.sound import Samples, laid_out
 
 __all__ = ["SoundTrack", "open_sound"]
@@ -53,10 +53,12 @@ def open_sound(source: str | Path, out: OutputContainer) -> SoundTrack | None:
     """
     with opened(source) as container:
         count = len(container.streams.audio)
+        seen = bool(container.streams.video)
+    zero_s = (first_shown_s(source) or 0.0) if count and seen else 0.0
     with ExitStack() as scope:
         tracks: list[SoundTrack] = []
         for number in range(count):
-            track = _open_track(Path(source), number, out)
+            track = _open_track(Path(source), number, zero_s, out)
             if track is not None:
                 scope.callback(track.close)
                 tracks.append(track)
@@ -64,14 +66,13 @@ def open_sound(source: str | Path, out: OutputContainer) -> SoundTrack | None:
     return _Together(tracks) if tracks else None
 
 
-def _open_track(source: Path, number: int, out: OutputContainer) -> SoundTrack | None:
+def _open_track(source: Path, number: int, zero_s: float, out: OutputContainer) -> SoundTrack | None:
     with ExitStack() as scope:
         # Each from a reading of its own: what one waits for may lie far behind what the other is at.
         container = scope.enter_context(opened(source))
         stream = container.streams.audio[number]
         if number > 0 and not _is_known(stream):
             return None
-        zero_s = _first_picture_s(video_stream(container, source)) if container.streams.video else 0.0
         plain = stream.codec_context.name in _COPIED and stream.codec_context.extradata
         track = (_Copy if plain else _Encode)(source, container, stream, zero_s, out)
         # A container that is closed under its demuxer takes the process down, so the track holds it open.
@@ -103,12 +104,6 @@ class _Together:
     def close(self) -> None:
         for track in self._tracks:
             track.close()
-
-
-def _first_picture_s(stream: VideoStream) -> float:
-    if stream.start_time is None or stream.time_base is None:
-        return 0.0
-    return float(stream.start_time * stream.time_base)
 
 
 class _Copy:

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from caf.errors import MediaError
 from caf.media.headers import missing_part
 from caf.media.opening import check_size, damaged, opened, video_stream
-from caf.media.read import decoded, is_animated_webp, stated_rate
+from caf.media.read import decoded, is_animated_webp, presentation_s, stated_rate
 from caf.media.timing import is_variable, seconds, snapped_rate
 from caf.media.upright import displayed_size, orientation
 from caf.ports import MediaInfo, ProbeRequest, Progress
@@ -63,6 +63,7 @@ def probe(request: ProbeRequest, progress: Progress) -> MediaInfo:
         packets = _count(container, stream, audio, path, progress)
         _refuse_cut_off(path, container, stream, packets, progress)
         frame = _first_and_last(container, stream, packets, path)
+        packets = _from_the_first(packets, frame, stream)
         return _info(path, container, stream, audio, packets, frame)
 
 
@@ -161,6 +162,22 @@ def _first_and_last(
         except MediaError as fault:
             raise damaged(path, "near its end") from fault
     return first
+
+
+def _from_the_first(packets: _Packets, frame: VideoFrame, stream: VideoStream) -> _Packets:
+    """The packets from the first picture on: a cut stream begins inside a group that cannot be decoded.
+
+    Pictures that say no time, such as lie before zero, come at the stated rate before the first that does.
+    """
+    first_s, times_s = presentation_s(frame, stream), packets.times_s
+    if first_s is None:
+        step_s, untimed = float(1 / stated_rate(stream)), packets.shown - len(times_s) if times_s else 0
+        early = [times_s[0] - step_s * count for count in range(untimed, 0, -1)]
+        return packets._replace(times_s=early + times_s)
+    if frame.pts is None:
+        return packets
+    kept = [time_s for time_s in times_s if time_s >= first_s]
+    return packets._replace(times_s=kept, shown=packets.shown - len(times_s) + len(kept))
 
 
 def _info(

@@ -25,6 +25,7 @@ __all__ = [
     "Pixel",
     "Shown",
     "decoded",
+    "first_shown_s",
     "is_animated_webp",
     "is_hdr_file",
     "presentation_s",
@@ -38,6 +39,7 @@ __all__ = [
 Pixel = Literal["bgr24", "rgb24"]
 
 _LEADING_FAULTS = 300  # packets before the first picture that may fail: a cut stream starts inside a group
+_UNTIMED = 8  # frames that say no time before the first one that does: such as lie before zero
 
 
 class Frame(NamedTuple):
@@ -98,13 +100,11 @@ def shown_frames(
     size: tuple[int, int] | None = None
     turns = Turns()
     previous: float | None = None
-    first: float | None = None
-    for frame, stream in _alike(path, start_s, threads):
+    first = first_shown_s(path) if start_s > 0 else None
+    for frame, stream in _alike(path, None if first is None else first + start_s, threads):
         time = presentation_s(frame, stream)
         following = 0.0 if previous is None else previous + float(1 / stated_rate(stream))
-        if first is None and start_s > 0:
-            first = _start_s(stream)
-        elif first is None and time is not None:
+        if first is None and start_s <= 0 and time is not None:
             first = time - following
         time_s = following if time is None or first is None else time - first
         if previous is not None and time_s <= previous:
@@ -119,8 +119,8 @@ def shown_frames(
         yield shown
 
 
-def _alike(path: str | Path, start_s: float, threads: int) -> Iterator[tuple[VideoFrame, VideoStream]]:
-    """The decoder's frames from the key frame before `start_s` on, each time the same.
+def _alike(path: str | Path, from_s: float | None, threads: int) -> Iterator[tuple[VideoFrame, VideoStream]]:
+    """The decoder's frames from the key frame before `from_s` by the file's own clock on, each time the same.
 
     What threads guess of a damaged picture depends on who was first: from the first one on a single thread has
     the word.
@@ -129,9 +129,8 @@ def _alike(path: str | Path, start_s: float, threads: int) -> Iterator[tuple[Vid
     for sharing in (threads, 1):
         with opened(path) as container:
             stream = video_stream(container, path)
-            begins = _start_s(stream) if start_s > 0 else None
-            if begins is not None and stream.time_base:
-                container.seek(int((begins + start_s) / stream.time_base), stream=stream)
+            if from_s is not None and stream.time_base:
+                container.seek(int(from_s / stream.time_base), stream=stream)
             for frame in islice(decoded(container, stream, path, threads=sharing), count, None):
                 if frame.is_corrupt and sharing != 1:
                     break
@@ -207,6 +206,23 @@ def decoded(
                 raise damaged(path, f"at {at_s:.2f} s") from fault
     if not found:
         raise damaged(path, "anywhere")
+
+
+def first_shown_s(path: str | Path) -> float | None:
+    """When by the file's own clock the frame is shown whose time is 0; None where nothing says so.
+
+    Not where the stream begins: what comes before the first key frame of a cut stream is never shown. Raises as
+    `read_frames` does.
+    """
+    following = 0.0
+    for frame, stream in islice(_alike(path, None, 1), _UNTIMED):
+        time_s = presentation_s(frame, stream)
+        if _start_s(stream) is None:
+            return None
+        if time_s is not None:
+            return time_s - following
+        following += float(1 / stated_rate(stream))
+    return None
 
 
 def presentation_s(frame: VideoFrame, stream: VideoStream) -> float | None:

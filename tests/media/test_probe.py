@@ -15,7 +15,7 @@ from caf.errors import InputError, MediaError
 from caf.media.probe import probe
 from caf.media.read import read_frames
 from caf.ports import MediaInfo, ProbeRequest
-from tests.clips import make_clip, make_picture, sine, texture, write_clip
+from tests.clips import make_clip, make_picture, sine, texture, tuned_in, write_clip
 
 
 def look(path: Path, *, require_audio: bool = False) -> MediaInfo:
@@ -83,6 +83,31 @@ def test_one_frame_in_a_video_container_is_a_legal_clip(tmp_path: Path) -> None:
     info = look(write_clip(tmp_path / "one.mp4", [texture(64, 48)]))
     assert (info.kind, info.frames) == ("clip", 1)
     assert info.duration_s == pytest.approx(1 / 30, abs=1e-3)
+
+
+def test_what_comes_before_the_first_key_frame_of_a_recording_is_not_counted(tmp_path: Path) -> None:
+    path = tuned_in(tmp_path / "recording.ts")
+    info, frames = look(path), list(read_frames(path))
+    assert (info.frames, info.variable_fps) == (len(frames), False)
+    assert info.duration_s == pytest.approx(len(frames) / 30)
+    assert len(frames) < 50
+
+
+@pytest.mark.parametrize(("start_ms", "reordered"), [(-20, 0), (-120, 2)])
+def test_pictures_before_zero_are_counted(tmp_path: Path, start_ms: int, reordered: int) -> None:
+    path = tmp_path / "early.mkv"
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as out:
+        stream = out.add_stream("libx264", rate=20, options={"bf": str(reordered)})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index in range(12):
+            frame = av.VideoFrame.from_ndarray(texture(96, 64, seed=index), format="bgr24")
+            frame.pts, frame.time_base = 50 * index + start_ms, Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    info = look(path)
+    assert [frame.time_s for frame in read_frames(path)] == pytest.approx([index / 20 for index in range(12)])
+    assert (info.frames, info.fps, info.duration_s) == (12, 20.0, pytest.approx(0.6))
 
 
 def test_the_rotation_flag_turns_the_size_that_is_reported(tmp_path: Path) -> None:

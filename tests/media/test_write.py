@@ -19,7 +19,7 @@ from caf.media.probe import probe
 from caf.media.read import read_frames, shown_frames
 from caf.media.write import ClipWriter
 from caf.ports import MediaInfo, ProbeRequest
-from tests.clips import click_times_s, clicks, texture, write_clip
+from tests.clips import click_times_s, clicks, texture, tuned_in, write_clip
 
 
 def look(path: Path) -> MediaInfo:
@@ -184,6 +184,17 @@ def test_sound_stays_where_it_was_to_within_milliseconds(
     assert click_times_s(tmp_path / "out.mp4") == pytest.approx(before, abs=0.003)
 
 
+def white_s(path: Path) -> float:
+    return max((float(frame.image.mean()), frame.time_s) for frame in read_frames(path))[1]
+
+
+def test_sound_of_a_recording_that_begins_inside_a_group_stays_with_its_picture(tmp_path: Path) -> None:
+    recording = tuned_in(tmp_path / "recording.ts")
+    rewritten(recording, tmp_path / "out.mp4")
+    assert white_s(tmp_path / "out.mp4") == pytest.approx(white_s(recording), abs=1e-3)
+    assert click_times_s(tmp_path / "out.mp4") == pytest.approx([white_s(recording)], abs=0.005)
+
+
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mov"])
 def test_sound_ends_with_the_picture(tmp_path: Path, name: str) -> None:
     codec = "aac" if name.endswith("mp4") else "pcm_s16le"
@@ -297,13 +308,15 @@ def test_a_block_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_frame_that_is_shown_for_longer_than_can_be_written_is_refused(tmp_path: Path) -> None:
-    with (
-        pytest.raises(MediaError, match=r"at 0.00 s is shown for 3000 s") as refused,
-        ClipWriter(tmp_path / "never.mp4", width=32, height=32, fps=1.0, variable_fps=True) as writer,
-    ):
-        for time_s in (0.0, 3000.0, 3001.0):
+def paused(path: Path, pause_s: float) -> None:
+    with ClipWriter(path, width=32, height=32, fps=1.0, variable_fps=True) as writer:
+        for time_s in (0.0, pause_s):
             writer.write(texture(32, 32), time_s)
+
+
+def test_a_frame_that_is_shown_for_longer_than_can_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"at 0.00 s is shown for 3000 s") as refused:
+        paused(tmp_path / "never.mp4", 3000.0)
     assert refused.value.kind == "frame_too_long"
     assert list(tmp_path.iterdir()) == []
 

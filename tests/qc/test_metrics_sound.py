@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from caf.media.read import read_frames
 from caf.ports import Measurement, MeasureRequest
 from caf.qc.measure import measure
 from caf.qc.metrics.audio import RATE_HZ, Sound, audio_video, load_sound
-from tests.clips import write_clip
+from tests.clips import tuned_in, write_clip
 from tests.qc.metric_clips import FPS, noise, pan, picture
 
 SECONDS = 4.0
@@ -265,3 +266,14 @@ def test_sound_stamped_hours_late_takes_no_memory_for_the_silence_before(tmp_pat
     assert found is not None
     assert found.start_s == pytest.approx(40_000, abs=0.1)
     assert found.end_s < 100
+
+
+def test_sound_of_a_recording_that_begins_inside_a_group_is_heard_from_its_first_picture_on(
+    tmp_path: Path,
+) -> None:
+    path = tuned_in(tmp_path / "recording.ts")
+    shown = [(float(frame.image.mean()), frame.time_s) for frame in read_frames(path)]
+    found = load_sound(str(path))
+    assert found is not None
+    assert int(np.argmax(np.abs(found.samples) > 0.2)) / RATE_HZ == pytest.approx(max(shown)[1], abs=0.005)
+    assert found.picture_s == pytest.approx(len(shown) / 30, abs=0.04)  # no length of the last one

@@ -15,6 +15,7 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from caf.media.opening import opened, video_stream
+from caf.media.read import first_shown_s
 from caf.media.sound import laid_out
 from caf.media.timing import seconds
 from caf.ports import Measurement
@@ -90,7 +91,10 @@ def load_sound(path: str) -> Sound | None:
             if held > _LONGEST_S * RATE_HZ:
                 break
         deque(packets, maxlen=0)  # the picture goes on
-    zero_s, end_s = (min(start for start, _ in shown), max(end for _, end in shown)) if shown else (0.0, 0.0)
+    zero_s, end_s = 0.0, max((end for _, end in shown), default=0.0)
+    if shown:
+        found_s = first_shown_s(path)
+        zero_s = min(start for start, _ in shown) if found_s is None else found_s
     samples = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
     start_s = 0.0 if first is None else first_s - zero_s
     return Sound(_placed(samples, start_s), start_s, end_s - zero_s)
