@@ -83,7 +83,7 @@ class Bell:
         try:
             size = self.socket.recv_into(self._room)
             return _DECODE(self._room[:size])
-        except (OSError, DecodeError):
+        except (OSError, DecodeError, UnicodeDecodeError):
             return None
 
     def close(self) -> None:

@@ -280,7 +280,7 @@ async def _open_letters(store: EventStore, consumer: str) -> dict[int, DeadLette
             continue
         try:
             letter = msgspec.json.decode(event.data, type=DeadLetter)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # Not one of ours, whoever appended it; nothing waits for it.
             continue
         if event.type == DEAD:

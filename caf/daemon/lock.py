@@ -66,7 +66,7 @@ def daemon_address(folder: Path) -> Address | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return msgspec.json.decode(_address_file(folder).read_bytes(), type=Address)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         pass
     return None
 

@@ -102,5 +102,5 @@ class Conversation:
 def _decoded(task: str, line: bytes) -> Say:
     try:
         return msgspec.json.decode(line, type=Say)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise WorkerCrashedError(task, "an unreadable line", str(error)) from error

@@ -106,6 +106,15 @@ async def test_rubbish_among_the_bells_disturbs_nobody(tmp_path: Path) -> None:
     assert (tmp_path / "log.db-bells" / "notes.txt").read_text() == "hello"
 
 
+@pytest.mark.parametrize("ring", [b"", b"!", b"\xc1", b"\xa1\xff", b"\x91" * 3000])
+def test_a_ring_that_is_none_only_says_to_look(tmp_path: Path, ring: bytes) -> None:
+    bell = Bell(tmp_path / "log.db")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(ring, str(tmp_path / "log.db-bells" / bell.name))
+    assert bell.answer() is None
+    bell.close()
+
+
 async def test_a_bell_that_nobody_answers_fills_up_without_harm(tmp_path: Path) -> None:
     bell = Bell(tmp_path / "log.db")
     async with SqliteStore.open(tmp_path / "log.db", synchronous="OFF") as store:

@@ -414,12 +414,13 @@ async def test_a_task_that_is_cancelled_in_its_handler_ends(tmp_path: Path) -> N
 
 async def test_a_foreign_event_among_the_dead_letters_holds_up_nobody() -> None:
     async with MemoryStore() as store:
-        odd = [new(b"{}", type="Strange"), new(b"{", type="DeadLettered"), new(b"[]", type="DeadLettered")]
+        odd = [new(b"{}", type="Strange")]
+        odd += [new(data, type="DeadLettered") for data in (b"{", b"[]", b'{"consumer":"\xff"}')]
         await store.append(stream_of("ledger"), odd)
         await store.append("job-a", events(3))
-        handler = Handler(last=6, poison={5: ValueError("never")})
+        handler = Handler(last=7, poison={6: ValueError("never")})
         await handler.run(store, tries=1)
-        assert [letter.position for letter in await dead_letters(store, "ledger")] == [5]
+        assert [letter.position for letter in await dead_letters(store, "ledger")] == [6]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 1024, "a\0b", "\ud800"])

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from caf.errors import CafError, InputError, MediaError, TryAgainError
+from caf.worker.conversation import _decoded
 from caf.worker.errors import (
     DeadlineExceededError,
     OutOfMemoryError,
@@ -176,6 +177,13 @@ async def test_the_last_words_are_found_in_the_log_of_the_call(worker: Worker, t
     with pytest.raises(WorkerCrashedError) as caught:
         await call(worker, "leave", Order(number=3), log)
     assert (caught.value.cause, caught.value.last_words) == ("exit 3", "")
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b'{"phase":"\xff"}', b'{"progress":1}'])
+def test_a_line_that_cannot_be_read_is_a_crash_of_the_child(line: bytes) -> None:
+    with pytest.raises(WorkerCrashedError) as caught:
+        _decoded("measure", line)
+    assert caught.value.cause == "an unreadable line"
 
 
 async def test_a_child_that_cannot_even_start_is_reported_with_its_last_words(
