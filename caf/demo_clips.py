@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.errors import UnavailableError
-from caf.media.picture import before_after
+from caf.media.picture import before_after, save_picture
 from caf.media.write import ClipWriter
 from caf.ports import DemoRequest, Produced, Progress, SheetRequest
 
@@ -29,7 +29,7 @@ def make(request: DemoRequest, progress: Progress) -> Produced:
 
     `healthy`: a slow, closed camera path over the picture `chelsea`; `shaken`: the same with a hand's
     shake (Gaussian, 4 px) and flickering light (Gaussian, 10 %); `costume`: the picture `astronaut`.
-    Raises `UnavailableError` when scikit-image is not installed.
+    Each is there whole or not at all. Raises `UnavailableError` when scikit-image is not installed, `TryAgainError`.
     """
     try:
         from skimage import data
@@ -41,13 +41,15 @@ def make(request: DemoRequest, progress: Progress) -> Produced:
         ) from fault
     out = Path(request.out_dir) / request.name
     if request.kind == "costume":
-        cv2.imwrite(str(out), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
-        return Produced(role="reference", path=str(out))
-    cat = cv2.cvtColor(data.chelsea(), cv2.COLOR_RGB2BGR)
+        return Produced(role="reference", path=str(save_picture(_bgr(data.astronaut()), out)))
+    cat = _bgr(data.chelsea())
     if request.kind == "reference":
-        cv2.imwrite(str(out), cat)
-        return Produced(role="reference", path=str(out))
+        return Produced(role="reference", path=str(save_picture(cat, out)))
     return _clip(cat, out, request.kind == "shaken", progress)
+
+
+def _bgr(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), dtype=np.uint8)
 
 
 def sheet(request: SheetRequest, progress: Progress) -> Produced:
