@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from caf.media.opening import damaged, opened
+from caf.media.opening import damaged, opened, packets_of
 from caf.media.read import first_shown_s
 from caf.media.sound import Samples, laid_out
 
@@ -115,7 +115,7 @@ class _Copy:
     ) -> None:
         self._out, self._zero_s = out, zero_s
         self._to = out.add_stream_from_template(stream)
-        self._packets = _timed(container, stream)
+        self._packets = _timed(container, path, stream)
         self._next = next(self._packets, None)
 
     def advance(self, until_s: float) -> None:
@@ -143,8 +143,8 @@ class _Copy:
         self.scope.close()
 
 
-def _timed(container: InputContainer, stream: AudioStream) -> Iterator["Packet[AudioStream]"]:
-    for packet in container.demux(stream):
+def _timed(container: InputContainer, path: Path, stream: AudioStream) -> Iterator["Packet[AudioStream]"]:
+    for packet in packets_of(container, path, stream):
         if packet.size and packet.pts is not None:
             yield packet
 
@@ -188,7 +188,8 @@ class _Encode:
 
     def _decoded(self, stream: AudioStream) -> Iterator[AudioFrame]:
         found = False
-        for packet in self._container.demux(stream):
+        packets: Iterator[Packet[AudioStream]] = packets_of(self._container, self._path, stream)
+        for packet in packets:
             try:
                 for frame in packet.decode():
                     found = True

@@ -4,16 +4,30 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from caf.errors import InputError, MediaError
 from caf.media.headers import missing_part, picture_size
+from caf.media.timing import seconds
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE_PX", "check_size", "damaged", "opened", "video_stream"]
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_SIDE_PX",
+    "check_size",
+    "damaged",
+    "opened",
+    "packets_of",
+    "sound_stream",
+    "video_stream",
+]
 
 MAX_SIDE_PX = 8192
 """Largest accepted width or height, in pixels."""
@@ -25,6 +39,8 @@ _REFUSED_CONTAINERS = frozenset(
     ("adf", "applehttp", "bin", "concat", "dash", "ffmetadata", "hls", "idf", "imf", "lavfi", "tty", "xbin")
 )
 _CONVERT = "Give a video file or a picture that opens in a player; convert it first, e.g. to MP4 with H.264."
+
+_CONVERT_SOUND = "Convert its sound first, e.g. to AAC, or give the clip without it."
 
 
 @contextmanager
@@ -124,6 +140,24 @@ def damaged(path: str | Path, where: str) -> MediaError:
     )
 
 
+def packets_of(container: InputContainer, path: str | Path, *streams: Stream) -> "Iterator[Packet[Any]]":
+    """The packets of these streams as they lie in the file; the last ones, one a stream, are empty.
+
+    Raises:
+        MediaError: `media_damaged`: it cannot be read any further.
+    """
+    at_s = 0.0
+    try:
+        for packet in container.demux(*streams):
+            if packet.pts is not None and packet.time_base is not None:
+                at_s = seconds(packet.pts, packet.time_base)
+            yield packet
+    except IndexError:
+        return  # PyAV's, at the very end, where another stream came to light on the way
+    except av.error.FFmpegError as fault:
+        raise damaged(path, f"after {at_s:.2f} s") from fault
+
+
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     """The stream with the moving picture; cover art does not count.
 
@@ -139,6 +173,24 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
         raise MediaError(
             f"The video in {path} uses a codec that is not supported.",
             remedy=_CONVERT,
+            kind="media_unsupported",
+        )
+    return stream
+
+
+def sound_stream(container: InputContainer, path: str | Path) -> AudioStream | None:
+    """The first sound track; None where there is none.
+
+    Raises:
+        MediaError: `media_unsupported`: no decoder knows it.
+    """
+    stream = next(iter(container.streams.audio), None)
+    # PyAV gives no context then, whatever its types say.
+    context: object = stream.codec_context if stream is not None else None
+    if stream is not None and context is None:
+        raise MediaError(
+            f"The sound in {path} uses a codec that is not supported.",
+            remedy=_CONVERT_SOUND,
             kind="media_unsupported",
         )
     return stream

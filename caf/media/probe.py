@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from caf.errors import MediaError
 from caf.media.headers import missing_part
-from caf.media.opening import check_size, damaged, opened, video_stream
+from caf.media.opening import check_size, damaged, opened, packets_of, sound_stream, video_stream
 from caf.media.read import decoded, is_animated_webp, presentation_s, stated_rate
 from caf.media.timing import is_variable, seconds, snapped_rate
 from caf.media.upright import displayed_size, orientation
@@ -49,7 +49,7 @@ def probe(request: ProbeRequest, progress: Progress) -> MediaInfo:
     path = Path(request.path)
     with opened(path) as container:
         stream = video_stream(container, path)
-        audio = container.streams.audio[0] if container.streams.audio else None
+        audio = sound_stream(container, path)
         if stream.width and stream.height:
             check_size(path, stream.width, stream.height)
         if request.require_audio and audio is None:
@@ -73,7 +73,7 @@ def _count(
     times: list[float] = []
     count, cut, end, last_key = 0, 0, 0.0, None
     audio_first, audio_end, seen, last_start = None, 0.0, 0, 0.0
-    for packet in container.demux(*(s for s in (stream, audio) if s is not None)):
+    for packet in packets_of(container, path, *(s for s in (stream, audio) if s is not None)):
         if packet.size == 0:
             continue
         _refuse_encrypted(packet, path)
@@ -140,7 +140,7 @@ def _stored(path: Path, index: int, progress: Progress) -> int:
     """How many packets of a stream the file holds, whatever its edit list shows of them."""
     count = 0
     with opened(path, hidden=True) as container:
-        for packet in container.demux(container.streams[index]):
+        for packet in packets_of(container, path, container.streams[index]):
             count += packet.size > 0
             if count % _HEARTBEAT_PACKETS == 0:
                 progress(count, None)

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from caf.errors import MediaError
-from caf.media.opening import check_size, damaged, opened, video_stream
+from caf.media.opening import check_size, damaged, opened, packets_of, video_stream
 from caf.media.timing import seconds
 from caf.media.tone import is_hdr
 from caf.media.upright import Orientation, Turns, displayed_size, upright
@@ -185,7 +185,7 @@ def decoded(
     options = {"max_pixels": "40000000"}
     stream.codec_context.options = options | {"err_detect": "explode"} if strict else options
     at_s, faults, found = 0.0, 0, False
-    packets = container.demux(stream)
+    packets = packets_of(container, path, stream)
     while True:
         try:
             packet = next(packets, None)

@@ -1,6 +1,7 @@
 """Decoded sound as blocks of samples on a time line, whatever its source does on the way."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -12,6 +13,15 @@ __all__ = ["Samples", "laid_out"]
 Samples = NDArray[np.float32]
 """(channels, n) float32."""
 
+_NAMED_CHANNELS = 8
+"""Of more, it is only known what each is for where the file says so."""
+_VALUES: dict[str, Any] = {
+    "u8": np.uint8,
+    "s16": np.int16,
+    "s32": np.int32,
+    "flt": np.float32,
+    "dbl": np.float64,
+}
 _GAP_S = 0.05
 """Smaller ones are how coarsely a container keeps time."""
 
@@ -84,6 +94,7 @@ class _Resampler:
         self._resampler: AudioResampler | None = None
 
     def resample(self, frame: AudioFrame) -> Iterator[Samples]:
+        frame = _mixable(frame)
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != self._kind or self._resampler is None:
             yield from self.rest()
@@ -96,6 +107,25 @@ class _Resampler:
         if self._resampler is not None:
             yield from _values(self._resampler, None)
             self._resampler = None
+
+
+def _mixable(frame: AudioFrame) -> AudioFrame:
+    """What of a frame can be brought to one channel or two: the first two of so many that nobody can tell what each is
+    for, of a sound field what comes from all around; any other as it is.
+    """
+    count, field = frame.layout.nb_channels, frame.layout.name.startswith("ambisonic")
+    if not field and (count <= _NAMED_CHANNELS or frame.layout.name != f"{count} channels"):
+        return frame
+    kind, layout = _VALUES[frame.format.packed.name], "mono" if field else "stereo"
+    if frame.format.is_planar:  # PyAV's own way looks for planes beyond the last one
+        channels = [np.frombuffer(memoryview(plane), kind, frame.samples) for plane in frame.planes[:2]]
+    else:
+        samples = np.frombuffer(memoryview(frame.planes[0]), kind, frame.samples * count)
+        channels = list(samples.reshape(-1, count).T)
+    first = np.stack(channels[: 1 if field else 2])
+    mixable = AudioFrame.from_ndarray(first, format=frame.format.planar.name, layout=layout)
+    mixable.sample_rate = frame.sample_rate
+    return mixable
 
 
 def _values(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Samples]:

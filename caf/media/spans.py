@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import av.error
 
-from caf.media.opening import opened, video_stream
+from caf.media.opening import opened, packets_of, video_stream
 from caf.media.read import Shown, decoded, presentation_s, shown_as
 from caf.media.timing import seconds
 from caf.media.upright import Turns
@@ -44,7 +44,7 @@ def timetable(path: str) -> Timetable:
     with opened(path) as container:
         known = bool(_INDEXED & set(container.format.name.split(",")))
         try:
-            for packet in container.demux(video_stream(container, path)):
+            for packet in packets_of(container, path, video_stream(container, path)):
                 if packet.is_discard:  # what an edit list hides is decoded for others, and not shown
                     cut = True
                 elif packet.size:

@@ -268,6 +268,37 @@ def test_a_truncated_picture_is_refused_with_a_sentence(tmp_path: Path, suffix: 
     assert refused(path).kind == "media_truncated"
 
 
+def test_a_file_that_cannot_be_read_to_its_end_is_refused_as_damaged(tmp_path: Path) -> None:
+    images = [texture(96, 64, seed=index) for index in range(20)]
+    path = write_clip(tmp_path / "broken.apng", images, video_codec="apng", pixel_format="rgb24")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
+    path.write_bytes(data)
+    assert refused(path).kind == "media_damaged"
+
+
+def with_unknown_sound(path: Path) -> Path:
+    data = make_clip(path, frames=5, audio=True).read_bytes()
+    path.write_bytes(data.replace(b"A_AAC", b"A_ZZZ"))
+    return path
+
+
+def test_sound_that_no_decoder_knows_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    fault = refused(with_unknown_sound(tmp_path / "clip.mkv"))
+    assert fault.kind == "media_unsupported"
+    assert "sound" in fault.message
+
+
+def test_a_stream_that_comes_to_light_on_the_way_is_passed_over(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.flv", frames=60, audio=True)
+    data = path.read_bytes()
+    # A tag of sound of another kind, PCM, which nothing before spoke of.
+    body = bytes([0x3E, *bytes(40)])
+    tag = b"\x08" + len(body).to_bytes(3, "big") + bytes(7) + body + (11 + len(body)).to_bytes(4, "big")
+    path.write_bytes(data + tag)
+    assert look(path).frames == len(list(read_frames(path))) == 60
+
+
 def test_a_clip_whose_pictures_are_garbage_is_refused_as_damaged(tmp_path: Path) -> None:
     data = bytearray(make_clip(tmp_path / "whole.mp4", frames=10).read_bytes())
     start = data.index(b"mdat") + 4

@@ -56,6 +56,33 @@ def test_the_source_may_change_its_layout_and_its_rate_midway(layout: str) -> No
     assert np.abs(middles) == pytest.approx(0.5, abs=0.21)  # two equal sides are 3 dB louder
 
 
+@pytest.mark.parametrize("form", ["s16", "s32", "flt", "fltp"])
+@pytest.mark.parametrize(
+    ("source", "sides"), [("9 channels", (0.5, -0.25)), ("12 channels", (0.5, -0.25)), ("ambisonic 1", None)]
+)
+def test_of_more_channels_than_have_a_name_the_first_two_are_heard(
+    form: str, source: str, sides: tuple[float, float] | None
+) -> None:
+    made = AudioFrame(format=form, layout=source, samples=800)
+    made.sample_rate, made.pts, made.time_base = RATE_HZ, 0, Fraction(1, RATE_HZ)
+    count = made.layout.nb_channels
+    values = np.zeros((800, count), np.float32)
+    values[:, :2] = (0.5, -0.25)
+    if made.format.is_planar:
+        for side in range(2):
+            made.planes[side].update(np.ascontiguousarray(values[:, side]))
+    else:
+        kind, full = {"s16": (np.int16, 2**15), "s32": (np.int32, 2**31)}.get(form, (np.float32, 1))
+        made.planes[0].update((values * full).astype(kind))
+    sound = laid([made], layout="stereo")
+    assert sound.shape == (2, 800)
+    if sides is None:  # of a sound field what comes from all around, on both sides
+        assert (sound[0] == sound[1]).all()
+        assert (np.abs(sound) > 0.3).all()
+    else:
+        assert sound[:, 400] == pytest.approx(sides, abs=1e-4)
+
+
 def test_silence_comes_by_the_second_however_late_the_sound_is() -> None:
     blocks = laid_out([frame(1e6)], layout="mono", rate_hz=RATE_HZ, zero_s=0.0)
     assert [block.shape for block in islice(blocks, 5)] == [(1, RATE_HZ)] * 5

@@ -12,9 +12,10 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from numpy.typing import NDArray
 
-from caf.media.opening import opened, video_stream
+from caf.media.opening import opened, packets_of, video_stream
 from caf.media.read import first_shown_s
 from caf.media.sound import laid_out
 from caf.media.timing import seconds
@@ -105,7 +106,8 @@ def _packets(
 ) -> "Iterator[Packet[AudioStream]]":
     """Those of the first sound track; from when to when each picture is shown is noted on the way."""
     video = video_stream(container, path) if container.streams.video else None
-    for packet in container.demux(*([] if video is None else [video]), container.streams.audio[0]):
+    streams: list[Stream] = [] if video is None else [video]
+    for packet in packets_of(container, path, *streams, container.streams.audio[0]):
         if video is None or packet.stream_index != video.index:
             yield cast("Packet[AudioStream]", packet)
         # An edit list hides what a cut without re-encoding had to keep; nobody sees it.
