@@ -99,21 +99,29 @@ console.log(place.daemon.textContent + "\\n" + place.jobs.textContent);
 """
 
 
+async def page_says(answers: dict[str, Any], job_id: str, folder: Path) -> str:
+    """What the page says of these answers, with that job open."""
+    (folder / "answers.json").write_text(json.dumps(answers))
+    script, stage = folder / "live.mjs", folder / "stage.mjs"
+    shutil.copyfile(Path(pages.__file__).parent / "page" / "live.js", script)
+    stage.write_text(STAGE)
+    ran = await anyio.run_process(["node", stage, folder / "answers.json", script, f"#{job_id}"])
+    return ran.stdout.decode()
+
+
+def asked(job_id: str) -> tuple[str, ...]:
+    return ("/api/v1/status", "/api/v1/escalations", "/api/v1/jobs?limit=20", f"/api/v1/jobs/{job_id}")
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run the page's script")
 @pytest.mark.parametrize("listed", [True, False])
 async def test_the_job_that_the_address_names_is_told_as_caf_show_tells_it(
     listed: bool, shared_api: Api, tmp_path: Path
 ) -> None:
-    asked = ("/api/v1/status", "/api/v1/escalations", "/api/v1/jobs?limit=20", f"/api/v1/jobs/{REPAIRED}")
-    answers = {path: (await shared_api.get(path)).json() for path in asked}
+    answers = {path: (await shared_api.get(path)).json() for path in asked(REPAIRED)}
     if not listed:  # it is older than the newest ones
         answers["/api/v1/jobs?limit=20"]["jobs"] = []
-    (tmp_path / "answers.json").write_text(json.dumps(answers))
-    script, stage = tmp_path / "live.mjs", tmp_path / "stage.mjs"
-    shutil.copyfile(Path(pages.__file__).parent / "page" / "live.js", script)
-    stage.write_text(STAGE)
-    ran = await anyio.run_process(["node", stage, tmp_path / "answers.json", script, f"#{REPAIRED}"])
-    said = ran.stdout.decode()
+    said = await page_says(answers, REPAIRED, tmp_path)
     assert "does not answer" not in said
     told = {line.strip() for line in said.splitlines()}
     assert {"Newest jobs", REPAIRED, "run-0001 from artifact", "run-0002 from motion"} <= told
@@ -121,6 +129,18 @@ async def test_the_job_that_the_address_names_is_told_as_caf_show_tells_it(
     assert any(line.startswith("RETRY_STAGE after motion: temporal_stability is ") for line in told)
     assert "artifact reused, pose reused, frame reused, " in said
     assert "final.mp4" in told
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run the page's script")
+async def test_a_job_that_cannot_be_told_says_so_itself_and_hides_nothing_else(
+    shared_api: Api, tmp_path: Path
+) -> None:
+    answers = {path: (await shared_api.get(path)).json() for path in asked(REPAIRED)[:3]}
+    answers["/api/v1/jobs?limit=20"]["jobs"].sort(key=lambda job: job["job_id"] != REPAIRED)
+    said = await page_says(answers, REPAIRED, tmp_path)
+    assert "does not answer" not in said
+    assert "It cannot be told now (" in said
+    assert all(job["job_id"] in said for job in answers["/api/v1/jobs?limit=20"]["jobs"])
 
 
 async def test_the_page_needs_no_token_and_what_it_asks_does(workspace: Path) -> None:

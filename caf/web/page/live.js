@@ -205,8 +205,13 @@ async function lookAtJobs(jobs) {
   await Promise.all(jobs.map(async (job) => {
     const shown = opened.get(job.job_id);
     if (!shown.box.open || shown.version === job.version) return;
-    shown.body.replaceChildren(...story(await told(`/api/v1/jobs/${job.job_id}`)));
-    shown.version = job.version;
+    try {
+      shown.body.replaceChildren(...story(await told(`/api/v1/jobs/${job.job_id}`)));
+      shown.version = job.version;
+    } catch (fault) {
+      if (fault instanceof Refused) throw fault;
+      shown.body.replaceChildren(made("p", `It cannot be told now (${fault.message}); asking again.`));
+    }
   }));
 }
 
