@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from caf.errors import MediaError
 from caf.media.headers import missing_part
 from caf.media.opening import check_size, damaged, opened, packets_of, sound_stream, video_stream
-from caf.media.read import decoded, is_animated_webp, presentation_s, stated_rate
+from caf.media.read import decoded, is_animated_webp, is_told_by_order, presentation_s, stated_rate
 from caf.media.timing import is_variable, seconds, snapped_rate
 from caf.media.upright import displayed_size, orientation
 from caf.ports import MediaInfo, ProbeRequest, Progress
@@ -174,7 +174,7 @@ def _from_the_first(packets: _Packets, frame: VideoFrame, stream: VideoStream) -
         step_s, untimed = float(1 / stated_rate(stream)), packets.shown - len(times_s) if times_s else 0
         early = [times_s[0] - step_s * count for count in range(untimed, 0, -1)]
         return packets._replace(times_s=early + times_s)
-    if frame.pts is None:
+    if frame.pts is None or is_told_by_order(stream):
         return packets
     kept = [time_s for time_s in times_s if time_s >= first_s]
     return packets._replace(times_s=kept, shown=packets.shown - len(times_s) + len(kept))

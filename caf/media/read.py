@@ -28,6 +28,7 @@ __all__ = [
     "first_shown_s",
     "is_animated_webp",
     "is_hdr_file",
+    "is_told_by_order",
     "presentation_s",
     "read_frames",
     "read_picture",
@@ -217,8 +218,8 @@ def first_shown_s(path: str | Path) -> float | None:
     following = 0.0
     for frame, stream in islice(_alike(path, None, 1), _UNTIMED):
         time_s = presentation_s(frame, stream)
-        if _start_s(stream) is None:
-            return None
+        if _start_s(stream) is None or is_told_by_order(stream):
+            return _start_s(stream)
         if time_s is not None:
             return time_s - following
         following += float(1 / stated_rate(stream))
@@ -228,8 +229,13 @@ def first_shown_s(path: str | Path) -> float | None:
 def presentation_s(frame: VideoFrame, stream: VideoStream) -> float | None:
     """When a frame is shown by the file's own clock; None where nothing says so."""
     base = frame.time_base or stream.time_base
-    pts = frame.pts if frame.pts is not None else frame.dts
+    pts = frame.dts if frame.pts is None or is_told_by_order(stream) else frame.pts
     return None if pts is None or base is None else seconds(pts, base)
+
+
+def is_told_by_order(stream: VideoStream) -> bool:
+    """Whether the file only says when frames are decoded, so that what is said of their showing is a reader's guess."""
+    return stream.container.format.name == "avi"
 
 
 def stated_rate(stream: VideoStream) -> Fraction:

@@ -10,7 +10,7 @@ import pytest
 
 from caf.errors import MediaError
 from caf.media.probe import probe
-from caf.media.read import read_frames, read_picture
+from caf.media.read import first_shown_s, read_frames, read_picture
 from caf.ports import ProbeRequest
 from tests.clips import texture, write_clip
 
@@ -203,3 +203,16 @@ def test_frames_of_a_raw_stream_follow_each_other_at_the_rate_that_its_pictures_
     info = probe(ProbeRequest(path=str(path)), lambda done, total: None)
     assert (info.kind, info.frames, info.fps) == ("clip", 12, 20.0)
     assert info.duration_s == pytest.approx(0.6)
+
+
+def test_frames_of_an_avi_that_were_reordered_for_coding_come_in_even_steps(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"x264-params": "bframes=3:b-adapt=0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(40):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(texture(96, 64, seed=index), format="bgr24")))
+        out.mux(stream.encode(None))
+    frames = list(read_frames(path))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(40)])
+    assert first_shown_s(path) == 0.0  # its sound is in time with what is stored first
