@@ -3,6 +3,7 @@
 Read by hand because a decoder hides it: it allocates what the header asks for, and conceals what is cut off.
 """
 
+import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import BinaryIO
 __all__ = ["missing_part", "picture_size"]
 
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_FLV_TAGS = (8, 9, 18)
+"""Sound, picture and words."""
+_HEAD_BYTES = 8192
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -69,11 +75,12 @@ def missing_part(path: Path) -> str | None:
     """One clause saying what the file promises but does not hold, or None when nothing is missing.
 
     Checks ISO media (every top-level box inside the file, an index present), Matroska and WebM (the
-    segment's stated size), RIFF (AVI, WebP), PNG (closing chunk) and JPEG (end marker).
+    segment's stated size), RIFF (AVI, WebP), ASF (WMV), FLV, Ogg and MPEG-TS (a last part that is not whole), GIF
+    (blocks), PNG (closing chunk) and JPEG (end marker). A stream that ends between two parts is whole.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(_HEAD_BYTES)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free"):
             return _missing_in_boxes(file, size)
         if head.startswith(b"\x1a\x45\xdf\xa3"):
@@ -88,7 +95,15 @@ def missing_part(path: Path) -> str | None:
             return None if _tail_holds(file, size, b"IEND") else "its closing chunk is missing"
         if head.startswith(b"\xff\xd8\xff"):
             return None if _tail_holds(file, size, b"\xff\xd9") else "its end marker is missing"
-    return None
+        if head.startswith(b"FLV\x01"):
+            return _missing_in_tags(file, size, int.from_bytes(head[5:9], "big"))
+        if head.startswith(_ASF_HEADER):
+            return _missing_in_asf(head, size)
+        if head[:6] in (b"GIF87a", b"GIF89a"):
+            return _missing_in_blocks(file)
+        if head.startswith(b"OggS"):
+            return _missing_in_pages(file, size)
+    return _missing_in_packets(head, size)
 
 
 def _tail_holds(file: BinaryIO, size: int, mark: bytes) -> bool:
@@ -141,3 +156,71 @@ def _missing_in_segment(file: BinaryIO, size: int) -> str | None:
         return None
     end = at + 4 + length + value
     return f"its header promises {end} bytes, the file has {size}" if end > size else None
+
+
+def _missing_in_tags(file: BinaryIO, size: int, start: int) -> str | None:
+    """FLV: every tag states its length, and is followed by it."""
+    at = start + 4
+    while at + 4 < size:
+        file.seek(at)
+        head = file.read(4)
+        if head[0] & 0x1F not in _FLV_TAGS:
+            return None
+        end = at + 11 + int.from_bytes(head[1:4], "big")
+        if end > size:
+            return f"its last part ends at byte {end}, the file at byte {size}"
+        at = end + 4
+    return None
+
+
+def _missing_in_pages(file: BinaryIO, size: int) -> str | None:
+    """Ogg: a page's head says of how many parts of which lengths it is."""
+    at = 0
+    while at + 27 <= size:
+        file.seek(at)
+        head = file.read(27 + 255)
+        if head[:4] != b"OggS":
+            return None
+        parts = head[27 : 27 + head[26]]
+        end = at + 27 + head[26] + sum(parts)
+        if end > size:
+            return f"its last page ends at byte {end}, the file at byte {size}"
+        at = end
+    return None
+
+
+def _missing_in_asf(head: bytes, size: int) -> str | None:
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:  # a broadcast, whose size nobody knew
+        return None
+    stated = int.from_bytes(head[at + 40 : at + 48], "little")
+    return f"its header promises {stated} bytes, the file has {size}" if stated > size else None
+
+
+def _missing_in_packets(head: bytes, size: int) -> str | None:
+    """MPEG-TS, plain or with a time before each packet or a checksum behind it."""
+    for length, before in ((188, 0), (192, 4), (204, 0)):
+        if len(head) > 4 * length and set(head[before : 4 * length : length]) == {0x47}:
+            rest = size % length
+            return f"its last packet has {rest} of {length} bytes" if rest else None
+    return None
+
+
+def _missing_in_blocks(file: BinaryIO) -> str | None:
+    """GIF: colours, extensions and pictures until a trailer, each of a length that it states."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = 13 + _colours(data[10:11])
+        while at < len(data) and data[at] in (0x21, 0x2C):
+            # Of a picture nine bytes tell its place, then come its colours and the size of its codes.
+            at += 2 if data[at] == 0x21 else 11 + _colours(data[at + 9 : at + 10])
+            while at < len(data) and data[at]:
+                at += 1 + data[at]
+            at += 1
+        if at > len(data):
+            return f"its last block ends after byte {at - 1}, the file at byte {len(data)}"
+    return None
+
+
+def _colours(flags: bytes) -> int:
+    """Bytes of the table of colours that these flags promise."""
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
