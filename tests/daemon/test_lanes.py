@@ -9,19 +9,7 @@ import pytest
 
 from caf.events import attempt_id
 from caf.lanes import AGEING_MS, Lane, Turn, Twins
-
-
-class Clock:
-    """Time that a test sets."""
-
-    def __init__(self) -> None:
-        self.ms = 0
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_ms(self) -> int:
-        return self.ms
+from tests.support.clock import SetClock
 
 
 def turn(job_id: str, *, gate: bool = False, begun: bool = False, priority: int = 0) -> Turn:
@@ -34,7 +22,7 @@ class Queue:
     """A lane of one turn, held by the test until it lets the waiting ones go."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = SetClock()
         self.lane = Lane("render", 1, self.clock)
         self.order: list[str] = []
 
@@ -110,7 +98,7 @@ async def test_who_stops_waiting_leaves_the_line(queue: Queue) -> None:
 
 
 async def test_the_lane_counts_the_time_with_at_least_one_turn() -> None:
-    clock = Clock()
+    clock = SetClock()
     lane = Lane("native", 2, clock)
     async with lane.turn(turn("one")):
         clock.ms = 10
@@ -133,7 +121,7 @@ async def test_what_a_server_outside_has_some_of_goes_before_what_is_begun_anew(
 
 
 async def test_work_is_not_begun_anew_before_the_jobs_that_are_taken_up_have_their_places() -> None:
-    twins: Twins[str] = Twins(Clock())
+    twins: Twins[str] = Twins(SetClock())
     order: list[str] = []
     came = anyio.Event()
 
@@ -162,7 +150,7 @@ async def test_work_is_not_begun_anew_before_the_jobs_that_are_taken_up_have_the
 
 
 async def test_a_job_that_is_taken_up_and_ends_at_once_is_waited_for_by_nobody() -> None:
-    twins: Twins[str] = Twins(Clock())
+    twins: Twins[str] = Twins(SetClock())
     with twins.coming("over"):
         pass
     with anyio.fail_after(5):

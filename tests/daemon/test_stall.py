@@ -18,6 +18,7 @@ from caf.events import QueueUnpaused
 from caf.job import Job
 from caf.lanes import Lane, Twins
 from eventstore import EventStoreError, MemoryLog, MemoryStore, StoreFull, StoreReadOnly
+from tests.support.clock import SetClock
 from tests.support.jobs import fold, submitted
 
 JOBS: Final = 100
@@ -27,26 +28,13 @@ TURNS: Final = 50
 FULL: Final = StoreFull("The disk is full.", remedy="Free some space.")
 
 
-class Clock:
-    """Goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.at_ms = 1
-
-    def now_ms(self) -> int:
-        return self.at_ms
-
-    def monotonic_ms(self) -> int:
-        return self.at_ms
-
-
 class Queue:
     """Many jobs, and what becomes of each that is begun."""
 
     def __init__(self, fault: Exception | None) -> None:
         self.fault = fault
         self.begun: list[str] = []
-        self.clock = Clock()
+        self.clock = SetClock(1)
         self.store = MemoryStore(MemoryLog(clock_ms=self.clock.now_ms))
         lane = Lane("render", 1, self.clock)
         self.dispatcher = Dispatcher(
@@ -92,7 +80,7 @@ async def test_a_full_disk_is_tried_by_a_few_jobs_less_and_less_often(
         await group.start(queue.dispatcher.serve)
         tries = []
         for wait_ms in (0, 1_000, 1_000, 1_000, 60_000):
-            queue.clock.at_ms += wait_ms
+            queue.clock.ms += wait_ms
             await queue.turns()
             tries.append(len(queue.begun) // AT_ONCE)
         # After a second, after two more, and then not at the fourth.
@@ -120,7 +108,7 @@ async def test_all_go_on_as_soon_as_one_has_come_through() -> None:
         await group.start(queue.dispatcher.serve)
         await queue.turns()
         queue.fault = None
-        queue.clock.at_ms += 1_000
+        queue.clock.ms += 1_000
         while len(queue.begun) < JOBS + AT_ONCE:
             await queue.turns()
         group.cancel_scope.cancel()

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pytest
 from eventstore import (
     EventStoreError,
     InvalidArgument,
+    RecordedEvent,
     SqliteStore,
     StoreBusy,
     StoreCorrupt,
@@ -302,15 +303,21 @@ async def test_a_log_in_a_write_protected_folder_can_be_followed(
                 assert (await anext(following)).position == 4
 
 
-async def test_a_reader_of_a_closed_write_protected_log_notices_a_writer(open_folder: Path) -> None:
-    path = open_folder / "log.db"
+async def read_while_protected(path: Path) -> tuple[SqliteStore, AsyncIterator[RecordedEvent]]:
+    """A reader that has followed a closed log of two events to its end while the folder was protected."""
     async with SqliteStore.open(path) as writer:
         await writer.append("job-a", events(2))
+    with write_protected(path.parent):
+        reader = await SqliteStore.open(path, read_only=True)
+        following = reader.subscribe()
+        assert [(await anext(following)).position for _ in range(2)] == [1, 2]
+    return reader, following
+
+
+async def test_a_reader_of_a_closed_write_protected_log_notices_a_writer(open_folder: Path) -> None:
+    path = open_folder / "log.db"
     with anyio.fail_after(60):
-        with write_protected(open_folder):
-            reader = await SqliteStore.open(path, read_only=True)
-            following = reader.subscribe()
-            assert [(await anext(following)).position for _ in range(2)] == [1, 2]
+        reader, following = await read_while_protected(path)
         path.chmod(0o644)
         async with reader, SqliteStore.open(path) as writer:
             await writer.append("job-a", events(1))
@@ -333,13 +340,8 @@ async def test_a_reader_of_a_closed_write_protected_log_notices_a_writer_that_ha
     open_folder: Path,
 ) -> None:
     path = open_folder / "log.db"
-    async with SqliteStore.open(path) as writer:
-        await writer.append("job-a", events(2))
     with anyio.fail_after(60):
-        with write_protected(open_folder):
-            reader = await SqliteStore.open(path, read_only=True)
-            following = reader.subscribe()
-            assert [(await anext(following)).position for _ in range(2)] == [1, 2]
+        reader, following = await read_while_protected(path)
         path.chmod(0o644)
         write = [sys.executable, "-c", WRITE, path]
         # The reader looks before it, and once the writer has closed the log.
