@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 from aiohttp import WSMsgType, web
 
-from tests.comfy.breaking import break_off, clean_up
+from tests.comfy.breaking import SHUTDOWN_S, break_off, listen
 
 LINE_FAULTS: Final = ("drop", "lost", "half", "slow", "busy", "gateway", "garbage")
 """What may happen to any request: not sent, sent and the answer lost, the answer cut, dripping, 503, 502, no JSON."""
@@ -47,19 +47,18 @@ class FaultProxy:
         app = web.Application(client_max_size=2**30)
         app.router.add_get("/ws", self._socket)
         app.router.add_route("*", "/{path:.*}", self._request)
-        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        self.listening = await listen(self.runner)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._later:
             task.cancel()
         await asyncio.gather(*self._later, return_exceptions=True)
-        assert self.runner.server is not None
-        break_off(self.runner.server)
+        await break_off(self.runner, self.listening)
         await self.session.close()
-        await clean_up(self.runner)
+        await self.runner.cleanup()
 
     async def settle(self) -> None:
         """Let what is late arrive."""

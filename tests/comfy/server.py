@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import BodyPartReader, WSMsgType, web, web_fileresponse
 
-from tests.comfy.breaking import break_off, clean_up
+from tests.comfy.breaking import SHUTDOWN_S, break_off, listen
 from tests.comfy.gpu import NODES, OUTPUT_NODES, Gpu, InterruptedAtNode, NodeRaisedError, ServerDiedError
 from tests.comfy.pixels import png
 
@@ -100,24 +100,21 @@ class FakeComfy:
             app.router.add_get("/api/jobs/{id}", self._job)
             app.router.add_post("/api/jobs/{id}/cancel", self._cancel)
         # The real one says the same to everything that its code did not foresee.
-        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self.runner.setup()
-        self.site = web.TCPSite(self.runner, "127.0.0.1", self.port, reuse_address=True)
-        await self.site.start()
+        self.listening = await listen(self.runner, self.port)
         self.port = self.runner.addresses[0][1]
         self.tasks = [asyncio.create_task(self._worker()), asyncio.create_task(self._publish())]
         return self
 
     async def stop(self) -> None:
         """As a killed process: connections break, nothing is said."""
-        server = self.runner.server
-        assert server is not None
-        break_off(server)
+        await break_off(self.runner, self.listening)
         for task in self.tasks:
             task.cancel()
         me = asyncio.current_task()
         await asyncio.gather(*(task for task in self.tasks if task is not me), return_exceptions=True)
-        await clean_up(self.runner)
+        await self.runner.cleanup()
 
     async def restart(self) -> None:
         await self.stop()

@@ -33,6 +33,7 @@ class World:
         self.chance = random.Random(seed)
         self.theirs: set[str] = set()
         self.restarts = 0
+        self.clears = 0
 
     async def turn(self) -> None:
         while True:
@@ -50,7 +51,9 @@ class World:
                 self.theirs.clear()
                 with anyio.CancelScope(shield=True):
                     await self.server.restart()
-            elif what == "clear history":
+            # Who clears faster than anybody looks has everything rendered again for ever, and a slow host looks slowly.
+            elif what == "clear history" and self.clears < 3:
+                self.clears += 1
                 self.server.history.clear()
 
 
@@ -82,5 +85,5 @@ async def test_a_render_ends_well_or_says_why_and_touches_nothing_of_others(
         assert len(done) == 10 or kind in ENDS, f"seed {seed}: {kind}"
         assert len(ours) == 10 or not done
         # Once, and again only for what a restart or a cleared history made the server forget.
-        assert max(ours.values(), default=0) <= 2 + world.restarts, f"seed {seed}: {ours}"
+        assert max(ours.values(), default=0) <= 2 + world.restarts + world.clears, f"seed {seed}: {ours}"
         assert world.theirs <= set(server.renders), f"seed {seed}: somebody else's prompt did not run"
