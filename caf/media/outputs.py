@@ -15,6 +15,7 @@ __all__ = [
     "check_sheet_name",
     "is_same_file",
     "plot_form",
+    "put_whole",
     "write_whole",
 ]
 
@@ -92,13 +93,9 @@ def write_whole(path: Path, content: bytes) -> None:
         InputError: nothing can be written there.
         TryAgainError: `disk_full`.
     """
-    beside = path.with_name(f".{path.name}.part")
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        put_whole(path, content)
     except OSError as fault:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         if fault.errno in NO_ROOM:
             raise TryAgainError(
                 f"There is no room to write {path}.",
@@ -106,6 +103,18 @@ def write_whole(path: Path, content: bytes) -> None:
                 kind="disk_full",
             ) from fault
         raise _not_writable(f"{path} cannot be written: {fault.strerror or fault}.") from fault
+
+
+def put_whole(path: Path, content: bytes) -> None:
+    """As `write_whole`, also where another process writes the same file. Raises `OSError`, and nothing is left."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def _badly_named(message: str, remedy: str) -> InputError:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caf.errors import MediaError
+from caf.media.outputs import put_whole
 from caf.media.read import read_frames
 from caf.media.resize import fit
 from caf.media.write import disk_full
@@ -92,11 +93,8 @@ def save_picture(image: NDArray[np.uint8], out: str | Path) -> Path:
             remedy="Name it .png or .jpg.",
             kind="bad_picture_name",
         )
-    part = place.with_name(f".{place.name}.part")
     try:
-        part.write_bytes(data.tobytes())
-        part.replace(place)
+        put_whole(place, data.tobytes())
     except OSError as fault:
-        part.unlink(missing_ok=True)
         raise disk_full(place, fault) or fault from fault
     return place

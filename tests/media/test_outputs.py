@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,4 +94,18 @@ def test_what_the_disk_refuses_is_told_and_the_old_file_stays(
         write_whole(place, b"new")
     assert refused.value.kind == kind
     assert place.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_two_processes_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    place = tmp_path / "scores.json"
+    many_times = "for _ in range(300): write_whole(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)"
+    words = [
+        sys.executable,
+        "-c",
+        f"import sys\nfrom pathlib import Path\nfrom caf.media.outputs import *\n{many_times}",
+    ]
+    both = [subprocess.Popen([*words, str(place), letter]) for letter in "ab"]
+    assert [one.wait() for one in both] == [0, 0]
+    assert place.read_bytes() in (b"a" * 100_000, b"b" * 100_000)
     assert list(tmp_path.iterdir()) == [place]
