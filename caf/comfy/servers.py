@@ -3,6 +3,7 @@
 Each renders one stage of ours at a time; others' prompts may be in its queue all the same.
 """
 
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -24,6 +25,8 @@ __all__ = ["Examined", "Servers", "Standing", "refusal"]
 
 QUICK: Final = Timeouts(connect_s=3.0, read_s=10.0)
 """A server that says nothing for so long is passed over where there are others."""
+LOOK_AGAIN_S: Final = 5.0
+"""Between two looks at servers of which one did not answer."""
 SHOWN: Final = 6
 """Problems that are told; the lint lists all."""
 MISSING: Final = {"missing_node_type": "comfy_missing_node", "value_not_in_list": "comfy_missing_model"}
@@ -65,10 +68,14 @@ class Standing(Struct, frozen=True, kw_only=True):
 class Servers:
     """The servers of one process's configuration, and those that jobs name."""
 
-    def __init__(self, urls: Sequence[str], *, patience_s: float = 0.0) -> None:
-        """`patience_s`: so long a question to the only server is asked again; where there are others, a fifth."""
+    def __init__(self, urls: Sequence[str], *, patience_s: float = 0.0, away_s: float = 0.0) -> None:
+        """`patience_s`: so long a question to the only server is asked again; where there are others, a fifth.
+
+        `away_s`: so long the one that has work of a stage already is waited for before another one does it again.
+        """
         self.urls = each_once(urls)
         self.patience_s = patience_s
+        self.away_s = away_s
         self._taken: set[str] = set()
         self._freed = anyio.Event()
 
@@ -126,18 +133,24 @@ class Servers:
     async def _take(
         self, graph: Mapping[str, Any], outputs: tuple[str, ...], urls: tuple[str, ...], prefer: str
     ) -> Examined:
+        until = anyio.current_time() + self.away_s
+        prefer = prefer.rstrip("/")
         while True:
             freed = self._freed
-            able = [
-                server for server in await self.preflight(graph, outputs=outputs, urls=urls) if server.able
-            ]
-            before = [server for server in able if server.address == prefer.rstrip("/")]
+            seen = await self.preflight(graph, outputs=outputs, urls=urls)
+            able = [server for server in seen if server.able]
+            before = [server for server in able if server.address == prefer]
+            silent = {
+                server.address for server in seen if server.fault is not None and server.fault.transient
+            }
             free = [server for server in before or able if server.address not in self._taken]
-            if free:
+            if free and (prefer not in silent or anyio.current_time() >= until):
                 best = min(free, key=_load)
                 self._taken.add(best.address)
                 return best
-            await freed.wait()
+            # One that was away may be back long before a stage of ours ends.
+            with anyio.move_on_after(LOOK_AGAIN_S if silent else math.inf):
+                await freed.wait()
 
 
 def _load(server: Examined) -> tuple[int, int]:

@@ -5,6 +5,7 @@ exactly the graph that the job was submitted with, with the stage's parameters i
 a result was bad, and no parameter is ever lowered: what failed is told, and the Supervisor decides.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -96,7 +97,8 @@ class ComfyEngine:
         """Made at the first need: it loads the HTTP client."""
         from caf.comfy.servers import Servers
 
-        return Servers(self.urls, patience_s=min(PATIENCE_S, self.limits.unreachable_s))
+        away_s = self.limits.unreachable_s
+        return Servers(self.urls, patience_s=min(PATIENCE_S, away_s), away_s=away_s)
 
     async def run(self, request: StageRequest, progress: Progress, outside: Outside) -> StageResult:
         """Raises `CafError`; `TryAgainError` when no server is there now."""
@@ -180,12 +182,13 @@ class ComfyEngine:
         from caf.engines.rendering import watched
 
         handles = await outside.known()
-        prefer = next((address for address, _ in map(_place, handles.values())), "")
         placed = {key: _place(handle) for key, handle in handles.items()}
         folder = Path(request.kept_dir or request.out_dir) / "got"
         folder.mkdir(exist_ok=True)
         ids = {key: prompt_id for key, (_, prompt_id) in placed.items()}
         here = await anyio.to_thread.run_sync(kept, folder, ids)
+        there = Counter(address for key, (address, _) in placed.items() if key not in here)
+        prefer = max(there, key=there.__getitem__, default="")
         async with self.servers.turn(
             prompts[0].graph,
             outputs=prompts[0].outputs,

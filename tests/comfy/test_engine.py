@@ -453,6 +453,18 @@ async def test_work_is_taken_up_on_the_server_that_has_it(worker: Worker, tmp_pa
     assert (len(one.posts), len(other.posts)) == (FRAMES, 0)
 
 
+async def test_of_two_servers_that_had_the_work_the_one_that_has_most_of_it_goes_on(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    async with FakeComfy(tmp_path / "a") as first, FakeComfy(tmp_path / "b") as then:
+        bench = Bench(worker, tmp_path, first.url, then.url)
+        notes = Notes({"frame-000000": f"{first.url}#gone"})
+        for index in range(1, FRAMES):
+            notes.handles[f"frame-{index:06d}"] = f"{then.url}#lost-{index}"
+        await bench.run(frames_workflow(), clip, notes)
+    assert (len(first.posts), len(then.posts)) == (0, FRAMES)
+
+
 async def test_a_job_s_own_server_stands_above_the_configured_ones(
     worker: Worker, tmp_path: Path, clip: Path
 ) -> None:

@@ -94,6 +94,50 @@ async def test_two_stages_have_two_servers_at_the_same_time(tmp_path: Path) -> N
             assert {first.address, second.address} == {one.url, other.url}
 
 
+async def test_a_server_that_was_away_is_taken_when_it_is_back_though_the_others_still_render(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caf.comfy.servers.LOOK_AGAIN_S", 0.02)
+    async with FakeComfy(tmp_path / "a") as one:
+        other = await FakeComfy(tmp_path / "b").start()
+        await other.stop()
+        servers = Servers([one.url, other.url])
+        async with servers.turn(GRAPH, outputs=("9",)), anyio.create_task_group() as group:
+            came = anyio.Event()
+
+            async def second() -> None:
+                async with servers.turn(GRAPH, outputs=("9",)) as standing:
+                    assert standing.address == other.url
+                    came.set()
+
+            group.start_soon(second)
+            await until(lambda: one.calls["GET /system_stats"] >= 2)
+            async with other:
+                with anyio.fail_after(20):
+                    await came.wait()
+
+
+async def test_the_server_that_has_work_of_a_stage_is_waited_for_before_another_one_does_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caf.comfy.servers.LOOK_AGAIN_S", 0.02)
+    async with FakeComfy(tmp_path / "a") as one, FakeComfy(tmp_path / "b") as other:
+        looks = 0
+
+        def away(request: web.Request) -> str | None:
+            nonlocal looks
+            looks += 1
+            return "drop" if looks <= 3 else None
+
+        async with FaultProxy(one.url, away) as proxy:
+            servers = Servers([proxy.url, other.url], away_s=60.0)
+            async with servers.turn(GRAPH, outputs=("9",), prefer=proxy.url) as standing:
+                assert standing.address == proxy.url
+        servers = Servers([NOWHERE, other.url], away_s=0.1)
+        async with servers.turn(GRAPH, outputs=("9",), prefer=NOWHERE) as standing:
+            assert standing.address == other.url
+
+
 async def test_a_server_is_free_again_after_a_stage_that_failed(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "server") as server:
         servers = Servers([server.url])
