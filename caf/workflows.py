@@ -21,7 +21,15 @@ from caf.outside import OUTSIDE_ENGINE
 from caf.policies import LOCAL_WORKFLOW
 from caf.repairs import engine_of, merge
 
-__all__ = ["Chosen", "as_document", "check_answer", "check_parameters", "choose", "workflow_of"]
+__all__ = [
+    "Chosen",
+    "as_document",
+    "check_answer",
+    "check_mixed",
+    "check_parameters",
+    "choose",
+    "workflow_of",
+]
 
 TUNABLE = ("pose", "frame", "motion", "video")
 
@@ -89,7 +97,7 @@ def _outside(
     if settings is not None:
         parameters = merge(from_bindings(workflow, settings.bindings), parameters)
     effective = merge(node_defaults(flow), parameters)
-    _check_mixed(workflow, effective)
+    check_mixed(workflow, effective)
     bound(workflow, flat(effective, but=STAGES))
     if not has_reference and any(value == ANCHOR for _, _, value in placeholders(workflow)):
         raise InputError(
@@ -133,7 +141,7 @@ def check_answer(job: Job, parameters: Parameters) -> None:
         check_parameters(parameters)
     document = job.spec.workflows.get(job.attempt.workflow_id) if job.attempts else None
     if engine == OUTSIDE_ENGINE and document is not None:
-        _check_mixed(msgspec.convert(document, ComfyUIWorkflow), parameters)
+        check_mixed(msgspec.convert(document, ComfyUIWorkflow), parameters)
 
 
 def check_parameters(parameters: Parameters) -> None:
@@ -151,8 +159,8 @@ def check_parameters(parameters: Parameters) -> None:
             settings_for(node, inputs)
 
 
-def _check_mixed(workflow: ComfyUIWorkflow, parameters: Parameters) -> None:
-    """Stages by the embedded engine's table, nodes by the workflow."""
+def check_mixed(workflow: ComfyUIWorkflow, parameters: Parameters) -> None:
+    """Stages by the embedded engine's table, nodes by the workflow. Raises `InputError`."""
     check_parameters({node: inputs for node, inputs in parameters.items() if node in STAGES})
     check_node_parameters(
         workflow, {node: inputs for node, inputs in parameters.items() if node not in STAGES}

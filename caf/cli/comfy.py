@@ -13,6 +13,7 @@ from caf.cli.tables import say
 if TYPE_CHECKING:
     from caf.comfy.servers import Examined
     from caf.contracts import ComfyUIWorkflow
+    from caf.events import Parameters
 
 __all__ = ["comfy"]
 
@@ -142,9 +143,11 @@ def doctor(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
     return 0 if any(usable) else 69
 
 
-def _workflows(workspace: Path) -> "dict[str, ComfyUIWorkflow]":
-    """Those of the configured registry; one that cannot be read is told, and left out."""
+def _workflows(workspace: Path) -> "dict[str, tuple[ComfyUIWorkflow, Parameters]]":
+    """Those of the configured registry, and what it gives their nodes; one that cannot be read is told and left out."""
+    from caf.contracts import node_defaults
     from caf.errors import CafError
+    from caf.events import STAGES
     from caf.outside import OUTSIDE_ENGINE
     from caf.submission import file_bytes, load_defaults
     from caf.workflows import workflow_of
@@ -153,7 +156,9 @@ def _workflows(workspace: Path) -> "dict[str, ComfyUIWorkflow]":
     for flow in load_defaults(workspace, configured(workspace)).registry.workflows:
         if flow.engine == OUTSIDE_ENGINE:
             try:
-                found[flow.workflow_id] = workflow_of(flow, workspace, file_bytes)
+                workflow = workflow_of(flow, workspace, file_bytes)
+                nodes = {node: given for node, given in node_defaults(flow).items() if node not in STAGES}
+                found[flow.workflow_id] = (workflow, nodes)
             except CafError as fault:
                 say(f"{SIGNS['warning']:8}workflow: {fault}", err=True)
     return found

@@ -56,23 +56,19 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
 
     Lists what parameters can set. Nothing is rendered. Exits with 65 when the workflow would not run.
     """
-    from caf.comfy.binding import OWN, check_node_parameters, graph_of, models_of, put_checkpoint
+    from caf.comfy.addresses import shown
+    from caf.comfy.binding import models_of, put_in
     from caf.comfy.graph import mode_of, outputs_of, placeholders, read_workflow, workflow_digest
     from caf.comfy.object_info import adjustable
     from caf.comfy.problems import problems
     from caf.repairs import merge
     from caf.submission import document_bytes
-    from caf.workflows import as_document
+    from caf.workflows import as_document, check_mixed
 
     found = read_workflow(document_bytes(file), str(file), workflow_id=file.name.removesuffix(".json"))
     parameters = parse_parameters(given)
-    check_node_parameters(found, parameters)
-    graph = graph_of(found)
-    asked = merge(_bound_by(job_file, found), parameters)
-    for node_id, inputs in asked.items():
-        if node_id in graph:
-            graph[node_id]["inputs"] |= inputs
-    put_checkpoint(found, graph, asked.get(OWN, {}).get("checkpoint"))
+    check_mixed(found, parameters)
+    graph, _ = put_in(found, merge(_bound_by(job_file, found), parameters))
     known = _nodes_of(server, graph) if server else None
     wrong = problems(graph, known, outputs=outputs_of(found)) if known is not None else []
     mode = mode_of(found)
@@ -87,7 +83,7 @@ def lint(file: Path, server: str | None, job_file: Path | None, given: tuple[str
         outputs=outputs_of(found),
         placeholders=places,
         models=models_of(graph),
-        server=server,
+        server=shown(server) if server else None,
         good=not any(problem.grave for problem in wrong),
         problems=tuple(wrong),
         adjustable=tuple(
@@ -107,20 +103,19 @@ def _bound_by(job_file: Path | None, found: "ComfyUIWorkflow") -> dict[str, dict
     """The parameters that a job's bindings give. Raises `InputError` for one that points at nothing."""
     if job_file is None:
         return {}
-    from caf.comfy.binding import check_node_parameters, from_bindings
+    from caf.comfy.binding import from_bindings
     from caf.contracts import JobDocument
     from caf.contracts.read import read_document
-    from caf.events import STAGES
     from caf.repairs import merge
     from caf.submission import document_bytes
+    from caf.workflows import check_mixed
 
     job = read_document(document_bytes(job_file), JobDocument, where=str(job_file))
     if job.comfyui is None:
         raise InputError(f"{job_file} has no comfyui.", remedy="Name a job that this workflow is for.")
     parameters = merge(from_bindings(found, job.comfyui.bindings), job.comfyui.bindings.parameters)
-    nodes = {node: inputs for node, inputs in parameters.items() if node not in STAGES}
-    check_node_parameters(found, nodes)
-    return dict(nodes)
+    check_mixed(found, parameters)
+    return parameters
 
 
 def _nodes_of(server: str, graph: Mapping[str, Any]) -> Mapping[str, Any]:

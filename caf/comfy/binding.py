@@ -22,7 +22,7 @@ __all__ = [
     "graph_of",
     "models_of",
     "prompt_of",
-    "put_checkpoint",
+    "put_in",
 ]
 
 OWN: Final = "caf"
@@ -117,12 +117,8 @@ def bound(workflow: ComfyUIWorkflow, parameters: Mapping[str, Parameter]) -> dic
     """
     nested = _nested(workflow, parameters)
     check_node_parameters(workflow, nested)
-    graph = graph_of(workflow)
-    for node_id, inputs in nested.items():
-        if node_id != OWN:
-            graph[node_id]["inputs"] |= inputs
-    checkpoint = nested.get(OWN, {}).get("checkpoint")
-    for node_id in put_checkpoint(workflow, graph, checkpoint):
+    graph, without = put_in(workflow, nested)
+    for node_id in without:
         raise InputError(
             f"Node {node_id} of {workflow.workflow_id} takes a checkpoint, and none is named.",
             remedy="Name it in the registry's default_parameters or the job's comfyui.bindings.parameters:"
@@ -132,20 +128,26 @@ def bound(workflow: ComfyUIWorkflow, parameters: Mapping[str, Parameter]) -> dic
     return graph
 
 
-def put_checkpoint(
-    workflow: ComfyUIWorkflow, graph: dict[str, Any], checkpoint: Parameter | None
-) -> tuple[str, ...]:
-    """Put the checkpoint into the graph, wherever it is meant; where there is none, the nodes that take one."""
+def put_in(workflow: ComfyUIWorkflow, parameters: Parameters) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The graph with the parameters of its nodes and the checkpoint, wherever that is meant.
+
+    With it the nodes that take a checkpoint, where none is named. Parameters of what is no node are left out.
+    """
+    graph = graph_of(workflow)
+    for node_id, inputs in parameters.items():
+        if node_id in graph:
+            graph[node_id]["inputs"] |= inputs
     places = [
         (node_id, name)
         for node_id, name, value in placeholders(workflow)
         if value == CHECKPOINT and graph[node_id]["inputs"][name] == CHECKPOINT
     ]
+    checkpoint = parameters.get(OWN, {}).get("checkpoint")
     if checkpoint is None:
-        return tuple(node_id for node_id, _ in places)
+        return graph, tuple(node_id for node_id, _ in places)
     for node_id, name in places:
         graph[node_id]["inputs"][name] = checkpoint
-    return ()
+    return graph, ()
 
 
 def prompt_of(

@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
-from caf.comfy.binding import graph_of
+from caf.comfy.binding import check_node_parameters, put_in
 from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError
 from caf.comfy.graph import outputs_of
@@ -18,6 +18,7 @@ from caf.comfy.problems import problems
 from caf.contracts import ComfyUIWorkflow
 from caf.doctor.finding import Finding, bad, good, warning
 from caf.errors import InputError
+from caf.events import Parameters
 
 __all__ = ["examine_server"]
 
@@ -38,8 +39,13 @@ MODEL_LISTS: Final = (
 )
 
 
-async def examine_server(url: str, workflows: Mapping[str, ComfyUIWorkflow]) -> list[Finding]:
-    """Everything that can be told of a server without rendering anything on it. Raises nothing."""
+async def examine_server(
+    url: str, workflows: Mapping[str, tuple[ComfyUIWorkflow, Parameters]]
+) -> list[Finding]:
+    """Everything that can be told of a server without rendering anything on it. Raises nothing.
+
+    `workflows`: by id, with the parameters that the registry gives their nodes.
+    """
     try:
         async with Comfy(url) as comfy:
             begun = time.perf_counter()
@@ -142,10 +148,18 @@ def _input_folder(known: Mapping[str, NodeInfo]) -> Finding:
     return good("input folder", f"{count} files in its top")
 
 
-def _workflows(known: Mapping[str, NodeInfo], workflows: Mapping[str, ComfyUIWorkflow]) -> Sequence[Finding]:
+def _workflows(
+    known: Mapping[str, NodeInfo], workflows: Mapping[str, tuple[ComfyUIWorkflow, Parameters]]
+) -> Sequence[Finding]:
     found = []
-    for name, workflow in workflows.items():
-        graph: dict[str, Any] = graph_of(workflow)
+    for name, (workflow, parameters) in workflows.items():
+        try:
+            check_node_parameters(workflow, parameters)
+        except InputError as fault:
+            what = f"{name} would not run with its default_parameters: {fault.message}"
+            found.append(warning("workflow", what, fault.remedy))
+            continue
+        graph, _ = put_in(workflow, parameters)
         grave = [item for item in problems(graph, known, outputs=outputs_of(workflow)) if item.grave]
         if grave:
             what = f"{name} would not run: {grave[0].message}"

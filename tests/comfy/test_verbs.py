@@ -82,6 +82,31 @@ async def test_the_doctor_looks_at_the_registry_s_workflows_too(tmp_path: Path) 
     assert found[wrong] == "warning"
 
 
+async def test_the_doctor_looks_at_workflows_with_what_the_registry_gives_their_nodes(tmp_path: Path) -> None:
+    graph = graph_for_the_played_server()
+    graph["4"] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "__CAF_CHECKPOINT__"}}
+    graph["2"]["inputs"]["model"] = ["4", 0]
+    defaults: dict[str, Any] = {
+        "lion": {"caf": {"checkpoint": "lion.safetensors"}, "motion": {"temporal_smoothing": 0.5}},
+        "slow": {"2": {"second": 1.0}},
+    }
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url)
+        (jobs.root / "workflows" / "cats.json").write_bytes(document(graph))
+        flow = {"engine": "comfyui", "relpath": "workflows/cats.json", "tags": []}
+        flows = [
+            {**flow, "workflow_id": name, "default_parameters": given} for name, given in defaults.items()
+        ]
+        jobs.write("registry.json", {"version": "1.0", "workflows": flows})
+        (jobs.root / "caf.toml").write_text('registry = "registry.json"\n', "utf-8")
+        ran = await jobs.caf("comfy", "doctor", "--server", server.url, "--json")
+    lion, slow = (item for item in json.loads(ran.out)[server.url] if item["name"] == "workflow")
+    assert (lion["verdict"], slow["verdict"]) == ("warning", "warning")
+    assert "lion would not run: node 4" in lion["what"]
+    assert "'lion.safetensors' is not among the server's" in lion["what"]
+    assert "There is no input 'second' in node 2" in slow["what"]
+
+
 async def test_the_doctor_tells_a_worker_that_has_stopped(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "server") as server:
         jobs = Jobs(tmp_path / "w", server.url)
@@ -99,7 +124,8 @@ async def test_a_workflow_is_linted_against_a_server(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "server") as server:
         jobs = Jobs(tmp_path / "w", server.url)
         file.write_bytes(document(graph_for_the_played_server()))
-        good = await jobs.caf("workflow", "lint", file, "--server", server.url, "--json")
+        secret = server.url.replace("http://", "http://ada:secret@")
+        good = await jobs.caf("workflow", "lint", file, "--server", secret, "--json")
         file.write_bytes(document(frame_graph()))
         bad = await jobs.caf("workflow", "lint", file, "--server", server.url, "--json")
         calls = set(server.calls)
@@ -112,6 +138,7 @@ async def test_a_workflow_is_linted_against_a_server(tmp_path: Path) -> None:
     )
     assert told["placeholders"] == {"__CAF_FRAME_IMAGE__": ["1.image"]}
     assert [f"{item['node_id']}.{item['input']}" for item in told["adjustable"]] == ["2.seconds"]
+    assert told["server"] == server.url
     assert bad.code == 65
     assert [item["kind"] for item in json.loads(bad.out)["problems"]] == ["missing_node_type"]
     assert not [call for call in calls if call.startswith("POST")]
@@ -167,6 +194,15 @@ async def test_a_job_s_bindings_are_linted_with_the_workflow(tmp_path: Path) -> 
     assert (values["6.text"], values["3.seed"]) == ("a cat", 9)
     assert bad.code == 65
     assert "no text is linked to a positive input" in bad.err
+
+
+async def test_parameters_of_the_stages_are_linted_with_those_of_the_nodes(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path / "w", "http://127.0.0.1:1", bindings={"parameters": {"motion": {"smoothing": 1}}})
+    call = ("workflow", "lint", EXAMPLES / "weight-free.json")
+    good = await jobs.caf(*call, "--set", "motion.temporal_smoothing=0.5")
+    bad = await jobs.caf(*call, "--job", jobs.job_file)
+    assert (good.code, bad.code) == (0, 65)
+    assert "smoothing" in bad.err
 
 
 async def test_a_server_that_is_away_is_not_the_workflow_s_fault(tmp_path: Path) -> None:
