@@ -10,6 +10,7 @@ from msgspec import Struct
 from caf.contracts import ComfyNode, ComfyUIWorkflow
 from caf.contracts.read import read_document, read_object
 from caf.errors import DocumentError
+from caf.events import STAGES
 from caf.events.codec import digest
 
 __all__ = [
@@ -78,7 +79,7 @@ SAVERS: Final = {
 }
 """Classes of nodes that put out pictures or clips, as far as they are widely known."""
 LOADERS: Final = frozenset({"LoadImage", "LoadImageMask"})
-RESERVED: Final = frozenset({"frame", "motion", "video", "caf"})
+RESERVED: Final = frozenset({*STAGES, "caf"})
 """What stands for something else where parameters are given per node."""
 _HOW_TO_EXPORT: Final = (
     "Export it in the API form: in ComfyUI, Workflow > Export (API). Where the menu has no such entry, first"

@@ -137,6 +137,7 @@ def test_a_preview_beside_what_is_saved_is_not_meant() -> None:
             "no node that is known to save",
         ),
         (document({"video": frame_graph()["1"]}), "cannot have the id 'video'"),
+        (document({"pose": frame_graph()["1"]}), "cannot have the id 'pose'"),
         (document({"1": frame_graph()["1"]}), "no node that is known to save"),
         (b'{"1": {"inputs": {}}}', "node 1 has no class_type"),
     ],
