@@ -2,11 +2,12 @@
 
 import http.client
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from caf.comfy.addresses import urls_of
+from caf.comfy.addresses import shown, urls_of
 from caf.config import Config
 from caf.contracts.read import read_object
 from caf.daemon.lock import daemon_address
@@ -47,8 +48,10 @@ def comfyui(workspace: Workspace, config: Config) -> Finding:
     answers = {server: _stats(server) for server in servers}
     silent = {server: told for server, told in answers.items() if isinstance(told, str)}
     if not silent:
-        return good("comfyui", "; ".join(f"{server}: {_cards(told)}" for server, told in answers.items()))
-    told = ", ".join(f"{server} ({why})" for server, why in silent.items())
+        return good(
+            "comfyui", "; ".join(f"{shown(server)}: {_cards(told)}" for server, told in answers.items())
+        )
+    told = ", ".join(f"{shown(server)} ({why})" for server, why in silent.items())
     if config.comfy_urls == Config().comfy_urls and not silent.keys() & set(named):
         return good("comfyui", f"no answer from {told}; only workflows for ComfyUI need one")
     remedy = "Start it there, or correct comfy_urls in caf.toml, or comfyui.base_url in the job files."
@@ -88,10 +91,14 @@ def _get(server: str, path: str) -> dict[str, Any] | str:
     """The JSON object that is answered, or a word why there is none. Follows no redirect."""
     try:
         place = urlsplit(server)
+        if place.scheme not in ("http", "https") or not place.hostname:
+            return "it is no address, as http://127.0.0.1:8188 is"
+        secret = f"{unquote(place.username or '')}:{unquote(place.password or '')}"
+        headers = {"Authorization": f"Basic {b64encode(secret.encode()).decode()}"} if place.username else {}
         kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-        connection = kind(place.hostname or "", place.port, timeout=_PATIENCE_S)
+        connection = kind(place.hostname, place.port, timeout=_PATIENCE_S)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             body = answer.read(_MOST_BYTES)
         finally:
@@ -99,7 +106,7 @@ def _get(server: str, path: str) -> dict[str, Any] | str:
         if answer.status != http.HTTPStatus.OK:
             return f"it answers {answer.status}"
         found = json.loads(body)
-    except (OSError, http.client.HTTPException, ValueError) as fault:
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as fault:
         return str(fault) or type(fault).__name__
     return found if isinstance(found, dict) else "it is no ComfyUI"
 

@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import threading
+from base64 import b64encode
 from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -211,6 +212,22 @@ def test_a_server_that_is_no_comfyui_is_told(tmp_path: Path) -> None:
         assert "it answers 404" in by_name(tmp_path, Config(comfy_urls=url))["comfyui"].what
 
 
+def test_a_server_with_a_password_is_asked_with_it_and_shown_without(tmp_path: Path) -> None:
+    with answering({"/system_stats": {"devices": [{"name": "cat"}]}}, password="ada:s3cret") as url:
+        found = by_name(tmp_path, Config(comfy_urls=url.replace("://", "://ada:s3cret@")))["comfyui"]
+        assert (found.verdict, found.what) == ("good", f"{url}: cat")
+        other = by_name(tmp_path, Config(comfy_urls=url.replace("://", "://ada:guessed@")))["comfyui"]
+    assert other.what == f"no answer from {url} (it answers 401)"
+
+
+def test_what_is_no_address_and_what_is_no_answer_are_told_as_such(tmp_path: Path) -> None:
+    with answering({"/system_stats": "[" * 100_000}) as url:
+        found = by_name(tmp_path, Config(comfy_urls=f"{url} gpu-2:8188"))["comfyui"]
+    assert found.verdict == "warning"
+    assert "gpu-2:8188 (it is no address" in found.what
+    assert f"{url} (" in found.what
+
+
 def test_a_gpu_is_named_as_its_driver_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'Some Card, 81559 MiB, 550.1'\n", "utf-8")
@@ -229,14 +246,17 @@ def test_too_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def answering(answers: dict[str, object]) -> Iterator[str]:
-    """A server on this machine that knows these paths."""
+def answering(answers: dict[str, object], *, password: str = "") -> Iterator[str]:
+    """A server on this machine that knows these paths, and tells of them who has the password; a text as it is."""
+    wanted = f"Basic {b64encode(password.encode()).decode()}" if password else None
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known = self.path in answers
-            body = msgspec.json.encode(answers.get(self.path))
-            self.send_response(200 if known else 404)
+            answer = answers.get(self.path)
+            body = answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
+            let_in = self.headers.get("Authorization") == wanted
+            self.send_response(401 if not let_in else 200 if known else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
