@@ -43,6 +43,20 @@ def test_every_recipe_runs(page: str, workspace: Path) -> None:
         assert "Traceback" not in done.stderr, place
 
 
+def test_the_recipe_for_what_is_new_tells_each_event_once_and_goes_on_after_a_time_without_any(
+    workspace: Path,
+) -> None:
+    page = blocks(ROOT / "docs" / "cookbook.md")
+    [recipe] = [found for found in page if "new.jsonl" in found.content]
+    told, noted = [], []
+    for _ in range(3):
+        assert run(recipe, workspace).returncode == 0
+        told.append(len((workspace / "new.jsonl").read_text("utf-8").splitlines()))
+        noted.append((workspace / "last").read_text("utf-8"))
+    assert told == [int(noted[0]), 0, 0]
+    assert len(set(noted)) == 1
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_query_finds_something(page: str, small_workspace: Path) -> None:
     queries = [found for found in blocks(ROOT / "docs" / page) if found.language == "sql"]
