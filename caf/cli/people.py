@@ -18,6 +18,7 @@ from caf.cli.common import (
     print_json,
     print_table,
     run_async,
+    said_again,
 )
 from caf.events import STAGES, Event
 
@@ -81,7 +82,8 @@ def answer(
     events = run_async(work)
     if as_json:
         print_json(events[0])
-    click.echo(f"Recorded. Go on with: caf resume {job_id}", err=True)
+    way_on = f"caf resume {job_id}{said_again(workspace)}"
+    click.echo(f"Recorded. The daemon goes on with it; without one: {way_on}", err=True)
 
 
 @click.command(short_help="Call a job off.")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from caf.cli.common import JOB, JSON, WORKSPACE, configured, job_ids, print_json, run_async
+from caf.cli.common import JOB, JSON, WORKSPACE, configured, job_ids, print_json, run_async, said_again
 from caf.cli.people import who
 from caf.cli.progress import View
 from caf.cli.run import drafted, end_of, given_job
@@ -151,4 +151,4 @@ def retry(
         print_json({"job_id": name, "retry_of": job_id, "from_stage": from_stage})
     else:
         click.echo(name)
-        click.echo(f"The daemon takes it up; without one: caf resume {name}", err=True)
+        click.echo(f"The daemon takes it up; without one: caf resume {name}{said_again(workspace)}", err=True)

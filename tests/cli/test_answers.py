@@ -49,6 +49,14 @@ def test_an_answer_without_or_with_a_wrong_word_changes_nothing(caf: Caf, log_of
     assert caf("events", "--json").out == before
 
 
+def test_how_a_job_goes_on_is_told_with_its_workspace(caf: Caf, log_of_five: Path, tmp_path: Path) -> None:
+    elsewhere = ("--workspace", log_of_five)
+    for verb in (("answer", SILENT, "proceed"), ("retry", STEADY, "--from", "video")):
+        told = caf(*verb, *elsewhere, CAF_WORKSPACE=str(tmp_path)).err.strip()
+        assert "daemon" in told
+        assert told.endswith(f" --workspace {log_of_five}")
+
+
 def test_a_second_answer_is_refused(caf: Caf, log_of_five: Path) -> None:
     assert caf("answer", SILENT, "proceed").code == 0
     refused(caf("answer", SILENT, "abort"), 2, "asks nothing")
