@@ -29,7 +29,11 @@ OWN: Final = "caf"
 """Where parameters stand that no node of the workflow has."""
 CHECKPOINT: Final = "__CAF_CHECKPOINT__"
 POLICIES: Final = ("NORMAL", "CLEAR_STALE_ITEMS", "INTERRUPT_ACTIVE")
-TEXT_INPUTS: Final = ("text", "prompt", "text_g", "text_l", "clip_l", "t5xxl", "value", "string")
+TEXT_INPUTS: Final = (
+    *("text", "prompt", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "llama", "bert", "mt5xl"),
+    *("qwen25_7b", "user_prompt", "value", "string"),
+)
+"""As nodes that encode texts, or hold them, call them: one that takes several is given the prompt in each."""
 SEED_INPUTS: Final = ("seed", "noise_seed")
 _NO_POSES: Final = (
     "Take a clip with more poses, a lower pose_coverage_threshold, or a workflow that takes none."
@@ -65,13 +69,7 @@ def from_bindings(workflow: ComfyUIWorkflow, bindings: ComfyBindings) -> Paramet
         _refuse_strangers(workflow, nodes, f"comfyui.bindings.{name}_nodes")
         if text is None:
             continue
-        nodes = nodes or _conditioned(workflow, name)
-        if not nodes:
-            raise _unknown(
-                f"The job has a {name}_prompt, and in {workflow.workflow_id} no text is linked to a {name} input.",
-                f"Name the nodes that take it: comfyui.bindings.{name}_nodes.",
-            )
-        for node_id in nodes:
+        for node_id in nodes or _texts(workflow, name, bindings.positive_nodes):
             for key in _free(workflow, node_id, TEXT_INPUTS, f"{name}_prompt"):
                 found.setdefault(node_id, {})[key] = text
     _refuse_strangers(workflow, bindings.seed_nodes, "comfyui.bindings.seed_nodes")
@@ -277,6 +275,21 @@ def _refuse_strangers(workflow: ComfyUIWorkflow, nodes: Iterable[str], where: st
             )
 
 
+def _texts(workflow: ComfyUIWorkflow, name: str, positive: tuple[str, ...]) -> tuple[str, ...]:
+    """The nodes that a prompt goes to when none is named. `positive`: those that are named for the positive one."""
+    found, but = _conditioned(workflow, name), ""
+    if name == "negative" and found:
+        # Where a workflow has no negative text, it often zeroes the positive one.
+        taken, but = {*positive, *_conditioned(workflow, "positive")}, " but the positive one's"
+        found = tuple(node_id for node_id in found if node_id not in taken)
+    if not found:
+        raise _unknown(
+            f"The job has a {name}_prompt, and in {workflow.workflow_id} no text is linked to a {name} input{but}.",
+            f"Leave it out, or name the nodes that take it: comfyui.bindings.{name}_nodes.",
+        )
+    return found
+
+
 def _conditioned(workflow: ComfyUIWorkflow, name: str) -> tuple[str, ...]:
     """The nodes with a text of their own that an input of that name leads back to, through whatever lies between."""
     starts = [source for _, key, (source, _) in links(workflow.nodes) if key == name]
@@ -288,14 +301,11 @@ def _conditioned(workflow: ComfyUIWorkflow, name: str) -> tuple[str, ...]:
             continue
         seen.add(node_id)
         node = workflow.nodes[node_id]
+        ways: tuple[str, ...] = (name, "conditioning", *TEXT_INPUTS)
         if _free_of(node, TEXT_INPUTS):
             found[node_id] = None
-            continue
-        starts += [
-            link[0]
-            for key, value in node.inputs.items()
-            if (link := link_of(value)) and key in (name, "conditioning", *TEXT_INPUTS)
-        ]
+            ways = TEXT_INPUTS  # others of its texts may stand elsewhere
+        starts += [link[0] for key, value in node.inputs.items() if (link := link_of(value)) and key in ways]
     return tuple(found)
 
 

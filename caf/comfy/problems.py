@@ -118,17 +118,21 @@ def _of_link(
     if giver is None or giver.outputs is None:
         return
     if not 0 <= index < len(giver.outputs):
-        text = f"node {source} ({giver.name}) has no output {index}, only {len(giver.outputs)}"
-        yield _problem(graph, node_id, wanted.name, "dangling_link", text)
+        # What gives anything may give more than it lists: custom nodes whose outputs grow, switches and loops.
+        grave = index < 0 or ANY not in giver.outputs
+        told = f"only {len(giver.outputs)}" if grave else "though it may grow"
+        text = f"node {source} ({giver.name}) has no output {index}, {told}"
+        yield _problem(graph, node_id, wanted.name, "dangling_link", text, grave=grave)
     elif not _fits(giver.outputs[index], wanted.type):
         text = f"it takes {wanted.type}, and node {source} ({giver.name}) gives {giver.outputs[index]} there"
         yield _problem(graph, node_id, wanted.name, "return_type_mismatch", text)
 
 
 def _fits(given: str, wanted: str) -> bool:
-    if given == wanted or ANY in (given, wanted) or DYNAMIC in given or DYNAMIC in wanted:
+    if given == wanted or DYNAMIC in given or DYNAMIC in wanted:
         return True
-    return bool({item.strip() for item in given.split(",")} & {item.strip() for item in wanted.split(",")})
+    gives, takes = ({item.strip() for item in types.split(",")} for types in (given, wanted))
+    return bool(gives & takes) or ANY in gives | takes
 
 
 def _of_value(graph: Mapping[str, Any], node_id: str, wanted: InputInfo, value: object) -> Iterator[Problem]:

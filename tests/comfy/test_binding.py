@@ -33,6 +33,26 @@ def test_prompts_pass_over_what_is_left_over_with_broken_links() -> None:
     assert from_bindings(read(cat_graph() | left), bindings) == {"6": {"text": "a dancing cat"}}
 
 
+def test_a_prompt_goes_to_every_text_of_a_node_that_takes_several_also_where_one_stands_elsewhere() -> None:
+    graph = cat_graph()
+    texts = {"clip_l": "old", "clip_g": "old", "t5xxl": ["20", 0]}
+    graph["6"] = {"class_type": "CLIPTextEncodeSD3", "inputs": {"clip": ["4", 1], **texts}}
+    graph["20"] = {"class_type": "PrimitiveString", "inputs": {"value": "old"}}
+    assert from_bindings(read(graph), ComfyBindings(positive_prompt="a cat")) == {
+        "6": {"clip_l": "a cat", "clip_g": "a cat"},
+        "20": {"value": "a cat"},
+    }
+
+
+def test_a_negative_prompt_never_takes_the_place_of_the_positive_one_that_is_zeroed_for_it() -> None:
+    graph = cat_graph()
+    graph["7"] = {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["6", 0]}}
+    both = ComfyBindings(positive_prompt="a cat", negative_prompt="blurry")
+    with pytest.raises(InputError, match="no text is linked to a negative input but the positive one's"):
+        from_bindings(read(graph), both)
+    assert from_bindings(read(graph), ComfyBindings(positive_prompt="a cat")) == {"6": {"text": "a cat"}}
+
+
 @pytest.mark.parametrize(
     ("bindings", "told"),
     [

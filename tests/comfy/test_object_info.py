@@ -65,6 +65,21 @@ def test_what_the_server_would_refuse_is_told_by_node_and_input(
     assert told in grave[0].message
 
 
+def test_outputs_that_grow_and_types_that_may_be_any_are_not_refused() -> None:
+    info = OBJECT_INFO | {
+        "Switch": {"input": {"required": {"image": ["IMAGE"]}}, "output": ["*"], "output_node": False},
+        "AnyOf": {"input": {"required": {"image": ["MASK,*"]}}, "output": ["IMAGE"], "output_node": False},
+    }
+    graph = frame_graph()
+    graph["20"] = {"class_type": "Switch", "inputs": {"image": ["2", 0]}}
+    graph["21"] = {"class_type": "AnyOf", "inputs": {"image": ["20", 3]}}
+    graph["22"] = {"class_type": "AnyOf", "inputs": {"image": ["21", 0]}}
+    graph["9"]["inputs"]["images"] = ["22", 0]
+    [told] = problems(graph, nodes_of(info), outputs=("9",))
+    assert (told.kind, told.input, told.grave) == ("dangling_link", "image", False)
+    assert "node 20 (Switch) has no output 3, though it may grow" in told.message
+
+
 def test_a_class_that_the_server_does_not_have_is_told_with_the_nearest() -> None:
     graph = cats()
     graph["3"]["class_type"] = "KSamplr"
