@@ -192,13 +192,15 @@ def graph_of(workflow: ComfyUIWorkflow) -> dict[str, Any]:
 
 
 def models_of(graph: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of model files in a graph, each once."""
-    named = {
-        value
-        for node in graph.values()
-        for value in node["inputs"].values()
-        if isinstance(value, str) and value.lower().endswith(MODEL_SUFFIXES)
-    }
+    """The names of model files in a graph, each once; also those inside a value, as of loaders of several LoRAs."""
+    named: set[str] = set()
+    pending: list[Any] = [node["inputs"] for node in graph.values()]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict | list):
+            pending += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str) and value.lower().endswith(MODEL_SUFFIXES):
+            named.add(value)
     return tuple(sorted(named))
 
 

@@ -113,6 +113,14 @@ def test_parameters_and_the_checkpoint_stand_in_the_graph_and_the_workflow_stays
     assert CATS.nodes["3"].inputs["cfg"] == 5.5
 
 
+def test_weights_that_are_named_inside_a_value_are_told_with_the_others() -> None:
+    graph = cat_graph()
+    lora = {"on": True, "lora": "fur/Cat.SafeTensors", "strength": 0.8}
+    graph["10"] = {"class_type": "Power Lora Loader (rgthree)", "inputs": {"lora_1": lora, "model": ["4", 0]}}
+    graph["11"] = {"class_type": "Many", "inputs": {"names": {"__value__": ["a.pt", "b.txt"]}}}
+    assert models_of(bound(read(graph), CHECKPOINT)) == ("a.pt", "cat-v2.safetensors", "fur/Cat.SafeTensors")
+
+
 def test_a_checkpoint_that_nobody_names_is_asked_for() -> None:
     with pytest.raises(InputError) as caught:
         bound(CATS, {})
