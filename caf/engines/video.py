@@ -128,7 +128,7 @@ class _Timing:
                 yield Shown(shown.image, tick / self.fps)
                 tick += 1
             shown = frame
-        while shown is not None and tick < round(end_s * self.fps):
+        while shown is not None and tick < max(1, round(end_s * self.fps)):
             yield Shown(shown.image, tick / self.fps)
             tick += 1
 

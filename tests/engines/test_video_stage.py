@@ -209,6 +209,15 @@ def test_one_frame_is_enough(tmp_path: Path) -> None:
         assert look(out).frames == 1
 
 
+def test_a_clip_that_is_shorter_than_half_a_frame_of_the_new_rate_keeps_its_first(tmp_path: Path) -> None:
+    source = counting_clip(tmp_path / "c.mp4", 1, fps=60.0)
+    target = VideoTarget(width=64, height=48, fps=24.0)
+    result, out = run(
+        "video", tmp_path / "out", {"source": source, "motion": source}, target, fps_strategy="resample"
+    )
+    assert (numbers(out), result.facts["frames"]) == ([0], 1)
+
+
 def test_hardware_is_used_where_it_works_and_refused_by_name_where_not(tmp_path: Path) -> None:
     source = counting_clip(tmp_path / "c.mp4", 6)
     given = {"source": source, "motion": source}
