@@ -58,6 +58,7 @@ def encoded(
         height=target.height,
         fps=timing.fps,
         variable_fps=timing.variable,
+        held_end=strategy != "resample" and info.duration_s * info.fps > info.frames + 0.5,
         mode="final",
         crf=settings.whole("crf"),
         preset=settings.word("preset"),

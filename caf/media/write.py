@@ -58,8 +58,8 @@ class ClipWriter:
 
     `lossless` keeps every BGR value and every time to the microsecond. `final` is H.264 4:2:0 in BT.709,
     tagged, index first; an odd side grows by a repeated row or column. The same frames give the same bytes
-    with one build of x264; of another `encoder` nobody knows. `sound_from` names the clip whose sound goes along, zero
-    being its first frame.
+    with one build of x264; of another `encoder` nobody knows. `held_end`: the last frame is shown for longer than the
+    others. `sound_from` names the clip whose sound goes along, zero being its first frame.
 
     Raises:
         TryAgainError: `disk_full`.
@@ -74,6 +74,7 @@ class ClipWriter:
         height: int,
         fps: float,
         variable_fps: bool = False,
+        held_end: bool = False,
         mode: Mode = "lossless",
         crf: int = 18,
         preset: str = "medium",
@@ -87,7 +88,7 @@ class ClipWriter:
         self._mode, self._crf, self._preset = mode, crf, preset
         self._encoder = encoder if mode == "final" else "libx264rgb"
         self._size, self._rate = (width, height), snapped_rate(fps if fps > 0 else 25.0)
-        self._variable = variable_fps
+        self._variable, self._even = variable_fps, not (variable_fps or held_end)
         self._base = time_base_for(fps, variable=variable_fps)
         self._sound_from = sound_from
         self._track: SoundTrack | None = None
@@ -121,7 +122,7 @@ class ClipWriter:
             options |= {"threads": str(_THREADS), "x264-params": _SAME_EVERYWHERE}
         else:
             options = dict(quality_of(self._encoder, self._crf))
-        if self._variable:
+        if not self._even:
             # Sample durations follow decoding order; without B-frames that is the order of display.
             options["bf"] = "0"
         stream = self._out.add_stream(self._encoder, rate=self._rate, options=options)

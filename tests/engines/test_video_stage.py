@@ -10,6 +10,7 @@ from caf.errors import UnavailableError
 from caf.media.encoders import HARDWARE, working
 from caf.media.probe import probe
 from caf.media.read import read_frames
+from caf.media.write import ClipWriter
 from caf.ports import MediaInfo, ProbeRequest, VideoTarget
 from tests.clips import click_times_s, clicks, make_clip, texture, write_clip
 from tests.engines.stages import fact, images, run
@@ -125,6 +126,18 @@ def test_preserve_keeps_variable_times_and_the_duration(tmp_path: Path) -> None:
     assert [f.time_s for f in read_frames(out)] == pytest.approx(times, abs=2e-5)
     assert numbers(out) == [0, 1, 2, 3, 4, 5]
     assert look(out).duration_s == pytest.approx(look(source).duration_s, abs=1 / 30)
+
+
+def test_a_last_frame_that_is_shown_for_longer_than_the_others_is_so_still(tmp_path: Path) -> None:
+    source, scene = tmp_path / "held.mp4", texture(100, 48)
+    with ClipWriter(source, width=64, height=48, fps=10.0) as writer:
+        for index in range(20):
+            writer.write(np.ascontiguousarray(scene[:, index : index + 64]), index / 10)
+        writer.end(2.5)
+    assert not look(source).variable_fps
+    result, out = run("video", tmp_path / "out", {"source": source, "motion": source}, SMALL)
+    assert look(out).frames == 20
+    assert look(out).duration_s == fact(result, "duration_s") == pytest.approx(2.5, abs=1e-3)
 
 
 def test_resample_shows_the_right_frame_at_every_tick_of_the_new_rate(tmp_path: Path) -> None:
