@@ -14,6 +14,7 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
+from caf.comfy.addresses import shown
 from caf.comfy.failures import (
     ComfyError,
     ComfyRefusedError,
@@ -184,7 +185,7 @@ async def _unwelcome(answer: aiohttp.ClientResponse, where: str) -> ComfyError:
 
 def _bad_address(base_url: str) -> InputError:
     return InputError(
-        f"{base_url!r} is not the address of a ComfyUI server.",
+        f"{shown(base_url)!r} is not the address of a ComfyUI server.",
         remedy="Give it as http://127.0.0.1:8188.",
         kind="bad_comfy_url",
     )

@@ -209,3 +209,5 @@ async def test_a_password_in_an_address_is_told_to_nobody(tmp_path: Path) -> Non
         wanted["2"]["class_type"] = "PaintCat"
         fault = await refusal(servers, wanted)
     assert "secret" not in str(fault)
+    fault = await refusal(Servers(["ftp://ada:secret@gpu"]), GRAPH)
+    assert fault.message == "'ftp://gpu' is not the address of a ComfyUI server."
