@@ -20,15 +20,21 @@ def config() -> None:
 @WORKSPACE
 @JSON
 def show(origin: bool, workspace: Path, as_json: bool) -> None:
-    """Show every setting that holds in the workspace; a token is never shown, only whether there is one.
+    """Show every setting that holds in the workspace; no password is shown, and of a token only whether there is one.
 
     A daemon that runs took its settings when it was started, or at the last SIGHUP; flags of caf serve stand above
     all of them.
     """
+    from msgspec.structs import replace
+
+    from caf.comfy.addresses import shown, urls_of
     from caf.config import load_config, settings_of, unknown_variables
     from caf.web.token import token_of
 
-    found = settings_of(workspace)
+    found = [
+        replace(one, value=", ".join(map(shown, urls_of(str(one.value))))) if one.name == "comfy_urls" else one
+        for one in settings_of(workspace)
+    ]
     token = token_of(load_config(workspace))
     whence = "CAF_TOKEN" if os.environ.get("CAF_TOKEN") else "token_file"
     strange = unknown_variables()

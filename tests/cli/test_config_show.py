@@ -60,3 +60,11 @@ def test_a_broken_file_is_told_in_a_sentence(caf: Caf, workspace: Path) -> None:
     (workspace / "caf.toml").write_text("workers = ", "utf-8")
     shown = caf("config", "show")
     assert (shown.code, "caf.toml" in shown.err, "Traceback" in shown.err) == (65, True, False)
+
+
+def test_a_comfyui_server_is_shown_without_its_password(caf: Caf) -> None:
+    given = {"CAF_COMFY_URLS": f"http://me:{SECRET}@127.0.0.1:8188 https://studio.test"}
+    for more in ([], ["--json"], ["--origin"]):
+        shown = caf("config", "show", *more, **given)
+        assert SECRET not in shown.out + shown.err
+        assert "http://127.0.0.1:8188, https://studio.test" in shown.out
