@@ -53,7 +53,6 @@ class Measuring:
 
     def __init__(self, tool: Tool, reference: Reference, kept: Kept, book: Path | None) -> None:
         self._tool, self._reference, self._kept, self._book = tool, reference, kept, book
-        self._picture_sha256: str | None = None
         self._unsaved = False
         self._first: dict[tuple[str, str | None], LabelledClip] = {}
         self.measured: list[MeasuredClip] = []
@@ -68,7 +67,7 @@ class Measuring:
         picture = self._reference.picture
         if picture is not None:
             await self._tool.call("probe", ProbeRequest(path=str(picture)), "reading")
-            self._picture_sha256 = await _digest(picture)
+            await _digest(picture)
         for number, clip in enumerate(clips, 1):
             doing = f"clip {number} of {len(clips)}"
             self._tool.step(f"{doing}: {clip.name}")
@@ -88,12 +87,7 @@ class Measuring:
     async def _scores(
         self, clip: LabelledClip, metrics: Collection[str], doing: str
     ) -> dict[str, float | None]:
-        of = MeasuredOf(
-            sha256=await _digest(clip.path),
-            source_sha256=None if clip.source is None else await _digest(clip.source),
-            reference_sha256=self._picture_sha256,
-            costume_required=self._reference.costume_required,
-        )
+        of = await self._content(clip)
         self._refuse_twice(clip, of.sha256)
         known = self._kept[of].metrics if of in self._kept else {}
         missing = tuple(
@@ -101,9 +95,24 @@ class Measuring:
         )
         if missing:
             known = known | await self._examined(clip, missing, doing)
+            if await self._content(clip) != of:  # its scores would be kept as those of the old content
+                raise InputError(
+                    f"{clip.name}, or what it is compared with, changed while it was measured.",
+                    remedy="Calibrate again when nothing writes to these files any more.",
+                    kind="changed_meanwhile",
+                )
             self._kept[of] = KeptClip(clip=clip.name, of=of, metrics=known)
             self._unsaved = True
         return {name: known[name].score for name in metrics}
+
+    async def _content(self, clip: LabelledClip) -> MeasuredOf:
+        picture = self._reference.picture
+        return MeasuredOf(
+            sha256=await _digest(clip.path),
+            source_sha256=None if clip.source is None else await _digest(clip.source),
+            reference_sha256=None if picture is None else await _digest(picture),
+            costume_required=self._reference.costume_required,
+        )
 
     def _save(self) -> None:
         """What is known goes to the book; where that cannot be written, it is no clip's fault."""

@@ -11,6 +11,7 @@ from caf.cli.measuring import Measuring, Reference
 from caf.errors import CafError, InputError, TryAgainError, UnavailableError
 from caf.ports import MediaInfo, ProbeRequest
 from caf.qc.examination import Examination, Examined, ExamineRequest
+from caf.qc.kept import Kept
 from caf.qc.labelled import labelled_clips
 from caf.worker.errors import WorkerCrashedError
 
@@ -150,3 +151,23 @@ async def test_a_clip_or_a_source_that_is_no_file_is_left_out_and_not_waited_for
     assert [(one.clip, one.kind) for one in found.left_out] == [
         ("good/b.mp4", "not_a_file"), ("good/pipe.mp4", "not_a_file"), ("bad/link.mp4", "not_a_file"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", ["good/a.mp4", "source/a.mp4", "cat.png"])
+async def test_scores_of_what_was_written_to_meanwhile_are_not_kept_for_what_was_there_before(
+    tmp_path: Path, written: str
+) -> None:
+    folder = sorted_folder(tmp_path, "good/a.mp4", "bad/b.mp4", "source/a.mp4", "cat.png")
+
+    class Writing(Child):
+        async def call(self, task: str, request: Struct, doing: str, *, total: int | None = None) -> Any:
+            if isinstance(request, ExamineRequest) and request.measure.video.endswith("a.mp4"):
+                (folder / written).write_text("another one")
+            return await super().call(task, request, doing, total=total)
+
+    kept: Kept = {}
+    reference = Reference(picture=folder / "cat.png", costume_required=False)
+    measuring = Measuring(Writing(), reference, kept, None)  # type: ignore[arg-type]
+    await measuring.run(labelled_clips(folder), ("glitch",))
+    assert [(one.clip, one.kind) for one in measuring.left_out] == [("good/a.mp4", "changed_meanwhile")]
+    assert [one.clip for one in kept.values()] == ["bad/b.mp4"]
