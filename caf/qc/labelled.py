@@ -36,21 +36,23 @@ def labelled_clips(folder: Path) -> tuple[LabelledClip, ...]:
     good = _files(folder / "good")
     if not good:
         _refuse(f"There is no clip in {folder / 'good'}.")
-    found = [_clip(path, folder, good=True, only=None) for path in good]
+    # A link that leads nowhere is one too: without its source a clip would get other scores, and nobody would know why.
+    sources = _listed(folder / "source") if os.path.lexists(folder / "source") else []
+    place_of = {path.name: path for path in sources}
+
+    def clip(path: Path, *, good: bool, only: str | None = None) -> LabelledClip:
+        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+        return LabelledClip(path, name, good, only, place_of.get(path.name))
+
+    found = [clip(path, good=True) for path in good]
     bad = folder / "bad"
     folders = [place for place in _listed(bad) if place.is_dir()]
-    found += [_clip(path, folder, good=False, only=None) for path in _listed(bad) if path not in folders]
+    found += [clip(path, good=False) for path in _listed(bad) if path not in folders]
     for place in folders:
         if place.name not in METRICS:
             _refuse(f"{place} names no metric: they are {', '.join(METRICS)}.")
-        found += [_clip(path, folder, good=False, only=place.name) for path in _files(place)]
+        found += [clip(path, good=False, only=place.name) for path in _files(place)]
     return tuple(found)
-
-
-def _clip(path: Path, folder: Path, *, good: bool, only: str | None) -> LabelledClip:
-    source = folder / "source" / path.name
-    name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
-    return LabelledClip(path, name, good, only, source if source.exists() else None)
 
 
 def _files(place: Path) -> list[Path]:

@@ -50,6 +50,19 @@ def test_a_source_is_found_by_its_name(tmp_path: Path) -> None:
     assert [clip.source for clip in labelled_clips(tmp_path)] == [source, None, source]
 
 
+def test_a_link_to_a_source_that_is_gone_is_not_the_same_as_no_source(tmp_path: Path) -> None:
+    touch(tmp_path, "good/a.mp4", "bad/b.mp4", "source/x.mp4")
+    (tmp_path / "source" / "a.mp4").symlink_to("gone.mp4")
+    assert labelled_clips(tmp_path)[0].source == tmp_path / "source" / "a.mp4"
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_sources_that_lie_in_no_folder_are_refused(tmp_path: Path, gone: bool) -> None:
+    touch(tmp_path, "good/a.mp4", "bad/b.mp4", "elsewhere")
+    (tmp_path / "source").symlink_to("gone" if gone else "elsewhere")
+    assert str(tmp_path / "source") in refused(tmp_path).message
+
+
 def test_bad_clips_may_be_missing(tmp_path: Path) -> None:
     (touch(tmp_path, "good/a.mp4") / "bad").mkdir()
     assert len(labelled_clips(tmp_path)) == 1
