@@ -751,6 +751,38 @@ def test_a_clip_that_was_made_small_and_large_again_lost_detail(clean: list[Imag
     assert found.measurement.raw["detail_lost_factor"] > 1.2
 
 
+@pytest.mark.parametrize("sigma_px", [4.0, 8.0, 16.0])
+def test_what_is_blurred_beyond_any_detail_has_not_its_sources_detail(
+    clean: list[Image], sigma_px: float
+) -> None:
+    blurred = [np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma_px), np.uint8) for frame in clean[:5]]
+    assert score(resolution(crispness_of(blurred), crispness_of(clean[:5]))) < 0.7
+
+
+def test_an_empty_picture_has_nothing_of_its_sources_detail(clean: list[Image]) -> None:
+    source = crispness_of(clean[:5])
+    empty = crispness_of([np.full_like(frame, 90) for frame in clean[:5]])
+    found = resolution(empty, source)
+    assert score(found) == 0.0
+    assert found.measurement.reason.startswith("Nothing is drawn")
+    for clip in (empty, source):
+        whole = resolution(clip, empty)
+        assert score(whole) == 1.0
+        assert whole.measurement.reason == "The source shows nothing whose detail could be lost."
+
+
+def test_light_contrast_and_bars_take_no_coarse_detail_away(clean: list[Image]) -> None:
+    source = crispness_of(clean[:5])
+    bar = clean[0].shape[0] // 2
+    for other in (
+        [np.asarray(frame * 0.5, np.uint8) for frame in clean[:5]],
+        [np.asarray(128 + (frame.astype(np.float32) - 128) * 0.4, np.uint8) for frame in clean[:5]],
+        [cv2.copyMakeBorder(frame, bar, bar, 0, 0, cv2.BORDER_CONSTANT) for frame in clean[:5]],
+    ):
+        found = resolution(crispness_of(other), source)
+        assert found.measurement.raw["coarse_lost_factor"] < 2.0
+
+
 def test_without_a_source_the_resolution_is_not_known(clean: list[Image]) -> None:
     found = resolution(crispness_of(clean[:5]), None)
     assert found.measurement.score is None

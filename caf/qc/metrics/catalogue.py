@@ -116,7 +116,7 @@ METRICS: dict[str, MetricInfo] = {
             "it goes soft",
         ),
         ("blockiness", "frame", 5, "no visible grid of coding blocks", "squares show in smooth places"),
-        ("resolution", "frame", 3, "the detail of the source is still there", "it looks enlarged and mushy"),
+        ("resolution", "frame", 4, "the detail of the source is still there", "it looks enlarged and mushy"),
         ("exposure", "frame", 3, "light and dark are where they belong", "it is washed out or too dark"),
         (
             "format",

@@ -26,6 +26,7 @@ _EACH_PX, _SAMPLED_PX = 640 * 270, 640 * 360
 """So many pixels tell the detail of every frame, and the blur of a sampled one."""
 _FLAT_LEVELS = 0.15
 """Mean step below which nothing is drawn there, such as in a bar."""
+_BAR_LEVEL = 6
 _UNSEEN_LEVELS = 1.0
 """A step that nobody sees: on smooth ground, as in enlarged clips in 4K, a well coded grid is half a level high."""
 # Crete's blur: crisp clips 0.25-0.45, soft 0.5, clearly blurred from 0.6 on.
@@ -56,7 +57,7 @@ class Crispness:
 
     `middle`, `low` and `base` the same of pictures of 320, 160 and 80 pixels' long side, however large the clip is.
     `blur` and `grid` are of sampled frames, NaN where too little is drawn in one; `columns` (T,) is the grid of the
-    upright lines alone, and like `time_s` (T,) of all.
+    upright lines alone, `spread` (T,) the standard deviation of the grey levels beside bars, both like `time_s` of all.
     """
 
     fine: Floats
@@ -67,6 +68,7 @@ class Crispness:
     blur: Floats
     grid: Floats
     columns: Floats
+    spread: Floats
     time_s: Floats
 
     def detail(self) -> Floats:
@@ -85,6 +87,7 @@ class CrispnessCollector:
         self._blur: list[float] = []
         self._grid: list[float] = []
         self._columns: list[float] = []
+        self._spread: list[float] = []
         self._every = step_for(piece.frames, _FIRST_STEP, _MOST)
 
     def add(self, frame: SeenFrame) -> None:
@@ -96,6 +99,8 @@ class CrispnessCollector:
         means[:2] *= np.float32(frame.contrast)
         self._detail.append(np.log(means + np.float32(0.5)))
         self._columns.append(_grid_of(band[::2], 1))  # every other row says as much
+        drawn = frame.tiny[frame.tiny > _BAR_LEVEL]
+        self._spread.append(float(drawn.std()) if drawn.size else 0.0)
         self._time_s.append(frame.time_s)
         if frame.index % self._every == 0:
             self._blur.append(_crete_blur(frame.full(_bands(frame.luma, _SAMPLED_PX))))
@@ -110,6 +115,7 @@ class CrispnessCollector:
         self._blur += later._blur
         self._grid += later._grid
         self._columns += later._columns
+        self._spread += later._spread
 
     def result(self) -> Crispness:
         detail = np.array(self._detail, dtype=np.float64).reshape(-1, 5, _CELLS**2)
@@ -123,6 +129,7 @@ class CrispnessCollector:
             np.array(self._blur),
             np.array(self._grid),
             np.array(self._columns),
+            np.array(self._spread),
             np.array(self._time_s),
         )
 
