@@ -44,6 +44,12 @@ def test_a_tilted_close_up_of_a_cat_is_found_and_things_are_not() -> None:
         assert close_up_cat_face(picture(name)) is None
 
 
+def test_of_the_right_cat_no_frame_is_blamed(cat_clip: str, judge: Judge) -> None:
+    found = judge(cat_clip, "identity_consistency")["identity_consistency"]
+    assert found.score == 1.0
+    assert (found.worst_frames, found.spans) == ((), ())
+
+
 def test_a_known_cat_is_found_again_near_by_and_another_one_only_where_all_is_searched() -> None:
     around = cv2.copyMakeBorder(picture("chelsea"), *4 * (200,), cv2.BORDER_CONSTANT, value=(110, 110, 110))
     height, width = around.shape[:2]

@@ -147,7 +147,7 @@ def identity_consistency(
         reason = (
             f"The subject's colours are turned by {turned:.0f} degrees against the source{_doubt(subject)}."
         )
-    return measured(name, score, reason, raw, _worst(subject, alike))
+    return measured(name, score, reason, raw, () if score >= _ALIKE else _worst(subject, alike))
 
 
 def _meant(change: Change, wanted: Look) -> bool:
