@@ -86,7 +86,7 @@ def load_landmarks(path: Path) -> Landmarks:
                 int(archive["subject"]) if "subject" in archive else 0,
                 bool(archive["complete"]) if "complete" in archive else True,
             )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _not_landmarks(path, str(error)) from error
     shape = landmarks.points.shape
     if shape[1:] != (LANDMARK_COUNT, 4) or landmarks.detected.shape != shape[:1]:

@@ -36,7 +36,7 @@ from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import Moment, changes_of, same_moments
 from caf.qc.metrics.mosaic import MosaicCollector
-from caf.qc.metrics.poses import PosePoints, load_pose
+from caf.qc.metrics.poses import PosePoints, pose_of
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
@@ -164,8 +164,7 @@ class _Measuring:
         self._progress(self._done, None)
 
     def _pose(self) -> PosePoints | None:
-        path = self._request.pose
-        return load_pose(path) if path is not None and self._wanted & _POSED else None
+        return pose_of(self._request, self._progress) if self._wanted & _POSED else None
 
     def _of_source(self) -> tuple[dict[int, Moment], Added | None]:
         """What another source shows at the samples' times, and what the clip shows that it does not."""

@@ -14,7 +14,7 @@ from caf.qc.extras.fingerprint import fingerprint
 from caf.qc.extras.model_file import ModelFile, model_file
 from caf.qc.metrics.faces import Box
 from caf.qc.metrics.frames import Image, see
-from caf.qc.metrics.poses import load_pose
+from caf.qc.metrics.poses import pose_of
 from caf.qc.metrics.samples import SampleCollector, sample_of, spread
 from caf.qc.metrics.scene import Kind, Sighting, scan
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
@@ -94,7 +94,7 @@ def _sightings(request: MeasureRequest, face: Sighting, progress: Progress) -> l
     for frame in see(request.video):
         collector.add(frame)
         progress(frame.index + 1, None)
-    pose = load_pose(request.pose) if request.pose is not None else None
+    pose = pose_of(request, progress)
     subject = follow(scan(spread(collector.result(), _SCANS), pose), face.look, pose)
     return subject.sightings if subject is not None and subject.kind is not Kind.GUESS else []
 

@@ -60,16 +60,16 @@ def _technical(*rows: tuple[str, TargetStage, int, str, str]) -> dict[str, Metri
 
 METRICS: dict[str, MetricInfo] = {
     **_table(
-        ("identity_consistency", "frame", 8, _SCORE, "the subject looks like the reference picture"),
+        ("identity_consistency", "frame", 9, _SCORE, "the subject looks like the reference picture"),
         (
             "identity_drift",
             "frame",
-            8,
+            9,
             _SCORE,
             "the subject looks the same from the first second to the last",
         ),
-        ("mask_edge_bleed", "frame", 7, _SCORE, "no halo and no bleeding colour along the subject's outline"),
-        ("costume_fidelity", "frame", 5, _SCORE, "the subject wears the costume of the reference picture"),
+        ("mask_edge_bleed", "frame", 8, _SCORE, "no halo and no bleeding colour along the subject's outline"),
+        ("costume_fidelity", "frame", 6, _SCORE, "the subject wears the costume of the reference picture"),
         ("feline_presence", "frame", 4, _SHARE, "a cat's face is seen"),
         ("human_presence", "frame", 4, _SHARE, "a person's face is seen"),
         (
@@ -79,7 +79,7 @@ METRICS: dict[str, MetricInfo] = {
             _SCORE,
             "no shake, flicker, stutter, freeze, glitch or blank frame",
         ),
-        ("background_stability", "motion", 14, _SCORE, "the background neither trembles nor warps"),
+        ("background_stability", "motion", 15, _SCORE, "the background neither trembles nor warps"),
         (
             "loop_seam",
             "motion",
@@ -143,7 +143,7 @@ EXTRAS: dict[str, MetricInfo] = {
     "identity_embedding": MetricInfo(
         name="identity_embedding",
         stage="frame",
-        version=1,
+        version=2,
         unit=_SCORE,
         description="to a model of the user's, the subject's face is that of the reference picture",
     ),

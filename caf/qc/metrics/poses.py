@@ -1,26 +1,68 @@
-"""The pose stage's landmarks, read for where the subject's head is."""
+"""The pose stage's landmarks of the source, read for where the subject is in the clip."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caf.errors import InputError
+from caf.media.probe import probe
+from caf.ports import MeasureRequest, ProbeRequest, Progress
+from caf.pose.landmarks import load_landmarks
 from caf.qc.metrics.faces import Box
 from caf.qc.metrics.samples import Sample
 
-__all__ = ["PosePoints", "head_box", "load_pose"]
+__all__ = ["PosePoints", "head_box", "load_pose", "pose_of"]
 
 _HEAD = slice(0, 11)
 _LEFT_SHOULDER, _RIGHT_SHOULDER = 11, 12
+_SAME_SHAPE = 0.01
+_SAME_S = 0.02
+"""How far apart two frames are at most that are the same moment, where no rate tells."""
 
 
 @dataclass(frozen=True, slots=True)
 class PosePoints:
-    """`points` (T, 33, 4) float32 x, y in pixels, z, visibility; `detected` (T,) bool."""
+    """`points` (T, 33, 4) float32 x, y in pixels, z, visibility; `detected` (T,) bool; `times_s` (T,) since the first.
+
+    Of files written before these were kept, `times_s` is None: then the n-th pose is that of the n-th frame.
+    """
 
     points: NDArray[np.float32]
     detected: NDArray[np.bool_]
+    times_s: NDArray[np.float64] | None = None
+
+    def at(self, index: int, time_s: float) -> NDArray[np.float32] | None:
+        """(33, 4) the pose at the time of the clip's frame `index`; None where there is none."""
+        place = index
+        if self.times_s is not None and len(self.times_s):
+            away_s = np.abs(self.times_s - time_s)
+            place = int(np.argmin(away_s))
+            usual_s = float(np.median(np.diff(self.times_s))) if len(self.times_s) > 1 else 0.0
+            if not away_s[place] <= max(_SAME_S, 0.55 * usual_s):
+                return None
+        return self.points[place] if place < len(self.detected) and self.detected[place] else None
+
+
+def pose_of(request: MeasureRequest, progress: Progress) -> PosePoints | None:
+    """The source's poses in pixels of the clip; None where none are given, or where the clip has another shape than its
+    source: nothing says where its picture went.
+
+    Raises as `load_pose`, and as `probe` does.
+    """
+    if request.pose is None:
+        return None
+    pose = load_pose(request.pose)
+    if request.source == request.video:
+        return pose
+    here, there = (probe(ProbeRequest(path=path), progress) for path in (request.video, request.source))
+    across, down = here.width / there.width, here.height / there.height
+    if abs(across / down - 1) > _SAME_SHAPE:
+        return None
+    return PosePoints(
+        pose.points * np.array([across, down, across, 1], np.float32), pose.detected, pose.times_s
+    )
 
 
 def load_pose(path: str) -> PosePoints:
@@ -30,21 +72,25 @@ def load_pose(path: str) -> PosePoints:
         InputError: not such a file.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return PosePoints(stored["points"].astype(np.float32), stored["detected"].astype(bool))
-    except (OSError, KeyError, ValueError) as fault:
+        stored = load_landmarks(Path(path))
+    except InputError as fault:
         raise InputError(
             f"The pose landmarks in {path} cannot be read.",
             remedy="Run the pose stage again.",
             kind="pose_unreadable",
         ) from fault
+    times_s = stored.times_s
+    if times_s is not None and times_s.shape != stored.detected.shape:
+        times_s = None
+    return PosePoints(stored.points.astype(np.float32), stored.detected.astype(bool), times_s)
 
 
 def head_box(pose: PosePoints, sample: Sample) -> Box | None:
     """The head in the sample's pixels, a square as wide as the shoulders, or None without a pose there."""
-    if sample.index >= len(pose.detected) or not pose.detected[sample.index]:
+    found = pose.at(sample.index, sample.time_s)
+    if found is None:
         return None
-    points = pose.points[sample.index, :, :2] * sample.scale
+    points = found[:, :2] * sample.scale
     head = points[_HEAD]
     side = float(np.linalg.norm(points[_LEFT_SHOULDER] - points[_RIGHT_SHOULDER]))
     side = max(side, 1.6 * float(np.ptp(head[:, 0])))

@@ -100,8 +100,9 @@ class StillCollector:
                 left, right = max(0, int(x - beside * side)), max(0, int(x + beside * side) + 1)
                 result[max(0, int(y - _ABOVE * side)) :, left:right] = 1
         for index, _ in self._held:
-            if pose is not None and index < len(pose.detected) and pose.detected[index]:
-                body = pose.points[index, :, :2].astype(np.float64) * (width / self._width)
+            found = pose.at(index, float(path.time_s[index])) if pose is not None else None
+            if found is not None:
+                body = found[:, :2].astype(np.float64) * (width / self._width)
                 hull = cv2.convexHull(_in_first(path, index, self._scale, body).round().astype(np.int32))
                 around = np.asarray(hull, dtype=np.int32)
                 cv2.fillPoly(result, [around], (1,))
