@@ -25,6 +25,7 @@ from caf.job import Job
 from caf.log import Entry
 from caf.ports import Clock, Measurement, Outside, Progress
 from caf.qc.gates import evaluate
+from caf.qc.metrics.catalogue import EXTRAS, METRICS
 
 __all__ = ["Edge"]
 
@@ -152,10 +153,22 @@ class Edge:
     async def _measurements(
         self, effect: MeasureStage, job: Job
     ) -> tuple[tuple[Measurement, ...], Artifact | None]:
-        """What QC saw; when the measuring itself breaks, every metric is unknown and says why."""
-        wanted = (*effect.metrics, *ALSO_MEASURED.get(effect.stage, ()))
+        """What QC saw. A metric that a policy gates and nobody here knows says nothing of the others."""
         if not effect.metrics:
             return (), None
+        wanted = dict.fromkeys((*effect.metrics, *ALSO_MEASURED.get(effect.stage, ())))
+        known = tuple(name for name in wanted if name in METRICS | EXTRAS)
+        seen, series = await self._measurements_of(known, effect, job)
+        strange = (
+            _not_measured(name, f"There is no metric named {name}.") for name in wanted if name not in known
+        )
+        return (*seen, *strange), series
+
+    async def _measurements_of(
+        self, wanted: tuple[str, ...], effect: MeasureStage, job: Job
+    ) -> tuple[tuple[Measurement, ...], Artifact | None]:
+        """When the measuring itself breaks, every metric is unknown and says why."""
+        why = ""
         for last in (False, True):
             try:
                 return await self.stages.measure(
@@ -168,11 +181,15 @@ class Edge:
                     raise
                 if error.transient and not last:
                     continue  # a worker that died says nothing about what it looked at
-                why = f"Not measured: {error.message}"
+                why = error.message
                 break
-        return tuple(Measurement(metric=name, version=0, score=None, reason=why) for name in wanted), None
+        return tuple(_not_measured(name, why) for name in wanted), None
 
     def _progress(self, job: Job, doing: str) -> Progress:
         """Ticks of one job; measuring streams and knows no end, so the source's length stands in."""
         frames = job.media.frames if job.media else None
         return lambda done, total: self.progress(job.spec.job_id, doing, done, total or frames)
+
+
+def _not_measured(metric: str, why: str) -> Measurement:
+    return Measurement(metric=metric, version=0, score=None, reason=f"Not measured: {why}")
