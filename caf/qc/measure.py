@@ -177,7 +177,7 @@ class _Measuring:
         moments = same_moments(self._request.source, due, self._beat, every=there, until_s=until_s)
         if mosaic is None or there is None:
             return moments, None
-        return moments, added_of(mosaic.result(), there.result())
+        return moments, added_of(mosaic.result(), there.result(), self._beat)
 
     def _of_subject(
         self, pose: PosePoints | None, scanned: Scene, moments: dict[int, Moment]

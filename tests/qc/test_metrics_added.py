@@ -69,6 +69,15 @@ def test_a_long_clip_is_judged_in_blocks_as_it_would_be_whole(monkeypatch: pytes
         assert np.array_equal(one, other)
 
 
+def test_while_a_long_clip_is_held_against_its_source_there_are_signs_of_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(added, "_TOGETHER", 20)
+    beats: list[None] = []
+    assert added_of(mosaic(coded(room())), mosaic(room()), lambda: beats.append(None)) is not None
+    assert len(beats) > 2 * len(room()) // 20
+
+
 def test_what_stays_otherwise_is_no_moment() -> None:
     clip = room()
     for frame in clip[20:]:

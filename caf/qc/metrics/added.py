@@ -6,6 +6,7 @@ camera, what coding leaves) is usual there and does not count; nor does what was
 the source.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -60,8 +61,11 @@ class Added(NamedTuple):
     """(T,) of `Passage`; False where the rates differ."""
 
 
-def added_of(clip: Mosaic, source: Mosaic) -> Added | None:
-    """None where the two do not show the same pictures, or are shorter than twelve frames."""
+def added_of(clip: Mosaic, source: Mosaic, beat: Callable[[], None] = lambda: None) -> Added | None:
+    """None where the two do not show the same pictures, or are shorter than twelve frames.
+
+    `beat` is called now and then: of many frames it takes minutes.
+    """
     frames, others = len(clip.time_s), len(source.time_s)
     if min(frames, others) < _FEWEST:
         return None
@@ -69,14 +73,15 @@ def added_of(clip: Mosaic, source: Mosaic) -> Added | None:
     later, sooner = (min(_MOST_SHIFTED, max(0, more)) for more in (others - frames, frames - others))
     shifts = np.arange(-sooner - _SLACK, later + _SLACK + 1) if same_rate else np.arange(-1, 2)
     nominal = np.searchsorted((source.time_s[1:] + source.time_s[:-1]) / 2, clip.time_s)
-    cost = _costs(clip, source, nominal, shifts)
+    cost = _costs(clip, source, nominal, shifts, beat)
     moment = nominal + shifts[_path(cost, nominal, shifts)]
     if not (moment.min() >= 0 and moment.max() < others) or not _is_same(clip, source, moment):
         return None
     doubled, lost = np.zeros((2, frames), dtype=bool)
     if same_rate:
+        beat()
         moment, doubled, lost = passage_of(clip, source, moment)
-    excess, area = _excess(clip, source, moment)
+    excess, area = _excess(clip, source, moment, beat)
     usual = float(np.percentile(excess, _USUAL_SHARE)) / _USUAL_EXCESS
     return Added(excess / max(1.0, usual), area, doubled, lost)
 
@@ -92,13 +97,16 @@ def _unlike(one: _Cells, other: _Cells) -> _Levels:
     return np.asarray(np.abs(apart).sum(axis=-1), dtype=np.float32)
 
 
-def _costs(clip: Mosaic, source: Mosaic, nominal: Indices, shifts: Indices) -> Floats:
+def _costs(
+    clip: Mosaic, source: Mosaic, nominal: Indices, shifts: Indices, beat: Callable[[], None]
+) -> Floats:
     """(T, S) how unlike each frame is to those of the source around its time; inf where there are none."""
     cost = np.full((len(nominal), len(shifts)), np.inf)
     for column, shift in enumerate(shifts):
         there = nominal + shift
         inside = np.flatnonzero((there >= 0) & (there < len(source.time_s)))
         for start in range(0, len(inside), _TOGETHER):
+            beat()
             some = inside[start : start + _TOGETHER]
             unlike = _unlike(clip.cells[some], source.cells[there[some]])
             cost[some, column] = unlike.mean(axis=(1, 2))
@@ -133,11 +141,12 @@ def _is_same(clip: Mosaic, source: Mosaic, moment: Indices) -> bool:
     return bool(np.median(alike) >= _SAME_PICTURE)
 
 
-def _excess(clip: Mosaic, source: Mosaic, moment: Indices) -> tuple[Floats, Floats]:
+def _excess(clip: Mosaic, source: Mosaic, moment: Indices, beat: Callable[[], None]) -> tuple[Floats, Floats]:
     """(T,) excess and area as `Added` has them, before what is the clip's own."""
     frames, around = len(moment), max(_LENGTHS) + _REACH
     excess, area = np.zeros(frames), np.zeros(frames)
     for start in range(0, frames, _TOGETHER):
+        beat()
         first, stop = max(0, start - around), min(frames, start + _TOGETHER)
         some = slice(first, min(frames, stop + around))
         found = _excess_of(clip.cells[some], source.cells[moment[some]])
