@@ -155,7 +155,20 @@ def test_what_is_said_of_a_models_input_is_read() -> None:
     assert embedding_of(None, "size=112") is None
 
 
-@pytest.mark.parametrize("said", ["side=3", "size=big", "colours=grey", "size=-1", "mean=", "112"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "side=3",
+        "size=big",
+        "colours=grey",
+        "size=-1",
+        "mean=",
+        "112",
+        "mean=nan",
+        "scale=-inf",
+        "scale=1e999",
+    ],
+)
 def test_what_says_nothing_of_an_input_is_refused_with_what_can_be_said(said: str) -> None:
     with pytest.raises(InputError) as refused:
         embedding_of("face.onnx", said)

@@ -1,5 +1,6 @@
 """Which extra metrics are asked for, and what the settings say about the model of one. Light, no numpy."""
 
+from math import isfinite
 from pathlib import Path
 
 from msgspec import convert
@@ -40,7 +41,10 @@ def embedding_of(path: str | Path | None, said: str) -> EmbeddingModel | None:
         if name not in INPUT_NAMES:
             raise _wrong(f"{part} says nothing of a model's input.")
         try:
-            found[name] = convert(value, INPUT_NAMES[name], strict=False)
+            given: int | float | str = convert(value, INPUT_NAMES[name], strict=False)
+            if isinstance(given, float) and not isfinite(given):
+                raise ValueError(given)
+            found[name] = given
         except ValueError as fault:
             raise _wrong(f"{part} is no {INPUT_NAMES[name].__name__}.") from fault
     if found.get("colours", "rgb") not in _COLOURS:
