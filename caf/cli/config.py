@@ -32,7 +32,9 @@ def show(origin: bool, workspace: Path, as_json: bool) -> None:
     from caf.web.token import token_of
 
     found = [
-        replace(one, value=", ".join(map(shown, urls_of(str(one.value))))) if one.name == "comfy_urls" else one
+        replace(one, value=", ".join(map(shown, urls_of(str(one.value)))))
+        if one.name == "comfy_urls"
+        else one
         for one in settings_of(workspace)
     ]
     token = token_of(load_config(workspace))

@@ -1,6 +1,6 @@
 """The frame stage: each frame's own quality: light, grain, sharpness, the subject's colours."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -11,7 +11,7 @@ from caf.engines.anchor import Anchor, ColourMeter, plan_colour
 from caf.engines.light import LightMeter, LightPlan, lit, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look, lossless
-from caf.engines.subject import subject_boxes
+from caf.engines.subject import Subject, subject_of
 from caf.media.beside import ahead
 from caf.media.read import Frame, read_frames, read_picture
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult, VideoTarget
@@ -31,11 +31,11 @@ def run_frame(request: StageRequest, settings: Settings, progress: Progress) -> 
     info = look(source)
     still = info.kind == "image"
     shown = _still_info(info, request.target) if still else info
-    boxes = subject_boxes(request.inputs["pose"]) if "pose" in request.inputs else []
+    subject = subject_of(request.inputs.get("pose"), info)
     planned = settings.number("deflicker") > 0 or settings.number("identity_weight") > 0
     passes = Passes(progress, shown.frames, 2 if planned else 1)
     facts: dict[str, Parameter] = {}
-    light, edits = _edits(request, settings, source, info, boxes, passes, facts)
+    light, edits = _edits(request, settings, source, info, subject, passes, facts)
     out = Path(request.out_dir) / "frames.mp4"
     with lossless(out, shown) as writer:
         frames = _still_frames(source, shown) if still else ahead(read_frames(source))
@@ -73,7 +73,7 @@ def _edits(
     settings: Settings,
     source: Path,
     info: MediaInfo,
-    boxes: Sequence[NDArray[np.float64] | None],
+    subject: Subject,
     passes: Passes,
     facts: dict[str, Parameter],
 ) -> tuple[LightPlan | None, list[Edit]]:
@@ -84,7 +84,8 @@ def _edits(
     light, colour = LightMeter(), ColourMeter()
 
     def box(index: int) -> NDArray[np.float64] | None:
-        return boxes[index] if index < len(boxes) else None
+        # A picture has one pose, however long it is shown.
+        return subject.box(0 if info.kind == "image" else index, 0.0)
 
     if deflicker > 0 or identity > 0:
         for index, frame in enumerate(passes.over(ahead(read_frames(source)))):

@@ -20,7 +20,7 @@ from caf.engines.rim import Rim, camera_by_the_rim
 from caf.engines.seam import SeamMeter, closed, plan_seam, ways_closed
 from caf.engines.stage import Passes, input_of, look, lossless, opencv_alone
 from caf.engines.steady import Plan, plan
-from caf.engines.subject import subject_boxes
+from caf.engines.subject import Subject, subject_of
 from caf.engines.temporal import averaged
 from caf.engines.warp import warped
 from caf.media.beside import Behind, ahead
@@ -111,6 +111,11 @@ def plan_motion(
     return PlannedMotion(path, steady, light, cuts, view, kept)
 
 
+def _subject(request: StageRequest, path: Path, info: MediaInfo) -> Subject:
+    source = Path(request.inputs.get("source", path))
+    return subject_of(request.inputs.get("pose"), info, None if source == path else look(source))
+
+
 class _NoBarsError(Exception):
     """What was black in the first second shows something later on."""
 
@@ -135,7 +140,7 @@ def _measured(
     All frames are `kept`, or none where they would take too much memory. Raises _NoBarsError.
     """
     kept.clear()
-    boxes = subject_boxes(request.inputs["pose"]) if "pose" in request.inputs else []
+    subject = _subject(request, path, info)
     size, fps, hold = view.size, info.fps or 25.0, settings.number("pose_weight")
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
@@ -157,8 +162,7 @@ def _measured(
                 kept.clear()
             first = first or frame
             if seen is not None:
-                box = view.box(boxes[index]) if index < len(boxes) else None
-                steps.append(camera.follow(seen, box))
+                steps.append(camera.follow(seen, view.box(subject.box(index, frame.time_s))))
         beside.finish()
     finally:
         beside.drop()
@@ -169,7 +173,7 @@ def _measured(
     intensity, max_crop = settings.word("motion_intensity"), settings.number("max_crop")
     closing = None
     if first is not None:
-        closing = camera.follow(view.of(first.image), view.box(boxes[0]) if boxes else None)
+        closing = camera.follow(view.of(first.image), view.box(subject.box(0, first.time_s)))
 
     def by_the_rim() -> Rim | None:
         again = (view.of(f.image) for f in (kept or ahead(read_frames(path))))

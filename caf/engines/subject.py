@@ -1,44 +1,70 @@
-"""Where the subject is, frame by frame, from the pose landmarks."""
+"""Where the subject is, frame by frame, from the pose landmarks of the job's source."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caf.errors import InputError
+from caf.ports import MediaInfo
+from caf.pose.landmarks import load_landmarks, pose_at, scale_to
 
-__all__ = ["subject_boxes"]
+__all__ = ["NOBODY", "Subject", "subject_of"]
 
 _MARGIN = 0.15
 _VISIBLE = 0.5
 
+Box = NDArray[np.float64]
 
-def subject_boxes(landmarks: str | Path) -> list[NDArray[np.float64] | None]:
-    """Per frame x0, y0, x1, y1 px around the visible landmarks, with a margin; None where no pose was found.
+
+class Subject:
+    """A box around the visible landmarks for each pose, x0, y0, x1, y1 px of the clip, with a margin."""
+
+    def __init__(self, boxes: Sequence[Box | None], times_s: NDArray[np.float64] | None) -> None:
+        self._boxes, self._times_s = boxes, times_s
+
+    def box(self, index: int, time_s: float) -> Box | None:
+        """That of the clip's frame `index`, shown at `time_s`; None where no pose was found."""
+        place = pose_at(self._times_s, len(self._boxes), index, time_s)
+        return None if place is None else self._boxes[place]
+
+
+NOBODY: Final = Subject([], None)
+
+
+def subject_of(landmarks: str | Path | None, clip: MediaInfo, source: MediaInfo | None = None) -> Subject:
+    """The subject in a clip that was made of `source`, None: it is the source; nobody where no poses are given.
+
+    Nobody either where the clip has another shape. One of as many frames as there are poses has one for each, whatever
+    its times.
 
     Raises:
-        InputError: `bad_pose`: not the .npz that the pose stage writes.
+        InputError: `pose_unreadable`: not the .npz that the pose stage writes.
     """
+    if landmarks is None:
+        return NOBODY
     try:
-        with np.load(landmarks) as data:
-            points, detected = np.asarray(data["points"], np.float64), np.asarray(data["detected"], bool)
-    except (OSError, ValueError, KeyError) as fault:
+        found = load_landmarks(Path(landmarks))
+    except InputError as fault:
         raise InputError(
             f"The pose file {landmarks} cannot be read.",
             remedy="Run the pose stage again.",
-            kind="bad_pose",
+            kind="pose_unreadable",
         ) from fault
-    boxes: list[NDArray[np.float64] | None] = []
-    for frame, found in zip(points, detected, strict=True):
-        seen = (
-            frame[(frame[:, 3] >= _VISIBLE) & np.isfinite(frame[:, :2]).all(axis=1), :2]
-            if found
-            else frame[:0]
-        )
-        if len(seen) < 3:
+    size = clip.width, clip.height
+    scale = scale_to(size if source is None else (source.width, source.height), size)
+    if scale is None:
+        return NOBODY
+    boxes: list[Box | None] = []
+    for frame, seen in zip(found.points.astype(np.float64), found.detected, strict=True):
+        there = (frame[:, 3] >= _VISIBLE) & np.isfinite(frame[:, :2]).all(axis=1)
+        points = frame[there, :2] * scale[:2] if seen else frame[:0, :2]
+        if len(points) < 3:
             boxes.append(None)
             continue
-        low, high = seen.min(axis=0), seen.max(axis=0)
+        low, high = points.min(axis=0), points.max(axis=0)
         margin = _MARGIN * (high - low) + 2.0
         boxes.append(np.concatenate((low - margin, high + margin)))
-    return boxes
+    return Subject(boxes, None if source is None or clip.frames == len(boxes) else found.times_s)

@@ -16,7 +16,9 @@ __all__ = [
     "Found",
     "Landmarks",
     "load_landmarks",
+    "pose_at",
     "save_landmarks",
+    "scale_to",
     "subject_boxes",
 ]
 
@@ -28,6 +30,10 @@ VISIBLE: Final = 0.5
 
 _BOX_SCALE: Final = 1.25
 """The body reaches beyond its joints. Source: MediaPipe's pose_landmarks_to_roi enlarges by as much."""
+
+_SAME_SHAPE: Final = 0.01
+_SAME_S: Final = 0.02
+"""How far apart two frames are at most that are the same moment, where no rate tells."""
 
 
 class Landmarks(NamedTuple):
@@ -77,7 +83,8 @@ def save_landmarks(path: Path, landmarks: Landmarks) -> None:
 def load_landmarks(path: Path) -> Landmarks:
     """What `save_landmarks` wrote, now or before it wrote more. Raises InputError for any other file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Of a damaged file that it opens itself numpy leaves one open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             landmarks = Landmarks(
                 archive["points"],
                 archive["detected"],
@@ -92,6 +99,30 @@ def load_landmarks(path: Path) -> Landmarks:
     if shape[1:] != (LANDMARK_COUNT, 4) or landmarks.detected.shape != shape[:1]:
         raise _not_landmarks(path, f"arrays of the shapes {shape} and {landmarks.detected.shape}")
     return landmarks
+
+
+def pose_at(times_s: NDArray[np.float64] | None, count: int, index: int, time_s: float) -> int | None:
+    """Which of `count` poses is that of a clip's frame `index`, shown at `time_s`; None: there is none of that moment.
+
+    `times_s` (count,) are those of the poses; without them the n-th pose is that of the n-th frame.
+    """
+    if times_s is None or not len(times_s):
+        return index if index < count else None
+    away_s = np.abs(times_s - time_s)
+    place = int(np.argmin(away_s))
+    usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    return place if away_s[place] <= max(_SAME_S, 0.55 * usual_s) else None
+
+
+def scale_to(source: tuple[int, int], clip: tuple[int, int]) -> NDArray[np.float32] | None:
+    """(4,) what the source's landmarks are multiplied by in a clip of another size; both are width, height in pixels.
+
+    None for one of another shape: nothing says where its picture went.
+    """
+    across, down = clip[0] / source[0], clip[1] / source[1]
+    if abs(across / down - 1) > _SAME_SHAPE:
+        return None
+    return np.array([across, down, across, 1], np.float32)
 
 
 def subject_boxes(landmarks: Landmarks, width: int, height: int) -> NDArray[np.float32]:

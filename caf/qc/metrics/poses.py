@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from caf.errors import InputError
 from caf.media.probe import probe
 from caf.ports import MeasureRequest, ProbeRequest, Progress
-from caf.pose.landmarks import load_landmarks
+from caf.pose.landmarks import load_landmarks, pose_at, scale_to
 from caf.qc.metrics.faces import Box
 from caf.qc.metrics.samples import Sample
 
@@ -17,9 +17,6 @@ __all__ = ["PosePoints", "head_box", "load_pose", "pose_of"]
 
 _HEAD = slice(0, 11)
 _LEFT_SHOULDER, _RIGHT_SHOULDER = 11, 12
-_SAME_SHAPE = 0.01
-_SAME_S = 0.02
-"""How far apart two frames are at most that are the same moment, where no rate tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +32,8 @@ class PosePoints:
 
     def at(self, index: int, time_s: float) -> NDArray[np.float32] | None:
         """(33, 4) the pose at the time of the clip's frame `index`; None where there is none."""
-        place = index
-        if self.times_s is not None and len(self.times_s):
-            away_s = np.abs(self.times_s - time_s)
-            place = int(np.argmin(away_s))
-            usual_s = float(np.median(np.diff(self.times_s))) if len(self.times_s) > 1 else 0.0
-            if not away_s[place] <= max(_SAME_S, 0.55 * usual_s):
-                return None
-        return self.points[place] if place < len(self.detected) and self.detected[place] else None
+        place = pose_at(self.times_s, len(self.detected), index, time_s)
+        return self.points[place] if place is not None and self.detected[place] else None
 
 
 def pose_of(request: MeasureRequest, progress: Progress) -> PosePoints | None:
@@ -57,12 +48,8 @@ def pose_of(request: MeasureRequest, progress: Progress) -> PosePoints | None:
     if request.source == request.video:
         return pose
     here, there = (probe(ProbeRequest(path=path), progress) for path in (request.video, request.source))
-    across, down = here.width / there.width, here.height / there.height
-    if abs(across / down - 1) > _SAME_SHAPE:
-        return None
-    return PosePoints(
-        pose.points * np.array([across, down, across, 1], np.float32), pose.detected, pose.times_s
-    )
+    scale = scale_to((there.width, there.height), (here.width, here.height))
+    return None if scale is None else PosePoints(pose.points * scale, pose.detected, pose.times_s)
 
 
 def load_pose(path: str) -> PosePoints:
