@@ -150,7 +150,7 @@ def audio_video(sound: Sound | None, source: Sound | None, *, alone: bool = Fals
             reason = own if alone else "The source is silent, and so is the clip."
             return measured(name, 1.0, reason, {"audible": 0.0})
         over = max(0.0, sound.end_s - sound.picture_s)
-        short = max(0.0, sound.picture_s - sound.end_s)
+        short = max(0.0, min(sound.picture_s, float(_LONGEST_S)) - sound.end_s)
         score = min(calibrate(over, _GAP_S), calibrate(short, _GAP_S))
         reason = "The clip has sound where the source has none; only its length could be judged."
         return measured(name, score, reason, {"over_s": over, "short_s": short, "start_s": sound.start_s})

@@ -87,7 +87,7 @@ METRICS: dict[str, MetricInfo] = {
             _SCORE,
             "the step from the last frame to the first is like any other step",
         ),
-        ("audio_video", "video", 4, _SCORE, "the sound is there, in time and as long as the picture"),
+        ("audio_video", "video", 5, _SCORE, "the sound is there, in time and as long as the picture"),
     ),
     **_technical(
         (
