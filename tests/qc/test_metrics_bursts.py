@@ -44,6 +44,18 @@ def test_a_burst_of_blocks_needs_a_stretch_of_frames() -> None:
     assert blockiness(crispness_of(short)).measurement.raw["grid_burst_factor"] == 1.0
 
 
+@pytest.mark.parametrize("places", [range(30, 31), range(30, 37, 2)])
+def test_a_burst_of_frames_that_do_not_follow_each_other_blames_these(places: range) -> None:
+    frames = pan(picture("chelsea"))
+    for at in places:
+        small = cv2.resize(frames[at], None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+        frames[at] = np.asarray(cv2.resize(small, frames[at].shape[1::-1], interpolation=cv2.INTER_NEAREST))
+    found = blockiness(crispness_of(frames))
+    assert score(found) < 0.7
+    assert found.blamed == tuple(places)
+    assert f"show in {len(places)} frame{'s' * (len(places) > 1)}:" in found.measurement.reason
+
+
 def test_a_burst_of_shake_is_blamed_where_the_camera_trembles_and_no_half_second_beside() -> None:
     shift = np.zeros((FRAMES, 2))
     shift[30:46] = np.random.default_rng(4).normal(0, 3, (16, 2))

@@ -1,5 +1,6 @@
 """temporal_stability, background_stability and loop_seam on frames whose faults are known."""
 
+import re
 from dataclasses import replace
 
 import cv2
@@ -280,6 +281,17 @@ def test_a_closed_path_loops_and_half_of_it_does_not(clean: list[Image]) -> None
     found = seam(clean[: FRAMES // 2])
     assert score(found) < 0.5
     assert found.worst_frames == (0, FRAMES // 2 - 1)
+
+
+def test_a_loop_that_only_grows_lighter_is_said_to_change_its_light_at_the_seam() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    confetti = [
+        rng.integers(40, 200, (15, 20, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(FRAMES)
+    ]
+    found = seam(lit(confetti, np.linspace(0.8, 1.0, FRAMES)))
+    assert score(found) < 0.7
+    assert found.raw["seam_ratio"] < 1.5
+    assert re.fullmatch(r"The loop jumps: at the seam the light changes by (19|2\d) %\.", found.reason)
 
 
 def test_the_reason_is_about_the_frames_that_are_blamed(clean: list[Image]) -> None:

@@ -282,7 +282,9 @@ def test_sound_of_a_recording_that_begins_inside_a_group_is_heard_from_its_first
 def test_sound_added_to_a_silent_clip_of_minutes_is_as_long_as_its_picture(tmp_path: Path) -> None:
     frames = pan(picture("chelsea"), 20)
     silent = write_clip(tmp_path / "silent.mp4", frames, fps=0.2)
-    heard = write_clip(tmp_path / "heard.mp4", frames, fps=0.2, sound=noise(100 * 8_000 / 44_100), rate_hz=8_000)
+    heard = write_clip(
+        tmp_path / "heard.mp4", frames, fps=0.2, sound=noise(100 * 8_000 / 44_100), rate_hz=8_000
+    )
     request = MeasureRequest(metrics=("audio_video",), video=str(heard), source=str(silent))
     (found,) = measure(request, lambda done, total: None)
     assert score(found) > 0.95

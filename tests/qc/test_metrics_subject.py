@@ -350,6 +350,8 @@ def test_one_look_taken_for_a_person_in_the_source_and_for_a_cat_in_the_clip_is_
             Anchor(cat.look, Kind.PERSON, from_reference=True),
         )
     )
+    told = identity_consistency(subject, Anchor(person.look, Kind.PERSON, from_reference=False))
+    assert told.reason == "The clip shows a cat where the source shows a person."
     assert same == 1.0
     assert other is not None
     assert reference is not None

@@ -737,6 +737,16 @@ def test_against_its_source_half_a_stop_is_seen(clean: list[Image]) -> None:
     assert found.measurement.raw["stops_off"] == pytest.approx(np.log2(0.7), abs=0.03)
 
 
+def test_exposure_blames_the_frames_that_are_what_it_says(clean: list[Image]) -> None:
+    burnt = lit(clean, np.full(FRAMES, 2.6))
+    dark = exposed([*[np.zeros_like(clean[0])] * 12, *burnt[12:]])
+    assert "burnt out" in dark.measurement.reason
+    assert min(dark.blamed) >= 12
+    darker = exposed([*lit(clean[:60], np.full(60, 0.6)), *lit(clean[60:], np.full(12, 0.1))], clean)
+    assert "than its source" in darker.measurement.reason
+    assert darker.blamed == ()
+
+
 def test_a_clip_that_was_made_small_and_large_again_lost_detail(clean: list[Image]) -> None:
     enlarged = []
     for frame in clean:
@@ -787,3 +797,11 @@ def test_without_a_source_the_resolution_is_not_known(clean: list[Image]) -> Non
     found = resolution(crispness_of(clean[:5]), None)
     assert found.measurement.score is None
     assert "no source" in found.measurement.reason
+
+
+def test_the_light_is_said_to_be_steady_just_where_it_is_not_poor(clean: list[Image]) -> None:
+    way = course_of(clean)
+    for percent in np.linspace(1.3, 1.9, 61):
+        pulse = 1 + percent / 100 * np.sqrt(2) * np.sin(2 * np.pi * np.arange(FRAMES) / 3.1)
+        found = flicker(replace(way, steps=replace(way.steps, gain=np.log(pulse))))
+        assert ("steady" in found.measurement.reason) == (score(found) >= 0.7)

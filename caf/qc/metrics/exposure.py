@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.qc.metrics.findings import Finding, places, worst_of
+from caf.qc.metrics.findings import Finding, Flags, places, worst_of
 from caf.qc.metrics.frames import SeenFrame
 from caf.qc.metrics.piece import WHOLE, Piece
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
@@ -74,19 +74,23 @@ def exposure(seen: Exposure, source: Exposure | None) -> Finding:
     if len(seen.luma) == 0:
         return Finding(unmeasured(name, "The clip has no frame to look at."))
     burnt, lightest = float(np.median(seen.burnt)), float(np.median(seen.lightest))
-    parts = {
-        f"{100 * burnt:.0f} % of the picture is burnt out": calibrate(burnt, _BURNT),
-        f"the lightest parts reach {lightest:.0f} of 255": calibrate(lightest, _LIGHTEST),
+    # What each is worth, and the frames to blame for it.
+    parts: dict[str, tuple[float, Flags | None]] = {
+        f"{100 * burnt:.0f} % of the picture is burnt out": (calibrate(burnt, _BURNT), seen.burnt > 0.3),
+        f"the lightest parts reach {lightest:.0f} of 255": (
+            calibrate(lightest, _LIGHTEST),
+            seen.lightest < _DARK_LEVEL,
+        ),
     }
     raw = {"burnt_share": burnt, "lightest_levels": lightest}
     stops = _stops(seen, source) if source is not None else None
     if stops is not None:
         raw["stops_off"] = stops
         word = "lighter" if stops > 0 else "darker"
-        parts[f"it is {abs(stops):.1f} stops {word} than its source"] = calibrate(abs(stops), _STOPS)
-    said = min(parts, key=lambda key: parts[key])
-    score = parts[said]
-    blamed = places((seen.burnt > 0.3) | (seen.lightest < _DARK_LEVEL)) if score < 0.7 else ()
+        parts[f"it is {abs(stops):.1f} stops {word} than its source"] = calibrate(abs(stops), _STOPS), None
+    said = min(parts, key=lambda key: parts[key][0])
+    score, wrong = parts[said]
+    blamed = places(wrong) if score < 0.7 and wrong is not None else ()
     reason = "The picture is well exposed." if score >= 0.7 else f"The exposure is off: {said}."
     badness = seen.burnt + (255 - seen.lightest) / 255
     found = measured(name, score, reason, raw, worst_of(blamed, badness))

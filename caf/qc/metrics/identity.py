@@ -172,13 +172,18 @@ def _reason(subject: Subject, anchor: Anchor, score: float, matched: bool) -> st
         else "its look early in the source (no reference given)"
     )
     if not matched:
-        return f"The clip shows a {subject.kind.value} where the reference shows a {anchor.kind.value}."
+        where = "reference" if anchor.from_reference else "source"
+        return f"The clip shows a {subject.kind.value} where the {where} shows a {anchor.kind.value}."
     verdict = "matches" if score >= _ALIKE else "resembles" if score >= 0.35 else "does not match"
-    sentence = f"The subject {verdict} {against}, seen in {len(subject.sightings)} sampled frames"
+    sentence = f"The subject {verdict} {against}, seen in {_sampled(len(subject.sightings))}"
     doubt = _doubt(subject)
     if anchor.from_reference and anchor.kind is Kind.GUESS and subject.kind is not Kind.GUESS:
         doubt += "; no face was found in the reference, so its middle was compared (low confidence)"
     return f"{sentence}{doubt}."
+
+
+def _sampled(count: int) -> str:
+    return f"{count} sampled frame" if count == 1 else f"{count} sampled frames"
 
 
 def _doubt(subject: Subject) -> str:
@@ -213,7 +218,7 @@ def identity_drift(
         count = 0 if subject is None else len(subject.sightings)
         return unmeasured(
             name,
-            f"The subject was found in {count} sampled frames; {_LEAST_FOR_DRIFT} are needed to see it change.",
+            f"The subject was found in {_sampled(count)}; {_LEAST_FOR_DRIFT} are needed to see it change.",
         )
     seen = subject.sightings
     groups = _in_parts(seen)

@@ -12,7 +12,8 @@ __all__ = ["BLANKS", "FLICKER", "blank", "flicker"]
 # Percent of brightness, RMS in the worst second. Untouched clips: 0.1-0.35. Source of the limit: brightness
 # changes of 1-2 % at 5-15 Hz are visible (H. de Lange, J. Opt. Soc. Am. 48, 1958).
 FLICKER: Calibration = ((0.0, 1.0), (0.6, 0.92), (1.2, 0.75), (2.5, 0.5), (6.0, 0.2), (15.0, 0.0))
-_VISIBLE_PERCENT = 1.5
+_VISIBLE_PERCENT = 1.46
+"""Where `FLICKER` gives 0.7."""
 # Counted: a single blank frame is seen by most.
 BLANKS: Calibration = ((0.0, 1.0), (1.0, 0.4), (3.0, 0.2), (8.0, 0.0))
 _EMPTY_LEVELS = 2.5

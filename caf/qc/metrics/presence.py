@@ -29,5 +29,5 @@ def human_presence(scene: Scene) -> Measurement:
 def _share(metric: str, whose: str, found: int, of: int, count_name: str) -> Measurement:
     if of == 0:
         return unmeasured(metric, "The clip has no frame to look at.")
-    reason = f"A {whose} face is found in {found} of {of} sampled frames."
+    reason = f"A {whose} face is found in {found} of {of} sampled frame{'' if of == 1 else 's'}."
     return measured(metric, found / of, reason, {"frames_sampled": of, count_name: found})

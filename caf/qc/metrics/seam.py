@@ -59,11 +59,13 @@ def loop_seam(steps: Steps) -> Measurement:
         raw |= {"seam_rest_levels": seam, "typical_rest_levels": usual}
         ratio = max(ratio, seam / (usual + _CODING_LEVELS))
     raw["seam_ratio"] = ratio
-    score = min(calibrate(ratio, _STEP), calibrate(jump, _GAIN))
-    if score >= 0.7:
-        reason = f"The clip loops smoothly: the step at the seam is {ratio:.1f} times a large step beside it."
+    of_step, of_light = calibrate(ratio, _STEP), calibrate(jump, _GAIN)
+    score = min(of_step, of_light)
+    if score >= 0.7 or of_step <= of_light:
+        said = "The clip loops smoothly" if score >= 0.7 else "The loop jumps"
+        reason = f"{said}: the step at the seam is {ratio:.1f} times a large step beside it."
     else:
-        reason = f"The loop jumps: the step at the seam is {ratio:.1f} times a large step beside it."
+        reason = f"The loop jumps: at the seam the light changes by {jump:.0f} %."
     worst = () if score >= 0.7 else (0, steps.frames - 1)
     return measured(name, score, reason, raw, worst)
 

@@ -311,10 +311,9 @@ def blockiness(crisp: Crispness) -> Finding:
     if score >= 0.7:
         reason = "No coding blocks show."
     elif burst > ratio:
-        blamed = _in_bursts(excess)
-        reason = (
-            f"Coding blocks show in {len(blamed)} frames: {burst:.2f} times as much as usual in the clip."
-        )
+        blamed = _in_bursts(crisp, excess)
+        frames = "1 frame" if len(blamed) == 1 else f"{len(blamed)} frames"
+        reason = f"Coding blocks show in {frames}: {burst:.2f} times as much as usual in the clip."
     else:
         reason = f"Coding blocks show: grid lines stand out {ratio:.2f} times."
     raw = {"grid_ratio": ratio, "grid_burst_factor": burst}
@@ -328,15 +327,28 @@ def _bursts(crisp: Crispness) -> tuple[Floats, float]:
     if not known.any():
         return np.ones(len(crisp.columns)), 1.0
     excess = np.where(known, crisp.columns, 1.0) / max(1.0, float(np.median(crisp.columns[known])))
-    interval_s = float(np.median(np.diff(crisp.time_s))) if len(excess) > 1 else 0.0
-    length = at_rate(_BURST, interval_s)
+    length = _burst_frames(crisp)
     if len(excess) < length:
         return excess, 1.0
-    windows = np.lib.stride_tricks.sliding_window_view(excess, length)
-    return excess, float(windows.mean(axis=1).max())
+    return excess, float(_means(excess, length).max())
 
 
-def _in_bursts(excess: Floats) -> tuple[int, ...]:
-    """Stretches of two frames and more in which the grid shows."""
-    shows = excess > _SHOWS
-    return tuple(index for start, stop in runs(shows) if stop - start > 1 for index in range(start, stop))
+def _burst_frames(crisp: Crispness) -> int:
+    interval_s = float(np.median(np.diff(crisp.time_s))) if len(crisp.time_s) > 1 else 0.0
+    return at_rate(_BURST, interval_s)
+
+
+def _means(excess: Floats, length: int) -> Floats:
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(excess, length).mean(axis=1), dtype=np.float64)
+
+
+def _in_bursts(crisp: Crispness, excess: Floats) -> tuple[int, ...]:
+    """Stretches of two frames and more in which the grid shows, and of the worst stretch also single ones."""
+    shows, length = excess > _SHOWS, _burst_frames(crisp)
+    blamed = np.zeros_like(shows)
+    worst = int(np.argmax(_means(excess, length)))
+    blamed[worst : worst + length] = shows[worst : worst + length]
+    for start, stop in runs(shows):
+        if stop - start > 1:
+            blamed[start:stop] = True
+    return places(blamed)
