@@ -14,11 +14,15 @@ from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.hurry import hurry_of, jumps_of
 from caf.qc.metrics.outliers import Outliers
 from caf.qc.metrics.shake import shake_permille
+from caf.qc.metrics.slides import slides_of
 from caf.qc.metrics.softening import dulled
 from caf.qc.metrics.steps import CUT_LEVELS, Steps
 from caf.qc.metrics.tracks import CameraPath
 
-__all__ = ["ADDED", "CLEAR", "Course", "course"]
+__all__ = ["ADDED", "CLEAR", "EMPTY_LEVELS", "Course", "course"]
+
+EMPTY_LEVELS = 2.5
+"""Standard deviation of grey levels below which a picture shows nothing."""
 
 _SPOILED = 0.58
 _LONGER_COUNTS = 1.6
@@ -133,19 +137,22 @@ class Course:
 def course(steps: Steps, path: CameraPath, outliers: Outliers, added: Added | None = None) -> Course:
     """Everything that goes wrong from frame to frame, each frame blamed for one thing."""
     blank = _blank(steps)
+    empty = blank | (steps.contrast < EMPTY_LEVELS)
     cut = _cuts(steps)
     softened = (outliers.softened.max(axis=0, initial=0.0) > _SPOILED) & ~blank
     # Steps into a softened frame and out of it are larger than the motion, and those between such frames less.
     unsure = softened | behind(softened)
     dull = dulled(outliers.detail, at_rate(_BLURRED, steps.interval_s)) & ~blank
-    repeated = _certain(_repeated(steps, cut | unsure), unsure, dull) & ~blank
-    unsure |= dull | behind(dull)
+    stands = _certain(_repeated(steps, cut | unsure), unsure, dull) & ~blank
+    slide = slides_of(steps.logs, stands, cut, empty, steps.interval_s)
+    repeated = stands & ~slide
+    unsure |= dull | behind(dull) | slide
     again = None if added is None else added.doubled & ~blank & ~cut
     if again is not None:
         repeated |= again
     restless = _is_restless(steps, path, blank)
     doubled = _beside(repeated)
-    spoiled, popped, excess, surprise = _spoiled(outliers, steps.interval_s, blank, doubled, restless)
+    spoiled, popped, excess, surprise = _spoiled(outliers, steps.interval_s, empty, doubled, restless)
     spoiled |= _flashes(steps, cut, blank | spoiled)
     popped &= ~spoiled
     excess_added = None
@@ -261,6 +268,8 @@ def _repeated(steps: Steps, cut: Flags) -> Flags:
     # A key frame in the middle of a freeze redraws the same picture a little differently.
     between = ~low[1:-1] & low[:-2] & low[2:] & (peak[1:-1] < 0.6 * level[1:-1])
     low[1:-1] |= between
+    # What a fade leads to, or comes from, shows nothing that could hang.
+    low &= steps.contrast >= EMPTY_LEVELS
     card = at_rate(_FLASHES, steps.interval_s)
     for start, stop in runs(low):
         inside = float(np.median(peak[start:stop])) + 0.05
@@ -362,7 +371,7 @@ def _blank(steps: Steps) -> Flags:
     typical = float(np.median(contrast))
     if typical < 8:
         return result
-    for start, stop in runs(contrast < max(2.5, 0.15 * typical)):
+    for start, stop in runs(contrast < max(EMPTY_LEVELS, 0.15 * typical)):
         entry = contrast[start - 1] if start > 0 else 0.0
         leave = contrast[stop] if stop < steps.frames else 0.0
         if max(entry, leave) > 0.5 * typical:

@@ -11,6 +11,10 @@ __all__ = ["deviation_percent", "flicker_percent"]
 
 _REACH, _MEDIAN_REACH = 4, 3
 """Frames to both sides, up to 30 a second."""
+_USUAL_REACH, _USUAL_PERCENT, _DARK_LEVELS = 30, 80, 8.0
+"""The same of what is as light as usual, its percentile, and what `Steps.gain` adds to every level."""
+_DIM = 0.8
+"""Share of that from which a frame counts in full: light that flickers by less counts as it is."""
 
 
 def flicker_percent(steps: Steps, spoiled: Flags) -> tuple[float | None, tuple[int, ...]]:
@@ -29,7 +33,8 @@ def deviation_percent(steps: Steps, spoiled: Flags) -> Floats:
 
     The smaller of two deviations: from a quadratic over nine frames, and from the median of seven, or as long as
     those last at 30 frames a second. A fade, a cut or a lamp that is switched on goes one way and so is its own
-    median. Zeros where too little is left.
+    median. Where it is much darker than usual within a second it counts for less: the last frames before a picture is
+    gone go by factors. Zeros where too little is left.
     """
     good = np.flatnonzero(~spoiled)
     if len(good) < LEAST_FRAMES:
@@ -37,7 +42,18 @@ def deviation_percent(steps: Steps, spoiled: Flags) -> Floats:
     gain = np.interp(np.arange(steps.frames), good, steps.gain[good])
     smooth = smoothing_residual(gain, window=2 * at_rate(_REACH, steps.interval_s) + 1)
     ranked = gain - _running_median(gain, at_rate(_MEDIAN_REACH, steps.interval_s))
-    return 100 * np.where(np.abs(smooth) < np.abs(ranked), smooth, ranked)
+    deviation = 100 * np.where(np.abs(smooth) < np.abs(ranked), smooth, ranked)
+    luma = np.interp(np.arange(steps.frames), good, steps.luma[good]) + _DARK_LEVELS
+    lit = luma / (_DIM * _usual(luma, steps.interval_s))
+    return np.asarray(deviation * np.minimum(1.0, lit), dtype=np.float64)
+
+
+def _usual(luma: Floats, interval_s: float) -> Floats:
+    """(T,) how light it is around each frame, but for the lightest fifth."""
+    reach = at_rate(_USUAL_REACH, interval_s)
+    padded = np.pad(luma, reach, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+    return np.asarray(np.nanpercentile(windows, _USUAL_PERCENT, axis=1), dtype=np.float64)
 
 
 def _running_median(series: Floats, most: int) -> Floats:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from caf.qc.metrics.course import Course
+from caf.qc.metrics.course import EMPTY_LEVELS, Course
 from caf.qc.metrics.findings import LEAST_FRAMES, Finding, places, worst_of
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
@@ -16,8 +16,6 @@ _VISIBLE_PERCENT = 1.46
 """Where `FLICKER` gives 0.7."""
 # Counted: a single blank frame is seen by most.
 BLANKS: Calibration = ((0.0, 1.0), (1.0, 0.4), (3.0, 0.2), (8.0, 0.0))
-_EMPTY_LEVELS = 2.5
-"""Standard deviation of grey levels below which a picture shows nothing, as in `course`."""
 
 
 def blank(seen: Course) -> Finding:
@@ -29,8 +27,8 @@ def blank(seen: Course) -> Finding:
     name, steps = "blank", seen.steps
     if steps.frames == 0:
         return Finding(unmeasured(name, "The clip has no frame to look at."))
-    empty = float(np.median(steps.contrast)) < _EMPTY_LEVELS
-    blamed = places(steps.contrast < _EMPTY_LEVELS if empty else seen.blank)
+    empty = float(np.median(steps.contrast)) < EMPTY_LEVELS
+    blamed = places(steps.contrast < EMPTY_LEVELS if empty else seen.blank)
     raw = {"blank_frames": len(blamed), "least_contrast_levels": float(steps.contrast.min())}
     reason = "No frame is blank." if not blamed else f"Frames are blank: {len(blamed)}."
     if empty:

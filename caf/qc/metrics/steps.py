@@ -48,6 +48,8 @@ class Steps:
     """Logarithm of the first frame's brightness over the last's, as the median cell sees it."""
     sides: Mapping[int, Sides] = field(default_factory=dict)
     """Where a step is as large as that of a cut: (8, 8) logarithms of the cells' brightness before it and after."""
+    logs: NDArray[np.float16] = field(default_factory=lambda: np.zeros((0, _CELLS, _CELLS), np.float16))
+    """(T, 8, 8) the cells' logarithms, roughly."""
     beginning: tuple[Picture, ...] = ()
     """The first frames, float32 with the long side at most 160: the pictures of `ENDS` steps."""
     end: tuple[Picture, ...] = ()
@@ -80,6 +82,7 @@ class StepCollector:
         self._gain_step: list[float] = []
         self._time_s: list[float] = []
         self._sides: dict[int, Sides] = {}
+        self._logs: list[NDArray[np.float16]] = []
         self._beginning: list[Picture] = []
         self._end: deque[Picture] = deque(maxlen=ENDS + 1)
         self._last: Picture | None = None
@@ -96,6 +99,7 @@ class StepCollector:
     def _note(self, frame: SeenFrame, logs: Picture) -> None:
         tiny = frame.tiny
         self._time_s.append(frame.time_s)
+        self._logs.append(logs.astype(np.float16))
         if len(self._beginning) <= ENDS:
             self._beginning.append(tiny)
         self._end.append(tiny)
@@ -123,6 +127,7 @@ class StepCollector:
         self._contrast += later._contrast
         self._gain_step += later._gain_step
         self._time_s += later._time_s
+        self._logs += later._logs
         self._sides |= later._sides
         self._beginning += later._beginning[: ENDS + 1 - len(self._beginning)]
         self._end.extend(later._end)
@@ -143,6 +148,7 @@ class StepCollector:
             seam=seam,
             seam_gain=seam_gain,
             sides=dict(self._sides),
+            logs=np.array(self._logs, dtype=np.float16).reshape(-1, _CELLS, _CELLS),
             beginning=tuple(self._beginning),
             end=tuple(self._end),
         )
