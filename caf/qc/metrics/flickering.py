@@ -51,9 +51,15 @@ def deviation_percent(steps: Steps, spoiled: Flags) -> Floats:
 def _usual(luma: Floats, interval_s: float) -> Floats:
     """(T,) how light it is around each frame, but for the lightest fifth."""
     reach = at_rate(_USUAL_REACH, interval_s)
-    padded = np.pad(luma, reach, constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
-    return np.asarray(np.nanpercentile(windows, _USUAL_PERCENT, axis=1), dtype=np.float64)
+    ends = [
+        float(np.percentile(luma[max(0, at - reach) : at + reach + 1], _USUAL_PERCENT))
+        for at in range(len(luma))
+        if at < reach or at >= len(luma) - reach
+    ]
+    if len(ends) == len(luma):
+        return np.array(ends)
+    windows = np.lib.stride_tricks.sliding_window_view(luma, 2 * reach + 1)
+    return np.concatenate([ends[:reach], np.percentile(windows, _USUAL_PERCENT, axis=1), ends[reach:]])
 
 
 def _running_median(series: Floats, most: int) -> Floats:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from caf.qc.metrics.course import EMPTY_LEVELS
 from caf.qc.metrics.exposure import COMPARED_S
 from caf.qc.metrics.findings import Finding
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
@@ -18,8 +19,6 @@ _LOST: Calibration = ((1.0, 1.0), (1.05, 0.93), (1.1, 0.8), (1.2, 0.62), (1.5, 0
 # smaller, larger, cut out or with bars up to 1.7; blurred by 4 px at 640 px 1.4 to 3.9, by 8 px 1.6 to 6.5, by 16 px up
 # to 10. Beyond that fine detail over coarse tells nothing: neither is left.
 _COARSE_LOST: Calibration = ((2.2, 1.0), (3.0, 0.7), (4.5, 0.4), (10.0, 0.1), (20.0, 0.0))
-_EMPTY_LEVELS = 2.5
-"""Standard deviation of grey levels below which a picture shows nothing, as in `course`."""
 _RICHEST = 6
 
 
@@ -41,14 +40,14 @@ def resolution(crisp: Crispness, source: Crispness | None) -> Finding:
             )
         )
     here, there = _early(crisp), _early(source)
-    if there.spread < _EMPTY_LEVELS:
+    if there.spread < EMPTY_LEVELS:
         nothing = "The source shows nothing whose detail could be lost."
         return Finding(measured(name, 1.0, nothing, {"detail": here.detail}))
     lost = float(np.exp(there.detail - here.detail))
     coarse = float(np.exp(there.coarse - here.coarse))
     parts = {
         "Nothing is drawn in the picture, where the source shows something.": float(
-            here.spread >= _EMPTY_LEVELS
+            here.spread >= EMPTY_LEVELS
         ),
         f"Coarse detail is {coarse:.1f} times weaker than in the source: the picture is blurred.": calibrate(
             coarse, _COARSE_LOST
