@@ -793,6 +793,18 @@ def test_light_contrast_and_bars_take_no_coarse_detail_away(clean: list[Image]) 
         assert found.measurement.raw["coarse_lost_factor"] < 2.0
 
 
+def test_bars_over_the_rim_and_words_take_no_fine_detail_away() -> None:
+    plain = np.full((360, 640, 3), 120, np.uint8)
+    drawn = plain.copy()
+    drawn[90:270] += np.random.default_rng(6).integers(0, 12, (180, 640, 1), np.uint8)
+    barred, worded = drawn.copy(), drawn.copy()
+    barred[:45] = barred[-45:] = 0
+    cv2.putText(worded, "meow, one more time", (60, 330), cv2.FONT_HERSHEY_DUPLEX, 1.3, (255, 255, 255), 3)
+    source = crispness_of([drawn] * 5)
+    for other in (barred, worded):
+        assert score(resolution(crispness_of([other] * 5), source)) > 0.95
+
+
 def test_without_a_source_the_resolution_is_not_known(clean: list[Image]) -> None:
     found = resolution(crispness_of(clean[:5]), None)
     assert found.measurement.score is None

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caf.qc.metrics.course import EMPTY_LEVELS
 from caf.qc.metrics.exposure import COMPARED_S
-from caf.qc.metrics.findings import Finding
+from caf.qc.metrics.findings import Finding, Floats
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 from caf.qc.metrics.sharpness import Crispness
 
@@ -26,8 +27,8 @@ def resolution(crisp: Crispness, source: Crispness | None) -> Finding:
     """Calibrated loss of fine or coarse detail against the source, over the first two seconds of both.
 
     Fine detail is taken relative to four times coarser detail, and that to the contrast, so that light and framing do
-    not matter. Of a source that shows something nothing is left where the clip shows nothing; one that shows nothing
-    has nothing to lose.
+    not matter; as much is lost as both the richer half of either picture and most of their common places say. Of a
+    source that shows something nothing is left where the clip shows nothing; one that shows nothing has none to lose.
     raw: `detail_lost_factor` and `coarse_lost_factor` (1 = none), `detail` (logarithm of fine over coarse).
     """
     name = "resolution"
@@ -42,8 +43,8 @@ def resolution(crisp: Crispness, source: Crispness | None) -> Finding:
     here, there = _early(crisp), _early(source)
     if there.spread < EMPTY_LEVELS:
         nothing = "The source shows nothing whose detail could be lost."
-        return Finding(measured(name, 1.0, nothing, {"detail": here.detail}))
-    lost = float(np.exp(there.detail - here.detail))
+        return Finding(measured(name, 1.0, nothing, {"detail": here.mean()}))
+    lost = float(np.exp(min(there.mean() - here.mean(), _lost_in_place(here, there))))
     coarse = float(np.exp(there.coarse - here.coarse))
     parts = {
         "Nothing is drawn in the picture, where the source shows something.": float(
@@ -59,26 +60,41 @@ def resolution(crisp: Crispness, source: Crispness | None) -> Finding:
     said = min(parts, key=lambda words: parts[words])
     score = parts[said]
     reason = "The clip has its source's detail." if score >= 0.7 else said
-    raw = {"detail_lost_factor": lost, "coarse_lost_factor": coarse, "detail": here.detail}
+    raw = {"detail_lost_factor": lost, "coarse_lost_factor": coarse, "detail": here.mean()}
     return Finding(measured(name, score, reason, raw))
 
 
 class _Early(NamedTuple):
     """Of the first two seconds."""
 
-    detail: float
-    """Logarithm of fine over coarse detail, mean of the richer half of the cells."""
+    detail: Floats
+    """(cells,) logarithm of fine over coarse detail."""
+    richness: Floats
+    """(cells,) logarithm of coarse detail."""
     coarse: float
     """Logarithm of coarse detail over contrast, mean of the richest cells."""
     spread: float
     """Standard deviation of the grey levels."""
 
+    def mean(self) -> float:
+        """That of the detail in the richer half of the cells."""
+        return float(np.mean(self.detail[_richer(self.richness)]))
+
 
 def _early(crisp: Crispness) -> _Early:
     early = crisp.time_s <= COMPARED_S
-    detail = np.median(crisp.detail()[early], axis=0)
     richness = np.median(crisp.coarse[early], axis=0)
-    order = np.argsort(-richness, kind="stable")
     spread = float(np.median(crisp.spread[early]))
-    coarse = float(np.mean(richness[order[:_RICHEST]])) - float(np.log(spread + 0.5))
-    return _Early(float(np.mean(detail[order[: len(order) // 2]])), coarse, spread)
+    coarse = float(np.mean(np.sort(richness)[-_RICHEST:])) - float(np.log(spread + 0.5))
+    return _Early(np.median(crisp.detail()[early], axis=0), richness, coarse, spread)
+
+
+def _lost_in_place(here: _Early, there: _Early) -> float:
+    """Logarithm of the detail lost in most of the cells that are rich in both: the edge of a bar, or of words, which is
+    richer than what it covers and has less fine detail, tells of its own cells alone."""
+    both = _richer(np.minimum(here.richness, there.richness))
+    return float(np.median((there.detail - here.detail)[both]))
+
+
+def _richer(richness: Floats) -> NDArray[np.intp]:
+    return np.argsort(-richness, kind="stable")[: len(richness) // 2]
