@@ -260,6 +260,9 @@ def test_a_clip_that_shows_nothing_is_blank_throughout(level: int, clean: list[I
     found = blank(course_of([*nothing, *clean[:12]]))
     assert spans(found.blamed) == ((0, 29),)
     assert found.measurement.reason == "The clip shows nothing in 30 of 42 frames."
+    unsteady = temporal_stability(course_of(nothing))
+    assert score(unsteady) == 0.0
+    assert unsteady.measurement.reason.startswith("The clip is unsteady: frames are blank (30)")
 
 
 def test_blocks_from_elsewhere_in_one_frame_are_a_glitch(clean: list[Image]) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 
 from caf.qc.metrics.course import EMPTY_LEVELS, Course
-from caf.qc.metrics.findings import LEAST_FRAMES, Finding, places, worst_of
+from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, places, worst_of
 from caf.qc.metrics.flickering import deviation_percent, flicker_percent
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 
-__all__ = ["BLANKS", "FLICKER", "blank", "flicker"]
+__all__ = ["BLANKS", "FLICKER", "blank", "blanks_of", "flicker"]
 
 # Percent of brightness, RMS in the worst second. Untouched clips: 0.1-0.35. Source of the limit: brightness
 # changes of 1-2 % at 5-15 Hz are visible (H. de Lange, J. Opt. Soc. Am. 48, 1958).
@@ -27,14 +27,22 @@ def blank(seen: Course) -> Finding:
     name, steps = "blank", seen.steps
     if steps.frames == 0:
         return Finding(unmeasured(name, "The clip has no frame to look at."))
-    empty = float(np.median(steps.contrast)) < EMPTY_LEVELS
-    blamed = places(steps.contrast < EMPTY_LEVELS if empty else seen.blank)
+    blamed = places(blanks_of(seen))
     raw = {"blank_frames": len(blamed), "least_contrast_levels": float(steps.contrast.min())}
     reason = "No frame is blank." if not blamed else f"Frames are blank: {len(blamed)}."
-    if empty:
+    if _is_empty(seen):
         reason = f"The clip shows nothing in {len(blamed)} of {steps.frames} frames."
     found = measured(name, calibrate(len(blamed), BLANKS), reason, raw, worst_of(blamed, -steps.contrast))
     return Finding(found, blamed, {"contrast_levels": steps.contrast, "luma_levels": steps.luma})
+
+
+def blanks_of(seen: Course) -> Flags:
+    """(T,) the frames that `blank` counts."""
+    return seen.steps.contrast < EMPTY_LEVELS if _is_empty(seen) else seen.blank
+
+
+def _is_empty(seen: Course) -> bool:
+    return float(np.median(seen.steps.contrast)) < EMPTY_LEVELS
 
 
 def flicker(seen: Course) -> Finding:

@@ -10,7 +10,7 @@ from caf.qc.metrics.course import Course
 from caf.qc.metrics.findings import LEAST_FRAMES, Finding, Flags, places, runs
 from caf.qc.metrics.flickering import flicker_percent
 from caf.qc.metrics.glitch import GLITCHES, POPS
-from caf.qc.metrics.light import BLANKS, FLICKER
+from caf.qc.metrics.light import BLANKS, FLICKER, blanks_of
 from caf.qc.metrics.scoring import Calibration, calibrate, measured, unmeasured
 from caf.qc.metrics.shake import SHAKE, shake_permille
 from caf.qc.metrics.timing import jumps_score, repeats_score
@@ -67,7 +67,7 @@ def _parts(seen: Course) -> dict[str, _Part]:
         "jump_share": _Part(share, of_jumps, "motion jumps: frames are missing", places(odd)),
         "glitch_frames": _flagged(seen.spoiled, 1.0, GLITCHES, "single frames are spoiled"),
         "pop_share": _flagged(seen.popped, unit, POPS, "parts of the picture pop for single frames"),
-        "blank_frames": _flagged(seen.blank, 1.0, BLANKS, "frames are blank"),
+        "blank_frames": _flagged(blanks_of(seen), 1.0, BLANKS, "frames are blank"),
     }
     if flicker is not None:
         words = f"brightness flickers by {flicker:.1f} %"
