@@ -170,3 +170,14 @@ def test_lost_frames_are_blamed_by_cadence_against_the_source(clip_of: Writer, j
     assert found.raw["lost_share"] == pytest.approx(3 / 68, abs=1e-6)
     assert (found.score or 0) < 0.75
     assert judge(source, "cadence", source=clip_of(coded(room())))["cadence"].raw["lost_share"] == 0
+
+
+def test_where_a_clip_goes_another_way_than_its_source_nothing_is_lost_or_doubled(
+    clip_of: Writer, judge: Judge
+) -> None:
+    frames = room()
+    there = len(frames) * 5 // 8
+    back = [*frames[:there], *frames[there - 2 :: -1][: len(frames) - there]]
+    found = judge(clip_of(coded(without(back, [20]))), "cadence", source=clip_of(frames))["cadence"]
+    assert found.worst_frames == (20,)
+    assert found.raw["lost_share"] == pytest.approx(1 / (len(back) - 1), abs=1e-6)
