@@ -67,7 +67,7 @@ class Measuring:
         picture = self._reference.picture
         if picture is not None:
             await self._tool.call("probe", ProbeRequest(path=str(picture)), "reading")
-            await _digest(picture)
+            await _digest(picture)  # what is wrong with it is told once, and not of every clip
         for number, clip in enumerate(clips, 1):
             doing = f"clip {number} of {len(clips)}"
             self._tool.step(f"{doing}: {clip.name}")

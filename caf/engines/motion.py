@@ -46,11 +46,12 @@ def _moved(request: StageRequest, settings: Settings, progress: Progress) -> Sta
     info = look(path)
     facts: dict[str, Parameter] = {}
     given = Path(request.inputs.get("source", path))
-    if (info if given == path else look(given)).kind == "image":
+    source = None if given == path else look(given)
+    if (source or info).kind == "image":
         return _push_in(request, settings, path, info, progress)
     hold, soften = settings.number("pose_weight"), settings.number("temporal_smoothing")
     passes = Passes(progress, info.frames, 1 + (hold > 0 or soften > 0) + (soften > 0))
-    planned = plan_motion(request, settings, path, info, passes)
+    planned = plan_motion(request, settings, path, info, passes, source)
     out = Path(request.out_dir) / "motion.mp4"
     meter = SeamMeter()
     with lossless(out, info) as writer:
@@ -93,9 +94,17 @@ class PlannedMotion(NamedTuple):
 
 
 def plan_motion(
-    request: StageRequest, settings: Settings, path: Path, info: MediaInfo, passes: Passes
+    request: StageRequest,
+    settings: Settings,
+    path: Path,
+    info: MediaInfo,
+    passes: Passes,
+    source: MediaInfo | None = None,
 ) -> PlannedMotion:
-    """Look at the whole clip, where anything is to be steadied or evened, and decide what is done to its frames."""
+    """Look at the whole clip, where anything is to be steadied or evened, and decide what is done to its frames.
+
+    `source`: what it was made of, None if it is the source.
+    """
     kept: deque[Frame] = deque()
     view = whole = View.whole(info.width, info.height)
     hold = settings.number("pose_weight")
@@ -103,17 +112,13 @@ def plan_motion(
         return PlannedMotion(path, None, None, (), view, kept)
     if hold > 0:
         view = view_in(read_frames(path), *whole.size)
+    subject = subject_of(request.inputs.get("pose"), info, source)
     try:
-        steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
+        steady, light, cuts = _measured(settings, path, info, subject, passes, kept, view)
     except _NoBarsError:
         view = whole
-        steady, light, cuts = _measured(request, settings, path, info, passes, kept, view)
+        steady, light, cuts = _measured(settings, path, info, subject, passes, kept, view)
     return PlannedMotion(path, steady, light, cuts, view, kept)
-
-
-def _subject(request: StageRequest, path: Path, info: MediaInfo) -> Subject:
-    source = Path(request.inputs.get("source", path))
-    return subject_of(request.inputs.get("pose"), info, None if source == path else look(source))
 
 
 class _NoBarsError(Exception):
@@ -127,10 +132,10 @@ def _given(kept: deque[Frame]) -> Iterator[Frame]:
 
 
 def _measured(
-    request: StageRequest,
     settings: Settings,
     path: Path,
     info: MediaInfo,
+    subject: Subject,
     passes: Passes,
     kept: deque[Frame],
     view: View,
@@ -140,7 +145,6 @@ def _measured(
     All frames are `kept`, or none where they would take too much memory. Raises _NoBarsError.
     """
     kept.clear()
-    subject = _subject(request, path, info)
     size, fps, hold = view.size, info.fps or 25.0, settings.number("pose_weight")
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []

@@ -7,14 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.errors import InputError
 from caf.ports import MediaInfo
-from caf.pose.landmarks import load_landmarks, pose_at, scale_to
+from caf.pose.landmarks import VISIBLE, given_landmarks, pose_at, scale_to
 
-__all__ = ["NOBODY", "Subject", "subject_of"]
+__all__ = ["Subject", "subject_of"]
 
 _MARGIN = 0.15
-_VISIBLE = 0.5
 
 Box = NDArray[np.float64]
 
@@ -31,7 +29,7 @@ class Subject:
         return None if place is None else self._boxes[place]
 
 
-NOBODY: Final = Subject([], None)
+_NOBODY: Final = Subject([], None)
 
 
 def subject_of(landmarks: str | Path | None, clip: MediaInfo, source: MediaInfo | None = None) -> Subject:
@@ -44,22 +42,15 @@ def subject_of(landmarks: str | Path | None, clip: MediaInfo, source: MediaInfo 
         InputError: `pose_unreadable`: not the .npz that the pose stage writes.
     """
     if landmarks is None:
-        return NOBODY
-    try:
-        found = load_landmarks(Path(landmarks))
-    except InputError as fault:
-        raise InputError(
-            f"The pose file {landmarks} cannot be read.",
-            remedy="Run the pose stage again.",
-            kind="pose_unreadable",
-        ) from fault
+        return _NOBODY
+    found = given_landmarks(Path(landmarks))
     size = clip.width, clip.height
     scale = scale_to(size if source is None else (source.width, source.height), size)
     if scale is None:
-        return NOBODY
+        return _NOBODY
     boxes: list[Box | None] = []
     for frame, seen in zip(found.points.astype(np.float64), found.detected, strict=True):
-        there = (frame[:, 3] >= _VISIBLE) & np.isfinite(frame[:, :2]).all(axis=1)
+        there = (frame[:, 3] >= VISIBLE) & np.isfinite(frame[:, :2]).all(axis=1)
         points = frame[there, :2] * scale[:2] if seen else frame[:0, :2]
         if len(points) < 3:
             boxes.append(None)

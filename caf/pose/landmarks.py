@@ -15,6 +15,7 @@ __all__ = [
     "VISIBLE",
     "Found",
     "Landmarks",
+    "given_landmarks",
     "load_landmarks",
     "pose_at",
     "save_landmarks",
@@ -99,6 +100,18 @@ def load_landmarks(path: Path) -> Landmarks:
     if shape[1:] != (LANDMARK_COUNT, 4) or landmarks.detected.shape != shape[:1]:
         raise _not_landmarks(path, f"arrays of the shapes {shape} and {landmarks.detected.shape}")
     return landmarks
+
+
+def given_landmarks(path: Path) -> Landmarks:
+    """The same of a file that a later stage was given. Raises `InputError` `pose_unreadable` for any other."""
+    try:
+        return load_landmarks(path)
+    except InputError as fault:
+        raise InputError(
+            f"The pose landmarks in {path} cannot be read.",
+            remedy="Run the pose stage again.",
+            kind="pose_unreadable",
+        ) from fault
 
 
 def pose_at(times_s: NDArray[np.float64] | None, count: int, index: int, time_s: float) -> int | None:

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caf.errors import InputError
 from caf.media.probe import probe
 from caf.ports import MeasureRequest, ProbeRequest, Progress
-from caf.pose.landmarks import load_landmarks, pose_at, scale_to
+from caf.pose.landmarks import given_landmarks, pose_at, scale_to
 from caf.qc.metrics.faces import Box
 from caf.qc.metrics.samples import Sample
 
@@ -58,14 +57,7 @@ def load_pose(path: str) -> PosePoints:
     Raises:
         InputError: not such a file.
     """
-    try:
-        stored = load_landmarks(Path(path))
-    except InputError as fault:
-        raise InputError(
-            f"The pose landmarks in {path} cannot be read.",
-            remedy="Run the pose stage again.",
-            kind="pose_unreadable",
-        ) from fault
+    stored = given_landmarks(Path(path))
     times_s = stored.times_s
     if times_s is not None and times_s.shape != stored.detected.shape:
         times_s = None

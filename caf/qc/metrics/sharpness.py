@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from caf.qc.metrics.cells import middles
 from caf.qc.metrics.detail import laplacian_means
-from caf.qc.metrics.findings import Finding, at_rate, places, runs, worst_of
+from caf.qc.metrics.findings import Finding, Flags, at_rate, counted, places, runs, worst_of
 from caf.qc.metrics.frames import Gray, SeenFrame
 from caf.qc.metrics.piece import WHOLE, Piece, step_for
 from caf.qc.metrics.scoring import calibrate, measured, unmeasured
@@ -311,9 +311,9 @@ def blockiness(crisp: Crispness) -> Finding:
     if score >= 0.7:
         reason = "No coding blocks show."
     elif burst > ratio:
-        blamed = _in_bursts(crisp, excess)
-        frames = "1 frame" if len(blamed) == 1 else f"{len(blamed)} frames"
-        reason = f"Coding blocks show in {frames}: {burst:.2f} times as much as usual in the clip."
+        shown = _in_bursts(crisp, excess)
+        blamed = places(shown)
+        reason = f"Coding blocks show in {counted(shown, 'frame')}: {burst:.2f} times as much as usual in the clip."
     else:
         reason = f"Coding blocks show: grid lines stand out {ratio:.2f} times."
     raw = {"grid_ratio": ratio, "grid_burst_factor": burst}
@@ -342,7 +342,7 @@ def _means(excess: Floats, length: int) -> Floats:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(excess, length).mean(axis=1), dtype=np.float64)
 
 
-def _in_bursts(crisp: Crispness, excess: Floats) -> tuple[int, ...]:
+def _in_bursts(crisp: Crispness, excess: Floats) -> Flags:
     """Stretches of two frames and more in which the grid shows, and of the worst stretch also single ones."""
     shows, length = excess > _SHOWS, _burst_frames(crisp)
     blamed = np.zeros_like(shows)
@@ -351,4 +351,4 @@ def _in_bursts(crisp: Crispness, excess: Floats) -> tuple[int, ...]:
     for start, stop in runs(shows):
         if stop - start > 1:
             blamed[start:stop] = True
-    return places(blamed)
+    return blamed
