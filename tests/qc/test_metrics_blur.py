@@ -1,6 +1,7 @@
 """A few frames that are blurred: told as blur, to the frame, and not as a fault of the motion."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -43,6 +44,13 @@ def test_blur_is_told_where_the_clip_is_soft_already(clean: list[Image]) -> None
     soft = blurred(clean, range(FRAMES), 1.0)  # next to nothing that is finest is left to lose
     assert poor(soft) == {}
     assert poor(blurred(soft, range(30, 34), 3.0)) == {"sharpness": ((30, 33),)}
+
+
+def test_what_a_coder_leaves_out_of_a_frame_that_is_all_but_black_is_no_blur(clean: list[Image]) -> None:
+    crisp = crispness_of(blurred(clean, [30], 2.0))
+    assert sharpness(crisp).blamed == (30,)
+    dark = np.where(np.arange(FRAMES) == 30, 0.7, crisp.spread)
+    assert sharpness(replace(crisp, spread=dark)).blamed == ()
 
 
 def test_detail_that_goes_and_comes_by_and_by_is_not_lost_suddenly() -> None:

@@ -111,7 +111,7 @@ METRICS: dict[str, MetricInfo] = {
         (
             "sharpness",
             "frame",
-            6,
+            7,
             "the picture is crisp and no stretch of it is suddenly blurred",
             "it goes soft",
         ),

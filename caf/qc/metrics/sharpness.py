@@ -36,6 +36,9 @@ _DIP = ((1.0, 1.0), (1.1, 0.92), (1.2, 0.76), (1.35, 0.6), (1.7, 0.45), (3.0, 0.
 _CUT = 0.35
 """By so much the cells' coarse detail changes unevenly in a step to another picture (0.46 to 0.62); blur is even
 (up to 0.26), whatever its strength."""
+_SEEN_LEVELS: Final = 1.0
+"""Standard deviation of the grey levels up to which nothing shows that could be soft: the first and the last frames of
+a fade, of which the coder keeps what it likes."""
 _SOFT, _SURELY_SOFT = 1.15, 1.22
 """Factors from which a frame is blamed: every frame of a stretch that reaches the second somewhere."""
 _MIDDLE_COUNTS: Final = 1.2
@@ -236,14 +239,15 @@ def sharpness(crisp: Crispness) -> Finding:
 
 def _dips(crisp: Crispness) -> tuple[Floats, Floats]:
     """(T,) logarithms of how far each frame's fine detail lies below the level of its own shot, and of its sudden loss
-    of middle or low detail, as much as that counts."""
+    of middle or low detail, as much as that counts; 0 in frames in which next to nothing shows."""
     cuts = np.flatnonzero(np.diff(crisp.coarse, axis=0).std(axis=1) > _CUT) + 1
     dips, losses = [], []
     for shot in (slice(*ends) for ends in pairwise([0, *cuts.tolist(), len(crisp.coarse)])):
         middle, low = (_below(band[shot], crisp.base[shot]) for band in (crisp.middle, crisp.low))
         dips.append(_below(crisp.fine[shot], crisp.coarse[shot]))
         losses.append(np.maximum(_MIDDLE_COUNTS * _sudden(middle), _LOW_COUNTS * _sudden(low)))
-    return np.concatenate(dips), np.concatenate(losses)
+    shows = crisp.spread > _SEEN_LEVELS
+    return np.where(shows, np.concatenate(dips), 0.0), np.where(shows, np.concatenate(losses), 0.0)
 
 
 def _below(detail: Floats, coarse: Floats) -> Floats:
