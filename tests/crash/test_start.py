@@ -9,7 +9,7 @@ from tests.crash.daemon import Daemon, until
 from tests.crash.place import document
 from tests.crash.proof import Acknowledged, problems_of
 
-RACES = 10
+RACES = 4
 
 
 def test_of_two_daemons_started_at_once_exactly_one_serves(place: Path) -> None:

@@ -237,7 +237,7 @@ def test_a_folder_that_was_taken_away_is_looked_at_again_when_it_is_back(daemon:
 def test_what_was_dropped_while_nobody_served_is_taken_once_also_by_a_daemon_that_is_killed(
     workspace: Path,
 ) -> None:
-    names = [f"many-{number:02}" for number in range(12)]
+    names = [f"many-{number:02}" for number in range(8)]
     for name in names:
         (workspace / JOBS / f"{name}.job.json").write_text(json.dumps(document(name)))
     (workspace / JOBS / "broken-for-ever.job.json").write_text("{")
