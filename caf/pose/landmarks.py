@@ -1,4 +1,4 @@
-"""The landmarks of a clip: how they are stored, and the box around the subject that follows from them."""
+"""The landmarks of a clip, and how they are stored."""
 
 import io
 import zipfile
@@ -17,10 +17,7 @@ __all__ = [
     "Landmarks",
     "given_landmarks",
     "load_landmarks",
-    "pose_at",
     "save_landmarks",
-    "scale_to",
-    "subject_boxes",
 ]
 
 LANDMARK_COUNT: Final = 33
@@ -28,13 +25,6 @@ LANDMARK_COUNT: Final = 33
 
 VISIBLE: Final = 0.5
 """A landmark counts from this visibility. Source: MediaPipe's drawing utilities, VISIBILITY_THRESHOLD."""
-
-_BOX_SCALE: Final = 1.25
-"""The body reaches beyond its joints. Source: MediaPipe's pose_landmarks_to_roi enlarges by as much."""
-
-_SAME_SHAPE: Final = 0.01
-_SAME_S: Final = 0.02
-"""How far apart two frames are at most that are the same moment, where no rate tells."""
 
 
 class Landmarks(NamedTuple):
@@ -112,50 +102,6 @@ def given_landmarks(path: Path) -> Landmarks:
             remedy="Run the pose stage again.",
             kind="pose_unreadable",
         ) from fault
-
-
-def pose_at(times_s: NDArray[np.float64] | None, count: int, index: int, time_s: float) -> int | None:
-    """Which of `count` poses is that of a clip's frame `index`, shown at `time_s`; None: there is none of that moment.
-
-    `times_s` (count,) are those of the poses; without them the n-th pose is that of the n-th frame.
-    """
-    if times_s is None or not len(times_s):
-        return index if index < count else None
-    away_s = np.abs(times_s - time_s)
-    place = int(np.argmin(away_s))
-    usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
-    return place if away_s[place] <= max(_SAME_S, 0.55 * usual_s) else None
-
-
-def scale_to(source: tuple[int, int], clip: tuple[int, int]) -> NDArray[np.float32] | None:
-    """(4,) what the source's landmarks are multiplied by in a clip of another size; both are width, height in pixels.
-
-    None for one of another shape: nothing says where its picture went.
-    """
-    across, down = clip[0] / source[0], clip[1] / source[1]
-    if abs(across / down - 1) > _SAME_SHAPE:
-        return None
-    return np.array([across, down, across, 1], np.float32)
-
-
-def subject_boxes(landmarks: Landmarks, width: int, height: int) -> NDArray[np.float32]:
-    """(T, 4) float32 x0, y0, x1, y1 in pixels within the picture; NaN where there is no subject.
-
-    The box of the visible landmarks, enlarged around its centre; a frame in which fewer than two
-    landmarks are visible has no subject.
-    """
-    points = landmarks.points
-    visible = points[..., 3] >= VISIBLE  # NaN compares as not visible
-    enough = visible.sum(axis=1) >= 2
-    xy = points[..., :2].astype(np.float64)
-    low = np.where(visible[..., None], xy, np.inf).min(axis=1)
-    high = np.where(visible[..., None], xy, -np.inf).max(axis=1)
-    low[~enough] = high[~enough] = np.nan
-    centre, half = (low + high) / 2, (high - low) / 2 * _BOX_SCALE
-    size = np.array([width, height], dtype=np.float64)
-    boxes = np.concatenate([(centre - half).clip(0, size), (centre + half).clip(0, size)], axis=1)
-    boxes[(boxes[:, 2:] <= boxes[:, :2]).any(axis=1)] = np.nan
-    return boxes.astype(np.float32)
 
 
 def _not_landmarks(path: Path, why: str) -> InputError:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from caf.media.probe import probe
 from caf.ports import Measurement, MeasureRequest, ProbeRequest, Progress
+from caf.pose.moments import Poses
 from caf.qc.extras.measuring import measured_extras
 from caf.qc.metrics.added import Added, added_of
 from caf.qc.metrics.audio import audio_video, load_sound
@@ -36,7 +37,7 @@ from caf.qc.metrics.lanes import Beside
 from caf.qc.metrics.light import blank, flicker
 from caf.qc.metrics.moments import Moment, changes_of, same_moments
 from caf.qc.metrics.mosaic import MosaicCollector
-from caf.qc.metrics.poses import PosePoints, pose_of
+from caf.qc.metrics.poses import pose_of
 from caf.qc.metrics.presence import feline_presence, human_presence
 from caf.qc.metrics.resolution import resolution
 from caf.qc.metrics.samples import Sample, same_pictures, sample_of, spread
@@ -106,7 +107,7 @@ def find(request: MeasureRequest, progress: Progress) -> Found:
 class _Scanning:
     """Looks at samples beside what else is done."""
 
-    def __init__(self, pose: PosePoints | None, beside: Beside) -> None:
+    def __init__(self, pose: Poses | None, beside: Beside) -> None:
         self._scanner, self._beside = Scanner(pose), beside
         self._under_way: list[Callable[[], None]] = []
 
@@ -163,7 +164,7 @@ class _Measuring:
     def _beat(self) -> None:
         self._progress(self._done, None)
 
-    def _pose(self) -> PosePoints | None:
+    def _pose(self) -> Poses | None:
         return pose_of(self._request, self._progress) if self._wanted & _POSED else None
 
     def _of_source(self) -> tuple[dict[int, Moment], Added | None]:
@@ -180,7 +181,7 @@ class _Measuring:
         return moments, added_of(mosaic.result(), there.result(), self._beat)
 
     def _of_subject(
-        self, pose: PosePoints | None, scanned: Scene, moments: dict[int, Moment]
+        self, pose: Poses | None, scanned: Scene, moments: dict[int, Moment]
     ) -> dict[str, Measurement]:
         samples, request = self._collected.samples, self._request
         if samples is None or not self._wanted & SCENE:
@@ -239,7 +240,7 @@ class _Measuring:
         return Anchor(subject.look, subject.kind, from_reference=False) if subject is not None else None
 
     def _of_motion(
-        self, pose: PosePoints | None, moments: dict[int, Moment], added: Added | None
+        self, pose: Poses | None, moments: dict[int, Moment], added: Added | None
     ) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
         seen_by = self._collected

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from caf.errors import InputError, MediaError, UnavailableError
 from caf.ports import PoseRequest, PoseResult
 from caf.pose.detect import detect
-from caf.pose.landmarks import Landmarks, load_landmarks, subject_boxes
+from caf.pose.landmarks import Landmarks, load_landmarks
 from caf.worker.host import Worker
 from tests.pose.conftest import MakeClip, Picture
 
@@ -42,9 +42,6 @@ def test_a_person_in_a_still_is_found_where_she_is(person: Picture, model: str, 
     assert 95 < x < 130, "her nose is between the columns of her ears"
     assert 45 < y < 80, "her nose is between the rows of her eyes and her mouth"
     assert landmarks.points[0, LEFT_SHOULDER, 0] > x > landmarks.points[0, RIGHT_SHOULDER, 0]
-    x0, y0, x1, y1 = subject_boxes(landmarks, 256, 256)[0]
-    assert x0 < x < x1
-    assert y0 < y < y1
 
 
 def test_the_pose_follows_a_person_who_moves_a_known_way(

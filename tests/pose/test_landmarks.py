@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caf.errors import InputError
-from caf.pose.landmarks import Landmarks, load_landmarks, save_landmarks, subject_boxes
+from caf.pose.landmarks import Landmarks, load_landmarks, save_landmarks
 
 
 def three_frames() -> Landmarks:
@@ -68,25 +68,3 @@ def test_another_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     for name in ("text.npz", "other.npz", "shape.npz", "array.npy", "gone.npz"):
         with pytest.raises(InputError, match="does not hold the landmarks"):
             load_landmarks(tmp_path / name)
-
-
-def test_the_box_holds_the_visible_joints_and_a_quarter_more() -> None:
-    boxes = subject_boxes(three_frames(), 640, 360)
-    np.testing.assert_allclose(boxes[1], (140 - 50, 150 - 125, 140 + 50, 150 + 125))
-
-
-def test_a_frame_without_a_pose_has_no_box() -> None:
-    assert np.isnan(subject_boxes(three_frames(), 640, 360)[0]).all()
-
-
-def test_the_box_ends_at_the_pictures_edge() -> None:
-    np.testing.assert_allclose(subject_boxes(three_frames(), 32, 40)[2], (7.5, 5, 32, 40))
-
-
-def test_a_subject_outside_of_the_picture_has_no_box() -> None:
-    assert np.isnan(subject_boxes(three_frames(), 50, 20)[1]).all()
-
-
-def test_a_clip_of_no_frames_has_no_boxes() -> None:
-    nothing = Landmarks(np.empty((0, 33, 4), np.float32), np.empty(0, bool))
-    assert subject_boxes(nothing, 10, 10).shape == (0, 4)

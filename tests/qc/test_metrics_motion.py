@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from caf.ports import Measurement
+from caf.pose.moments import Poses
 from caf.qc.metrics.background import background_stability
 from caf.qc.metrics.course import Course, course
 from caf.qc.metrics.outliers import OutlierCollector
-from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.seam import loop_seam
 from caf.qc.metrics.shake import shake_permille
 from caf.qc.metrics.steps import StepCollector
@@ -45,7 +45,7 @@ def steadiness(frames: list[Image]) -> Measurement:
     return temporal_stability(course_of(frames)).measurement
 
 
-def background(frames: list[Image], pose: PosePoints | None = None) -> Measurement:
+def background(frames: list[Image], pose: Poses | None = None) -> Measurement:
     tracks, still = TrackCollector(), StillCollector()
     for frame in seen(frames):
         tracks.add(frame)
@@ -452,7 +452,7 @@ def test_a_subject_without_a_face_is_known_by_its_pose() -> None:
     points = np.zeros((FRAMES, 33, 4), np.float32)
     points[..., :2] = corners[np.arange(33) % 4]
     assert score(background(frames)) < 0.8
-    assert score(background(frames, PosePoints(points, np.ones(FRAMES, dtype=bool)))) >= 0.8
+    assert score(background(frames, Poses(points, np.ones(FRAMES, dtype=bool)))) >= 0.8
 
 
 def test_a_shadow_that_passes_over_a_plain_wall_moves_no_background() -> None:

@@ -10,8 +10,8 @@ import pytest
 from caf.errors import InputError
 from caf.ports import Measurement, MeasureRequest
 from caf.pose.landmarks import Landmarks, save_landmarks
+from caf.pose.moments import Poses
 from caf.qc.measure import measure
-from caf.qc.metrics.poses import load_pose
 from tests.clips import texture, write_clip
 from tests.qc.metric_clips import Image
 
@@ -99,7 +99,7 @@ def test_a_pose_file_that_was_cut_off_is_told_as_unreadable(tmp_path: Path, kept
     path = Path(posed(tmp_path / "pose.npz"))
     path.write_bytes(path.read_bytes()[:kept_bytes])
     with pytest.raises(InputError) as refused:
-        load_pose(str(path))
+        Poses.read(path)
     assert refused.value.kind == "pose_unreadable"
 
 
@@ -107,5 +107,5 @@ def test_poses_of_another_number_than_the_frames_they_were_found_in_are_unreadab
     path = tmp_path / "pose.npz"
     save_landmarks(path, Landmarks(np.zeros((3, 33, 4), np.float32), np.ones(5, bool)))
     with pytest.raises(InputError) as refused:
-        load_pose(str(path))
+        Poses.read(path)
     assert refused.value.kind == "pose_unreadable"

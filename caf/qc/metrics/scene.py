@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from caf.pose.moments import Poses
 from caf.qc.metrics.appearance import Look, look_of
 from caf.qc.metrics.faces import Box, cat_faces, close_up_cat_face, human_faces
-from caf.qc.metrics.poses import PosePoints, head_box
+from caf.qc.metrics.poses import head_box
 from caf.qc.metrics.samples import Sample
 
 __all__ = ["Kind", "Scanner", "Scene", "Sighting", "middle", "overlap", "rim_looks", "scan"]
@@ -60,7 +61,7 @@ class Scene:
         return Kind.PERSON if self.person_share >= _OFTEN else Kind.GUESS
 
 
-def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
+def scan(samples: Sequence[Sample], pose: Poses | None = None) -> Scene:
     """Look for cats in every sample and for people in every third, beside cats in every sixth.
 
     Once a person is seen and no cat, people are looked for in all.
@@ -74,7 +75,7 @@ def scan(samples: Sequence[Sample], pose: PosePoints | None = None) -> Scene:
 class Scanner:
     """`scan`, sample after sample."""
 
-    def __init__(self, pose: PosePoints | None = None) -> None:
+    def __init__(self, pose: Poses | None = None) -> None:
         self._pose = pose
         self._search = _CatSearch()
         self._samples: list[Sample] = []

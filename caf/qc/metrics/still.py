@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.pose.moments import Poses
 from caf.qc.metrics.cells import middles
 from caf.qc.metrics.faces import cat_faces, human_faces
 from caf.qc.metrics.frames import Gray, SeenFrame, shrink_to_side
 from caf.qc.metrics.piece import WHOLE, Piece, step_for
-from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.tracks import CameraPath
 
 __all__ = ["BackgroundMap", "StillCollector"]
@@ -84,7 +84,7 @@ class StillCollector:
             self._every *= 2
             self._clear = self._clear[::2]
 
-    def figures(self, path: CameraPath, pose: PosePoints | None = None) -> NDArray[np.bool_]:
+    def figures(self, path: CameraPath, pose: Poses | None = None) -> NDArray[np.bool_]:
         """(H, W) where the first tiny frame shows figures: faces, what is below and beside each, and poses.
 
         Faces are searched in at most six pictures; somebody who hardly moves looks as steady as a wall.

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from caf.pose.moments import Poses
 from caf.qc.metrics.appearance import Look, blend, costume_similarity, face_similarity, look_similarity
 from caf.qc.metrics.faces import Box
-from caf.qc.metrics.poses import PosePoints, head_box
+from caf.qc.metrics.poses import head_box
 from caf.qc.metrics.samples import Sample
 from caf.qc.metrics.scene import Kind, Scene, Sighting, middle, overlap, scan
 
@@ -46,7 +47,7 @@ def subject_of_picture(sample: Sample) -> Sighting | None:
     return min(found, key=lambda sighting: (kinds.index(sighting.kind), -sighting.box.w), default=None)
 
 
-def follow(scene: Scene, like: Look | None, pose: PosePoints | None = None) -> Subject | None:
+def follow(scene: Scene, like: Look | None, pose: Poses | None = None) -> Subject | None:
     """The subject that looks most like `like`, else the one seen most, largest, most central and moving.
 
     The middle of the picture when nothing is found, or only in a single one of many samples; None when the
@@ -78,7 +79,7 @@ def _best_match(seen: list[list[Sighting]], like: Look) -> Sighting:
     return best[max(0, len(best) - 3)]
 
 
-def _most_prominent(seen: list[list[Sighting]], pose: PosePoints | None) -> Sighting:
+def _most_prominent(seen: list[list[Sighting]], pose: Poses | None) -> Sighting:
     flat = [sighting for found in seen for sighting in found]
 
     def prominence(sighting: Sighting) -> float:

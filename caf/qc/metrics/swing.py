@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from caf.pose.moments import Poses
 from caf.qc.metrics.cells import middles
-from caf.qc.metrics.poses import PosePoints
 from caf.qc.metrics.still import BackgroundMap, StillCollector
 from caf.qc.metrics.tracks import CameraPath, smoothing_residual
 
@@ -58,7 +58,7 @@ class Swing(NamedTuple):
 
 
 def swing_and_background(
-    path: CameraPath, still: StillCollector, pose: PosePoints | None = None
+    path: CameraPath, still: StillCollector, pose: Poses | None = None
 ) -> tuple[Swing | None, BackgroundMap]:
     """Swing of the background, and what that is.
 
@@ -76,7 +76,7 @@ def swing_and_background(
 
 
 def _swing_of(
-    path: CameraPath, still: StillCollector, background: BackgroundMap, pose: PosePoints | None = None
+    path: CameraPath, still: StillCollector, background: BackgroundMap, pose: Poses | None = None
 ) -> Swing | None:
     """Swing of the background's cells.
 
