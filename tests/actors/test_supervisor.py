@@ -186,6 +186,15 @@ def test_a_person_s_retry_without_more_starts_where_the_job_stood() -> None:
     assert event.from_stage == "pose"
 
 
+@pytest.mark.parametrize("given", ["source", "reference"])
+def test_a_person_s_retry_with_another_file_is_decided_for_the_stage_that_looks_at_files(given: str) -> None:
+    decision, event = said(*waiting_at_frame(), answered("retry", "frame", **{given: "/cats/mochi.png"}))
+    assert isinstance(decision, RepairDecided)
+    assert decision.decision.decision.target_stage == "artifact"
+    assert isinstance(event, AttemptStarted)
+    assert event.from_stage == "artifact"
+
+
 def test_a_person_s_abort_ends_the_job() -> None:
     _, event = said(*waiting_at_frame(), answered("abort", "frame"))
     assert isinstance(event, JobAborted)
