@@ -172,6 +172,7 @@ def queue(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
     """List what runs and waits on the servers, and which of it is caf's. Exits with 69 when none answers."""
     from caf.comfy.client import Comfy
     from caf.comfy.failures import ComfyError
+    from caf.errors import InputError
 
     urls = _urls(workspace, given)
     silent = 0
@@ -180,13 +181,13 @@ def queue(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
         nonlocal silent
         found: list[QueueItem] = []
         for url in urls:
-            async with Comfy(url) as server:
-                try:
+            try:
+                async with Comfy(url) as server:
                     there = await server.queue()
-                except ComfyError as fault:
-                    silent += 1
-                    say(f"caf: {fault.message}", err=True)
-                    continue
+            except (ComfyError, InputError) as fault:  # the latter: no address at all
+                silent += 1
+                say(f"caf: {fault.message}", err=True)
+                continue
             lines = [(0, item) for item in there.running] + list(enumerate(there.pending, 1))
             found += [_item(server.address, place, item.prompt_id, item.extra_data) for place, item in lines]
         return found

@@ -169,6 +169,21 @@ async def test_a_checkpoint_that_is_named_is_looked_for_at_the_server(tmp_path: 
 
 
 @pytest.mark.parametrize("verb", ["status", "doctor", "queue"])
+async def test_what_is_no_address_among_servers_is_told_and_the_others_are_asked(
+    tmp_path: Path, verb: str
+) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url)
+        both = await jobs.caf("comfy", verb, "--server", f"localhost:8188,{server.url}")
+        none = await jobs.caf("comfy", verb, "--server", "localhost:8188")
+        asked = sorted(server.calls)
+    assert (both.code, none.code) == (0, 69)
+    assert "'localhost:8188' is not the address of a ComfyUI server" in both.out + both.err
+    assert "'localhost:8188' is not the address of a ComfyUI server" in none.out + none.err
+    assert asked
+
+
+@pytest.mark.parametrize("verb", ["status", "doctor", "queue"])
 async def test_that_no_server_is_configured_is_said(tmp_path: Path, verb: str) -> None:
     jobs = Jobs(tmp_path / "w", "http://127.0.0.1:1")
     (jobs.root / "caf.toml").write_text('comfy_urls = ""\n', "utf-8")
