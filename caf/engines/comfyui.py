@@ -53,6 +53,7 @@ from caf.ports import (
 )
 
 if TYPE_CHECKING:
+    from caf.comfy.kept import Left
     from caf.comfy.servers import Servers
 
 __all__ = ["ComfyEngine"]
@@ -102,6 +103,8 @@ class ComfyEngine:
 
     async def run(self, request: StageRequest, progress: Progress, outside: Outside) -> StageResult:
         """Raises `CafError`; `TryAgainError` when no server is there now."""
+        from caf.comfy.kept import left
+
         work = request.outside
         if work is None:
             return await self.local.run(request, progress, outside)
@@ -109,18 +112,25 @@ class ComfyEngine:
         mode = mode_of(workflow)
         own, nodes = _split(request.parameters)
         graph = bound(workflow, nodes)
-        await self.servers.preflight(graph, outputs=outputs_of(workflow), urls=work.urls)
+        folder = Path(request.kept_dir or request.out_dir) / "got"
+        folder.mkdir(exist_ok=True)
+        before = await anyio.to_thread.run_sync(left, folder, await outside.known())
+        if before.whole is None:
+            await self.servers.preflight(graph, outputs=outputs_of(workflow), urls=work.urls)
         exploded = await self._taken_apart(request, workflow, mode, progress)
-        posed = await self._posed(request, workflow, mode, progress)
-        prompts = _prompts(workflow, graph, mode, exploded, posed, request, outside)
-        try:
-            done, facts = await self._rendered(request, work, prompts, nodes, progress, outside)
-        except CafError as fault:
-            if fault.kind in AWAY:
-                raise TryAgainError(
-                    fault.message, remedy=fault.remedy, kind=fault.kind, transient=True
-                ) from fault
-            raise
+        if before.whole is not None:
+            done, facts = before.whole
+        else:
+            posed = await self._posed(request, workflow, mode, progress)
+            prompts = _prompts(workflow, graph, mode, exploded, posed, request, outside)
+            try:
+                done, facts = await self._rendered(request, work, prompts, nodes, before, progress, outside)
+            except CafError as fault:
+                if fault.kind in AWAY:
+                    raise TryAgainError(
+                        fault.message, remedy=fault.remedy, kind=fault.kind, transient=True
+                    ) from fault
+                raise
         facts |= {"workflow_sha256": workflow_digest(work.workflow), "models": ", ".join(models_of(graph))}
         clip, assembled = await self._put_together(request, mode, exploded, done, progress)
         facts |= {"frames": assembled.frames, "duration_s": assembled.duration_s}
@@ -171,22 +181,18 @@ class ComfyEngine:
         work: OutsideWork,
         prompts: Sequence[Prompt],
         nodes: Mapping[str, Parameter],
+        before: "Left",
         progress: Progress,
         outside: Outside,
     ) -> tuple[list[Done], dict[str, Parameter]]:
         """What the server gave for each prompt, in their order, and what it was measured to take."""
-        from caf.comfy.kept import kept
+        from caf.comfy.kept import note_all
         from caf.comfy.model_files import model_files
         from caf.comfy.queueing import manage_queue
         from caf.comfy.run import run_prompts
         from caf.engines.rendering import watched
 
-        handles = await outside.known()
-        placed = {key: _place(handle) for key, handle in handles.items()}
-        folder = Path(request.kept_dir or request.out_dir) / "got"
-        folder.mkdir(exist_ok=True)
-        ids = {key: prompt_id for key, (_, prompt_id) in placed.items()}
-        here = await anyio.to_thread.run_sync(kept, folder, ids)
+        folder, placed, here, _ = before
         there = Counter(address for key, (address, _) in placed.items() if key not in here)
         prefer = max(there, key=there.__getitem__, default="")
         async with self.servers.turn(
@@ -227,7 +233,9 @@ class ComfyEngine:
             wall_ms = self.clock.monotonic_ms() - started
             files = await model_files(comfy, models_of(prompts[0].graph))
         facts = facts_of(prompts, done, wall_ms=wall_ms, server=address, before=server.facts, memory=memory)
-        return done, facts | {f"model.{name}": str(file) for name, file in files.items()}
+        facts |= {f"model.{name}": str(file) for name, file in files.items()}
+        await anyio.to_thread.run_sync(note_all, done, facts, folder)
+        return done, facts
 
     async def _put_together(
         self, request: StageRequest, mode: Mode, exploded: Exploded, done: Sequence[Done], progress: Progress
@@ -365,12 +373,6 @@ def _prompts(
             )
         )
     return prompts
-
-
-def _place(handle: str) -> tuple[str, str]:
-    """The server's address and the prompt's id there."""
-    address, _, prompt_id = handle.rpartition("#")
-    return address.rstrip("/"), prompt_id
 
 
 def _policy(nodes: Mapping[str, Parameter]) -> QueuePolicy:

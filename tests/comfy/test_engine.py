@@ -1,5 +1,6 @@
 """The engine on a played server, with real clips and a real child process: one stage in, one stage out."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -21,7 +22,16 @@ from caf.engines.embedded import EmbeddedEngine
 from caf.errors import CafError, InputError, TryAgainError
 from caf.media.probe import probe
 from caf.media.read import read_frames
-from caf.ports import MediaInfo, OutsideWork, Parameter, ProbeRequest, StageRequest, StageResult, VideoTarget
+from caf.ports import (
+    Called,
+    MediaInfo,
+    OutsideWork,
+    Parameter,
+    ProbeRequest,
+    StageRequest,
+    StageResult,
+    VideoTarget,
+)
 from caf.pose.landmarks import LANDMARK_COUNT, Landmarks, save_landmarks
 from caf.pose.openpose import draw_openpose
 from caf.worker import Worker
@@ -59,6 +69,19 @@ class Notes:
 
     def preview(self, mime: str, picture: bytes) -> None:
         self.shown.append(mime)
+
+
+class StoppedBefore:
+    """A worker whose process is stopped when this task is asked of it."""
+
+    def __init__(self, task: str, worker: Worker) -> None:
+        self.task = task
+        self.worker = worker
+
+    async def measured(self, task: str, request: msgspec.Struct, **given: Any) -> Called:
+        if task == self.task:
+            raise asyncio.CancelledError
+        return await self.worker.measured(task, request, **given)
 
 
 @pytest.fixture
@@ -110,6 +133,7 @@ class Bench:
         pose: Path | None = None,
         pose_video: Path | None = None,
         urls: tuple[str, ...] = (),
+        kept: Path | None = None,
         **parameters: Parameter,
     ) -> StageResult:
         self.runs += 1
@@ -123,6 +147,7 @@ class Bench:
             parameters={name.replace("__", "."): value for name, value in parameters.items()},
             target=VideoTarget(width=160, height=120, fps=24.0),
             out_dir=str(out),
+            kept_dir=str(kept or ""),
             outside=OutsideWork(workflow=document, urls=urls) if document else None,
         )
         return await self.engine.run(request, lambda done, total: None, notes)
@@ -170,6 +195,31 @@ async def test_what_was_handed_over_before_is_taken_up_and_not_rendered_again(
         again = await bench.run(frames_workflow(), clip, Notes(notes.handles))
     assert server.posts == posts
     assert sha256(again) == sha256(first)
+
+
+async def test_a_render_that_is_all_here_needs_no_server_to_be_put_together(
+    worker: Worker, tmp_path: Path, clip: Path
+) -> None:
+    notes, kept = Notes(), tmp_path / "kept"
+    kept.mkdir()
+    async with FakeComfy(tmp_path / "server") as server:
+        bench = Bench(worker, tmp_path, server.url)
+        whole = await bench.run(frames_workflow(), clip, Notes())
+        bench.engine.worker = StoppedBefore("assemble", worker)
+        with pytest.raises(asyncio.CancelledError):
+            await bench.run(frames_workflow(), clip, notes, kept=kept)
+    bench.engine.worker = worker
+    again = await bench.run(frames_workflow(), clip, Notes(notes.handles), kept=kept)
+    assert sha256(again) == sha256(whole)
+    assert [again.facts[name] for name in ("server", "server_version", "prompts")] == [
+        server.url,
+        whole.facts["server_version"],
+        FRAMES,
+    ]
+    [picture, *_] = sorted(kept.rglob("*.png"))
+    picture.write_bytes(b"damaged")
+    with pytest.raises(TryAgainError):
+        await bench.run(frames_workflow(), clip, Notes(notes.handles), kept=kept)
 
 
 async def test_the_facts_say_what_the_render_took_and_with_what(
