@@ -66,20 +66,24 @@ def build_bundle(detector: bytes, landmarks: bytes, *, mask: bool = False) -> by
 def without_mask(bundle: bytes) -> bytes | None:
     """A ready `.task` file without the branch that computes the mask, all else as it was.
 
-    None where that is not sure to change no landmark: for a bundle of other parts than a detector and a
-    landmark network, or a network that is not laid out like BlazePose's, has files appended to it, or
-    computes no mask as it is.
+    None where that is not sure to change no landmark: for a bundle that is damaged, or of other parts than a
+    detector and a landmark network, or a network that is not laid out like BlazePose's, has files appended to
+    it, or computes no mask as it is.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-            parts = {name: archive.read(name) for name in archive.namelist()}
-        if set(parts) != {DETECTOR_NAME, LANDMARKS_NAME} or zipfile.is_zipfile(
-            io.BytesIO(parts[LANDMARKS_NAME])
-        ):
-            return None
-        network = _parsed(parts[LANDMARKS_NAME])
-    except (zipfile.BadZipFile, ValueError, struct.error):
+        return _slim(bundle)
+    except Exception:  # noqa: BLE001  zipfile and the generated code raise what they like; MediaPipe says what it is
         return None
+
+
+def _slim(bundle: bytes) -> bytes | None:
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        if set(archive.namelist()) != {DETECTOR_NAME, LANDMARKS_NAME}:
+            return None
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    if zipfile.is_zipfile(io.BytesIO(parts[LANDMARKS_NAME])):
+        return None
+    network = _parsed(parts[LANDMARKS_NAME])
     if not _computes_a_mask(network):
         return None
     _leave_out(network.subgraphs[0], network.buffers, _MASK_OUTPUT)

@@ -125,6 +125,27 @@ def test_a_bundle_that_is_laid_out_otherwise_is_left_alone() -> None:
     assert without_mask(other.getvalue()) is None
 
 
+def test_a_damaged_bundle_is_left_to_mediapipe_which_says_what_it_is() -> None:
+    ready = build_bundle(a_network(2), a_picture_network(), mask=True)
+    with zipfile.ZipFile(io.BytesIO(ready)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    whole = parts[LANDMARKS_NAME]
+    listed = ready.index(b"PK\x01\x02")
+    damaged = [changed(ready, at) for at in range(listed, listed + 46)]
+    for at in range(8, 800, 5):
+        written = io.BytesIO()  # with a check sum that is right
+        with zipfile.ZipFile(written, "w") as archive:
+            archive.writestr(DETECTOR_NAME, parts[DETECTOR_NAME])
+            archive.writestr(LANDMARKS_NAME, changed(whole, at))
+        damaged.append(written.getvalue())
+    slim = [without_mask(bundle) for bundle in damaged]
+    assert None in slim
+
+
+def changed(payload: bytes, at: int) -> bytes:
+    return payload[:at] + bytes([payload[at] ^ 0xFF]) + payload[at + 1 :]
+
+
 def test_without_the_mask_the_real_networks_find_the_same_to_the_bit(
     networks: tuple[bytes, bytes],
     person: Picture,
