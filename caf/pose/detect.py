@@ -57,12 +57,19 @@ def detect(request: PoseRequest, progress: Progress) -> PoseResult:
     partial = Partial(Path(request.out_dir))
     decoders = decoders_for(len(starts_s))
     spans = [_span(request, start_s, decoders) for start_s in starts_s[1:]]
+
+    def alive() -> None:
+        progress(stitching.covered, max(info.frames, stitching.covered))
+
+    def so_far() -> Landmarks:
+        return landmarks_of(stitching.result(), request.max_subjects, subject, alive)
+
     with Helpers(spans, found=stitching.add, ended=stitching.end, stall_s=request.stall_s) as helpers:
         for _ in _steps(request, info.kind == "image", decoders, stitching, helpers):
             if partial.due:
-                partial.save(landmarks_of(stitching.result(), request.max_subjects, subject))
-            progress(stitching.covered, max(info.frames, stitching.covered))
-    landmarks = landmarks_of(stitching.result(), request.max_subjects, subject)
+                partial.save(so_far)
+            alive()
+    landmarks = so_far()
     path = Path(request.out_dir) / "landmarks.npz"
     save_landmarks(path, landmarks)
     partial.discard()

@@ -30,17 +30,29 @@ Of those five cats each is found in a quarter of the frames at best: with 1 s th
 into 11, with 6 s into 8 of which two were mixed.
 """
 
+_ALIVE_EVERY: Final = 256
+"""Frames, each of some milliseconds where there are many bodies."""
+
 _WIDTH: Final = 4
+
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels."""
 
 
 class _Body(NamedTuple):
     number: int
-    box: NDArray[np.float64]
+    box: Box
     seen_s: float
 
 
-def landmarks_of(frames: Sequence[Found], most: int, subject: Subject) -> Landmarks:
-    """The landmarks of the chosen one of at most `most` bodies, and of the others beside."""
+def landmarks_of(
+    frames: Sequence[Found], most: int, subject: Subject, alive: Callable[[], None] = lambda: None
+) -> Landmarks:
+    """The landmarks of the chosen one of at most `most` bodies, and of the others beside.
+
+    `alive` is called from time to time: an hour of five bodies takes a minute.
+    """
     times_s = np.array([found.time_s for found in frames], np.float64)
     if most == 1:
         points = np.full((len(frames), LANDMARK_COUNT, _WIDTH), np.nan, np.float32)
@@ -48,14 +60,16 @@ def landmarks_of(frames: Sequence[Found], most: int, subject: Subject) -> Landma
             if len(found.poses):
                 points[index] = found.poses[0]
         return Landmarks(points, np.isfinite(points[:, 0, 0]), times_s)
-    everyone = identify(frames, most)
+    everyone = identify(frames, most, alive)
     size = (frames[0].width, frames[0].height) if frames else (1, 1)
     chosen = choose(everyone, size, subject)
     points = everyone[chosen].copy()
     return Landmarks(points, np.isfinite(points[:, 0, 0]), times_s, everyone, chosen)
 
 
-def identify(frames: Sequence[Found], most: int) -> NDArray[np.float32]:
+def identify(
+    frames: Sequence[Found], most: int, alive: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
     """(S, T, 33, 4) float32, a row for each body, 1 <= S <= `most`, in the order in which they appear.
 
     Where a clip has more, those stay that are seen in the most frames. NaN where a body is not seen.
@@ -63,9 +77,11 @@ def identify(frames: Sequence[Found], most: int) -> NDArray[np.float32]:
     rows: list[dict[int, NDArray[np.float32]]] = []
     bodies: list[_Body] = []
     for index, found in enumerate(frames):
+        if index % _ALIVE_EVERY == 0:
+            alive()
         bodies = [body for body in bodies if found.time_s - body.seen_s <= _PATIENCE_S]
         poses = sorted(found.poses, key=lambda pose: tuple(pose.ravel().tolist()))
-        boxes = [_box(pose) for pose in poses]
+        boxes = _boxes(np.stack(poses)) if poses else []
         owners = _owners(bodies, boxes)
         for pose, box, owner in zip(poses, boxes, owners, strict=True):
             number = owner if owner is not None else len(rows)
@@ -88,19 +104,18 @@ def choose(everyone: NDArray[np.float32], size: tuple[int, int], subject: Subjec
     largest: the area of its box; central: 1 less its centre's distance from the picture's, as a share of the
     half diagonal; box: how far its box and the named one cover each other (intersection over union).
     """
-    measure: Callable[[NDArray[np.float64]], float] = {
+    measure: Callable[[Box], float] = {
         "largest": _area,
         "central": lambda box: _centrality(box, size),
-        "box": lambda box: _overlap(box, np.array(subject.box, np.float64)),
+        "box": lambda box: _overlap(box, subject.box or (0.0, 0.0, 0.0, 0.0)),
     }[subject.how]
     scores = [
-        sum(measure(_box(pose)) for pose in row[np.isfinite(row[:, 0, 0])]) / max(1, len(row))
-        for row in everyone
+        sum(map(measure, _boxes(row[np.isfinite(row[:, 0, 0])]))) / max(1, len(row)) for row in everyone
     ]
     return int(np.argmax(scores))
 
 
-def _owners(bodies: Sequence[_Body], boxes: Sequence[NDArray[np.float64]]) -> list[int | None]:
+def _owners(bodies: Sequence[_Body], boxes: Sequence[Box]) -> list[int | None]:
     """For each box the number of the body that it continues; the nearest pairs first, each only once."""
     pairs = sorted(
         (distance, body.number, index)
@@ -117,33 +132,44 @@ def _owners(bodies: Sequence[_Body], boxes: Sequence[NDArray[np.float64]]) -> li
     return owners
 
 
-def _box(pose: NDArray[np.float32]) -> NDArray[np.float64]:
-    """x0, y0, x1, y1 around the visible landmarks, or around all where fewer than two are visible."""
-    seen = pose[pose[:, 3] >= VISIBLE]
-    xy = (seen if len(seen) >= 2 else pose)[:, :2].astype(np.float64)
-    return np.concatenate((xy.min(axis=0), xy.max(axis=0)))
+def _boxes(poses: NDArray[np.float32]) -> list[Box]:
+    """Of each of (P, 33, 4): around the visible landmarks, or around all where fewer than two are visible."""
+    seen = poses[..., 3] >= VISIBLE
+    seen |= seen.sum(axis=1, keepdims=True) < 2
+    xy = poses[..., :2].astype(np.float64)
+    low = np.where(seen[..., None], xy, np.inf).min(axis=1)
+    high = np.where(seen[..., None], xy, -np.inf).max(axis=1)
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.concatenate((low, high), axis=1).tolist()]
 
 
-def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def _distance(one: Box, other: Box) -> float:
     """Between the centres, in widths across and heights down of the larger box, whichever is more."""
-    sides = np.maximum(one[2:] - one[:2], other[2:] - other[:2])
-    apart = np.abs(one[:2] + one[2:] - other[:2] - other[2:]) / 2
-    return float((apart / sides).max()) if sides.all() else math.inf
+    # Plain numbers: numpy would take ten times as long for four of them, and there are many pairs.
+    width, height = max(one[2] - one[0], other[2] - other[0]), max(one[3] - one[1], other[3] - other[1])
+    if not (width and height):
+        return math.inf
+    across, down = (
+        abs(one[0] + one[2] - other[0] - other[2]) / 2,
+        abs(one[1] + one[3] - other[1] - other[3]) / 2,
+    )
+    return max(across / width, down / height)
 
 
-def _area(box: NDArray[np.float64]) -> float:
-    width, height = box[2:] - box[:2]
-    return float(width * height)
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _centrality(box: NDArray[np.float64], size: tuple[int, int]) -> float:
-    middle = np.array(size, np.float64) / 2
-    apart = float(np.linalg.norm((box[:2] + box[2:]) / 2 - middle))
+def _centrality(box: Box, size: tuple[int, int]) -> float:
+    middle, placed = np.array(size, np.float64) / 2, np.array(box, np.float64)
+    apart = float(np.linalg.norm((placed[:2] + placed[2:]) / 2 - middle))
     return max(0.0, 1 - apart / float(np.linalg.norm(middle)))
 
 
-def _overlap(box: NDArray[np.float64], named: NDArray[np.float64]) -> float:
-    sides = np.minimum(box[2:], named[2:]) - np.maximum(box[:2], named[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
+def _overlap(box: Box, named: Box) -> float:
+    width, height = (
+        min(box[2], named[2]) - max(box[0], named[0]),
+        min(box[3], named[3]) - max(box[1], named[1]),
+    )
+    shared = max(width, 0) * max(height, 0)
     whole = _area(box) + _area(named) - shared
     return shared / whole if whole > 0 else 0.0

@@ -45,6 +45,13 @@ def test_two_that_are_told_in_changing_order_keep_their_names() -> None:
     assert rows[1].tolist() == [500 - 4 * n for n in range(30)]
 
 
+def test_who_tells_bodies_apart_for_long_gives_signs_of_life() -> None:
+    signs: list[None] = []
+    frames = frames_of(*([a_body(100, 180, 80), a_body(500, 180, 80)] for _ in range(1000)))
+    landmarks_of(frames, 2, LARGEST, lambda: signs.append(None))
+    assert len(signs) >= 4
+
+
 @given(
     bodies=st.lists(
         st.tuples(
