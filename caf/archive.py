@@ -8,6 +8,10 @@ from eventstore import Archived, InvalidArgument, SqliteStore
 
 __all__ = ["archive"]
 
+_FOLDERS = ("artifacts", "kept", "locks", "logs", "tmp")
+_FILES = ("projections.db", "daemon.json", "daemon.lock", "log.db.next", ".")
+"""How what caf itself has beside the log, or has there at times, begins: SQLite empties what it takes for the WAL of
+the read models, and an archive is the only place of what it holds."""
 _DAY_MS = 24 * 60 * 60 * 1000
 _OVER = "SELECT job_id FROM jobs WHERE status IN ('completed', 'cancelled', 'aborted') AND updated_at <= ?"
 
@@ -15,8 +19,14 @@ _OVER = "SELECT job_id FROM jobs WHERE status IN ('completed', 'cancelled', 'abo
 async def archive(app: App, name: str, days: float) -> Archived | None:
     """Move the streams of all jobs that have been over for so many days to the new log `name` beside the log.
 
-    None if there are none. Raises `InputError` for a name that is taken.
+    None if there are none. Raises `InputError` for a name that is taken, or that caf takes itself.
     """
+    if name.casefold() in _FOLDERS or name.casefold().startswith(_FILES):
+        raise InputError(
+            f"{name!r} is a name that caf itself has for something beside the log.",
+            remedy="Give the archive a name of its own, as 2026-11.db.",
+            kind="name_taken",
+        )
     store = app.store
     assert isinstance(store, SqliteStore), "only a log in a file has archives"
     since = timestamp(app.clock.now_ms() - round(days * _DAY_MS))

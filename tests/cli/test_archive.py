@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Caf
 
 
@@ -33,6 +35,27 @@ def test_a_name_that_is_taken_or_no_name_is_told_in_a_sentence(caf: Caf, log_of_
         assert done.code == 65, done
         assert "Traceback" not in done.err
     assert caf("verify").code == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "projections.db-wal",
+        "Projections.db-journal",
+        "tmp",
+        "kept",
+        "daemon.json",
+        "log.db.next",
+        ".log.db.new-1",
+    ],
+)
+def test_an_archive_never_lies_where_caf_puts_something_of_its_own(
+    caf: Caf, log_of_five: Path, name: str
+) -> None:
+    done = caf("archive", name, "--over-for", "0")
+    assert done.code == 65, done
+    assert "caf itself has" in done.err
+    assert not (log_of_five / ".caf" / name).exists()
 
 
 def test_an_archive_that_is_missing_is_named(caf: Caf, log_of_five: Path) -> None:
