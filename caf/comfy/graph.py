@@ -1,5 +1,6 @@
 """ComfyUI workflows: what a file holds, read and checked, and what is meant by it. Pure."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final, Literal
@@ -94,6 +95,7 @@ def read_workflow(data: bytes, where: str, *, workflow_id: str = "workflow") -> 
         DocumentError: `comfy_ui_format` for the editor's own form, else `bad_workflow`, with the place.
     """
     found = read_object(data, where=where)
+    _refuse_repeats(data, where)
     if isinstance(found.get("nodes"), list) or "last_node_id" in found:
         raise DocumentError(
             f"{where} is a workflow in the form of ComfyUI's editor; servers run the API form only.",
@@ -110,6 +112,31 @@ def read_workflow(data: bytes, where: str, *, workflow_id: str = "workflow") -> 
         workflow = _plain(inner, where, workflow_id)
     _check(workflow, where)
     return workflow
+
+
+def _refuse_repeats(data: bytes, where: str) -> None:
+    """Of a name that stands twice in one object, readers take the last: a node would be gone without a word."""
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                both = (found[name], value)
+                nodes = all(isinstance(one, dict) and "class_type" in one for one in both)
+                raise _bad(
+                    f"{where}: {'the node id' if nodes else 'the name'} {name!r} stands twice"
+                    + (f", as {' and as '.join(str(one['class_type']) for one in both)}." if nodes else "."),
+                    "Give one of them another id, also in the links to it."
+                    if nodes
+                    else "Remove one of them.",
+                )
+            found[name] = value
+        return found
+
+    try:
+        json.loads(data, object_pairs_hook=checked, parse_int=str, parse_float=str)
+    except RecursionError as fault:
+        raise _bad(f"{where}: it is nested too deeply to be read.", "Correct it and try again.") from fault
 
 
 def _plain(nodes: Mapping[str, Any], where: str, workflow_id: str) -> ComfyUIWorkflow:

@@ -60,6 +60,17 @@ def test_what_is_left_over_beside_the_outputs_may_be_broken() -> None:
     assert set(left) < set(read(frame_graph() | left).nodes)
 
 
+def test_a_node_id_or_an_input_that_stands_twice_is_refused_by_its_name() -> None:
+    written = json.dumps(frame_graph())
+    twice = written.replace('"9": {', '"2": {"class_type": "ImageBlur", "inputs": {}}, "9": {', 1)
+    for data in (twice, json.dumps({"prompt": 1}).replace("1", twice)):
+        fault = refused(data.encode())
+        assert fault.kind == "bad_workflow"
+        assert "the node id '2' stands twice, as ImageSharpen and as ImageBlur" in fault.message
+    again = written.replace('"filename_prefix":', '"images": 5, "filename_prefix":', 1)
+    assert "the name 'images' stands twice" in refused(again.encode()).message
+
+
 def test_the_body_of_a_request_is_an_export_too() -> None:
     assert set(read_workflow(json.dumps({"prompt": frame_graph()}).encode(), "x").nodes) == {"1", "2", "9"}
 
