@@ -144,10 +144,9 @@ def doctor(workspace: Path, given: tuple[str, ...], as_json: bool) -> int:
 
 
 def _workflows(workspace: Path) -> "dict[str, tuple[ComfyUIWorkflow, Parameters]]":
-    """Those of the configured registry, and what it gives their nodes; one that cannot be read is told and left out."""
+    """Those of the configured registry, and its default_parameters; one that cannot be read is told and left out."""
     from caf.contracts import node_defaults
     from caf.errors import CafError
-    from caf.events import STAGES
     from caf.outside import OUTSIDE_ENGINE
     from caf.submission import file_bytes, load_defaults
     from caf.workflows import workflow_of
@@ -156,9 +155,7 @@ def _workflows(workspace: Path) -> "dict[str, tuple[ComfyUIWorkflow, Parameters]
     for flow in load_defaults(workspace, configured(workspace)).registry.workflows:
         if flow.engine == OUTSIDE_ENGINE:
             try:
-                workflow = workflow_of(flow, workspace, file_bytes)
-                nodes = {node: given for node, given in node_defaults(flow).items() if node not in STAGES}
-                found[flow.workflow_id] = (workflow, nodes)
+                found[flow.workflow_id] = (workflow_of(flow, workspace, file_bytes), node_defaults(flow))
             except CafError as fault:
                 say(f"{SIGNS['warning']:8}workflow: {fault}", err=True)
     return found

@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from caf.comfy.binding import check_node_parameters, put_in
+from caf.comfy.binding import put_in
 from caf.comfy.client import Comfy
 from caf.comfy.failures import ComfyError
 from caf.comfy.graph import outputs_of
@@ -19,6 +19,7 @@ from caf.contracts import ComfyUIWorkflow
 from caf.doctor.finding import Finding, bad, good, warning
 from caf.errors import InputError
 from caf.events import Parameters
+from caf.workflows import check_mixed
 
 __all__ = ["examine_server"]
 
@@ -44,7 +45,7 @@ async def examine_server(
 ) -> list[Finding]:
     """Everything that can be told of a server without rendering anything on it. Raises nothing.
 
-    `workflows`: by id, with the parameters that the registry gives their nodes.
+    `workflows`: by id, with the default_parameters of the registry, those of stages included.
     """
     try:
         async with Comfy(url) as comfy:
@@ -154,7 +155,7 @@ def _workflows(
     found = []
     for name, (workflow, parameters) in workflows.items():
         try:
-            check_node_parameters(workflow, parameters)
+            check_mixed(workflow, parameters)
         except InputError as fault:
             what = f"{name} would not run with its default_parameters: {fault.message}"
             found.append(warning("workflow", what, fault.remedy))

@@ -89,6 +89,7 @@ async def test_the_doctor_looks_at_workflows_with_what_the_registry_gives_their_
     defaults: dict[str, Any] = {
         "lion": {"caf": {"checkpoint": "lion.safetensors"}, "motion": {"temporal_smoothing": 0.5}},
         "slow": {"2": {"second": 1.0}},
+        "rough": {"motion": {"temporal_smoothing": 7}},
     }
     async with FakeComfy(tmp_path / "server") as server:
         jobs = Jobs(tmp_path / "w", server.url)
@@ -100,11 +101,12 @@ async def test_the_doctor_looks_at_workflows_with_what_the_registry_gives_their_
         jobs.write("registry.json", {"version": "1.0", "workflows": flows})
         (jobs.root / "caf.toml").write_text('registry = "registry.json"\n', "utf-8")
         ran = await jobs.caf("comfy", "doctor", "--server", server.url, "--json")
-    lion, slow = (item for item in json.loads(ran.out)[server.url] if item["name"] == "workflow")
-    assert (lion["verdict"], slow["verdict"]) == ("warning", "warning")
+    lion, slow, rough = (item for item in json.loads(ran.out)[server.url] if item["name"] == "workflow")
+    assert [one["verdict"] for one in (lion, slow, rough)] == ["warning"] * 3
     assert "lion would not run: node 4" in lion["what"]
     assert "'lion.safetensors' is not among the server's" in lion["what"]
     assert "There is no input 'second' in node 2" in slow["what"]
+    assert "temporal_smoothing" in rough["what"]
 
 
 async def test_the_doctor_tells_a_worker_that_has_stopped(tmp_path: Path) -> None:
