@@ -5,6 +5,7 @@ of a failed class, never a value of its own, and never repeats an attempt whose 
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -18,9 +19,10 @@ from caf.contracts import (
     QCReport,
     TargetStage,
 )
+from caf.errors import DocumentError
 from caf.events import STAGES, Failure, Parameters, Stage
 from caf.job import Job
-from caf.outside import OUTSIDE_ENGINE, changed_stages, touched_stages
+from caf.outside import OUTSIDE_ENGINE, changed_stages, pose_video, touched_stages
 from caf.repairs import (
     adjustments_of,
     effective_parameters,
@@ -134,14 +136,24 @@ def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
 
 
 def _input_to_correct(job: Job, failure: Failure) -> str:
-    """The person's file that the failure names."""
-    return job.reference if job.reference and job.reference in failure.message else job.source
+    """The person's file that the failure names: of several that fit, the one with the longest name."""
+    files = (job.source, job.reference, _poses_of(job))
+    return max((file for file in files if file and file in failure.message), key=len, default=job.source)
+
+
+def _poses_of(job: Job) -> str | None:
+    """The pose video that the job names; one that may not be named is no file to correct."""
+    with suppress(DocumentError):
+        return pose_video(job.spec.document, job.spec.workflows)
+    return None
 
 
 def _way_out(job: Job, stage: Stage, failure: Failure) -> str:
     if stage == "artifact" and not failure.transient:
-        of_reference = _input_to_correct(job, failure) == job.reference
-        return "--reference <another picture>" if of_reference else "--source <another clip>"
+        file = _input_to_correct(job, failure)
+        # Another pose video cannot be named by an answer: the file is put right where it is.
+        ways = {job.source: "--source <another clip>", job.reference: "--reference <another picture>"}
+        return ways.get(file, "--from artifact")
     # What is damaged is made again only from where it came from.
     return f"--from {'artifact' if failure.kind in CORRUPTED else stage}"
 

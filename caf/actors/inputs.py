@@ -106,19 +106,20 @@ class Inputs:
 
     async def _copy_in(self, job: Job, effect: RunStage, role: str, recorded: str) -> Artifact:
         path = source_path(self.workspace, recorded)
+        other = "" if role == "pose_video" else ", or answer with another file"
         try:
             async with scratch(self.workspace, job.spec.job_id, effect.stage) as aside:
                 return await anyio.to_thread.run_sync(self.artifacts.take_in, path, role, aside)
         except FileNotFoundError as fault:
             raise MediaError(
                 f"The {role.replace('_', ' ')} {path} is not there any more.",
-                remedy="Put it back, or answer with another file.",
+                remedy=f"Put it back{other}.",
                 kind="media_missing",
             ) from fault
         except PermissionError as fault:
             raise MediaError(
                 f"The {role.replace('_', ' ')} {path} may not be read by this process.",
-                remedy="Let the account that caf runs under read it, or answer with another file.",
+                remedy=f"Let the account that caf runs under read it{other}.",
                 kind="media_unreadable",
             ) from fault
         except IsADirectoryError as fault:

@@ -179,6 +179,31 @@ async def test_a_pose_video_that_is_missing_is_refused_and_one_that_nothing_read
     assert "sandbox/poses.mp4 is not there" in missing.err
 
 
+async def test_of_poses_that_are_gone_or_damaged_the_question_names_their_file(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path / "w", "http://127.0.0.1:1", bindings={"pose_video_path": "sandbox/poses.mp4"})
+    steered(jobs)
+    poses = make_clip(jobs.root / "sandbox" / "poses.mp4", frames=FRAMES, fps=24)
+    submitted = await jobs.caf("submit", "--job", jobs.job_file)
+    whole = poses.read_bytes()
+    poses.unlink()
+    gone = await jobs.caf("resume", "cat-0001")
+    poses.write_bytes(b"no video")
+    damaged = await jobs.caf("answer", "cat-0001", "retry", "--from", "artifact")
+    damaged = await jobs.caf("resume", "cat-0001")
+    poses.write_bytes(whole)
+    asked = [event["request"] for event in await jobs.events("Escalated")]
+    assert [submitted.code, gone.code, damaged.code] == [0, 4, 4]
+    assert [(one["reason"], one["required_artifact"]) for one in asked] == [
+        ("ARTIFACT_MISSING", "sandbox/poses.mp4"),
+        ("ARTIFACT_CORRUPTED", "sandbox/poses.mp4"),
+    ]
+    assert {one["example_fix"] for one in asked} == {"caf answer cat-0001 retry --from artifact"}
+    assert "answer with another file" not in gone.err
+    await jobs.caf("answer", "cat-0001", "retry", "--from", "artifact")
+    again = await jobs.caf("resume", "cat-0001")
+    assert again.code == 75, again.err  # all is there now but the server
+
+
 async def test_a_killed_run_finds_its_prompts_again_and_renders_none_twice(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "server") as server:
         jobs = Jobs(tmp_path / "w", server.url, seconds=0.15)
