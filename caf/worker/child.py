@@ -23,7 +23,7 @@ import msgspec
 from caf.errors import CafError
 from caf.worker.fault import fault_of
 from caf.worker.memory import give_back_memory, peak_bytes, reset_peak
-from caf.worker.protocol import Ask, Say, send
+from caf.worker.protocol import LINE_LIMIT_BYTES, Ask, Say, send
 from caf.worker.tasks import Task
 from caf.worker.tether import tether
 
@@ -31,6 +31,8 @@ __all__ = ["confine", "serve"]
 
 _BEAT_S: Final = 0.05
 """Progress more often than this is not passed on: a person cannot read it, and it costs time."""
+
+_BESIDE_BYTES: Final = 4096
 
 
 def confine(parent: int, memory_bytes: int | None) -> None:
@@ -99,11 +101,23 @@ def _run(ask: Ask, tasks: dict[str, Task], answers: int) -> bytes:
         function: Callable[..., Any] = getattr(import_module(module), name)
         send(answers, Say(phase="loaded"))
         request = msgspec.json.decode(ask.request, type=task.request)
-        return msgspec.json.encode(function(request, _beat(answers)))
+        return _short(ask.task, msgspec.json.encode(function(request, _beat(answers))))
     except Exception as error:
         if not isinstance(error, CafError):
             traceback.print_exc()
         raise
+
+
+def _short(task: str, result: bytes) -> bytes:
+    """The result, if it fits into a line beside what goes with it. Raises CafError."""
+    most = LINE_LIMIT_BYTES - _BESIDE_BYTES
+    if len(result) > most:
+        raise CafError(
+            f"The task '{task}' answered with {len(result) / 2**20:.0f} MiB; at most {most / 2**20:.0f} can be told.",
+            remedy="Use a shorter clip; please report it, too: such an answer belongs into a file.",
+            kind="task_failed",
+        )
+    return result
 
 
 def _beat(answers: int) -> Callable[[int, int | None], None]:

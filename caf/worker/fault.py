@@ -19,6 +19,9 @@ _NO_ROOM: Final = ("failed to map segment", "Cannot allocate memory", "can't sta
 The system's own words for the latter are EAGAIN, which nothing else in a child that waits for nothing says.
 """
 
+_LONGEST: Final = 10_000
+"""Characters of a message: it is recorded, and told to a person."""
+
 
 def fault_of(error: Exception) -> Fault:
     """What the caller is told; anything that is not a CafError becomes the nearest one."""
@@ -72,5 +75,6 @@ def _is_want_of_memory(error: Exception) -> bool:
 
 
 def _encodable(text: str) -> str:
-    """Names of files need not be valid text; JSON must be."""
+    """Names of files need not be valid text; JSON must be. Some libraries put all that they had into their message."""
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -40,6 +40,12 @@ def break_the_promise(order: Order, progress: Progress) -> Order:
     return order
 
 
+def tell_at_length(order: Order, progress: Progress) -> Facts:
+    if order.text:
+        raise ValueError(order.text * order.number)
+    return Facts(pid=os.getpid(), text="x" * order.number)
+
+
 def refuse(order: Order, progress: Progress) -> Facts:
     raise MediaError(order.text, remedy="Nimm ein anderes Video.", kind="codec_unknown", transient=True)
 
@@ -136,6 +142,7 @@ def _stand_witness(order: Order) -> None:
 _FUNCTIONS: Final = (
     echo,
     break_the_promise,
+    tell_at_length,
     refuse,
     fail,
     fill_the_disk,

@@ -18,6 +18,7 @@ from caf.worker.errors import (
     WorkerStalledError,
 )
 from caf.worker.host import Worker
+from caf.worker.protocol import LINE_LIMIT_BYTES
 from tests.worker.conftest import TASKS, Witness
 from tests.worker.tasks_for_tests import Facts, Order
 
@@ -117,6 +118,18 @@ async def test_a_result_of_another_type_than_promised_is_a_named_defect(worker: 
     with pytest.raises(CafError, match="something else than it promises") as caught:
         await call(worker, "break_the_promise")
     assert caught.value.kind == "task_failed"
+
+
+async def test_an_answer_that_is_too_long_is_told_as_such_and_the_child_serves_on(worker: Worker) -> None:
+    with pytest.raises(CafError, match=r"answered with 6\d MiB; at most 6\d") as caught:
+        await call(worker, "tell_at_length", Order(number=LINE_LIMIT_BYTES))
+    assert (caught.value.kind, caught.value.transient) == ("task_failed", False)
+    with pytest.raises(CafError, match="ValueError: too long") as caught:
+        await call(worker, "tell_at_length", Order(text="too long ", number=LINE_LIMIT_BYTES // 8))
+    assert len(caught.value.message) < 20_000
+    assert worker.starts == 1
+    facts = await call(worker, "tell_at_length", Order(number=LINE_LIMIT_BYTES - 10_000))
+    assert len(facts.text) == LINE_LIMIT_BYTES - 10_000
 
 
 async def test_a_stopped_child_that_does_not_even_take_a_request_is_stalled(worker: Worker) -> None:
