@@ -90,7 +90,7 @@ class Servers:
 
         Raises:
             InputError: none would run it: `comfy_missing_node`, `comfy_missing_model`, `comfy_invalid_prompt`.
-            TryAgainError: `comfy_unreachable`: none can be reached.
+            TryAgainError: `comfy_unreachable`: none can be reached, or none of those that can be would run it.
         """
         chosen = await self._take(graph, tuple(outputs), each_once(urls) or self.urls, prefer)
         try:
@@ -197,26 +197,36 @@ def refusal(seen: Sequence[Examined]) -> CafError:
             remedy="Name one or more: comfy_urls in caf.toml, or comfyui.base_url in the job.",
             kind="no_comfy_server",
         )
-    refusing = [server for server in seen if server.fault is None]
-    if refusing:
-        grave = [problem for problem in refusing[0].problems if problem.grave]
-        told = " ".join(_sentence(problem) for problem in grave[:SHOWN])
-        more = f" And {len(grave) - SHOWN} more." if len(grave) > SHOWN else ""
-        return InputError(
-            f"{refusing[0].address} would not run this workflow. {told}{more}",
-            remedy="Install what is missing there, or choose what it has; see all of it with:"
-            f" caf workflow lint FILE --server {refusing[0].address}",
-            kind=next((MISSING[item.kind] for item in grave if item.kind in MISSING), "comfy_invalid_prompt"),
+    no = next((_no(server) for server in seen if server.fault is None), None)
+    faults = [server.fault for server in seen if server.fault is not None]
+    told = " ".join(fault.message for fault in faults)
+    if not any(fault.transient for fault in faults):
+        return no or faults[0]
+    if no is not None:  # what one lacks, the one that restarts just now may have
+        return TryAgainError(
+            f"{no.message} Whether another would is not known: {told}",
+            remedy=f"Start the other one, or correct comfy_urls. {no.remedy}",
+            kind="comfy_unreachable",
+            transient=True,
         )
-    wrong = [server.fault for server in seen if server.fault is not None and not server.fault.transient]
-    if wrong:
-        return wrong[0]
-    told = " ".join(server.fault.message for server in seen if server.fault is not None)
     return TryAgainError(
         f"No ComfyUI server can be reached. {told}",
         remedy="Start one, or correct comfy_urls or the job's comfyui.base_url. See: caf comfy doctor",
         kind="comfy_unreachable",
         transient=True,
+    )
+
+
+def _no(server: Examined) -> InputError:
+    """What a server that answers says against the graph."""
+    grave = [problem for problem in server.problems if problem.grave]
+    told = " ".join(_sentence(problem) for problem in grave[:SHOWN])
+    more = f" And {len(grave) - SHOWN} more." if len(grave) > SHOWN else ""
+    return InputError(
+        f"{server.address} would not run this workflow. {told}{more}",
+        remedy="Install what is missing there, or choose what it has; see all of it with:"
+        f" caf workflow lint FILE --server {server.address}",
+        kind=next((MISSING[item.kind] for item in grave if item.kind in MISSING), "comfy_invalid_prompt"),
     )
 
 

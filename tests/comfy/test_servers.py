@@ -166,13 +166,23 @@ async def test_what_is_no_address_is_told_and_is_not_waited_for() -> None:
     assert fault.kind == "bad_comfy_url"
 
 
-async def test_what_the_one_that_answers_misses_is_told_and_not_who_is_away(tmp_path: Path) -> None:
+async def test_what_the_one_that_answers_misses_the_one_that_is_away_may_have(tmp_path: Path) -> None:
     wanted = graph(0)
     wanted["2"]["class_type"] = "PaintCat"
     async with FakeComfy(tmp_path / "server") as server:
         fault = await refusal(Servers([NOWHERE, server.url]), wanted)
-    assert fault.kind == "comfy_missing_node"
-    assert fault.message.startswith(f"{server.url} would not run this workflow. Node 2 (PaintCat)")
+        known = await refusal(Servers(["localhost:8188", server.url]), wanted)
+    told = f"{server.url} would not run this workflow. Node 2 (PaintCat)"
+    assert isinstance(fault, TryAgainError)
+    assert fault.message.startswith(told)
+    assert f"{NOWHERE}/system_stats: nothing answers there" in fault.message
+    assert (known.kind, known.message.startswith(told)) == ("comfy_missing_node", True)
+
+
+async def test_an_address_that_is_none_makes_nobody_give_up_the_one_that_is_away() -> None:
+    fault = await refusal(Servers(["localhost:8188", NOWHERE]), GRAPH)
+    assert isinstance(fault, TryAgainError)
+    assert "'localhost:8188' is not the address" in fault.message
 
 
 async def test_classes_with_odd_names_are_looked_up_too(tmp_path: Path) -> None:
