@@ -5,6 +5,7 @@ from typing import Final
 import anyio.to_thread
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from caf.daemon.service import Service
 from caf.errors import RefusedError
@@ -36,6 +37,9 @@ class Jobs:
         if query.lane is not None:
             where.append("lane = ?")
             values.append(query.lane)
+        if query.job_id is not None:
+            where.append("job_id = ?")
+            values.append(query.job_id)
         if query.after is not None:
             if not await self.app.rows("SELECT 1 FROM jobs WHERE job_id = ?", (query.after,)):
                 raise RefusedError(
@@ -55,8 +59,10 @@ class Jobs:
         return json_response(model.JobsPage(jobs=jobs, next=jobs[-1].job_id if more else None))
 
     async def show(self, request: web.Request) -> web.Response:
-        job_id = request.match_info["job_id"]
+        job_id, query = request.match_info["job_id"], read_query(request, model.JobQuery)
         job = await self.app.job(job_id)
+        if query.prompts == "none":
+            job = replace(job, attempts=tuple(replace(attempt, prompts=()) for attempt in job.attempts))
         rows = await self.app.rows("SELECT * FROM jobs WHERE job_id = ?", (job_id,))
         if not rows:
             raise ask_again(f"Job {job_id} is not in the read models yet.")
@@ -132,6 +138,7 @@ def _reading(jobs: Jobs) -> tuple[Route, ...]:
             name="showJob",
             summary="Where a job stands, and why; its whole state.",
             answer=jobs.show,
+            query=model.JobQuery,
             gives=model.JobDetail,
             faults=(404,),
         ),

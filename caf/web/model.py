@@ -123,9 +123,16 @@ class JobsQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     status: StatusName | None = None
     lane: Annotated[str, Meta(max_length=200)] | None = None
+    job_id: JobIdText | None = None
+    """This job alone: where it stands, without its state."""
     after: JobIdText | None = None
     """The last job of the page before."""
     limit: Limit = 100
+
+
+class JobQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    prompts: Literal["all", "none"] = "all"
+    """none: without what was sent to servers, thousands in a job that is rendered frame by frame."""
 
 
 class JobRow(Struct, frozen=True, kw_only=True):

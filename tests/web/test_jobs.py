@@ -94,6 +94,13 @@ async def test_what_was_sent_to_a_server_is_a_list_in_the_job_s_state(api: Api) 
     await app.store.append(stream, records, expected_version=await app.store.version(stream))
     prompts = (await api.get(f"{JOBS}/{SILENT}")).json()["state"]["attempts"][-1]["prompts"]
     assert [prompt["handle"] for prompt in prompts] == handles
+    without = (await api.get(f"{JOBS}/{SILENT}?prompts=none")).json()["state"]
+    assert [attempt["prompts"] for attempt in without["attempts"]] == [[]] * len(without["attempts"])
+
+
+async def test_where_one_job_stands_is_told_without_its_state(api: Api) -> None:
+    assert (await page(api, f"?job_id={SILENT}"))[0] == [SILENT]
+    assert (await page(api, "?job_id=never-was"))[0] == []
 
 
 @pytest.mark.parametrize("path", ["", "/events", "/artifacts", f"/artifacts/{'0' * 64}"])

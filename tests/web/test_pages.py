@@ -88,14 +88,20 @@ globalThis.sessionStorage = { getItem: () => null };
 globalThis.location = { hash: process.argv[4] };
 let again;
 globalThis.setTimeout = (work) => { again = work; };
-globalThis.fetch = async (path) => ({ status: 200, ok: path in answers, json: async () => answers[path] });
+const paths = [];
+globalThis.fetch = async (path) => {
+  paths.push(path);
+  return { status: 200, ok: path in answers, json: async () => JSON.parse(JSON.stringify(answers[path])) };
+};
 await import(process.argv[3]);
 for (let look = 0; look < 2; look += 1) {
   for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+  for (const job of answers["/api/v1/jobs?limit=20"].jobs) job.version += 1;
   await again();
 }
 for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
 console.log(place.daemon.textContent + "\\n" + place.jobs.textContent);
+console.log(paths.join("\\n"));
 """
 
 
@@ -110,7 +116,8 @@ async def page_says(answers: dict[str, Any], job_id: str, folder: Path) -> str:
 
 
 def asked(job_id: str) -> tuple[str, ...]:
-    return ("/api/v1/status", "/api/v1/escalations", "/api/v1/jobs?limit=20", f"/api/v1/jobs/{job_id}")
+    of_job = (f"/api/v1/jobs?job_id={job_id}", f"/api/v1/jobs/{job_id}?prompts=none")
+    return ("/api/v1/status", "/api/v1/escalations", "/api/v1/jobs?limit=20", *of_job)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run the page's script")
@@ -129,6 +136,10 @@ async def test_the_job_that_the_address_names_is_told_as_caf_show_tells_it(
     assert any(line.startswith("RETRY_STAGE after motion: temporal_stability is ") for line in told)
     assert "artifact reused, pose reused, frame reused, " in said
     assert "final.mp4" in told
+    lines = said.splitlines()
+    assert lines.count("/api/v1/jobs?limit=20") == 3
+    # It got an event more before each look and stands where it stood: it need not be told again at once.
+    assert lines.count(f"/api/v1/jobs/{REPAIRED}?prompts=none") == 1
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run the page's script")

@@ -2,6 +2,8 @@
 
 const EVERY_MS = 1000;
 const PATIENCE_MS = 10000;
+/** How often an open job is told again while it stands where it stood: a render on a server adds an event a frame. */
+const RARELY_MS = 10000;
 const TOKEN = "caf-token";
 const place = (id) => document.getElementById(id);
 /** Pictures by job: kept between looks, so that they do not flicker. */
@@ -176,8 +178,8 @@ function story({ state }) {
 async function withNamed(jobs) {
   const name = (globalThis.location?.hash ?? "").slice(1);
   if (!/^[a-z0-9-]+$/.test(name) || jobs.some((job) => job.job_id === name)) return jobs;
-  const answer = await ask(`/api/v1/jobs/${name}`);
-  return answer.ok ? [(await answer.json()).job, ...jobs] : jobs;
+  const answer = await ask(`/api/v1/jobs?job_id=${name}`);
+  return answer.ok ? [...(await answer.json()).jobs, ...jobs] : jobs;
 }
 
 function row(job) {
@@ -205,9 +207,11 @@ async function lookAtJobs(jobs) {
   await Promise.all(jobs.map(async (job) => {
     const shown = opened.get(job.job_id);
     if (!shown.box.open || shown.version === job.version) return;
+    const { said } = shown;
+    if (shown.told === said && Date.now() - shown.at < RARELY_MS) return;
     try {
-      shown.body.replaceChildren(...story(await told(`/api/v1/jobs/${job.job_id}`)));
-      shown.version = job.version;
+      shown.body.replaceChildren(...story(await told(`/api/v1/jobs/${job.job_id}?prompts=none`)));
+      [shown.version, shown.told, shown.at] = [job.version, said, Date.now()];
     } catch (fault) {
       if (fault instanceof Refused) throw fault;
       shown.body.replaceChildren(made("p", `It cannot be told now (${fault.message}); asking again.`));
