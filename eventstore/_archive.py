@@ -116,7 +116,7 @@ def _take_out(archive: Path, path: Path, versions: dict[int, int], busy_s: float
         lock = FileLock(path, busy_s)
         with (
             contextlib.closing(lock),
-            lock,
+            lock.held_for_long(),
             contextlib.closing(connect_writer(path, "FULL", busy_s)) as connection,
         ):
             before = _size(connection)

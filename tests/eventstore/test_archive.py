@@ -1,5 +1,6 @@
 """Finished streams go to a second file: it replays by itself, and with it beside the log nothing has changed."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from eventstore import (
     import_log,
 )
 from eventstore._archive import archive
+from eventstore._lock import FileLock
 from tests.crash.disk import memory_disk
 from tests.eventstore.support import collect, events, leave_room, lose_page, new, raw, refused
 
@@ -322,6 +324,41 @@ async def test_others_append_while_streams_are_archived(tmp_path: Path) -> None:
         assert [event.position for event in await collect(store.read_all())] == list(
             range(1, await store.head() + 1)
         )
+
+
+class StillWaitingError(Exception):
+    """Of who has asked for the lock again and again."""
+
+
+async def test_who_appends_while_the_log_is_made_smaller_waits_as_long_as_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    asked: list[float] = []
+
+    def wait(pause_s: float) -> None:
+        asked.append(pause_s)
+        if len(asked) > 5:
+            raise StillWaitingError
+
+    def shrink(connection: sqlite3.Connection) -> None:
+        with contextlib.closing(FileLock(path, 0.0)) as other, pytest.raises(StillWaitingError):
+            other.acquire()
+        monkeypatch.undo()
+
+    async with SqliteStore.open(path, synchronous="OFF") as store:
+        await fill(store)
+        monkeypatch.setattr("eventstore._archive._shrink", shrink)
+        monkeypatch.setattr("eventstore._lock.time.sleep", wait)
+        await store.archive(FINISHED, "old.db")
+    assert len(asked) == 6
+    with (
+        contextlib.closing(FileLock(path, 0.0)) as one,
+        contextlib.closing(FileLock(path, 0.0)) as other,
+        one,
+        pytest.raises(StoreBusy),
+    ):
+        other.acquire()  # whoever hangs is told of
 
 
 async def test_nobody_but_a_store_lets_go_of_data(tmp_path: Path) -> None:
