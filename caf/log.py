@@ -3,12 +3,22 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from caf.contracts.types import AttemptIdText, JobIdText, Platform
 from caf.daemon.state import Daemon, evolve_daemon
 from caf.errors import CafError, RefusedError
-from caf.events import DaemonEvent, DocumentRejected, Event, JobId
+from caf.events import (
+    AttemptStarted,
+    DaemonEvent,
+    DocumentRejected,
+    Event,
+    HandoffApproved,
+    JobId,
+    JobSubmitted,
+)
 from caf.events.codec import UnreadableEvent, decode, encode
 from caf.job import INITIAL, Job, evolve
 from eventstore import EventStore, NewEvent, RecordedEvent
@@ -81,12 +91,37 @@ def entry_of(before: Job, recorded: RecordedEvent) -> Entry:
         event = decode(recorded.type, recorded.type_version, recorded.data)
         if not isinstance(event, Event):
             raise UnreadableEvent(recorded.type, "it is no event of a job")
+        _check_names(event, recorded)
     except UnreadableEvent as fault:
         raise UnreadableLog(
             f"Position {recorded.position} of the log, {recorded.stream} version {recorded.version}: {fault}.",
             remedy="Use the version of caf that wrote it, or a newer one; other jobs are not affected.",
         ) from fault
     return Entry(recorded=recorded, event=event, job=evolve(before, event))
+
+
+def _check_names(event: Event, recorded: RecordedEvent) -> None:
+    """Of what becomes parts of paths. No caf records others, but a log may have been imported from anywhere.
+
+    Raises `UnreadableEvent`.
+    """
+    names: list[tuple[str, object]]
+    match event:
+        case JobSubmitted(job_id=job_id, platforms=platforms):
+            if job_id != job_of(recorded.stream):
+                raise UnreadableEvent(recorded.type, f"it is of another job, {job_id!r}")
+            names = [(job_id, JobIdText), *((platform, Platform) for platform in platforms)]
+        case AttemptStarted(attempt_id=attempt_id):
+            names = [(attempt_id, AttemptIdText)]
+        case HandoffApproved(platform=platform):
+            names = [(platform, Platform)]
+        case _:
+            return
+    for name, kind in names:
+        try:
+            msgspec.convert(name, kind)
+        except msgspec.ValidationError as fault:
+            raise UnreadableEvent(recorded.type, f"{name!r} cannot be a part of a file's name") from fault
 
 
 async def read_job(store: EventStore, job_id: str, *, at_version: int | None = None) -> AsyncIterator[Entry]:

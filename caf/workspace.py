@@ -52,7 +52,16 @@ class Workspace:
 
     @contextmanager
     def working_on(self, job_id: str) -> Iterator[None]:
-        """Hold a job for this process, as long as it lives. Raises `TryAgainError` when another does."""
+        """Hold a job for this process, as long as it lives.
+
+        Raises `TryAgainError` when another does, `InputError` for what can be no job's id, as an imported log may have.
+        """
+        if Path(job_id).name != job_id or job_id in ("", "..") or "\0" in job_id:
+            raise InputError(
+                f"{job_id!r} is no job's id.",
+                remedy="A log that holds such a job is not caf's own; leave the job alone.",
+                kind="bad_job_id",
+            )
         path = self.own / "locks" / job_id
         with self._locked(path, job_id):
             self._sweep(job_id)
@@ -64,7 +73,7 @@ class Workspace:
     def sweep(self) -> None:
         """Remove what processes that are gone left half done, of whatever job."""
         left = [*(self.own / "tmp").glob("*.*"), *(self.own / "locks").glob("*")]
-        for job_id in {path.name.partition(".")[0] for path in left}:
+        for job_id in {path.name.partition(".")[0] for path in left} - {""}:  # a file manager's own, say
             with suppress(TryAgainError), self.working_on(job_id):
                 pass
 
