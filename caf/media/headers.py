@@ -14,6 +14,9 @@ __all__ = ["missing_part", "picture_size"]
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_PACK = b"\x00\x00\x01\xba"
+_PACK_BYTES = 2**20
+"""More than a pack of MPEG-PS has: one of a DVD is 2048 bytes."""
 _FLV_TAGS = (8, 9, 18)
 """Sound, picture and words."""
 _HEAD_BYTES = 8192
@@ -75,8 +78,9 @@ def missing_part(path: Path) -> str | None:
     """One clause saying what the file promises but does not hold, or None when nothing is missing.
 
     Checks ISO media (every top-level box inside the file, an index present), Matroska and WebM (the
-    segment's stated size), RIFF (AVI, WebP), ASF (WMV), FLV, Ogg and MPEG-TS (a last part that is not whole), GIF
-    (blocks), PNG (closing chunk) and JPEG (end marker). A stream that ends between two parts is whole.
+    segment's stated size), RIFF (AVI, WebP), ASF (WMV), FLV, Ogg, MPEG-TS and MPEG-PS (VOB, MPG: a last part that is
+    not whole), GIF (blocks), PNG (closing chunk) and JPEG (end marker). A stream that ends between two parts is whole;
+    a bare one (H.264 without a container) promises nothing.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -103,6 +107,8 @@ def missing_part(path: Path) -> str | None:
             return _missing_in_blocks(file)
         if head.startswith(b"OggS"):
             return _missing_in_pages(file, size)
+        if head.startswith(_PACK):
+            return _missing_in_pack(file, size)
     return _missing_in_packets(head, size)
 
 
@@ -187,6 +193,27 @@ def _missing_in_pages(file: BinaryIO, size: int) -> str | None:
             return f"its last page ends at byte {end}, the file at byte {size}"
         at = end
     return None
+
+
+def _missing_in_pack(file: BinaryIO, size: int) -> str | None:
+    """MPEG-PS: what lies in the last pack states its length, part by part."""
+    begun = max(0, size - _PACK_BYTES)
+    file.seek(begun)
+    tail = file.read()
+    at = tail.rfind(_PACK)
+    if at < 0:
+        return None
+    at += _pack_head(tail[at : at + 14])
+    while at + 6 <= len(tail) and tail[at : at + 3] == _PACK[:3] and tail[at + 3] > _PACK[3]:
+        at += 6 + int.from_bytes(tail[at + 4 : at + 6], "big")
+    return f"its last packet ends at byte {begun + at}, the file at byte {size}" if at > len(tail) else None
+
+
+def _pack_head(head: bytes) -> int:
+    """Bytes of a pack's head, which is shorter in MPEG-1; at least so many of one that is cut off itself."""
+    if len(head) > 4 and head[4] & 0xC0 == 0x40:
+        return 14 + (head[13] & 7 if len(head) > 13 else 0)
+    return 12
 
 
 def _missing_in_asf(head: bytes, size: int) -> str | None:

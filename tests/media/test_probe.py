@@ -196,16 +196,19 @@ def test_a_clip_without_sound_is_refused_where_sound_is_required(tmp_path: Path)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".webm", ".flv", ".gif", ".m2ts", ".ts", ".wmv"])
+@pytest.mark.parametrize(
+    "suffix", [".mp4", ".mkv", ".avi", ".webm", ".flv", ".gif", ".m2ts", ".ts", ".wmv", ".vob", ".mpg"]
+)
 def test_a_truncated_clip_is_refused_with_a_sentence(tmp_path: Path, suffix: str, share: float) -> None:
-    codec = {".avi": "mpeg4", ".gif": "gif", ".webm": "libvpx", ".wmv": "wmv2"}.get(suffix, "libx264")
+    named = {".avi": "mpeg4", ".gif": "gif", ".webm": "libvpx", ".wmv": "wmv2", ".vob": "mpeg2video"}
+    codec = {**named, ".mpg": "mpeg2video"}.get(suffix, "libx264")
     images = [texture(96, 64, seed=i) for i in range(20)]
     form = "rgb8" if suffix == ".gif" else "yuv420p"
     whole = write_clip(tmp_path / f"whole{suffix}", images, video_codec=codec, pixel_format=form)
     assert look(whole).frames == 20
     data = whole.read_bytes()
     path = tmp_path / f"cut{suffix}"
-    path.write_bytes(data[: int(len(data) * share) | 1])  # odd, so that no packet ends there
+    path.write_bytes(data[: int(len(data) * share) | 9])  # odd, and into a part, so that none ends there
     fault = refused(path)
     assert fault.kind == "media_truncated"
     assert "cut off" in fault.message
