@@ -1,6 +1,7 @@
 """What of a job is done by an engine outside: which stage, with which workflow and parameters. Pure."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +10,7 @@ from caf.comfy.binding import flat, from_bindings
 from caf.comfy.graph import mode_of, takes_poses
 from caf.contracts import ComfySettings, ComfyUIWorkflow
 from caf.contracts.paths import workspace_path
-from caf.errors import InputError
+from caf.errors import DocumentError, InputError
 from caf.events import STAGES, Parameters, Stage
 from caf.job import Job
 from caf.ports import OutsideWork, Parameter
@@ -18,6 +19,7 @@ __all__ = [
     "OUTSIDE_ENGINE",
     "carried_over",
     "changed_stages",
+    "given_files",
     "outside_stage",
     "outside_work",
     "parameters_of",
@@ -73,6 +75,14 @@ def pose_video(document: dict[str, Any], workflows: dict[str, dict[str, Any]]) -
     if named is None or not steered:
         return None
     return workspace_path(named, where="comfyui.bindings.pose_video_path")
+
+
+def given_files(job: Job) -> dict[str, str]:
+    """Role to recorded path of the files that people gave a job: `source`, `reference`, `pose_video`."""
+    files: dict[str, str | None] = {"source": job.source, "reference": job.reference}
+    with suppress(DocumentError):  # one that may not be named is no file of the job
+        files["pose_video"] = pose_video(job.spec.document, job.spec.workflows)
+    return {role: path for role, path in files.items() if path}
 
 
 def touched_stages(job: Job, parameters: Iterable[str]) -> list[Stage]:

@@ -5,7 +5,6 @@ of a failed class, never a value of its own, and never repeats an attempt whose 
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -19,10 +18,9 @@ from caf.contracts import (
     QCReport,
     TargetStage,
 )
-from caf.errors import DocumentError
 from caf.events import STAGES, Failure, Parameters, Stage
 from caf.job import Job
-from caf.outside import OUTSIDE_ENGINE, changed_stages, pose_video, touched_stages
+from caf.outside import OUTSIDE_ENGINE, changed_stages, given_files, touched_stages
 from caf.repairs import (
     adjustments_of,
     effective_parameters,
@@ -128,29 +126,24 @@ def after_failure(job: Job, stage: Stage, failure: Failure) -> Verdict:
         ),
         alternatives=("ESCALATE_USER",),
         reason_code=code,
-        artifact=_input_to_correct(job, failure) if stage == "artifact" else f"{stage} stage",
+        artifact=_file_to_correct(job, stage, failure) or f"{stage} stage",
         expected=failure.remedy,
         example_fix=f"caf answer {job.spec.job_id} retry {_way_out(job, stage, failure)}",
         failure=failure,
     )
 
 
-def _input_to_correct(job: Job, failure: Failure) -> str:
+def _file_to_correct(job: Job, stage: Stage, failure: Failure) -> str | None:
     """The person's file that the failure names: of several that fit, the one with the longest name."""
-    files = (job.source, job.reference, _poses_of(job))
-    return max((file for file in files if file and file in failure.message), key=len, default=job.source)
-
-
-def _poses_of(job: Job) -> str | None:
-    """The pose video that the job names; one that may not be named is no file to correct."""
-    with suppress(DocumentError):
-        return pose_video(job.spec.document, job.spec.workflows)
-    return None
+    if stage != "artifact" and not failure.kind.startswith("media_"):
+        return None
+    named = [file for file in given_files(job).values() if file in failure.message]
+    return max(named, key=len, default=job.source if stage == "artifact" else None)
 
 
 def _way_out(job: Job, stage: Stage, failure: Failure) -> str:
-    if stage == "artifact" and not failure.transient:
-        file = _input_to_correct(job, failure)
+    file = _file_to_correct(job, stage, failure)
+    if file is not None and not failure.transient:
         # Another pose video cannot be named by an answer: the file is put right where it is.
         ways = {job.source: "--source <another clip>", job.reference: "--reference <another picture>"}
         return ways.get(file, "--from artifact")

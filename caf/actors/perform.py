@@ -23,6 +23,7 @@ from caf.errors import CafError, TryAgainError
 from caf.events import Artifact, Event, Failure, HandoffPrepared, QCFailed, QCPassed, StageFailed
 from caf.job import Job
 from caf.log import Entry
+from caf.outside import given_files
 from caf.ports import Clock, Measurement, Outside, Progress
 from caf.qc.gates import evaluate
 from caf.qc.metrics.catalogue import EXTRAS, METRICS
@@ -108,7 +109,7 @@ class Edge:
                     attempt_id=effect.attempt_id,
                     failure=Failure(
                         kind=error.kind,
-                        message=error.message,
+                        message=self._by_their_names(job, error.message),
                         remedy=error.remedy,
                         transient=error.transient,
                     ),
@@ -181,9 +182,17 @@ class Edge:
                     raise
                 if error.transient and not last:
                     continue  # a worker that died says nothing about what it looked at
-                why = error.message
+                why = self._by_their_names(job, error.message)
                 break
         return tuple(_not_measured(name, why) for name in wanted), None
+
+    def _by_their_names(self, job: Job, message: str) -> str:
+        """What is wrong with the copy of a person's file, told of their file."""
+        for role, recorded in given_files(job).items():
+            artifact = job.artifact(role)
+            if artifact is not None:
+                message = message.replace(str(self.artifacts.path(artifact.sha256)), recorded)
+        return message
 
     def _progress(self, job: Job, doing: str) -> Progress:
         """Ticks of one job; measuring streams and knows no end, so the source's length stands in."""

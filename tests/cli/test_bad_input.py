@@ -49,6 +49,17 @@ def test_an_empty_file_is_no_video(caf: Caf, tmp_path: Path) -> None:
     refused(caf("run", tmp_path / "empty.mp4"), 65, "empty")
 
 
+def test_a_clip_that_is_damaged_in_its_middle_is_what_is_to_be_corrected(caf: Caf, tmp_path: Path) -> None:
+    broken = make_clip(tmp_path / "broken.mp4", frames=90, fps=30, shake=3.0)
+    data = bytearray(broken.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    broken.write_bytes(data)
+    ran = caf("run", broken, "--job-id", "broken-cat")
+    refused(ran, 4, f"{broken} is damaged: its pictures cannot be decoded", f"to correct: {broken}")
+    assert "caf answer broken-cat retry --source <another clip>" in ran.err
+    assert ".caf/artifacts" not in ran.err
+
+
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
 def test_a_truncated_clip_is_noticed_before_anything_is_computed(
     caf: Caf, clip: Path, tmp_path: Path, kept: float

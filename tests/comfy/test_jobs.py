@@ -204,6 +204,26 @@ async def test_of_poses_that_are_gone_or_damaged_the_question_names_their_file(t
     assert again.code == 75, again.err  # all is there now but the server
 
 
+async def test_poses_that_are_damaged_in_their_middle_are_what_is_to_be_corrected(tmp_path: Path) -> None:
+    async with FakeComfy(tmp_path / "server") as server:
+        jobs = Jobs(tmp_path / "w", server.url, bindings={"pose_video_path": "sandbox/poses.mp4"})
+        steered(jobs)
+        # All of it is gone through only where the clip that it steers is as long.
+        for name in ("poses", "cat"):
+            path = make_clip(jobs.root / "sandbox" / f"{name}.mp4", frames=90, fps=30, shake=3.0)
+        poses = path.with_name("poses.mp4")
+        data = bytearray(poses.read_bytes())
+        data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+        poses.write_bytes(data)
+        ran = await jobs.run()
+        [asked] = [event["request"] for event in await jobs.events("Escalated")]
+        assert server.posts == []
+    assert ran.code == 4, ran.err
+    assert (asked["reason"], asked["required_artifact"]) == ("ARTIFACT_CORRUPTED", "sandbox/poses.mp4")
+    assert asked["example_fix"] == "caf answer cat-0001 retry --from artifact"
+    assert "sandbox/poses.mp4 is damaged: its pictures cannot be decoded" in ran.err
+
+
 async def test_a_killed_run_finds_its_prompts_again_and_renders_none_twice(tmp_path: Path) -> None:
     async with FakeComfy(tmp_path / "server") as server:
         jobs = Jobs(tmp_path / "w", server.url, seconds=0.15)
