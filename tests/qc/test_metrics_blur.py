@@ -46,6 +46,16 @@ def test_blur_is_told_where_the_clip_is_soft_already(clean: list[Image]) -> None
     assert poor(blurred(soft, range(30, 34), 3.0)) == {"sharpness": ((30, 33),)}
 
 
+def test_blur_is_told_where_all_but_the_subject_is_out_of_focus(clean: list[Image]) -> None:
+    behind = blurred(clean, range(FRAMES), 5.0)
+    for frame, sharp in zip(behind, clean, strict=True):
+        height, width = frame.shape[:2]
+        here = np.s_[height // 3 : height - height // 6, width // 3 : width - width // 3]
+        frame[here] = sharp[here]
+    assert poor(behind) == {}
+    assert poor(blurred(behind, range(30, 36), 1.6)) == {"sharpness": ((30, 35),)}
+
+
 def test_what_a_coder_leaves_out_of_a_frame_that_is_all_but_black_is_no_blur(clean: list[Image]) -> None:
     crisp = crispness_of(blurred(clean, [30], 2.0))
     assert sharpness(crisp).blamed == (30,)

@@ -41,6 +41,9 @@ _SEEN_LEVELS: Final = 1.0
 a fade, of which the coder keeps what it likes."""
 _SOFT, _SURELY_SOFT = 1.15, 1.22
 """Factors from which a frame is blamed: every frame of a stretch that reaches the second somewhere."""
+_HALF: Final = _CELLS**2 // 2
+_FEW: Final = _CELLS**2 // 3
+"""Of the cells: before a background that is out of focus no more have coarser detail to lose."""
 _MIDDLE_COUNTS: Final = 1.2
 _LOW_COUNTS: Final = 1.6
 """How much sudden losses of middle and low detail count, as logarithms. 261 segments of real clips, untouched and with
@@ -210,8 +213,8 @@ def _grid_of(gray: Gray, axis: int) -> float:
 def sharpness(crisp: Crispness) -> Finding:
     """The lower of two calibrations: Crete's blur of the clip, and its deepest dip below its own detail.
 
-    A dip counts where the median of the 18 richest of 36 cells loses detail, so motion blur of the subject alone
-    does not: fine detail for two frames and more, or coarser detail at once, for one frame to twelve.
+    A dip counts where the median of the 18 richest of 36 cells loses fine detail for two frames and more, so motion
+    blur of the subject alone does not, or that of the 12 richest coarser detail at once, for one frame to twelve.
     raw: `blur` (0..1), `detail_dip_factor` (1 = none), `soft_frames`.
     """
     if len(crisp.blur) == 0:
@@ -243,22 +246,22 @@ def _dips(crisp: Crispness) -> tuple[Floats, Floats]:
     cuts = np.flatnonzero(np.diff(crisp.coarse, axis=0).std(axis=1) > _CUT) + 1
     dips, losses = [], []
     for shot in (slice(*ends) for ends in pairwise([0, *cuts.tolist(), len(crisp.coarse)])):
-        middle, low = (_below(band[shot], crisp.base[shot]) for band in (crisp.middle, crisp.low))
-        dips.append(_below(crisp.fine[shot], crisp.coarse[shot]))
+        middle, low = (_below(band[shot], crisp.base[shot], _FEW) for band in (crisp.middle, crisp.low))
+        dips.append(_below(crisp.fine[shot], crisp.coarse[shot], _HALF))
         losses.append(np.maximum(_MIDDLE_COUNTS * _sudden(middle), _LOW_COUNTS * _sudden(low)))
     shows = crisp.spread > _SEEN_LEVELS
     return np.where(shows, np.concatenate(dips), 0.0), np.where(shows, np.concatenate(losses), 0.0)
 
 
-def _below(detail: Floats, coarse: Floats) -> Floats:
-    """(T,) logarithm of how far the median of the richest cells of a shot lies below its level.
+def _below(detail: Floats, coarse: Floats, cells: int) -> Floats:
+    """(T,) logarithm of how far the median of the richest `cells` of a shot lies below its level.
 
     The level is each cell's median over a second and a half to both sides, as far as the shot goes.
     """
     length, detail = len(detail), detail - coarse
     if length < 5:
         return np.zeros(length)
-    richest = np.argsort(-np.median(coarse, axis=0), kind="stable")[: _CELLS**2 // 2]
+    richest = np.argsort(-np.median(coarse, axis=0), kind="stable")[:cells]
     reach = min(45, length // 2)
     centres = np.unique(np.linspace(0, length - 1, max(2, length // 8)).astype(int))
     medians = np.array([np.median(detail[max(0, at - reach) : at + reach + 1], axis=0) for at in centres])
@@ -275,16 +278,25 @@ def _sudden(dips: Floats) -> Floats:
     """(T,) by how much the least of a stretch of up to twelve frames is over the frames on both sides of it, and over
     0; of the stretches that a frame is in, the one that stands out most.
 
-    What a camera or a subject blurs by moving comes and goes by and by.
+    What a camera or a subject blurs by moving comes and goes by and by; what is soft in every other frame is slow
+    motion made of mixed ones.
     """
     result = np.zeros(len(dips))
     for length in range(1, min(_LONGEST_SUDDEN, len(dips) - 2) + 1):
         least = np.lib.stride_tricks.sliding_window_view(dips[1:-1], length).min(axis=1)
         beside = np.maximum(0.0, np.maximum(dips[: len(least)], dips[length + 1 :]))
         over = np.maximum(0.0, least - beside)
+        if length == 1:
+            over = _out_of_beat(over)
         for at in range(1, length + 1):
             result[at : at + len(over)] = np.maximum(result[at : at + len(over)], over)
     return result
+
+
+def _out_of_beat(losses: Floats) -> Floats:
+    """(T,) by how much single frames lose more than those two before and two after."""
+    ends = np.concatenate([np.zeros(2), losses, np.zeros(2)])
+    return np.asarray(np.maximum(0.0, losses - np.maximum(ends[:-4], ends[4:])), dtype=np.float64)
 
 
 def _soft(dips: Floats, losses: Floats) -> tuple[int, ...]:
