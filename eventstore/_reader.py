@@ -12,7 +12,7 @@ from eventstore._derived import check_derived
 from eventstore._frames import Columns
 from eventstore._rows import CHECKED, CHUNK_BITS, COLUMNS, DATA, Known, Names, to_event
 from eventstore._scan import SLICE_BYTES, Scan, new_scan
-from eventstore._schema import connect_reader, explain, wal_path
+from eventstore._schema import connect_reader, explain, result_code, wal_path
 from eventstore.checks import MAX_INTEGER
 from eventstore.errors import StoreClosed, StoreCorrupt
 from eventstore.model import RecordedEvent, VerifyReport, Witness
@@ -47,8 +47,7 @@ _DAMAGE: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_N
 def is_damage(error: Exception) -> bool:
     """True if what is in the file is to blame, and not what is around it."""
     if isinstance(error, sqlite3.OperationalError):
-        # Python itself finds that a text is none, and gives no code.
-        return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _DAMAGE
+        return result_code(error) & 0xFF in _DAMAGE
     return isinstance(error, StoreCorrupt | sqlite3.DatabaseError)
 
 

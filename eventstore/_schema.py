@@ -31,6 +31,7 @@ __all__ = [
     "explain",
     "is_busy",
     "refused",
+    "result_code",
     "statements",
     "wal_path",
 ]
@@ -56,9 +57,15 @@ def wal_path(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def result_code(error: sqlite3.Error) -> int:
+    """SQLite's extended result code; SQLITE_ERROR where Python itself finds that a text is none, and gives no code."""
+    unknown = sqlite3.SQLITE_ERROR if isinstance(error, sqlite3.OperationalError) else 0
+    return getattr(error, "sqlite_errorcode", unknown)
+
+
 def explain(error: sqlite3.Error, path: Path) -> EventStoreError:
     """The store's own error for one of SQLite's, chained by the caller."""
-    code = getattr(error, "sqlite_errorcode", 0)
+    code = result_code(error)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(
             f"The disk under {path} is full, or the file may not grow ({error}); nothing was recorded.",
@@ -201,7 +208,7 @@ def connect_reader(path: Path, busy_s: float, *, frozen: bool = False) -> tuple[
         try:
             version = _check_schema(connection, path)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            if result_code(error) & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
             if wal_path(path).exists():
                 raise
@@ -223,7 +230,7 @@ def connect_reader(path: Path, busy_s: float, *, frozen: bool = False) -> tuple[
 
 def is_busy(error: Exception) -> bool:
     """True if another process has the database locked."""
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    return isinstance(error, sqlite3.Error) and result_code(error) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def refused(error: Exception, path: Path, count: int) -> list[EventStoreError]:

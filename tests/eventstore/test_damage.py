@@ -92,6 +92,21 @@ async def test_a_row_that_no_store_wrote_is_told_with_its_position(tmp_path: Pat
     assert isinstance(found[2], Unreadable) or "stream_key" in statement
 
 
+async def test_an_append_behind_a_name_that_is_no_text_is_refused_and_waits_for_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path) as store:
+        await store.append("job-a", events(5))
+        (first, *_) = await collect(store.read_all())
+    kind = first.type.encode()
+    path.write_bytes(path.read_bytes().replace(kind, b"\xff" * len(kind)))
+    async with SqliteStore.open(path) as store:
+        with anyio.fail_after(60):
+            assert "UTF-8" in str(await refused(StoreCorrupt, store.append("job-a", events(1))))
+        assert "UTF-8" in str(await refused(StoreCorrupt, collect(store.read("job-a"))))
+
+
 async def test_a_row_that_cannot_be_read_behind_one_that_is_gone_ends_no_log(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     async with SqliteStore.open(path) as store:
