@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from eventstore._ahead import ROWS, Part, Parts
 from eventstore._derived import check_derived
 from eventstore._frames import Columns
-from eventstore._rows import CHECKED, CHUNK_BITS, COLUMNS, DATA, Known, Names, to_event
+from eventstore._rows import CHECKED, CHUNK_BITS, COLUMNS, DATA, Known, Names, in_order, to_event
 from eventstore._scan import SLICE_BYTES, Scan, new_scan
 from eventstore._schema import connect_reader, explain, result_code, wal_path
 from eventstore.checks import MAX_INTEGER
@@ -81,6 +81,7 @@ class Reader:
         self._state = before
         self.names = Names(self.connection, known)
         self._scans: dict[str, Scan] = {}
+        self._cut = False
 
     def close(self) -> None:
         """Close it, and the archives that it opened."""
@@ -183,13 +184,41 @@ class Reader:
     def _onward(self, after: int, count: int) -> Slice:
         """All events after a position: what a follower asks for at every ring."""
         try:
-            events = self._fetch(ROWS, [after], count)
+            events = self._in_order(self._fetch(ROWS, [after], count), after)
         except (StoreCorrupt, sqlite3.DatabaseError) as error:
             if not is_damage(error):
                 raise
             events = self._next(after, error)
         more = len(events) == count or (bool(events) and self._cut)
         return Slice(events, events[-1].position if events else after, not more)
+
+    def _in_order(self, events: list[RecordedEvent], after: int) -> list[RecordedEvent]:
+        """Those before the first that is out of its place; raises `StoreCorrupt` if that is the next one.
+
+        Who went on from what a damaged row says would leave events out, or meet the same ones for ever.
+        """
+        positions = [event.position for event in events]
+        if positions == [*range(after + 1, after + 1 + len(events))]:
+            return events
+        cut = self._cut
+        ordered = [
+            events[place] for place in in_order(positions, after, lambda place: self._is_at(events[place]))
+        ]
+        if len(ordered) == len(events):
+            # Some are missing, which only verifying tells.
+            self._cut = cut
+            return events
+        good = [event for due, event in enumerate(ordered, after + 1) if event.position == due]
+        if not good:
+            raise StoreCorrupt(f"position {after + 1} is out of its place.", remedy="Restore a backup.")
+        self._cut = True
+        return good
+
+    def _is_at(self, event: RecordedEvent) -> bool:
+        try:
+            return self._at(event.position) == [event]
+        except StoreCorrupt:
+            return False
 
     def _next(self, after: int, damage: Exception) -> list[RecordedEvent]:
         """The next event alone, where those from it on cannot be read. Raises `StoreCorrupt`, also if it is gone."""
@@ -199,6 +228,13 @@ class Reader:
             raise _unreadable(after + 1, damage) from damage
         self._cut = True
         return events
+
+    def event(self, position: int) -> RecordedEvent:
+        """The event there. Raises `StoreCorrupt` with the position, also if it is gone."""
+        events = self._at(position)
+        if not events:
+            raise _unreadable(position, ValueError("it is gone"))
+        return events[0]
 
     def _at(self, position: int) -> list[RecordedEvent]:
         """The event there, if there is one. Raises `StoreCorrupt` with the position."""

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from eventstore._ahead import ROWS, Parts
+from eventstore._frames import Columns
 from eventstore._reader import WINDOW, Reader, is_damage
-from eventstore._rows import CHECKED, COLUMNS, Names
+from eventstore._rows import CHECKED, COLUMNS, Names, in_order
 from eventstore._scan import SLICE_BYTES
 from eventstore.errors import StoreCorrupt
 from eventstore.ids import id_text
@@ -20,6 +21,7 @@ _IN_CATEGORY: Final = (
     " AND EXISTS (SELECT 1 FROM streams"
     " WHERE streams.stream_key = events.stream_key AND streams.category = ?)"
 )
+_PLACE: Final = "SELECT stream_key, version FROM events WHERE position = ?"
 _SOURCES: Final[dict[str, str]] = {
     "position": "position",
     "stream": "stream_key",
@@ -59,7 +61,7 @@ def _named(name: str, names: Names, found: Sequence[Any]) -> list[Any]:
     convert = _NAMED[name](names)
     try:
         return [None if value is None else convert(value) for value in found]
-    except (StoreCorrupt, TypeError, ValueError):
+    except (StoreCorrupt, TypeError, ValueError, sqlite3.DatabaseError):
         # Some key stands for nothing, or is none: whose name cannot be told has none.
         return [_or_none(convert, value) for value in found]
 
@@ -69,6 +71,15 @@ def _or_none(convert: Callable[[Any], Any], value: Any) -> Any:
         return None if value is None else convert(value)
     except (StoreCorrupt, TypeError, ValueError):
         return None
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return None
+
+
+def _nothing_written(position: int) -> StoreCorrupt:
+    what = f"What stands at position {position} is nothing that a store wrote."
+    return StoreCorrupt(what, remedy="Restore a backup, or export what verifies.")
 
 
 class Replay:
@@ -145,10 +156,50 @@ class Replay:
         if not found[0]:
             self.position = high or self.position
             return None
+        archived = scan.lacks(self._read.index("data"))
+        if self._category is None:
+            found = self._in_place(found, reader)
+        elif (at := found[self._read.index("position")]) != sorted({self.position, *at})[1:]:
+            return self._one_by_one(reader, count)
         columns = dict(zip(self._read, found, strict=True))
         positions = columns["position"]
         self.position = positions[-1] if more or high is None else high
-        return self._batch(columns, positions, reader, scan.lacks(self._read.index("data")))
+        return self._batch(columns, positions, reader, archived)
+
+    def _in_place(self, found: Columns, reader: Reader) -> Columns:
+        """The rows, where they follow `position` without a gap; else those that are in order, and what is lost."""
+        positions, due = found[self._read.index("position")], self.position + 1
+        if positions == [*range(due, due + len(positions))]:
+            return found
+        given, rows = list(zip(*found, strict=True)), list[tuple[Any, ...]]()
+        ordered = in_order(
+            positions, self.position, lambda place: self._is_at(positions[place], given[place], reader)
+        )
+        start = 0
+        for place in ordered:
+            # A stray may also be one that was met before: the search for what comes behind it can end at it again.
+            strays = min(place - start, positions[place] - due)
+            rows += [self._lost(due + more) for more in range(strays)]
+            rows.append(given[place])
+            start, due = place + 1, positions[place] + 1
+        rows += [self._lost(due + more) for more in range(len(given) - start)]
+        return tuple(map(list, zip(*rows, strict=True)))
+
+    def _is_at(self, position: int, row: tuple[Any, ...], reader: Reader) -> bool:
+        try:
+            found = reader.connection.execute(f"{self._select} = ?", (position,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return False
+        return bool(found == row)
+
+    def _lost(self, position: int, why: Exception | None = None) -> tuple[Any, ...]:
+        """What stands for a row that cannot be read, and tells of it when it is decoded."""
+        # A key that stands for nothing but this.
+        self._decoders.by_key[-position] = fails(why or _nothing_written(position))
+        known = {"position": position, "type_key": -position, "data": b""}
+        return tuple(known.get(name) for name in self._read)
 
     def _next_verified(self, verifier: Verifier, reader: Reader, count: int) -> Batch | None:
         if verifier.fault is not None:
@@ -185,18 +236,18 @@ class Replay:
         """The same where the file is damaged: the next positions, whatever can be read of each."""
         sql = f"{self._select} = ?"
         head = reader.head()
+        # What is last may say that it is any position.
+        last = max(self.position + 1, min(self.position + count, head))
         rows: list[tuple[Any, ...]] = []
-        for position in range(self.position + 1, min(self.position + count, head) + 1):
+        for position in range(self.position + 1, last + 1):
             try:
                 row = reader.connection.execute(sql, (position,)).fetchone()
                 if row is not None and (self._category is None or self._is_asked_for(position, reader)):
                     rows.append(row)
             except (sqlite3.DatabaseError, StoreCorrupt) as error:
-                # A key that stands for nothing but this: what it decodes to is the error.
-                self._decoders.by_key[-position] = fails(error)
-                rows.append((-position, b"", position, *[None] * (len(self._read) - 3)))
-        self.position = min(self.position + count, head)
-        self.done = self.position >= head
+                rows.append(self._lost(position, error))
+        self.position = last
+        self.done = last == head
         if not rows:
             return None
         found = dict(zip(self._read, map(list, zip(*rows, strict=True)), strict=True))
@@ -204,13 +255,16 @@ class Replay:
 
     def _fetch(self, keys: list[Any], datas: list[Any], positions: Sequence[int], reader: Reader) -> None:
         """Fill in what lies in archives; where one is missing its events are told to be unreadable."""
-        sql = "SELECT stream_key, version FROM events WHERE position = ?"
         for index, position in enumerate(positions):
             if datas[index] is None:
                 try:
-                    place = reader.connection.execute(sql, (position,)).fetchone()
+                    place = reader.connection.execute(_PLACE, (position,)).fetchone()
+                    if place is None:
+                        raise _nothing_written(position)
                     datas[index] = reader.names.archives.data(*place)
-                except StoreCorrupt as error:
+                except (StoreCorrupt, sqlite3.DatabaseError) as error:
+                    if not is_damage(error):
+                        raise
                     keys[index], datas[index] = -position, b""
                     self._decoders.by_key[-position] = fails(error)
 
@@ -229,7 +283,9 @@ class Replay:
         for key in set(keys) - self._decoders.by_key.keys():
             try:
                 self._decoders.add(key, names.type(key))
-            except StoreCorrupt as error:
+            except (StoreCorrupt, sqlite3.DatabaseError) as error:
+                if not is_damage(error):
+                    raise
                 self._decoders.by_key[key] = fails(error)
         asked: list[Iterable[Any]] = []
         for name in self._columns:

@@ -1,7 +1,8 @@
 """From a row of the events table to the event, with names for its keys."""
 
 import sqlite3
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ __all__ = [
     "Firsts",
     "Known",
     "Names",
+    "in_order",
     "to_event",
 ]
 
@@ -60,6 +62,31 @@ _NAMED: Final = tuple(
 )
 _CACHED: Final = 2048
 """Names of a kind that are remembered: a process that lives for months meets them all."""
+
+
+def in_order(positions: Sequence[int], after: int, is_at: Callable[[int], bool]) -> list[int]:
+    """The places of those rows after a position that lie in its order; `is_at` asks whether one is where it says.
+
+    Rows come as they lie in the file: in a damaged one a row may say that it is any position.
+    """
+    ends: list[int] = []
+    """The last of the longest series that ascend, one for each length; and where it lies."""
+    places: list[int] = []
+    before = [-1] * len(positions)
+    for place, position in enumerate(positions):
+        if position > after:
+            length = bisect_left(ends, position)
+            before[place] = places[length - 1] if length else -1
+            ends[length : length + 1], places[length : length + 1] = [position], [place]
+    found = places[-1:]
+    while found and before[found[-1]] >= 0:
+        found.append(before[found[-1]])
+    # What is behind the last but one may be a stray as well.
+    while found and positions[found[0]] != 1 + (positions[found[1]] if found[1:] else after):
+        if is_at(found[0]):
+            break
+        del found[0]
+    return found[::-1]
 
 
 class Known:

@@ -281,7 +281,7 @@ class SqliteStore:
                 yield batch
 
     def _event_at(self, position: int) -> RecordedEvent:
-        return self._readers.run(lambda reader: reader.log(position - 1, position + 1, 1).events[0])
+        return self._readers.run(lambda reader: reader.event(position))
 
     async def subscribe(
         self, *, after_position: int = 0, category: str | None = None

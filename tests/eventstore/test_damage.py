@@ -1,6 +1,7 @@
 """What can no longer be read in a damaged log is told with its position, and keeps nobody from the rest."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -90,6 +91,86 @@ async def test_a_row_that_no_store_wrote_is_told_with_its_position(tmp_path: Pat
         found = [event async for batch in store.replay(lambda kind, version: int) for event in batch.events()]
     assert [found[index] for index in (0, 1, 3, 4)] == [0, 1, 3, 4]
     assert isinstance(found[2], Unreadable) or "stream_key" in statement
+
+
+def displace(path: Path, *moved: tuple[int, int]) -> None:
+    """Have rows of `<position>` say that they are another position."""
+    whole = bytearray(path.read_bytes())
+    for position, said in moved:
+        data = whole.index(b"<%d>" % position)
+        # SQLite's integer of variable length, of two bytes here, and how the row behind it begins.
+        at = whole.rindex(bytes([0x80 | position >> 7, position & 127, 12, 0]), data - 110, data)
+        whole[at : at + 2] = bytes([0x80 | said >> 7, said & 127])
+    path.write_bytes(whole)
+
+
+async def numbered(path: Path) -> None:
+    async with SqliteStore.open(path, synchronous="OFF") as store:
+        await store.append("job-a", [new(b"<%d>" % n) for n in range(1, 1101)])
+
+
+@pytest.mark.parametrize("said", [0, 3, 1_050, 9_000])
+async def test_a_row_that_says_it_is_another_position_leads_no_replay_astray(
+    tmp_path: Path, said: int
+) -> None:
+    await numbered(tmp_path / "log.db")
+    displace(tmp_path / "log.db", (500, said), (1024, said))
+    found: list[Any] = []
+    async with SqliteStore.open(tmp_path / "log.db", read_only=True) as store:
+        async for batch in store.replay(lambda kind, version: bytes, columns=("position", "stream")):
+            found += batch
+            assert len(found) <= 1100
+    assert [position for _, position, _ in found] == list(range(1, 1101))
+    for event, position, stream in found:
+        if position in (500, 1024):
+            assert isinstance(event, Unreadable)
+            assert event.position == position
+        else:
+            assert (event, stream) == (b"<%d>" % position, "job-a")
+
+
+@pytest.mark.parametrize("said", [0, 3, 1_050, 9_000])
+async def test_a_row_that_says_it_is_another_position_is_told_where_it_should_be(
+    tmp_path: Path, said: int
+) -> None:
+    await numbered(tmp_path / "log.db")
+    displace(tmp_path / "log.db", (256, said), (500, said))
+    seen: list[int] = []
+
+    async def read(after: int) -> None:
+        async for event in store.read_all(after_position=after):
+            seen.append(event.position)
+            assert len(seen) <= 1100
+
+    async with SqliteStore.open(tmp_path / "log.db", read_only=True) as store:
+        for after, lost in ((0, 256), (256, 500)):
+            assert f"Position {lost} cannot be read" in str(await refused(StoreCorrupt, read(after)))
+            assert seen == list(range(after + 1, lost))
+            seen.clear()
+        await read(500)
+        assert seen == list(range(501, 1101))
+
+
+async def test_a_replay_goes_on_where_names_and_causes_lie_in_a_lost_page(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path, synchronous="OFF") as store:
+        for n in range(0, 300, 2):
+            first = new(b"%d " % n * 200)
+            await store.append(
+                f"job-{n:0>200}", [first, new(b"%d " % (n + 1) * 200, causation_id=first.event_id)]
+            )
+    lose_page(path, b"200 200 200")
+    for _ in ("names", "their index"):
+        lose_page(path, b"job-" + b"0" * 197)
+    async with SqliteStore.open(path, read_only=True) as store:
+        columns: Any = ("position", "stream", "causation_id")
+        found = [
+            item
+            async for batch in store.replay(lambda kind, version: bytes, columns=columns)
+            for item in batch
+        ]
+    assert [position for _, position, _, _ in found] == list(range(1, 301))
+    assert any(stream is None and isinstance(event, bytes) for event, _, stream, _ in found)
 
 
 async def test_an_append_behind_a_name_that_is_no_text_is_refused_and_waits_for_nothing(
