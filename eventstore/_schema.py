@@ -63,9 +63,12 @@ def result_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", unknown)
 
 
-def explain(error: sqlite3.Error, path: Path) -> EventStoreError:
-    """The store's own error for one of SQLite's, chained by the caller."""
-    code = result_code(error)
+def explain(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> EventStoreError:
+    """The store's own error for one of SQLite's, chained by the caller.
+
+    What SQLite says of tables that it cannot understand names them, and Python's sqlite3 fails where that is no text.
+    """
+    code = result_code(error) if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(
             f"The disk under {path} is full, or the file may not grow ({error}); nothing was recorded.",
@@ -186,7 +189,7 @@ def connect_writer(path: Path, synchronous: str, busy_s: float) -> sqlite3.Conne
             connection.execute(f"PRAGMA {pragma}")
         # From here on the writer itself waits for other processes, in shorter steps than SQLite's.
         connection.execute("PRAGMA busy_timeout = 0")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise explain(error, path) from error
     except BaseException:
@@ -219,7 +222,7 @@ def connect_reader(path: Path, busy_s: float, *, frozen: bool = False) -> tuple[
         if not version:
             raise StoreNotFound(f"{path} is empty: no log was created there yet.", remedy="Check the path.")
         connection.execute("PRAGMA cache_size = -2048")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise explain(error, path) from error
     except BaseException:

@@ -173,6 +173,16 @@ async def test_a_replay_goes_on_where_names_and_causes_lie_in_a_lost_page(tmp_pa
     assert any(stream is None and isinstance(event, bytes) for event, _, stream, _ in found)
 
 
+async def test_a_log_whose_tables_names_are_no_text_is_told_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path) as store:
+        await store.append("job-a", events(5))
+    path.write_bytes(path.read_bytes().replace(b"events_by_chunkevents", b"events_by_ch\xffnkevents"))
+    for read_only in (True, False):
+        error = await refused(StoreCorrupt, SqliteStore.open(path, read_only=read_only).__aenter__())
+        assert str(path) in str(error)
+
+
 async def test_an_append_behind_a_name_that_is_no_text_is_refused_and_waits_for_nothing(
     tmp_path: Path,
 ) -> None:
