@@ -69,7 +69,8 @@ static int keep(Kind *kind, Cell *cell, int type, const char *from, Py_ssize_t s
         PyErr_NoMemory();
         return -1;
     }
-    memcpy(kind->bytes + kind->used, from, (size_t)size);
+    if (size)
+        memcpy(kind->bytes + kind->used, from, (size_t)size);
     kind->used += (size_t)size;
     cell->type = type;
     cell->size = (size_t)size;

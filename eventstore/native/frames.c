@@ -137,7 +137,8 @@ static int put_text(Frames *frames, const char *text, size_t size, uint8_t tag)
                  : size <= 0xffff ? put(frames, tag + 1, size, 2) : put(frames, tag + 2, size, 4);
     if (failed || reserve(frames, size) < 0)
         return -1;
-    memcpy(frames->bytes + frames->used, text, size);
+    if (size)
+        memcpy(frames->bytes + frames->used, text, size);
     frames->used += size;
     return 0;
 }
@@ -193,7 +194,8 @@ int frames_text(Frames *frames, const char *text, size_t size)
         return put_text(frames, text, size, 0xd9);
     if (put(frames, (uint8_t)(0xa0 | size), 0, 0) < 0 || reserve(frames, 32) < 0)
         return -1;
-    memcpy(frames->bytes + frames->used, text, size);
+    if (size)
+        memcpy(frames->bytes + frames->used, text, size);
     frames->used += size;
     return 0;
 }

@@ -42,7 +42,7 @@ PyObject *pack_ids(PyObject *Py_UNUSED(module), PyObject *args)
     Py_ssize_t count = PySequence_Fast_GET_SIZE(ids);
     PyObject *packed = NULL;
     uint64_t *order = NULL;
-    if (count > MOST || first < 0 || first + count > 1LL << 40) {
+    if (count > MOST || first < 0 || first > (1LL << 40) - count) {
         PyErr_SetString(PyExc_ValueError, "too many ids, or no positions");
         goto done;
     }

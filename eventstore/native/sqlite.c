@@ -48,7 +48,10 @@ sqlite3 *database_of(PyObject *connection)
 /* As Python's sqlite3 would raise it. */
 PyObject *raise_fault(int code, const char *message)
 {
-    PyObject *nothing = PyObject_CallFunction(FAULT, "is", code, message);
+    /* What a damaged file is told with need be no text, nor what was cut off. */
+    PyObject *text = PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace");
+    PyObject *nothing = text ? PyObject_CallFunction(FAULT, "iO", code, text) : NULL;
+    Py_XDECREF(text);
     if (nothing != NULL) {
         Py_DECREF(nothing);
         PyErr_SetString(PyExc_SystemError, "a fault was not raised");

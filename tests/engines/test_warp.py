@@ -147,6 +147,16 @@ def test_a_processors_own_instructions_give_what_the_plain_loop_gives(size: tupl
 
 
 @compiled
+def test_a_picture_of_one_column_is_moved_from_as_far_as_is_allowed() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (8, 1, 3), dtype=np.uint8)
+    for back in ((1.98e9, 0.0, -9.9e8, 0.0, 1.0, 0.0), (-1.98e9, 0.0, 9.9e8, 0.0, 1.0, 0.0)):
+        found, plain = np.full_like(image, 7), np.full_like(image, 8)
+        NATIVE.moved(image, found, 1, 8, back)
+        NATIVE.moved_anyhow(image, plain, 1, 8, back)
+        assert np.array_equal(found, plain)
+
+
+@compiled
 @pytest.mark.parametrize("kind", MOVES)
 def test_compiled_it_is_cubic_interpolation_but_for_a_level(kind: str) -> None:
     image = texture(*SIZE)

@@ -103,6 +103,17 @@ def test_a_row_that_a_table_refuses_is_told_as_python_s_sqlite3_tells_it(
 
 
 @forms
+@pytest.mark.parametrize("name", ["ü" * 300, "x" + "ü" * 300])
+def test_however_long_what_sqlite_says_is_it_is_told(
+    database: sqlite3.Connection, form: Form, name: str
+) -> None:
+    bulk = form()
+    bulk.add(f'INSERT INTO "{name}" VALUES (?)', ("a",), [{}])
+    with pytest.raises(sqlite3.OperationalError, match=r"no such table: x?ü"):
+        bulk.write(database)
+
+
+@forms
 @pytest.mark.parametrize("value", [[1], 2**63, "\ud800", object()])
 def test_a_value_that_no_table_keeps_is_refused(
     database: sqlite3.Connection, form: Form, value: object

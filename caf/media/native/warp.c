@@ -153,7 +153,7 @@ static void narrow(int64_t first, int64_t step, int64_t least, int64_t *from, in
     }
     int64_t gap = least - first;
     if (step > 0) {
-        int64_t start = gap > 0 ? (gap + step - 1) / step : 0;
+        int64_t start = gap > 0 ? (gap - 1) / step + 1 : 0;
         *from = start > *from ? start : *from;
     } else {
         int64_t stop = gap > 0 ? 0 : gap / step + 1;
