@@ -239,13 +239,20 @@ class Replay:
         # What is last may say that it is any position.
         last = max(self.position + 1, min(self.position + count, head))
         rows: list[tuple[Any, ...]] = []
+        gone: list[tuple[Any, ...]] = []
         for position in range(self.position + 1, last + 1):
             try:
                 row = reader.connection.execute(sql, (position,)).fetchone()
-                if row is not None and (self._category is None or self._is_asked_for(position, reader)):
-                    rows.append(row)
+                if row is None and self._category is None:
+                    gone.append(self._lost(position))
+                elif row is not None and (self._category is None or self._is_asked_for(position, reader)):
+                    rows += [*gone, row]
+                    gone = []
             except (sqlite3.DatabaseError, StoreCorrupt) as error:
-                rows.append(self._lost(position, error))
+                rows += [*gone, self._lost(position, error)]
+                gone = []
+        if last < head:
+            rows += gone
         self.position = last
         self.done = last == head
         if not rows:

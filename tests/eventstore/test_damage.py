@@ -7,6 +7,9 @@ import anyio
 import pytest
 
 from eventstore import SqliteStore, StoreCorrupt, Unreadable
+from eventstore import _reader as reader_module
+from eventstore._scan import Scan, new_scan
+from eventstore._schema import PAGE_BYTES
 from tests.eventstore.support import collect, events, lose_page, new, raw, refused
 
 COUNT = 400
@@ -91,6 +94,26 @@ async def test_a_row_that_no_store_wrote_is_told_with_its_position(tmp_path: Pat
         found = [event async for batch in store.replay(lambda kind, version: int) for event in batch.events()]
     assert [found[index] for index in (0, 1, 3, 4)] == [0, 1, 3, 4]
     assert isinstance(found[2], Unreadable) or "stream_key" in statement
+
+
+@pytest.mark.parametrize("make", [new_scan, Scan])
+@pytest.mark.parametrize("half", range(1024, PAGE_BYTES, 1024))
+async def test_nothing_is_left_out_where_half_a_page_was_lost_and_half_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, half: int
+) -> None:
+    monkeypatch.setattr(reader_module, "new_scan", make)
+    path = tmp_path / "log.db"
+    async with SqliteStore.open(path, synchronous="OFF") as store:
+        await store.append("job-a", [new(b"<%d>" % n + b"x" * 500) for n in range(1, 201)])
+    whole = bytearray(path.read_bytes())
+    start = whole.index(b"<100>") // PAGE_BYTES * PAGE_BYTES + half
+    whole[start : start + PAGE_BYTES] = bytes(PAGE_BYTES)
+    path.write_bytes(whole)
+    async with SqliteStore.open(path, read_only=True) as store:
+        found = [item async for batch in store.replay(lambda kind, version: bytes) for item in batch]
+    assert [position for _, position in found] == list(range(1, 201))
+    for event, position in found:
+        assert isinstance(event, Unreadable) or event.startswith((b"<%d>" % position, b"\0"))
 
 
 def displace(path: Path, *moved: tuple[int, int]) -> None:
