@@ -58,6 +58,8 @@ class LightMeter:
         """Log level at which a change of gamma changes nothing."""
         self.errors: list[float] = []
         """How far apart the levels are that the frames before lead to, in the same unit: errors of measuring alone."""
+        self.power_errors: list[float] = []
+        """As `errors`, of the power's log."""
         self.cuts: list[int] = []
         self.told: list[bool] = []
         """Whether a frame shows enough that is neither black nor white to tell its level."""
@@ -88,15 +90,18 @@ class LightMeter:
             return self.levels[-1]
         factors, at_pivot, power, total = np.zeros(3), np.zeros(3), 0.0, 0.0
         led: list[tuple[float, float]] = []
+        led_powers: list[tuple[float, float]] = []
         for lag, gain in gains.items():
             before, weight = self.levels[-lag], 1.0 / max(gain.spread, _SUREST)
             bent = (1.0 + gain.slope / 2) / (1.0 - gain.slope / 2)
             factors += weight * (before.factors + gain.factors)
             at_pivot += weight * (bent * before.at_pivot + gain.at_pivot / (1.0 - gain.slope / 2))
-            power += weight * (before.power + float(np.log(bent)))
+            led_powers.append((weight, before.power + float(np.log(bent))))
+            power += weight * led_powers[-1][1]
             total += weight
             led.append((weight, float((before.factors + gain.factors).mean())))
         self.errors += _error_of(led)
+        self.power_errors += _error_of(led_powers)
         return _Level(factors / total, at_pivot / total, power / total)
 
 
@@ -168,13 +173,11 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     powers = np.where(dark, 0.0, [level.power for level in meter.levels])
     factors = np.where(dark[:, None], 0.0, factors - fades[:, None])
     edges = sorted({*apart, *switches(factors.mean(axis=1), fps, apart)})
-    bent = flicker_rms(powers[:, None], fps, edges) > _POWER_WORTH_IT
+    bent = flicker_rms(powers[:, None], fps, edges) > max(_POWER_WORTH_IT, _SURELY * _rms(meter.power_errors))
     at_pivot = np.array([level.at_pivot for level in meter.levels]).reshape(-1, 3)
     light = np.where(dark[:, None], 0.0, at_pivot - fades[:, None]) if bent else factors
     before = flicker_rms(light.mean(axis=1)[:, None], fps, edges)
-    worth = max(
-        _WORTH_IT, _SURELY * float(np.sqrt(np.mean(np.square(meter.errors)))) if meter.errors else 0.0
-    )
+    worth = max(_WORTH_IT, _SURELY * _rms(meter.errors))
     colour = flicker_rms(light, fps, edges) / np.sqrt(3)
     if strength <= 0 or count < 3 or (max(before, colour) < worth and not bent):
         return LightPlan(np.ones((count, 3)), np.ones(count), 100 * before, 100 * before, cuts)
@@ -190,6 +193,10 @@ def plan_light(meter: LightMeter, fps: float, strength: float) -> LightPlan:
     light = light + fades[:, None]
     gains = np.exp(light + change - power * light + (power - 1.0) * to_white)
     return LightPlan(gains, power[:, 0], 100 * before, 100 * after, cuts)
+
+
+def _rms(errors: list[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else 0.0
 
 
 def _dark(told: list[bool], cuts: Sequence[int]) -> tuple[NDArray[np.bool_], list[int]]:

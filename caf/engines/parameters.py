@@ -15,7 +15,7 @@ from caf.ports import Parameter
 __all__ = ["ENGINE_ID", "ENGINE_VERSION", "PARAMETERS", "ParameterSpec", "Settings", "settings_for"]
 
 ENGINE_ID = "local"
-ENGINE_VERSION = "14" if COMPILED else "14-plain"
+ENGINE_VERSION = "15" if COMPILED else "15-plain"
 """Raised whenever the same input and parameters would give other pixels: cached stages depend on it. Without its
 compiled part the engine gives other pixels, too."""
 

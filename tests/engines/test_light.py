@@ -173,6 +173,13 @@ def test_flicker_of_gamma_is_taken_out_of_the_darks_and_the_lights() -> None:
     assert flicker_levels(evened(spoiled)) < 0.2 * flicker_levels(spoiled)
 
 
+def test_a_camera_that_passes_a_scene_quickly_is_no_flicker_of_gamma() -> None:
+    path = shake_path(FRAMES, amplitude_px=3.0)
+    path[:, 0] += 12.0 * (np.arange(FRAMES) - FRAMES / 2)
+    frames = camera_frames(texture(SIZE[0] + 636, SIZE[1] + 60, seed=2), path, SIZE)
+    assert all(np.array_equal(a, b) for a, b in zip(evened(frames), frames, strict=True))
+
+
 def test_flicker_of_single_channels_is_taken_out() -> None:
     clean = dance()
     gains = 0.8 * (1 + 0.04 * np.random.default_rng(3).normal(size=(FRAMES, 3)).clip(-2, 2))
