@@ -64,27 +64,28 @@ def course_within(
     max_crop: float,
     cuts: Sequence[int] = (),
     turn: Path | None = None,
+    at: NDArray[np.float64] | None = None,
 ) -> Course:
     """Hold `path` to its smooth course with `gain` 0..1, cutting off at most `max_crop` of width and height.
 
     The course is as smooth as `sigma` (frames) says, and smoother where that costs no picture; where a turn of the
     camera would cost far more of it than the shake does, it is quicker for that while. Where it does not fit into the
-    crop it gives way. `turn` is where one round of a loop leads.
+    crop it gives way. `turn` is where one round of a loop leads; `at` as in `smooth`.
     """
     limit = 1.0 / (1.0 - max_crop)
-    calm = _calm(path, sigma, size, cuts, turn)
+    calm = _calm(path, sigma, size, cuts, turn, at)
     needed = float(zoom_needed(_corrections(path, calm), size).max())
     ways = [calm] if needed > limit else []
-    agile = _agile(path, sigma, limit, size, cuts, turn)
+    agile = _agile(path, sigma, limit, size, cuts, turn, at)
     ways += [calm if needed <= agile.zoom else agile.course]
 
     def held(way: Path, by: float) -> Course:
-        return _within(path, way, sigma, by, limit, size, cuts, turn)
+        return _within(path, way, sigma, by, limit, size, cuts, turn, at)
 
     best = ways[-1]
     if len(ways) > 1:
         # As if it were held in full, so that holding more of it never turns to another one.
-        bent, quick = (_jolts(path, held(way, 1.0).corrections) for way in ways)
+        bent, quick = (_jolts(path, held(way, 1.0).corrections, at) for way in ways)
         best = ways[1] if quick < _CLEARLY * bent else ways[0]
     return held(best, gain)
 
@@ -98,6 +99,7 @@ def _within(
     size: tuple[int, int],
     cuts: Sequence[int],
     turn: Path | None,
+    at: NDArray[np.float64] | None,
 ) -> Course:
     """The path held to the course as far as the zoom to `limit` hides it."""
     for _ in range(_TIGHTENINGS):
@@ -107,32 +109,40 @@ def _within(
             break
         # Pull the course back where it would leave the crop, and smooth again what that bent.
         room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
-        course = _smoothed(path + room * (course - path), sigma / 4, cuts, turn, robust=False)
+        course = _smoothed(path + room * (course - path), sigma / 4, cuts, turn, at, robust=False)
     corrections = _corrections(path, path + gain * (course - path))
     zooms = zoom_needed(corrections, size)
     corrections = corrections * np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
     return Course(corrections, max(1.0, float(zoom_needed(corrections, size).max())))
 
 
-def _jolts(path: Path, corrections: Path) -> float:
+def _jolts(path: Path, corrections: Path, at: NDArray[np.float64] | None) -> float:
     """How much the picture's middle is accelerated, as far as corrections change that."""
     unit = np.array([1.0, 1j])
     shown = (
         np.exp(corrections[:, 3] + 1j * corrections[:, 2]) * (path[:, :2] @ unit) + corrections[:, :2] @ unit
     )
-    return float(np.sum(np.abs(np.diff(shown, 2)) ** 2))
+    lasted = 1.0 if at is None else np.diff(at)
+    return float(np.sum(np.abs(np.diff(np.diff(shown) / lasted)) ** 2))
 
 
-def _calm(path: Path, sigma: float, size: tuple[int, int], cuts: Sequence[int], turn: Path | None) -> Path:
+def _calm(
+    path: Path,
+    sigma: float,
+    size: tuple[int, int],
+    cuts: Sequence[int],
+    turn: Path | None,
+    at: NDArray[np.float64] | None,
+) -> Path:
     """The calmest course that needs no more crop than that of `sigma`, laid through the middle of the shake."""
 
     def crop(course: Path) -> float:
         return float(zoom_needed(_corrections(path, course), size).max()) - 1.0
 
-    ordinary = _centred(path, _smoothed(path, sigma, cuts, turn), cuts)
+    ordinary = _centred(path, _smoothed(path, sigma, cuts, turn, at), cuts)
     allowed = _NO_DEARER * crop(ordinary)
     for calmer in _CALMER:
-        course = _centred(path, _smoothed(path, calmer * sigma, cuts, turn), cuts)
+        course = _centred(path, _smoothed(path, calmer * sigma, cuts, turn, at), cuts)
         if crop(course) <= allowed:
             return course
     return ordinary
@@ -145,11 +155,17 @@ class _Agile(NamedTuple):
 
 
 def _agile(
-    path: Path, sigma: float, limit: float, size: tuple[int, int], cuts: Sequence[int], turn: Path | None
+    path: Path,
+    sigma: float,
+    limit: float,
+    size: tuple[int, int],
+    cuts: Sequence[int],
+    turn: Path | None,
+    at: NDArray[np.float64] | None,
 ) -> _Agile:
     """A course that is quicker where the camera is turned than the shake asks for, as long as that takes."""
     widths = sigma * _QUICKEST ** -np.linspace(0.0, 1.0, _LEVELS)
-    courses = np.stack([_smoothed(path, width, cuts, turn, robust=False) for width in widths])
+    courses = np.stack([_smoothed(path, width, cuts, turn, at, robust=False) for width in widths])
     zooms = np.stack([zoom_needed(_corrections(path, course), size) for course in courses])
     shake = float(zooms[_LEVELS // 2].max()) - 1.0
     room = min(limit - 1.0, max(_FOR_SHAKE * shake, _FOR_TURNS * (limit - 1.0)))
@@ -158,8 +174,8 @@ def _agile(
         fits = np.logical_and.accumulate(zooms[::-1, shot] - 1.0 <= room)
         level = _gently(np.minimum(_LEVELS - fits.sum(axis=0), _LEVELS - 1).astype(np.float64), round(sigma))
         lower = np.minimum(level.astype(np.intp), _LEVELS - 2)
-        part, at = (level - lower)[:, None], np.arange(shot.start, shot.stop)
-        out[shot] = (1.0 - part) * courses[lower, at] + part * courses[lower + 1, at]
+        part, index = (level - lower)[:, None], np.arange(shot.start, shot.stop)
+        out[shot] = (1.0 - part) * courses[lower, index] + part * courses[lower + 1, index]
     return _Agile(out, 1.0 + room)
 
 
@@ -172,13 +188,22 @@ def _gently(level: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
 
 
 def _smoothed(
-    path: Path, sigma: float, cuts: Sequence[int], turn: Path | None, *, robust: bool = True
+    path: Path,
+    sigma: float,
+    cuts: Sequence[int],
+    turn: Path | None,
+    at: NDArray[np.float64] | None,
+    *,
+    robust: bool = True,
 ) -> Path:
     """The smooth course of a path; around the seam where the clip is a loop."""
     if turn is None:
-        return smooth(path, sigma, cuts=cuts, robust=robust)
+        return smooth(path, sigma, cuts=cuts, robust=robust, at=at)
     rounds = np.concatenate([path - turn, path, path + turn])
-    return smooth(rounds, sigma, robust=robust)[len(path) : 2 * len(path)]
+    if at is not None:
+        lasts = at[-1] - at[0] + 1.0
+        at = np.concatenate([at - lasts, at, at + lasts])
+    return smooth(rounds, sigma, robust=robust, at=at)[len(path) : 2 * len(path)]
 
 
 def _centred(path: Path, course: Path, cuts: Sequence[int]) -> Path:

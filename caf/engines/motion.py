@@ -148,6 +148,7 @@ def _measured(
     size, fps, hold = view.size, info.fps or 25.0, settings.number("pose_weight")
     camera, light = Camera(size), LightMeter()
     steps: list[Step] = []
+    times_s: list[float] = []
     first: Frame | None = None
     beside = Behind()
 
@@ -167,6 +168,7 @@ def _measured(
             first = first or frame
             if seen is not None:
                 steps.append(camera.follow(seen, view.box(subject.box(index, frame.time_s))))
+                times_s.append(frame.time_s)
         beside.finish()
     finally:
         beside.drop()
@@ -195,6 +197,7 @@ def _measured(
         max_crop=max_crop,
         closing=closing,
         rim=by_the_rim,
+        times_s=np.array(times_s) if info.variable_fps else None,
     )
     return steady, evened, steady.cuts
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 __all__ = ["high_pass_rms", "shots", "smooth"]
 
 _ROUNDS = 3
+_DENSEST = 4
+"""So many even times for each frame at most, where some frames are shown for far longer than others."""
 _BISQUARE = 6.0  # Cleveland (1979): residuals beyond six medians count nothing
 
 Series = NDArray[np.float64]
@@ -20,25 +22,53 @@ def shots(length: int, cuts: Sequence[int]) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges) if b > a]
 
 
-def smooth(values: Series, sigma: float, *, cuts: Sequence[int] = (), robust: bool = True) -> Series:
+def smooth(
+    values: Series,
+    sigma: float,
+    *,
+    cuts: Sequence[int] = (),
+    robust: bool = True,
+    at: NDArray[np.float64] | None = None,
+) -> Series:
     """The smooth course of `values` (T, D): a local line under a Gaussian of `sigma` frames, per shot.
 
-    Lines and the ends of a shot are kept; with `robust`, single outliers do not pull the course.
+    Lines and the ends of a shot are kept; with `robust`, single outliers do not pull the course. `at` (T,) is when each
+    frame is shown, in frames of usual length, where they are not all as long.
     Source: Cleveland 1979, Robust locally weighted regression and smoothing scatterplots.
     """
     out = np.array(values, dtype=np.float64)
     for shot in shots(len(values), cuts):
-        part = out[shot]
-        trust = np.ones(len(part))
-        course = _local_line(part, sigma, trust)
-        for _ in range(_ROUNDS if robust and len(part) > 4 else 0):
-            error = np.linalg.norm(part - course, axis=1)
-            scale = _BISQUARE * max(float(np.median(error)), 1e-9)
-            # Never zero: where everything is an outlier the line must still exist.
-            trust = np.maximum(1e-3, (1 - np.minimum(error / scale, 1.0) ** 2) ** 2)
-            course = _local_line(part, sigma, trust)
-        out[shot] = course
+        if at is None or shot.stop - shot.start < 3:
+            out[shot] = _course(out[shot], sigma, robust)
+            continue
+        ticks, step = _ticks(at[shot])
+        course = _course(_between(ticks, at[shot], out[shot]), sigma / step, robust)
+        out[shot] = _between(at[shot], ticks, course)
     return out
+
+
+def _course(part: Series, sigma: float, robust: bool) -> Series:
+    trust = np.ones(len(part))
+    course = _local_line(part, sigma, trust)
+    for _ in range(_ROUNDS if robust and len(part) > 4 else 0):
+        error = np.linalg.norm(part - course, axis=1)
+        scale = _BISQUARE * max(float(np.median(error)), 1e-9)
+        # Never zero: where everything is an outlier the line must still exist.
+        trust = np.maximum(1e-3, (1 - np.minimum(error / scale, 1.0) ** 2) ** 2)
+        course = _local_line(part, sigma, trust)
+    return course
+
+
+def _ticks(at: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Even times from the first of these to the last, as dense as the densest of them or nearly so, and their step."""
+    span = float(at[-1] - at[0])
+    step = max(float(np.diff(at).min()), span / (_DENSEST * len(at)))
+    count = round(span / step) + 1
+    return np.linspace(at[0], at[-1], count), span / (count - 1)
+
+
+def _between(wanted: NDArray[np.float64], at: NDArray[np.float64], values: Series) -> Series:
+    return np.column_stack([np.interp(wanted, at, column) for column in values.T])
 
 
 def _local_line(values: Series, sigma: float, trust: NDArray[np.float64]) -> Series:

@@ -36,6 +36,8 @@ _TIGHT = 0.995
 _LOOSER = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _STEADY_PX = 0.03
 _RIM_PX = 0.5
+_SHORTEST = 0.25
+"""Of the usual length of a frame; what errs in one that is shown for less would pass for tremor."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -63,6 +65,7 @@ def plan(
     max_crop: float,
     closing: Step | None = None,
     rim: Callable[[], Rim | None] = lambda: None,
+    times_s: NDArray[np.float64] | None = None,
 ) -> Plan:
     """Corrections that hold the camera to its smooth path with `weight` 0..1.
 
@@ -71,14 +74,15 @@ def plan(
     `closing` is the step from the last frame back to the first: where it is as small as the others the clip
     is a loop, and its path is smoothed around the seam, so that steadying opens no gap there.
     `rim` is asked where the steps do not tell the camera: how it moved by the rim alone, the first frame once more at
-    the end.
+    the end. `times_s` (T,) is when each frame is shown, where they are not all as long.
     """
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
+    clip = _Clip(size, fps, cuts, None if times_s is None else (times_s - times_s[0]) * fps)
     steps, closing, camera = weighed(steps, closing, TREMOR_S * fps)
     inner = np.array([i for i, step in enumerate(steps) if i > 0 and not step.cut], dtype=np.intp)
     flow = np.array([step.flow for step in steps])
-    untouched = _untouched(len(steps), shake_px(flow, None, size, fps, cuts, camera.background), cuts)
-    untouched = replace(untouched, unsure_frames=int((camera.confidence[inner] < SURE).sum()))
+    unsure = int((camera.confidence[inner] < SURE).sum())
+    untouched = _untouched(len(steps), clip.shake_px(flow, parts=camera.background), unsure, cuts)
     gain = 0.0 if intensity == "high" else 1.0 - (1.0 - weight) ** 2
     if gain <= 0.0:
         return untouched
@@ -89,8 +93,8 @@ def plan(
     in_doubt = typical < SURE or not together
     if steady:
         # Still words are followed where they are calmer than all else, and most of the picture is not.
-        in_doubt = shake_px(flow, None, size, fps, cuts) >= _RIM_PX
-    found = _by_the_rim(rim, size, fps, cuts) if in_doubt else None
+        in_doubt = clip.shake_px(flow) >= _RIM_PX
+    found = _by_the_rim(rim, clip) if in_doubt else None
     if found is None and typical < NOTHING:
         return replace(untouched, reason="too little background to follow the camera by")
     if found is None and steady:
@@ -98,17 +102,16 @@ def plan(
     if found is None:
         told = typical >= SURE and not corners_dissent(steps, camera)
         told = told and (together or not rivals_part(steps, camera, TREMOR_S * fps, size))
-        found = _by_the_steps(steps, camera, closing, size, fps, cuts, sure=told)
+        found = _by_the_steps(steps, camera, closing, clip, sure=told)
     else:
-        before = shake_px(found.flow, None, size, fps, cuts)
-        untouched = replace(untouched, shake_before_px=before, shake_after_px=before)
-        untouched = replace(untouched, unsure_frames=found.unsure_frames)
-    sure, sigma = _calmness(found, intensity, size, fps, cuts)
+        before = clip.shake_px(found.flow)
+        untouched = _untouched(len(steps), before, found.unsure_frames, cuts)
+    sure, sigma = _calmness(found, intensity, clip)
 
     def held(by: float) -> _Held:
-        course = course_within(found.path, sigma * fps, by, size, max_crop, cuts, found.turn)
+        course = course_within(found.path, sigma * fps, by, size, max_crop, cuts, found.turn, clip.at)
         moved = as_matrices(course, size)
-        return _Held(moved, course.zoom, shake_px(found.flow, moved, size, fps, cuts, found.parts))
+        return _Held(moved, course.zoom, clip.shake_px(found.flow, moved, found.parts))
 
     best = _steadiest(held, gain, max_crop)
     if not best.shake_px < _BETTER * untouched.shake_before_px:
@@ -124,21 +127,38 @@ def plan(
     )
 
 
-def _calmness(
-    found: "_Found", intensity: str, size: tuple[int, int], fps: float, cuts: tuple[int, ...]
-) -> tuple[bool, float]:
+class _Clip(NamedTuple):
+    """What is to be steadied."""
+
+    size: tuple[int, int]
+    fps: float
+    cuts: tuple[int, ...]
+    at: NDArray[np.float64] | None
+    """As in `smooth`."""
+
+    def shake_px(
+        self,
+        flow: NDArray[np.float64],
+        matrices: NDArray[np.float64] | None = None,
+        parts: NDArray[np.bool_] | None = None,
+    ) -> float:
+        """As `shake_px`."""
+        return shake_px(flow, matrices, self.size, self.fps, self.cuts, parts, self.at)
+
+
+def _calmness(found: "_Found", intensity: str, clip: _Clip) -> tuple[bool, float]:
     """Whether what was found is believed to be a hand's shake, and the sigma of the course to hold to, seconds."""
     if not found.sure:
         return False, SIGMA_UNSURE_S
     if intensity == "low":
         return True, SIGMA_LOCKED_S
-    swing = smooth(found.path, SIGMA_S * fps, cuts=cuts) - found.path
-    if np.quantile(zoom_needed(swing, size), 0.95) > _HANDS_ZOOM:
+    swing = smooth(found.path, SIGMA_S * clip.fps, cuts=clip.cuts, at=clip.at) - found.path
+    if np.quantile(zoom_needed(swing, clip.size), 0.95) > _HANDS_ZOOM:
         return False, SIGMA_UNSURE_S
     return True, SIGMA_S
 
 
-def _untouched(frames: int, shake: float, cuts: tuple[int, ...]) -> Plan:
+def _untouched(frames: int, shake: float, unsure: int, cuts: tuple[int, ...]) -> Plan:
     return Plan(
         matrices=np.tile(np.eye(2, 3), (max(1, frames), 1, 1)),
         active=False,
@@ -147,7 +167,7 @@ def _untouched(frames: int, shake: float, cuts: tuple[int, ...]) -> Plan:
         crop_share=0.0,
         shake_before_px=shake,
         shake_after_px=shake,
-        unsure_frames=0,
+        unsure_frames=unsure,
         cuts=cuts,
     )
 
@@ -169,31 +189,27 @@ def _by_the_steps(
     steps: Sequence[Step],
     camera: Motion,
     closing: Step | None,
-    size: tuple[int, int],
-    fps: float,
-    cuts: tuple[int, ...],
+    clip: _Clip,
     *,
     sure: bool,
 ) -> _Found:
-    path = background_path(steps, camera, cuts, size)
-    turn = _turn(steps, closing, path, TREMOR_S * fps) if not cuts else None
+    path = background_path(steps, camera, clip.cuts, clip.size)
+    turn = _turn(steps, closing, path, TREMOR_S * clip.fps) if not clip.cuts else None
     flow = np.array([step.flow for step in steps])
     return _Found(path, turn, sure, flow, camera.background, "steadied", 0)
 
 
-def _by_the_rim(
-    rim: Callable[[], Rim | None], size: tuple[int, int], fps: float, cuts: tuple[int, ...]
-) -> _Found | None:
+def _by_the_rim(rim: Callable[[], Rim | None], clip: _Clip) -> _Found | None:
     """None too where the rim hardly moves: it may be a caption, or a wall that coding froze; and few features err."""
     seen = rim()
     if seen is None:
         return None
-    flow = _flow(seen.path[:-1], seen.known[:-1], size)
-    if shake_px(flow, None, size, fps, cuts) < _RIM_PX:
+    flow = _flow(seen.path[:-1], seen.known[:-1], clip.size)
+    if clip.shake_px(flow) < _RIM_PX:
         return None
     step = seen.path[-1] - seen.path[-2]
     usual = np.linalg.norm(np.diff(seen.path[:-1], axis=0)[:, :2], axis=1)
-    closes = not cuts and seen.known[-2:].all() and _is_small(float(np.linalg.norm(step[:2])), usual)
+    closes = not clip.cuts and seen.known[-2:].all() and _is_small(float(np.linalg.norm(step[:2])), usual)
     return _Found(
         path=seen.path[:-1],
         turn=seen.path[-1] if closes else None,
@@ -256,12 +272,13 @@ def shake_px(
     fps: float,
     cuts: Sequence[int],
     parts: NDArray[np.bool_] | None = None,
+    at: NDArray[np.float64] | None = None,
 ) -> float:
     """Tremor of the picture's parts in px RMS per frame, by their `flow` (T, CELLS, 2): the median over the cells,
     where `parts` (T, CELLS) says so, or over all.
 
-    With `matrices`, of the corrected picture. Each cell's motion is taken from its own features, not from the
-    fitted camera, so a camera that was confused with a subject shows.
+    With `matrices`, of the corrected picture; with `at`, as in `smooth`, per frame of usual length. Each cell's motion
+    is taken from its own features, not from the fitted camera, so a camera that was confused with a subject shows.
     """
     if matrices is not None:
         centres = _middles(size)
@@ -270,6 +287,8 @@ def shake_px(
             new = _apply(matrices[t], centres + flow[t])
             old = _apply(matrices[t - 1], centres)
             flow[t] = new - old
+    if at is not None:
+        flow = flow / np.maximum(np.diff(at, prepend=at[0] - 1.0), _SHORTEST)[:, None, None]
     tremor = cell_tremor(flow, cuts, TREMOR_S * fps)
     if parts is not None:
         beside = cell_tremor(np.where(parts[:, :, None], flow, np.nan), cuts, TREMOR_S * fps)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.steady_scenes import clip, drawn
 from caf.engines import motion
-from caf.engines.camera import Camera, Step
+from caf.engines.camera import Camera, Step, camera_between
 from caf.engines.features import CELLS
 from caf.engines.smooth import smooth
 from caf.engines.steady import Plan, plan
@@ -98,6 +98,25 @@ def test_a_pan_is_kept_while_its_shake_is_removed() -> None:
     assert result.active
     assert residual_px(pan + shake, result.matrices, result.zoom) < 0.1
     assert result.crop_share < 0.1  # a steady pan needs no more crop than its shake
+
+
+@pytest.mark.parametrize("shake_px", [0.0, 2.0])
+def test_a_pan_stays_even_in_time_where_frames_are_shown_for_unlike_times(
+    tmp_path: Path, shake_px: float
+) -> None:
+    times_s = np.delete(np.arange(60) / FPS, [5, 6, 17, 20, 22, 33, 47])
+    path = shake_path(len(times_s), amplitude_px=shake_px)
+    path[:, 0] += 120.0 * (times_s - 1.0)
+    frames = camera_frames(texture(560, 300), path, SIZE)
+    clip = write_clip(tmp_path / "clip.mp4", frames, fps=FPS, times_s=list(times_s))
+    _, out = run("motion", tmp_path / "motion", {"source": clip}, pose_weight=1.0)
+    places = []
+    for (dx, dy, _), before, after in zip(path, frames, images(out), strict=True):
+        moved = camera_between(before, after)
+        assert moved is not None
+        places.append(np.exp(moved[3]) * np.array([-dx, -dy]) + moved[:2])
+    even = [np.polyval(np.polyfit(times_s, column, 1), times_s) for column in np.transpose(places)]
+    assert np.abs(np.transpose(places) - even).max() < 0.5
 
 
 @pytest.mark.parametrize("level", [250, 3])
