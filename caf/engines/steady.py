@@ -70,11 +70,12 @@ def plan(
     """Corrections that hold the camera to its smooth path with `weight` 0..1.
 
     The gain is 1 - (1 - weight)^2, so that 0.95 leaves a four-hundredth of the shake. The result is compared
-    with the input on the motion of all parts of the frame, and dropped where it is not clearly steadier.
-    `closing` is the step from the last frame back to the first: where it is as small as the others the clip
-    is a loop, and its path is smoothed around the seam, so that steadying opens no gap there.
-    `rim` is asked where the steps do not tell the camera: how it moved by the rim alone, the first frame once more at
-    the end. `times_s` (T,) is when each frame is shown, where they are not all as long.
+    with the input on the motion of the background's parts, and of all where these are in doubt, and dropped where
+    it is not clearly steadier.
+    `closing` is the step from the last frame back to the first: where it is as small as the others the clip is a loop,
+    and its path is smoothed around the seam, so that steadying opens no gap there. `rim` is asked where the steps do
+    not tell the camera: how it moved by the rim alone, the first frame once more at the end. `times_s` (T,) is when
+    each frame is shown, where they are not all as long.
     """
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
     clip = _Clip(size, fps, cuts, None if times_s is None else (times_s - times_s[0]) * fps)
@@ -104,8 +105,7 @@ def plan(
         told = told and (together or not rivals_part(steps, camera, TREMOR_S * fps, size))
         found = _by_the_steps(steps, camera, closing, clip, sure=told)
     else:
-        before = clip.shake_px(found.flow)
-        untouched = _untouched(len(steps), before, found.unsure_frames, cuts)
+        untouched = _untouched(len(steps), clip.shake_px(found.flow), found.unsure_frames, cuts)
     sure, sigma = _calmness(found, intensity, clip)
 
     def held(by: float) -> _Held:
@@ -114,7 +114,7 @@ def plan(
         return _Held(moved, course.zoom, clip.shake_px(found.flow, moved, found.parts))
 
     best = _steadiest(held, gain, max_crop)
-    if not best.shake_px < _BETTER * untouched.shake_before_px:
+    if not _is_steadier(best, untouched.shake_before_px, None if sure else found.flow, clip):
         return replace(untouched, reason="the picture would not become steadier")
     return replace(
         untouched,
@@ -248,6 +248,13 @@ def _steadiest(held: Callable[[float], _Held], gain: float, max_crop: float) -> 
     if best.zoom * (1.0 - max_crop) > _TIGHT:
         best = min([best, *(held(g) for g in _LOOSER if g < gain)], key=lambda way: way.shake_px)
     return best
+
+
+def _is_steadier(best: _Held, before_px: float, all_parts: NDArray[np.float64] | None, clip: _Clip) -> bool:
+    """Whether it is clearly so, and leaves no more in `all_parts` (T, CELLS, 2) of the frame, if these are asked."""
+    if not best.shake_px < _BETTER * before_px:
+        return False
+    return all_parts is None or clip.shake_px(all_parts, best.matrices) < clip.shake_px(all_parts)
 
 
 def _turn(steps: Sequence[Step], closing: Step | None, path: Path, sigma: float) -> Path | None:

@@ -232,6 +232,29 @@ def test_a_subject_that_fills_the_frame_is_never_made_worse() -> None:
     assert residual_px(path, result.matrices, result.zoom) <= 1.02 * residual_px(path, still(FRAMES), 1.0)
 
 
+def test_a_camera_at_rest_is_not_moved_with_the_branch_that_a_bird_sits_on() -> None:
+    rng = np.random.default_rng(3)
+    width, height, count = 320, 180, 60
+    wall = cv2.GaussianBlur(texture(width, height, seed=3), (0, 0), 25).astype(np.float32)
+    bark, feathers = (texture(width + 40, height + 40, seed=seed) for seed in (4, 5))
+    branch = np.array([[0, 0.82], [0.6, 0.75], [0.6, 0.85], [0, 1.25]]) * (width, height)
+    hops = np.cumsum(rng.normal(0.0, 2.0, (count, 2)), axis=0)
+    hops += 8 * np.sin(np.arange(count) / 6)[:, None] - cv2.blur(hops, (1, 9))
+    trembles = shake_path(count, amplitude_px=1.0, seed=3)[:, :2]
+    frames = []
+    for tremble, hop in zip(trembles, hops, strict=True):
+        image, masks = wall, np.zeros((2, height, width), np.float32)
+        at = (round(16 * (0.45 * width + hop[0])), round(16 * (0.45 * height + hop[1])))
+        cv2.fillPoly(masks[0], [np.rint(16 * (branch + tremble)).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
+        cv2.ellipse(masks[1], at, (16 * 32, 16 * 54), 0, 0, 360, 1.0, -1, cv2.LINE_AA, 4)
+        for cover, place, mask in zip((bark, feathers), (tremble, hop), masks[..., None], strict=True):
+            matrix = np.column_stack((np.eye(2), place - 20))
+            moved = cv2.warpAffine(cover, matrix, (width, height), flags=cv2.INTER_CUBIC)
+            image = image * (1 - mask) + moved * mask
+        frames.append(image.astype(np.uint8))
+    assert not planned(frames, weight=0.95).active
+
+
 @pytest.mark.parametrize(
     "frames",
     [
