@@ -36,9 +36,17 @@ class ColourMeter:
     def __init__(self) -> None:
         self.subject: list[_Signature] = []
         self.around: list[_Signature] = []
+        self._found: list[bool] = []
+
+    @property
+    def told(self) -> NDArray[np.intp]:
+        """The frames by which the subject's colours are told: in which it was found, or all if it never was."""
+        found = np.flatnonzero(self._found)
+        return found if len(found) else np.arange(len(self._found))
 
     def add(self, image: NDArray[np.uint8], box: Box | None = None) -> None:
         """Measure the next frame; `box` x0, y0, x1, y1 px is where the subject is, the middle without it."""
+        self._found.append(box is not None)
         lab, mask = _small_lab(image), subject_mask(image.shape[:2], box)
         small = cv2.resize(mask, (lab.shape[1], lab.shape[0]), interpolation=cv2.INTER_AREA)
         self.subject.append(_signature(lab, small))
@@ -95,9 +103,12 @@ def plan_colour(meter: ColourMeter, weight: float, reference: NDArray[np.uint8] 
     """Corrections that pull every frame's subject to the anchor with `weight` 0..1.
 
     Without a reference the anchor is the clip's median signature. Turns and shifts are bounded, so that a
-    subject that leaves or a wrong reference cannot repaint the picture.
+    subject that leaves or a wrong reference cannot repaint the picture. Where it was not found, what is between
+    those of the frames around is done: the middle of the picture may be a wall.
     """
-    means = np.array([s.mean for s in meter.subject])
+    told = meter.told
+    subject, beside = ([every[index] for index in told] for every in (meter.subject, meter.around))
+    means = np.array([s.mean for s in subject])
     if reference is not None:
         lab = _small_lab(reference)
         usual = np.median(means, axis=0)
@@ -106,7 +117,7 @@ def plan_colour(meter: ColourMeter, weight: float, reference: NDArray[np.uint8] 
         turns, around = np.zeros(len(means)), np.zeros(len(means))
     else:
         goal = np.median(means, axis=0)
-        turns, around = _turns(meter.subject), _turns(meter.around)
+        turns, around = _turns(subject), _turns(beside)
     turns = np.where(np.abs(turns) < np.radians(_DEAD_DEG), 0.0, turns)
     turned = np.array([_rotated(m, t) for m, t in zip(means, turns, strict=True)])
     shift = np.clip(goal - turned, -_LARGEST, _LARGEST)
@@ -115,7 +126,10 @@ def plan_colour(meter: ColourMeter, weight: float, reference: NDArray[np.uint8] 
     else:
         whole = False
     after = np.array([_rotated(m, weight * t) for m, t in zip(means, turns, strict=True)]) + weight * shift
-    return ColourPlan(weight * turns, weight * shift, whole, _spread(means, goal), _spread(after, goal))
+    every = np.arange(len(meter.subject))
+    turn = np.interp(every, told, weight * turns)
+    shifts = np.column_stack([np.interp(every, told, part) for part in weight * shift.T])
+    return ColourPlan(turn, shifts, whole, _spread(means, goal), _spread(after, goal))
 
 
 def _spread(means: Stats, goal: Stats) -> float:

@@ -11,7 +11,7 @@ from caf.engines.anchor import Anchor, ColourMeter, plan_colour
 from caf.engines.light import LightMeter, LightPlan, lit, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look, lossless
-from caf.engines.subject import Subject, subject_of
+from caf.engines.subject import Subject, bridged, subject_of
 from caf.media.beside import ahead
 from caf.media.read import Frame, read_frames, read_picture
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult, VideoTarget
@@ -104,7 +104,8 @@ def _edits(
         facts |= {"colour_drift_before_lab": pull.drift_before, "colour_drift_after_lab": pull.drift_after}
         facts["colour_anchor"] = "clip" if reference is None else "reference"
         last = len(pull.turn_rad) - 1
-        edits.append(lambda image, index: anchor.apply(image, min(index, last), box(index)))
+        boxes = bridged([box(index) for index in range(last + 1)])
+        edits.append(lambda image, index: anchor.apply(image, min(index, last), boxes[min(index, last)]))
     if settings.number("sharpen") > 0:
         edits.append(lambda image, index: _sharpened(image, settings.number("sharpen")))
     return plan, edits

@@ -1,5 +1,6 @@
 """Where the subject is, frame by frame, from the pose landmarks of the job's source."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,11 +12,13 @@ from caf.ports import MediaInfo
 from caf.pose.landmarks import VISIBLE
 from caf.pose.moments import Poses, scale_to
 
-__all__ = ["Subject", "subject_of"]
+__all__ = ["Subject", "settled", "subject_of"]
 
 _MARGIN: Final = 0.15
 _FEWEST: Final = 3
 """Landmarks that have to be visible."""
+_AROUND: Final = 4
+"""Frames before and after; with fewer, landmarks that tremble change what of a wall counts as the subject."""
 
 Box = NDArray[np.float64]
 
@@ -38,6 +41,19 @@ class Subject:
         low, high = points.min(axis=0), points.max(axis=0)
         margin = _MARGIN * (high - low) + 2.0
         return np.concatenate((low - margin, high + margin))
+
+
+def settled(boxes: Sequence[Box | None]) -> list[Box | None]:
+    """The boxes of frames one after another without tremor: the median of those around, and where there is none, of
+    what is between those before and after.
+    """
+    known = [index for index, box in enumerate(boxes) if box is not None]
+    if not known:
+        return list(boxes)
+    sides = np.array([boxes[index] for index in known], np.float64).T
+    every = [np.pad(np.interp(np.arange(len(boxes)), known, side), _AROUND, mode="edge") for side in sides]
+    around = np.lib.stride_tricks.sliding_window_view(np.array(every), 2 * _AROUND + 1, axis=1)
+    return list(np.median(around, axis=2).T)
 
 
 _NOBODY: Final = Subject(None, np.ones(4, np.float32))

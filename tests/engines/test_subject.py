@@ -77,3 +77,17 @@ def test_a_picture_with_a_pose_is_coloured_alike_in_every_frame(tmp_path: Path) 
     first, *others = images(out)
     assert others
     assert all((first == other).all() for other in others)
+
+
+def test_a_frame_in_which_no_pose_was_found_is_coloured_as_those_beside(tmp_path: Path) -> None:
+    image = np.full((120, 160, 3), (150, 110, 70), np.uint8)
+    cv2.ellipse(image, (36, 60), (24, 40), 0, 0, 360, (40, 120, 220), -1)
+    source = write_clip(tmp_path / "cat.mkv", [image] * 8, video_codec="ffv1", pixel_format="bgr0")
+    points = np.ones((8, 33, 4), np.float32)
+    points[..., 0], points[..., 1] = np.linspace(14, 58, 33), np.linspace(24, 96, 33)
+    detected = np.arange(8) % 4 < 3
+    save_landmarks(tmp_path / "pose.npz", Landmarks(points, detected, np.arange(8) / 30))
+    inputs = {"source": source, "pose": tmp_path / "pose.npz"}
+    result, out = run("frame", tmp_path / "out", inputs, identity_weight=1.0)
+    assert all(np.array_equal(shown, image) for shown in images(out))
+    assert result.facts["colour_drift_before_lab"] == pytest.approx(0.0, abs=1e-6)
