@@ -11,7 +11,7 @@ from caf.engines.anchor import Anchor, ColourMeter, plan_colour
 from caf.engines.light import LightMeter, LightPlan, lit, plan_light
 from caf.engines.parameters import Settings
 from caf.engines.stage import Passes, input_of, look, lossless
-from caf.engines.subject import Subject, bridged, subject_of
+from caf.engines.subject import Subject, settled, subject_of
 from caf.media.beside import ahead
 from caf.media.read import Frame, read_frames, read_picture
 from caf.ports import MediaInfo, Parameter, Produced, Progress, StageRequest, StageResult, VideoTarget
@@ -83,15 +83,15 @@ def _edits(
     deflicker, identity = settings.number("deflicker"), settings.number("identity_weight")
     light, colour = LightMeter(), ColourMeter()
 
-    def box(index: int) -> NDArray[np.float64] | None:
-        # A picture has one pose, however long it is shown.
-        return subject.box(0 if info.kind == "image" else index, 0.0)
-
+    # A picture has one pose, however long it is shown.
+    found = [subject.box(index, 0.0) for index in range(1 if info.kind == "image" else info.frames)]
+    boxes, last = settled(found), len(found) - 1
     if deflicker > 0 or identity > 0:
         for index, frame in enumerate(passes.over(ahead(read_frames(source)))):
             light.add(frame.image)
             if identity > 0:
-                colour.add(frame.image, box(index))
+                at = min(index, last)
+                colour.add(frame.image, boxes[at] if found[at] is not None else None)
     if deflicker > 0:
         plan = plan_light(light, info.fps or 25.0, deflicker)
         facts |= {"flicker_before_pct": plan.flicker_before_pct, "flicker_after_pct": plan.flicker_after_pct}
@@ -103,8 +103,7 @@ def _edits(
         anchor = Anchor(pull)
         facts |= {"colour_drift_before_lab": pull.drift_before, "colour_drift_after_lab": pull.drift_after}
         facts["colour_anchor"] = "clip" if reference is None else "reference"
-        last = len(pull.turn_rad) - 1
-        boxes = bridged([box(index) for index in range(last + 1)])
+        last = min(last, len(pull.turn_rad) - 1)
         edits.append(lambda image, index: anchor.apply(image, min(index, last), boxes[min(index, last)]))
     if settings.number("sharpen") > 0:
         edits.append(lambda image, index: _sharpened(image, settings.number("sharpen")))

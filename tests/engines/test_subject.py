@@ -5,12 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from caf.engines.stage import look
 from caf.engines.subject import Subject, subject_of
 from caf.errors import InputError
 from caf.pose.landmarks import Landmarks, save_landmarks
-from tests.clips import texture, write_clip
+from tests.clips import Image, texture, write_clip
 from tests.engines.stages import images, run
 
 SIZE = (160, 120)
@@ -79,15 +80,41 @@ def test_a_picture_with_a_pose_is_coloured_alike_in_every_frame(tmp_path: Path) 
     assert all((first == other).all() for other in others)
 
 
-def test_a_frame_in_which_no_pose_was_found_is_coloured_as_those_beside(tmp_path: Path) -> None:
+def cat_before_a_wall() -> Image:
     image = np.full((120, 160, 3), (150, 110, 70), np.uint8)
     cv2.ellipse(image, (36, 60), (24, 40), 0, 0, 360, (40, 120, 220), -1)
+    return image
+
+
+def landmarks_of_the_cat(off_px: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(T, 33, 4) from its one end to the other, the ends `off_px` (T, 4), x, x, y, y, away."""
+    left, right, top, bottom = (off_px + np.array([14, 58, 24, 96])).T
+    points = np.ones((len(off_px), 33, 4), np.float32)
+    points[..., 0] = np.linspace(left, right, 33).T
+    points[..., 1] = np.linspace(top, bottom, 33).T
+    return points
+
+
+def test_a_frame_in_which_no_pose_was_found_is_coloured_as_those_beside(tmp_path: Path) -> None:
+    image = cat_before_a_wall()
     source = write_clip(tmp_path / "cat.mkv", [image] * 8, video_codec="ffv1", pixel_format="bgr0")
-    points = np.ones((8, 33, 4), np.float32)
-    points[..., 0], points[..., 1] = np.linspace(14, 58, 33), np.linspace(24, 96, 33)
+    points = landmarks_of_the_cat(np.zeros((8, 4)))
     detected = np.arange(8) % 4 < 3
     save_landmarks(tmp_path / "pose.npz", Landmarks(points, detected, np.arange(8) / 30))
     inputs = {"source": source, "pose": tmp_path / "pose.npz"}
     result, out = run("frame", tmp_path / "out", inputs, identity_weight=1.0)
     assert all(np.array_equal(shown, image) for shown in images(out))
     assert result.facts["colour_drift_before_lab"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_landmarks_that_tremble_do_not_make_the_subject_change_its_colours(tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "cat.mkv", [cat_before_a_wall()] * 16, video_codec="ffv1", pixel_format="bgr0"
+    )
+    points = landmarks_of_the_cat(np.random.default_rng(1).normal(0.0, 3.0, (16, 4)))
+    save_landmarks(tmp_path / "pose.npz", Landmarks(points, np.ones(16, bool), np.arange(16) / 30))
+    _, out = run(
+        "frame", tmp_path / "out", {"source": source, "pose": tmp_path / "pose.npz"}, identity_weight=0.9
+    )
+    coats = np.array([image[40:80, 26:46].mean(axis=(0, 1)) for image in images(out)])
+    assert np.abs(np.diff(coats, axis=0)).max() < 6.0
