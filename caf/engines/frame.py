@@ -32,8 +32,8 @@ def run_frame(request: StageRequest, settings: Settings, progress: Progress) -> 
     still = info.kind == "image"
     shown = _still_info(info, request.target) if still else info
     subject = subject_of(request.inputs.get("pose"), info)
-    planned = settings.number("deflicker") > 0 or settings.number("identity_weight") > 0
-    passes = Passes(progress, shown.frames, 2 if planned else 1)
+    looks = sum(settings.number(name) > 0 for name in ("deflicker", "identity_weight"))
+    passes = Passes(progress, shown.frames, 1 + looks)
     facts: dict[str, Parameter] = {}
     light, edits = _edits(request, settings, source, info, subject, passes, facts)
     out = Path(request.out_dir) / "frames.mp4"
@@ -77,37 +77,52 @@ def _edits(
     passes: Passes,
     facts: dict[str, Parameter],
 ) -> tuple[LightPlan | None, list[Edit]]:
-    """How to even the light, and then what to do to each frame, in order; measured over the whole clip first."""
+    """How to even the light, and then what to do to each frame, in order; measured over the whole clip first, the
+    colours in the light in which they are changed.
+    """
     edits: list[Edit] = []
     plan: LightPlan | None = None
     deflicker, identity = settings.number("deflicker"), settings.number("identity_weight")
-    light, colour = LightMeter(), ColourMeter()
-
-    # A picture has one pose, however long it is shown.
-    found = [subject.box(index, 0.0) for index in range(1 if info.kind == "image" else info.frames)]
-    boxes, last = settled(found), len(found) - 1
-    if deflicker > 0 or identity > 0:
-        for index, frame in enumerate(passes.over(ahead(read_frames(source)))):
-            light.add(frame.image)
-            if identity > 0:
-                at = min(index, last)
-                colour.add(frame.image, boxes[at] if found[at] is not None else None)
     if deflicker > 0:
+        light = LightMeter()
+        for frame in passes.over(ahead(read_frames(source))):
+            light.add(frame.image)
         plan = plan_light(light, info.fps or 25.0, deflicker)
         facts |= {"flicker_before_pct": plan.flicker_before_pct, "flicker_after_pct": plan.flicker_after_pct}
     if settings.number("denoise") > 0:
         edits.append(lambda image, index: _denoised(image, settings.number("denoise")))
     if identity > 0:
-        reference = read_picture(request.inputs["reference"]) if "reference" in request.inputs else None
-        pull = plan_colour(colour, identity, reference)
-        anchor = Anchor(pull)
-        facts |= {"colour_drift_before_lab": pull.drift_before, "colour_drift_after_lab": pull.drift_after}
-        facts["colour_anchor"] = "clip" if reference is None else "reference"
-        last = min(last, len(pull.turn_rad) - 1)
-        edits.append(lambda image, index: anchor.apply(image, min(index, last), boxes[min(index, last)]))
+        lighted = _exposed(passes.over(ahead(read_frames(source))), settings.number("exposure"))
+        edits.append(
+            _anchored(request, identity, plan.over(lighted) if plan else lighted, info, subject, facts)
+        )
     if settings.number("sharpen") > 0:
         edits.append(lambda image, index: _sharpened(image, settings.number("sharpen")))
     return plan, edits
+
+
+def _anchored(
+    request: StageRequest,
+    weight: float,
+    frames: Iterable[Frame],
+    info: MediaInfo,
+    subject: Subject,
+    facts: dict[str, Parameter],
+) -> Edit:
+    """What pulls the subject's colours in these frames to the reference picture, or to their own median."""
+    # A picture has one pose, however long it is shown.
+    found = [subject.box(index, 0.0) for index in range(1 if info.kind == "image" else info.frames)]
+    boxes, last = settled(found), len(found) - 1
+    colour = ColourMeter()
+    for index, frame in enumerate(frames):
+        at = min(index, last)
+        colour.add(frame.image, boxes[at] if found[at] is not None else None)
+    reference = read_picture(request.inputs["reference"]) if "reference" in request.inputs else None
+    pull = plan_colour(colour, weight, reference)
+    anchor, end = Anchor(pull), len(pull.turn_rad) - 1
+    facts |= {"colour_drift_before_lab": pull.drift_before, "colour_drift_after_lab": pull.drift_after}
+    facts["colour_anchor"] = "clip" if reference is None else "reference"
+    return lambda image, index: anchor.apply(image, min(index, end), boxes[min(index, last)])
 
 
 def _denoised(image: Image, strength: float) -> Image:

@@ -157,6 +157,19 @@ def test_deflicker_evens_the_light_and_says_how_much(tmp_path: Path) -> None:
     assert fact(result, "flicker_after_pct") < 1.0
 
 
+def test_colours_are_anchored_in_the_light_that_was_evened(tmp_path: Path) -> None:
+    lights = 1 + 0.1 * np.random.default_rng(1).normal(size=20).clip(-2, 2)
+    frames = [np.clip(0.7 * light * cat(i) + 0.5, 0, 255).astype(np.uint8) for i, light in enumerate(lights)]
+    source = write_clip(tmp_path / "c.mkv", frames, video_codec="ffv1", pixel_format="bgr0")
+    left = []
+    for weight in (0.0, 0.9):
+        _, out = run(
+            "frame", tmp_path / f"out{weight}", {"source": source}, deflicker=1.0, identity_weight=weight
+        )
+        left.append(float(np.std([np.log(image.mean()) for image in images(out)])))
+    assert left[1] < 1.5 * left[0] + 0.001
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (17, 400)])
 def test_one_frame_of_any_size_goes_through_every_edit(tmp_path: Path, size: tuple[int, int]) -> None:
     source = write_clip(tmp_path / "c.mkv", [texture(*size)], video_codec="ffv1", pixel_format="bgr0")
