@@ -182,11 +182,10 @@ def _measured(
         closing = camera.follow(view.of(first.image), view.box(subject.box(0, first.time_s)))
 
     def by_the_rim() -> Rim | None:
-        again = (view.of(f.image) for f in (kept or ahead(read_frames(path))))
+        again = (view.of(f.image) for f in passes.again(kept or ahead(read_frames(path))))
         around = chain(again, [view.of(first.image)] if first is not None else [])
-        return camera_by_the_rim(
-            around, len(steps) + 1, size, [i for i, step in enumerate(steps) if step.cut]
-        )
+        cuts = [index for index, step in enumerate(steps) if step.cut]
+        return camera_by_the_rim(around, len(steps) + 1, size, cuts, passes.alive)
 
     steady = plan(
         steps,
@@ -198,6 +197,7 @@ def _measured(
         closing=closing,
         rim=by_the_rim,
         times_s=np.array(times_s) if info.variable_fps else None,
+        alive=passes.alive,
     )
     return steady, evened, steady.cuts
 
@@ -242,14 +242,14 @@ def _close_loop(out: Path, meter: SeamMeter, settings: Settings, passes: Passes)
     open_loop = out.with_name("open-loop.mp4")
     out.rename(open_loop)
     start_s, tail = 0.0, []
-    for index, frame in enumerate(read_frames(open_loop)):
+    for index, frame in enumerate(passes.again(read_frames(open_loop))):
         if index == keep:
             start_s = frame.time_s
         if index >= keep:
             tail.append(frame.image)
     again = SeamMeter()
     strength = 1.0 - (1.0 - settings.number("temporal_smoothing")) ** 2
-    ways = ways_closed(_first(read_frames(open_loop), seam.frames), tail, strength)
+    ways = ways_closed(passes.again(_first(read_frames(open_loop), seam.frames)), tail, strength)
     with lossless(out, info) as writer:
         for frame in closed(passes.over(_first(read_frames(open_loop), keep)), tail, strength, ways):
             again.add(frame.image)

@@ -7,7 +7,7 @@ new features that have been seen to keep to it, over nearly all of the shot.
 
 import cmath
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -54,9 +54,15 @@ class Rim(NamedTuple):
 
 
 def camera_by_the_rim(
-    images: Iterable[NDArray[np.uint8]], frames: int, size: tuple[int, int], cuts: Sequence[int]
+    images: Iterable[NDArray[np.uint8]],
+    frames: int,
+    size: tuple[int, int],
+    cuts: Sequence[int],
+    alive: Callable[[], None] = lambda: None,
 ) -> Rim | None:
-    """The camera over a clip of (H, W, 3) pictures; None where the corners do not tell it."""
+    """The camera over a clip of (H, W, 3) pictures; None where the corners do not tell it. `alive` is called now and
+    then when there are no more pictures.
+    """
     scale = min(1.0, ANALYSIS_SIDE_PX / max(size))
     stretches = [shot for shot in shots(frames, cuts) if shot.stop - shot.start >= _SHORTEST_FRAMES]
     if sum(shot.stop - shot.start for shot in stretches) < _MOSTLY * frames:
@@ -72,7 +78,8 @@ def camera_by_the_rim(
         follower.finish()
     path, known = np.zeros((frames, 4)), np.zeros(frames, np.bool_)
     for shot in stretches:
-        layer = _layer([t for t in follower.tracks if shot.start <= t.start < shot.stop], shot, shape)
+        tracks = [each for each in follower.tracks if shot.start <= each.start < shot.stop]
+        layer = _layer(tracks, shot, shape, alive)
         if layer is not None:
             at = np.flatnonzero(layer.known)
             for column in range(4):
@@ -90,12 +97,15 @@ class _Seed(NamedTuple):
     held: NDArray[np.bool_]
 
 
-def _layer(tracks: Sequence[Tracks], shot: slice, size: tuple[int, int]) -> "_Layer | None":
+def _layer(
+    tracks: Sequence[Tracks], shot: slice, size: tuple[int, int], alive: Callable[[], None]
+) -> "_Layer | None":
     """What most frames of the shot agree on, from the seed that leads farthest; None: nothing that can be believed."""
     found = [seed for each in tracks for seed in _seeds(each, size)]
     found.sort(key=lambda seed: -seed.score)
     best: _Layer | None = None
     for seed in found[:_SEEDS_TRIED]:
+        alive()
         layer = _Layer(shot, size, tracks)
         layer.grow(seed)
         if layer.believed() and (best is None or layer.known.sum() > best.known.sum()):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 __all__ = ["high_pass_rms", "shots", "smooth"]
 
 _ROUNDS = 3
+_LONG_KERNEL = 2048
 _DENSEST = 4
 """So many even times for each frame at most, where some frames are shown for far longer than others."""
 _BISQUARE = 6.0  # Cleveland (1979): residuals beyond six medians count nothing
@@ -81,7 +82,7 @@ def _local_line(values: Series, sigma: float, trust: NDArray[np.float64]) -> Ser
 
     def moment(power: int, series: NDArray[np.float64]) -> NDArray[np.float64]:
         # Correlation, so the kernel goes in reversed; "full" cut by hand works for short shots too.
-        return np.convolve(series, (kernel * offset**power)[::-1], mode="full")[reach : reach + length]
+        return _convolved(series, (kernel * offset**power)[::-1])[reach : reach + length]
 
     m0, m1, m2 = (moment(power, trust) for power in (0, 1, 2))
     spread = m0 * m2 - m1 * m1
@@ -94,6 +95,15 @@ def _local_line(values: Series, sigma: float, trust: NDArray[np.float64]) -> Ser
         slope = (m0 * v1 - m1 * v0) / spread
         out[:, column] = mean - slope * m1 / m0
     return out
+
+
+def _convolved(series: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """In full; by way of frequencies where a kernel of minutes would make it quadratic in the length of the clip."""
+    if len(kernel) < _LONG_KERNEL:
+        return np.convolve(series, kernel, mode="full")
+    whole = len(series) + len(kernel) - 1
+    size = 1 << (whole - 1).bit_length()
+    return np.fft.irfft(np.fft.rfft(series, size) * np.fft.rfft(kernel, size), size)[:whole]
 
 
 def high_pass_rms(values: Series, sigma: float, *, cuts: Sequence[int] = ()) -> float:

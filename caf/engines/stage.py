@@ -47,6 +47,16 @@ class Passes:
             self._done = min(self._all, self._done + 1)
             self._progress(self._done, self._all)
 
+    def again(self, frames: Iterable[Item]) -> Iterator[Item]:
+        """The frames of a pass that nobody reckoned with, each a sign of life."""
+        for frame in frames:
+            yield frame
+            self.alive()
+
+    def alive(self) -> None:
+        """A sign of life, so that work without frames is not taken for a hang."""
+        self._progress(self._done, self._all)
+
 
 def look(path: Path) -> MediaInfo:
     """A probe without progress; raises what `probe` raises."""

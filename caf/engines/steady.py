@@ -66,6 +66,7 @@ def plan(
     closing: Step | None = None,
     rim: Callable[[], Rim | None] = lambda: None,
     times_s: NDArray[np.float64] | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Corrections that hold the camera to its smooth path with `weight` 0..1.
 
@@ -75,21 +76,20 @@ def plan(
     `closing` is the step from the last frame back to the first: where it is as small as the others the clip is a loop,
     and its path is smoothed around the seam, so that steadying opens no gap there. `rim` is asked where the steps do
     not tell the camera: how it moved by the rim alone, the first frame once more at the end. `times_s` (T,) is when
-    each frame is shown, where they are not all as long.
+    each frame is shown, where they are not all as long; `alive` is called now and then.
     """
     cuts = tuple(i for i, step in enumerate(steps) if step.cut)
-    clip = _Clip(size, fps, cuts, None if times_s is None else (times_s - times_s[0]) * fps)
+    clip = _Clip(size, fps, cuts, None if times_s is None else (times_s - times_s[0]) * fps, alive)
     steps, closing, camera = weighed(steps, closing, TREMOR_S * fps)
-    inner = np.array([i for i, step in enumerate(steps) if i > 0 and not step.cut], dtype=np.intp)
-    flow = np.array([step.flow for step in steps])
-    unsure = int((camera.confidence[inner] < SURE).sum())
+    inside = camera.confidence[np.array([i > 0 and not step.cut for i, step in enumerate(steps)], np.bool_)]
+    flow, unsure = np.array([step.flow for step in steps]), int((inside < SURE).sum())
     untouched = _untouched(len(steps), clip.shake_px(flow, parts=camera.background), unsure, cuts)
     gain = 0.0 if intensity == "high" else 1.0 - (1.0 - weight) ** 2
     if gain <= 0.0:
         return untouched
     if len(steps) < 3:
         return replace(untouched, reason="too few frames")
-    typical = float(np.median(camera.confidence[inner])) if len(inner) else 0.0
+    typical = float(np.median(inside)) if len(inside) else 0.0
     steady, together = untouched.shake_before_px < _STEADY_PX, keeps_together(steps, camera)
     in_doubt = typical < SURE or not together
     if steady:
@@ -135,6 +135,7 @@ class _Clip(NamedTuple):
     cuts: tuple[int, ...]
     at: NDArray[np.float64] | None
     """As in `smooth`."""
+    alive: Callable[[], None]
 
     def shake_px(
         self,
@@ -143,6 +144,7 @@ class _Clip(NamedTuple):
         parts: NDArray[np.bool_] | None = None,
     ) -> float:
         """As `shake_px`."""
+        self.alive()
         return shake_px(flow, matrices, self.size, self.fps, self.cuts, parts, self.at)
 
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from caf.engines import motion
 from caf.engines.camera import Camera, Step
+from caf.engines.local import run_stage
 from caf.engines.rim import Rim, camera_by_the_rim
 from caf.engines.smooth import smooth
 from caf.engines.steady import Plan, plan
+from caf.ports import StageRequest, VideoTarget
 from tests.clips import Image, camera_frames, shake_path, texture, write_clip
 from tests.engines.stages import run
 
@@ -190,3 +192,17 @@ def test_the_stage_follows_the_rim_of_kept_and_of_decoded_frames_alike(
     monkeypatch.setattr(motion, "_KEPT_BYTES", 5 * frames[0].nbytes)
     _, decoded = run("motion", tmp_path / "again", {"source": source}, pose_weight=0.95)
     assert kept.read_bytes() == decoded.read_bytes()
+
+
+def test_looking_at_the_rim_gives_a_sign_of_life_with_every_frame(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "shaken.mp4", shot(CORNERS_FREE)[0])
+    signs: list[int] = []
+    request = StageRequest(
+        stage="motion",
+        inputs={"source": str(source)},
+        parameters={"pose_weight": 0.95},
+        target=VideoTarget(width=SIZE[0], height=SIZE[1], fps=FPS),
+        out_dir=str(tmp_path),
+    )
+    run_stage(request, lambda done, total: signs.append(done))
+    assert len(signs) > 3 * FRAMES  # measured, looked at again and written
