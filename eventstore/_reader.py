@@ -24,8 +24,6 @@ _T = TypeVar("_T")
 
 WINDOW: Final = 50_000
 """Positions that one filtered slice looks at, at most: a rare category must not mean a long transaction."""
-
-
 _CORRELATION_WINDOW: Final = 1_000_000
 """The same where the streams to look at are known."""
 _E_COLUMNS: Final = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
@@ -79,7 +77,8 @@ class Reader:
         self.connection, self.frozen = connect_reader(path, busy_s)
         self.path = path
         self._state = before
-        self.names = Names(self.connection, known)
+        known = known or Known()
+        self.names, self._astray = Names(self.connection, known), known.astray
         self._scans: dict[str, Scan] = {}
         self._cut = False
 
@@ -204,11 +203,12 @@ class Reader:
         ordered = [
             events[place] for place in in_order(positions, after, lambda place: self._is_at(events[place]))
         ]
-        if len(ordered) == len(events):
-            # Some are missing, which only verifying tells.
-            self._cut = cut
+        if len(ordered) == len(events) and after not in self._astray:
+            self._cut = cut  # some are missing, which only verifying tells
             return events
         good = [event for due, event in enumerate(ordered, after + 1) if event.position == due]
+        # A search for what comes behind can pass by the one that is astray: then it seems to be missing.
+        self._astray.add(good[-1].position if good else after)
         if not good:
             raise StoreCorrupt(f"position {after + 1} is out of its place.", remedy="Restore a backup.")
         self._cut = True

@@ -167,7 +167,10 @@ class Replay:
         return self._batch(columns, positions, reader, archived)
 
     def _in_place(self, found: Columns, reader: Reader) -> Columns:
-        """The rows, where they follow `position` without a gap; else those that are in order, and what is lost."""
+        """The rows, where they follow `position` without a gap; else those that are in order, and what is lost.
+
+        How many are out of order tells nothing of how many that is: a search can miss some, and end at others again.
+        """
         positions, due = found[self._read.index("position")], self.position + 1
         if positions == [*range(due, due + len(positions))]:
             return found
@@ -175,14 +178,14 @@ class Replay:
         ordered = in_order(
             positions, self.position, lambda place: self._is_at(positions[place], given[place], reader)
         )
-        start = 0
         for place in ordered:
-            # A stray may also be one that was met before: the search for what comes behind it can end at it again.
-            strays = min(place - start, positions[place] - due)
-            rows += [self._lost(due + more) for more in range(strays)]
+            # What says that it is farther ahead than any page reaches is not to be filled up to.
+            if positions[place] - due <= WINDOW:
+                rows += map(self._lost, range(due, positions[place]))
             rows.append(given[place])
-            start, due = place + 1, positions[place] + 1
-        rows += [self._lost(due + more) for more in range(len(given) - start)]
+            due = positions[place] + 1
+        behind = len(given) - (ordered[-1] + 1 if ordered else 0)
+        rows += map(self._lost, range(due, due + behind))
         return tuple(map(list, zip(*rows, strict=True)))
 
     def _is_at(self, position: int, row: tuple[Any, ...], reader: Reader) -> bool:

@@ -92,7 +92,7 @@ def in_order(positions: Sequence[int], after: int, is_at: Callable[[int], bool])
 class Known:
     """Names that were read before; several connections may share them, also in several threads."""
 
-    __slots__ = ("correlations", "ids", "streams", "types")
+    __slots__ = ("astray", "correlations", "ids", "streams", "types")
 
     def __init__(self) -> None:
         self.streams: dict[int, str] = {}
@@ -100,6 +100,8 @@ class Known:
         self.correlations: dict[int, str] = {}
         self.ids: dict[int, str] = {}
         """The ids of some positions."""
+        self.astray: set[int] = set()
+        """Positions behind which lies a row that says it is another, as in a damaged file."""
 
 
 class Names:
