@@ -202,11 +202,19 @@ class DurableContract(SharedContract, ReopenedContract):
             await refused(VersionConflict, store.append(name, events(1), expected_version=len(made) - 1))
             assert await store.checkpoint(f"alone-{name}") >= told.get(name, 0)
 
+    async def _until_it_grows(self, tmp_path: Path) -> None:
+        """Just after others recorded something, and mostly before they are told of it."""
+        async with self.open(tmp_path) as store:
+            head = await store.head()
+            while await store.head() == head:
+                pass
+
     async def test_what_a_killed_process_was_told_is_there(self, tmp_path: Path) -> None:
         with anyio.fail_after(4 * self.guard_s):
             with self._started(tmp_path, 0, 8, 100_000) as child:
                 assert child.stdout is not None
                 told = [await _in_thread(child.stdout.readline) for _ in range(60)]
+                await self._until_it_grows(tmp_path)
                 child.kill()
                 rest, _ = await _in_thread(child.communicate)
             lines = [line for line in (*told, *rest.splitlines(keepends=True)) if line.endswith("\n")]
