@@ -77,8 +77,7 @@ class Reader:
         self.connection, self.frozen = connect_reader(path, busy_s)
         self.path = path
         self._state = before
-        known = known or Known()
-        self.names, self._astray = Names(self.connection, known), known.astray
+        self.names = Names(self.connection, known)
         self._scans: dict[str, Scan] = {}
         self._cut = False
 
@@ -203,12 +202,12 @@ class Reader:
         ordered = [
             events[place] for place in in_order(positions, after, lambda place: self._is_at(events[place]))
         ]
-        if len(ordered) == len(events) and after not in self._astray:
+        if len(ordered) == len(events) and after not in self.names.astray:
             self._cut = cut  # some are missing, which only verifying tells
             return events
         good = [event for due, event in enumerate(ordered, after + 1) if event.position == due]
         # A search for what comes behind can pass by the one that is astray: then it seems to be missing.
-        self._astray.add(good[-1].position if good else after)
+        self.names.astray.add(good[-1].position if good else after)
         if not good:
             raise StoreCorrupt(f"position {after + 1} is out of its place.", remedy="Restore a backup.")
         self._cut = True

@@ -112,6 +112,7 @@ class Names:
         known = known or Known()
         self.streams, self.types = known.streams, known.types
         self.correlations, self.ids = known.correlations, known.ids
+        self.astray = known.astray
         self.archives = Archives(connection)
 
     def close(self) -> None:

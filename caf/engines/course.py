@@ -73,35 +73,56 @@ def course_within(
     crop it gives way. `turn` is where one round of a loop leads; `at` as in `smooth`.
     """
     limit = 1.0 / (1.0 - max_crop)
-    calm = _calm(path, sigma, size, cuts, turn, at)
+    camera = _Camera(path, size, cuts, turn, at)
+    calm = _calm(camera, sigma)
     needed = float(zoom_needed(_corrections(path, calm), size).max())
     ways = [calm] if needed > limit else []
-    agile = _agile(path, sigma, limit, size, cuts, turn, at)
+    agile = _agile(camera, sigma, limit)
     ways += [calm if needed <= agile.zoom else agile.course]
 
     def held(way: Path, by: float) -> Course:
-        return _within(path, way, sigma, by, limit, size, cuts, turn, at)
+        return _within(camera, way, sigma, by, limit)
 
     best = ways[-1]
     if len(ways) > 1:
         # As if it were held in full, so that holding more of it never turns to another one.
-        bent, quick = (_jolts(path, held(way, 1.0).corrections, at) for way in ways)
+        bent, quick = (_jolts(camera, held(way, 1.0).corrections) for way in ways)
         best = ways[1] if quick < _CLEARLY * bent else ways[0]
     return held(best, gain)
 
 
-def _within(
-    path: Path,
-    course: Path,
-    sigma: float,
-    gain: float,
-    limit: float,
-    size: tuple[int, int],
-    cuts: Sequence[int],
-    turn: Path | None,
-    at: NDArray[np.float64] | None,
-) -> Course:
+class _Camera(NamedTuple):
+    """Where the camera goes, and what tells how that may be smoothed; as given to `course_within`."""
+
+    path: Path
+    size: tuple[int, int]
+    cuts: Sequence[int]
+    turn: Path | None
+    at: NDArray[np.float64] | None
+
+    def smoothed(self, path: Path, sigma: float, *, robust: bool = True) -> Path:
+        """The smooth course of a path; around the seam where the clip is a loop."""
+        turn, at = self.turn, self.at
+        if turn is None:
+            return smooth(path, sigma, cuts=self.cuts, robust=robust, at=at)
+        rounds = np.concatenate([path - turn, path, path + turn])
+        if at is not None:
+            lasts = at[-1] - at[0] + 1.0
+            at = np.concatenate([at - lasts, at, at + lasts])
+        return smooth(rounds, sigma, robust=robust, at=at)[len(path) : 2 * len(path)]
+
+    def centred(self, course: Path) -> Path:
+        """The course moved, whole shots at a time, so that it has as much shake on one side as on the other."""
+        out = course.copy()
+        for shot in shots(len(self.path), self.cuts):
+            rest = self.path[shot, :3] - course[shot, :3]
+            out[shot, :3] += (rest.max(axis=0) + rest.min(axis=0)) / 2
+        return out
+
+
+def _within(camera: _Camera, course: Path, sigma: float, gain: float, limit: float) -> Course:
     """The path held to the course as far as the zoom to `limit` hides it."""
+    path, size = camera.path, camera.size
     for _ in range(_TIGHTENINGS):
         corrections = _corrections(path, path + gain * (course - path))
         zooms = zoom_needed(corrections, size)
@@ -109,40 +130,34 @@ def _within(
             break
         # Pull the course back where it would leave the crop, and smooth again what that bent.
         room = np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
-        course = _smoothed(path + room * (course - path), sigma / 4, cuts, turn, at, robust=False)
+        course = camera.smoothed(path + room * (course - path), sigma / 4, robust=False)
     corrections = _corrections(path, path + gain * (course - path))
     zooms = zoom_needed(corrections, size)
     corrections = corrections * np.minimum(1.0, (limit - 1.0) / np.maximum(zooms - 1.0, 1e-9))[:, None]
     return Course(corrections, max(1.0, float(zoom_needed(corrections, size).max())))
 
 
-def _jolts(path: Path, corrections: Path, at: NDArray[np.float64] | None) -> float:
+def _jolts(camera: _Camera, corrections: Path) -> float:
     """How much the picture's middle is accelerated, as far as corrections change that."""
     unit = np.array([1.0, 1j])
     shown = (
-        np.exp(corrections[:, 3] + 1j * corrections[:, 2]) * (path[:, :2] @ unit) + corrections[:, :2] @ unit
+        np.exp(corrections[:, 3] + 1j * corrections[:, 2]) * (camera.path[:, :2] @ unit)
+        + corrections[:, :2] @ unit
     )
-    lasted = 1.0 if at is None else np.diff(at)
+    lasted = 1.0 if camera.at is None else np.diff(camera.at)
     return float(np.sum(np.abs(np.diff(np.diff(shown) / lasted)) ** 2))
 
 
-def _calm(
-    path: Path,
-    sigma: float,
-    size: tuple[int, int],
-    cuts: Sequence[int],
-    turn: Path | None,
-    at: NDArray[np.float64] | None,
-) -> Path:
+def _calm(camera: _Camera, sigma: float) -> Path:
     """The calmest course that needs no more crop than that of `sigma`, laid through the middle of the shake."""
 
     def crop(course: Path) -> float:
-        return float(zoom_needed(_corrections(path, course), size).max()) - 1.0
+        return float(zoom_needed(_corrections(camera.path, course), camera.size).max()) - 1.0
 
-    ordinary = _centred(path, _smoothed(path, sigma, cuts, turn, at), cuts)
+    ordinary = camera.centred(camera.smoothed(camera.path, sigma))
     allowed = _NO_DEARER * crop(ordinary)
     for calmer in _CALMER:
-        course = _centred(path, _smoothed(path, calmer * sigma, cuts, turn, at), cuts)
+        course = camera.centred(camera.smoothed(camera.path, calmer * sigma))
         if crop(course) <= allowed:
             return course
     return ordinary
@@ -154,23 +169,16 @@ class _Agile(NamedTuple):
     """It is to do with this much, and better than one that needs more."""
 
 
-def _agile(
-    path: Path,
-    sigma: float,
-    limit: float,
-    size: tuple[int, int],
-    cuts: Sequence[int],
-    turn: Path | None,
-    at: NDArray[np.float64] | None,
-) -> _Agile:
+def _agile(camera: _Camera, sigma: float, limit: float) -> _Agile:
     """A course that is quicker where the camera is turned than the shake asks for, as long as that takes."""
+    path = camera.path
     widths = sigma * _QUICKEST ** -np.linspace(0.0, 1.0, _LEVELS)
-    courses = np.stack([_smoothed(path, width, cuts, turn, at, robust=False) for width in widths])
-    zooms = np.stack([zoom_needed(_corrections(path, course), size) for course in courses])
+    courses = np.stack([camera.smoothed(path, width, robust=False) for width in widths])
+    zooms = np.stack([zoom_needed(_corrections(path, course), camera.size) for course in courses])
     shake = float(zooms[_LEVELS // 2].max()) - 1.0
     room = min(limit - 1.0, max(_FOR_SHAKE * shake, _FOR_TURNS * (limit - 1.0)))
     out = np.empty_like(path)
-    for shot in shots(len(path), cuts):
+    for shot in shots(len(path), camera.cuts):
         fits = np.logical_and.accumulate(zooms[::-1, shot] - 1.0 <= room)
         level = _gently(np.minimum(_LEVELS - fits.sum(axis=0), _LEVELS - 1).astype(np.float64), round(sigma))
         lower = np.minimum(level.astype(np.intp), _LEVELS - 2)
@@ -185,34 +193,6 @@ def _gently(level: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     window = np.hanning(2 * reach + 3)[1:-1]
     around = np.lib.stride_tricks.sliding_window_view(np.pad(level, 2 * reach, mode="edge"), 2 * reach + 1)
     return np.asarray(np.convolve(around.max(axis=1), window / window.sum(), mode="valid"))
-
-
-def _smoothed(
-    path: Path,
-    sigma: float,
-    cuts: Sequence[int],
-    turn: Path | None,
-    at: NDArray[np.float64] | None,
-    *,
-    robust: bool = True,
-) -> Path:
-    """The smooth course of a path; around the seam where the clip is a loop."""
-    if turn is None:
-        return smooth(path, sigma, cuts=cuts, robust=robust, at=at)
-    rounds = np.concatenate([path - turn, path, path + turn])
-    if at is not None:
-        lasts = at[-1] - at[0] + 1.0
-        at = np.concatenate([at - lasts, at, at + lasts])
-    return smooth(rounds, sigma, robust=robust, at=at)[len(path) : 2 * len(path)]
-
-
-def _centred(path: Path, course: Path, cuts: Sequence[int]) -> Path:
-    """The course moved, whole shots at a time, so that it has as much shake on one side as on the other."""
-    out = course.copy()
-    for shot in shots(len(path), cuts):
-        rest = path[shot, :3] - course[shot, :3]
-        out[shot, :3] += (rest.max(axis=0) + rest.min(axis=0)) / 2
-    return out
 
 
 def zoom_needed(corrections: Path, size: tuple[int, int]) -> NDArray[np.float64]:
